@@ -1,0 +1,96 @@
+"""What every model and every set of parameters is made of.
+
+Rules:
+1. Models are frozen attrs classes with slots. Any field but ``id`` may be missing; unknown fields are kept in
+   ``extra``; unknown enum values are values (compare with ``==``).
+2. Parameters are frozen attrs classes, too; they refuse what cannot be right, naming the parameter.
+3. ``from`` is a keyword of Python: fields are called ``from_`` and travel as ``from``.
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import attrs
+import msgspec
+from attrs import field, frozen
+
+from ajoxi_async.contract.masking import mask
+
+__all__ = ["Model", "OpenEnum", "Params", "Resource", "Time", "metadata_field"]
+
+#: An aware datetime; RFC 3339 in UTC with milliseconds on the wire.
+Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+E = TypeVar("E", bound="OpenEnum")
+
+
+class OpenEnum(str, enum.Enum):
+    """A string enum that takes values it does not know yet: a newer server must not break an older client."""
+
+    @classmethod
+    def _missing_(cls: type[E], value: object) -> E | None:
+        if not isinstance(value, str):
+            return None
+        member = str.__new__(cls, value)
+        member._name_ = value
+        member._value_ = value
+        return member
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:
+        return type(self), (self.value,)
+
+    @property
+    def known(self) -> bool:
+        """Whether this version of the package knows the value."""
+        return self.value in type(self)._value2member_map_
+
+
+def metadata_field() -> Any:
+    """An object of strings, empty by default. Left out of the hash, for a dict has none."""
+    return field(factory=dict, hash=False)
+
+
+@frozen(kw_only=True, repr=False)
+class Model:
+    """An object the API sent.
+
+    Attributes:
+        extra: fields of the body that this version of the package does not know, as parsed.
+    """
+
+    extra: dict[str, Any] = metadata_field()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object as the JSON-ready body it travels as, unknown fields included."""
+        from ajoxi_async.contract.codec import to_wire
+
+        return to_wire(self)
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{a.name}={getattr(self, a.name)!r}"
+            for a in attrs.fields(type(self))
+            if a.name not in {"extra", "raw"} and getattr(self, a.name) not in (None, (), {})
+        )
+        return mask(f"{type(self).__name__}({', '.join(shown)})")
+
+
+@frozen(kw_only=True, repr=False)
+class Resource(Model):
+    """An object with an identity."""
+
+    id: str
+
+
+@frozen(kw_only=True, repr=False)
+class Params:
+    """What a caller gives to an endpoint. Subclasses check themselves in ``__attrs_post_init__``."""
+
+    def __repr__(self) -> str:
+        return mask(f"{type(self).__name__}({attrs.asdict(self, recurse=False)})")

@@ -1,0 +1,302 @@
+"""The one codec: bytes and parsed JSON to models and parameters, and back.
+
+Rules:
+1. Nothing is coerced: a string is not a number and ``null`` is not ``"None"``. What does not fit is a `DecodeError`
+   that says where.
+2. A model keeps what it does not know in ``extra``; ``null`` in a field that has no ``None`` counts as missing.
+3. Parameters refuse what they do not know, and what is wrong with them is an `InvalidParameterError`.
+4. Times travel as RFC 3339 in UTC with milliseconds.
+
+cattrs dispatches; the structuring itself is msgspec's `convert`, which builds frozen attrs classes in C, about three
+times as fast as generated Python and without silent coercion.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from ajoxi_async.contract.base import Model, OpenEnum, Params
+from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.webhooks import EVENT_CLASSES, Event, UnknownEvent
+
+__all__ = [
+    "DecodeError",
+    "PageBody",
+    "converter",
+    "decode",
+    "decode_event",
+    "decode_page",
+    "encode",
+    "format_time",
+    "parse_json",
+    "parse_params",
+    "parse_query",
+    "to_query",
+    "to_wire",
+]
+
+T = TypeVar("T")
+P = TypeVar("P", bound=Params)
+
+
+class DecodeError(AjoxiError):
+    """A body is not what was promised. The client reports it as `APIResponseValidationError`."""
+
+
+def format_time(moment: datetime) -> str:
+    """Format an aware datetime as RFC 3339 in UTC with milliseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def _wire_name(field: str) -> str:
+    return field[:-1] if field.endswith("_") else field
+
+
+def _nested(hint: Any) -> type[Any] | None:
+    """The model or parameters class inside a field's type, if there is one."""
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and issubclass(part, (Model, Params)):
+            return part
+    return None
+
+
+def _is_many(hint: Any) -> bool:
+    return get_origin(hint) is tuple or any(get_origin(arg) is tuple for arg in get_args(hint))
+
+
+def _allows_none(hint: Any) -> bool:
+    return hint is Any or (
+        get_origin(hint) in {types.UnionType, typing.Union} and type(None) in get_args(hint)
+    )
+
+
+Prepare = Callable[[Any, str], Any]
+
+
+@cache
+def _preparer(cls: type[Any]) -> Prepare:
+    """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects."""
+    hints = get_type_hints(cls, include_extras=False)
+    is_model = issubclass(cls, Model)
+    fields = [f for f in attrs.fields(cls) if not (is_model and f.name in {"extra", "raw"})]
+    known = frozenset(_wire_name(f.name) for f in fields)
+    renamed = [(_wire_name(f.name), f.name) for f in fields if f.name.endswith("_")]
+    nullable = [f.name for f in fields if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING]
+    nested = [
+        (f.name, _preparer(inner), _is_many(hints[f.name]))
+        for f in fields
+        if (inner := _nested(hints[f.name])) is not None
+    ]
+
+    def prepare(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            return value
+        body = value.copy()
+        if not body.keys() <= known:
+            unknown = {key: body.pop(key) for key in value if key not in known}
+            if not is_model:
+                name = f"{path}{next(iter(unknown))}"
+                raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+            body["extra"] = unknown
+        for wire, name in renamed:
+            if wire in body:
+                body[name] = body.pop(wire)
+        for name in nullable:
+            if body.get(name, 0) is None:
+                del body[name]
+        for name, prepare_inner, many in nested:
+            inner = body.get(name)
+            if inner:
+                body[name] = (
+                    [prepare_inner(item, f"{path}{name}.") for item in inner]
+                    if many and type(inner) is list
+                    else prepare_inner(inner, f"{path}{name}.")
+                )
+        return body
+
+    return prepare
+
+
+def _structure_model(value: Any, cls: type[T]) -> T:
+    try:
+        return msgspec.convert(_preparer(cls)(value, ""), cls)
+    except msgspec.ValidationError as error:
+        raise DecodeError(f"not a {cls.__name__}: {error}") from None
+
+
+_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
+
+
+def _parameter_error(error: msgspec.ValidationError) -> InvalidParameterError:
+    """Say a `convert` failure in the words of the caller: which parameter, and what would be right."""
+    if isinstance(error.__cause__, InvalidParameterError):
+        return error.__cause__
+    text = str(error)
+    at = _PATH.search(text)
+    path = at["path"] if at else ""
+    text = _PATH.sub("", text).replace("`", "").replace("Expected", "expected")
+    missing = _MISSING.search(str(error))
+    if missing:
+        return InvalidParameterError(f"{path}.{missing['name']}".lstrip("."), "required", missing=True)
+    return InvalidParameterError(path or "body", text)
+
+
+def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True) -> P:
+    """Build parameters from keyword arguments or from a parsed request body.
+
+    Args:
+        value: names as on the wire or as in Python; ``None`` counts as not given at the top.
+        cls: the parameters class.
+        strict: False for query strings, where ``"5"`` is a number.
+
+    Raises:
+        InvalidParameterError: naming the parameter and what would be right.
+    """
+    if type(value) is not dict:
+        raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
+    given = {_wire_name(key): item for key, item in value.items() if item is not None}
+    try:
+        return msgspec.convert(_preparer(cls)(given, ""), cls, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _parameter_error(error) from None
+
+
+def _pick_event(value: Any, _: Any = None) -> Event:
+    kind = value.get("type") if type(value) is dict else None
+    return _structure_model(value, EVENT_CLASSES.get(kind, UnknownEvent) if isinstance(kind, str) else UnknownEvent)
+
+
+def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    is_model = issubclass(cls, Model)
+    overrides = {
+        f.name: override(rename=_wire_name(f.name), omit=is_model and f.name in {"extra", "raw"})
+        for f in attrs.fields(cls)
+    }
+    plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+    if is_model:
+        return lambda obj: plain(obj) | obj.extra if obj.extra else plain(obj)
+    return lambda obj: {key: item for key, item in plain(obj).items() if item is not None}
+
+
+converter = cattrs.Converter()
+converter.register_structure_hook_func(
+    lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model
+)
+converter.register_structure_hook(Event, _pick_event)
+converter.register_structure_hook_func(
+    lambda cls: isinstance(cls, type) and issubclass(cls, Params), lambda value, cls: parse_params(value, cls)
+)
+converter.register_unstructure_hook_factory(
+    lambda cls: isinstance(cls, type) and issubclass(cls, (Model, Params)), _make_unstructure
+)
+converter.register_unstructure_hook(datetime, format_time)
+converter.register_unstructure_hook(OpenEnum, lambda member: member.value)
+
+
+@attrs.frozen
+class PageBody(typing.Generic[T]):
+    """One page of a list as it travels (API reference: Pagination)."""
+
+    data: tuple[T, ...]
+    next_cursor: str | None
+    has_more: bool
+
+
+def parse_json(body: bytes) -> Any:
+    """Parse a JSON document, raising `DecodeError` for anything that is not one."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise DecodeError(f"not JSON: {error}") from None
+
+
+def decode(body: bytes, cls: type[T]) -> T:
+    """Decode a response body into a model."""
+    return _structure_model(parse_json(body), cls)
+
+
+@cache
+def _tuple_of(cls: type[T]) -> type[tuple[T, ...]]:
+    return tuple[cls, ...]  # type: ignore[valid-type]
+
+
+def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
+    """Decode one page of a list. ``has_more`` missing is derived from ``next_cursor``, the rule of the reference."""
+    page = parse_json(body)
+    if type(page) is not dict or type(page.get("data")) is not list:
+        raise DecodeError("not a page: expected an object with a list `data`")
+    prepare = _preparer(cls)
+    try:
+        data = msgspec.convert([prepare(item, "") for item in page["data"]], _tuple_of(cls))
+    except msgspec.ValidationError as error:
+        raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
+    cursor = page.get("next_cursor")
+    if cursor is not None and type(cursor) is not str:
+        raise DecodeError("not a page: `next_cursor` is neither a string nor null")
+    return PageBody(data, cursor or None, bool(cursor))
+
+
+def decode_event(body: bytes) -> Event:
+    """Decode the body of a webhook delivery, keeping the bytes as ``raw``."""
+    return attrs.evolve(_pick_event(parse_json(body)), raw=body)
+
+
+def to_wire(obj: Model | Params) -> dict[str, Any]:
+    """Turn a model or parameters into what JSON can hold."""
+    return converter.unstructure(obj)  # type: ignore[no-any-return]
+
+
+def encode(obj: Any) -> bytes:
+    """Serialise a model, parameters, or anything JSON can hold."""
+    return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
+
+
+def to_query(params: Params) -> list[tuple[str, str]]:
+    """Turn parameters into query pairs; an object becomes ``name[key]``, true and false are lower case."""
+    pairs: list[tuple[str, str]] = []
+    for name, value in to_wire(params).items():
+        if isinstance(value, dict):
+            pairs.extend((f"{name}[{key}]", str(item)) for key, item in value.items())
+        elif isinstance(value, bool):
+            pairs.append((name, str(value).lower()))
+        else:
+            pairs.append((name, str(value)))
+    return pairs
+
+
+_OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
+
+
+def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
+    """Build parameters from query pairs, the inverse of `to_query`.
+
+    Raises:
+        InvalidParameterError: also for a parameter given twice, and for a time that is only a number.
+    """
+    query: dict[str, Any] = {}
+    for name, value in pairs:
+        if bracket := _OBJECT_KEY.fullmatch(name):
+            target, key = query.setdefault(bracket["name"], {}), bracket["key"]
+            name = bracket["name"]
+        else:
+            target, key = query, name
+        if type(target) is not dict or key in target:
+            raise InvalidParameterError(name[:100], "expected once")
+        target[key] = value
+    times = {f.name for f in attrs.fields(cls) if "Time" in str(f.type)}
+    for name in times & query.keys():
+        if str(query[name]).replace(".", "").lstrip("+-").isdigit():
+            raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
+    return parse_params(query, cls, strict=False)

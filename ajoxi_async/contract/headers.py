@@ -1,0 +1,28 @@
+"""Header names and fixed values of the wire, each spelled once."""
+
+from __future__ import annotations
+
+from typing import Final
+
+AUTHORIZATION: Final = "Authorization"
+CONTENT_TYPE: Final = "Content-Type"
+REQUEST_ID: Final = "X-Request-Id"
+RATE_LIMIT: Final = "X-RateLimit-Limit"
+RATE_REMAINING: Final = "X-RateLimit-Remaining"
+RATE_RESET: Final = "X-RateLimit-Reset"
+RETRY_AFTER: Final = "Retry-After"
+DEPRECATION: Final = "Deprecation"
+SUNSET: Final = "Sunset"
+SIGNATURE: Final = "X-Ajoxi-Signature"
+LAST_EVENT_ID: Final = "Last-Event-ID"
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+
+#: Standard accounts: requests per second per API key (API reference: Rate limits).
+DEFAULT_RATE: Final = 100
+#: Items on a page by default and at most (API reference: Pagination).
+DEFAULT_PAGE: Final = 50
+MAX_PAGE: Final = 200
+#: (API reference: Base URL)
+DEFAULT_BASE_URL: Final = "https://api.ajoxi.com"

@@ -1,0 +1,184 @@
+"""Webhook subscriptions and the events they deliver (API reference: Webhooks).
+
+Rules:
+1. Seven event types. The reference subscribes to ``call.start`` in one place and fires ``call.started`` in another:
+   ``call.start`` is accepted as an alias when subscribing, ``call.started`` is what is sent.
+2. An event type this package does not know is an `UnknownEvent`, not an error.
+3. The signing secret is in the answer to the creation, and never again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from attrs import field, frozen
+
+from ajoxi_async.contract import checks
+from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.transcripts import Transcript
+
+__all__ = [
+    "EVENT_CLASSES",
+    "CallAnswered",
+    "CallCompleted",
+    "CallStarted",
+    "Event",
+    "EventType",
+    "MessageDelivered",
+    "MessageReceived",
+    "RecordingReady",
+    "TranscriptReady",
+    "UnknownEvent",
+    "Webhook",
+    "WebhookCreate",
+    "WebhookList",
+    "WebhookStatus",
+]
+
+
+class EventType(OpenEnum):
+    """What can happen (API reference: Webhooks)."""
+
+    CALL_STARTED = "call.started"
+    CALL_ANSWERED = "call.answered"
+    CALL_COMPLETED = "call.completed"
+    MESSAGE_RECEIVED = "message.received"
+    MESSAGE_DELIVERED = "message.delivered"
+    RECORDING_READY = "recording.ready"
+    TRANSCRIPT_READY = "transcript.ready"
+
+
+#: Spellings accepted when subscribing.
+EVENT_ALIASES = {"call.start": "call.started"}
+
+
+class WebhookStatus(OpenEnum):
+    """Whether events are delivered."""
+
+    ENABLED = "enabled"
+    DISABLED = "disabled"
+
+
+@frozen(kw_only=True, repr=False)
+class Webhook(Resource):
+    """A subscription. ``secret`` is in the answer to the creation only: keep it then."""
+
+    url: str | None = None
+    events: tuple[EventType, ...] = ()
+    status: WebhookStatus | None = None
+    created_at: Time | None = None
+    secret: str | None = None
+
+
+@frozen(kw_only=True, repr=False)
+class WebhookCreate(Params):
+    """Where events go, and which."""
+
+    url: str
+    events: tuple[str, ...]
+
+    def __attrs_post_init__(self) -> None:
+        checks.http_url("url", self.url)
+        checks.number_range("events", len(self.events), 1, 50)
+        allowed = {event.value for event in EventType} | set(EVENT_ALIASES)
+        for index, event in enumerate(self.events):
+            if event not in allowed:
+                raise InvalidParameterError(
+                    f"events[{index}]", f"expected one of {', '.join(sorted(allowed))}, got {event[:80]!r}"
+                )
+
+
+@frozen(kw_only=True, repr=False)
+class WebhookList(Params):
+    """The page of a list of webhooks."""
+
+    limit: int | None = None
+    cursor: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        checks.page_limit(self.limit)
+
+
+@frozen(kw_only=True, repr=False)
+class Event(Resource):
+    """Something that happened, as delivered to a webhook.
+
+    Deliveries are at least once and unordered: deduplicate on ``id``. ``raw`` is the body as it was received.
+    """
+
+    type: str
+    created_at: Time | None = None
+    mode: Literal["test", "live"] | str | None = None
+    raw: bytes = field(default=b"", eq=False)
+
+
+@frozen(kw_only=True, repr=False)
+class CallStarted(Event):
+    """An inbound or outbound call begins ringing."""
+
+    data: Call
+
+
+@frozen(kw_only=True, repr=False)
+class CallAnswered(Event):
+    """A call is answered by a human or the AI receptionist."""
+
+    data: Call
+
+
+@frozen(kw_only=True, repr=False)
+class CallCompleted(Event):
+    """A call ended; ``data`` holds duration, recording URL and final disposition."""
+
+    data: Call
+
+
+@frozen(kw_only=True, repr=False)
+class MessageReceived(Event):
+    """An inbound SMS or MMS arrived at a provisioned number."""
+
+    data: Message
+
+
+@frozen(kw_only=True, repr=False)
+class MessageDelivered(Event):
+    """The carrier confirmed an outbound message."""
+
+    data: Message
+
+
+@frozen(kw_only=True, repr=False)
+class RecordingReady(Event):
+    """A recording is processed and can be downloaded."""
+
+    data: Recording
+
+
+@frozen(kw_only=True, repr=False)
+class TranscriptReady(Event):
+    """The AI transcript of a recording has finished processing."""
+
+    data: Transcript
+
+
+@frozen(kw_only=True, repr=False)
+class UnknownEvent(Event):
+    """An event of a type this version of the package does not know; ``data`` as parsed."""
+
+    data: Any = field(default=None, hash=False)
+
+
+#: Event type on the wire -> class.
+EVENT_CLASSES: dict[str, type[Event]] = {
+    "call.started": CallStarted,
+    "call.answered": CallAnswered,
+    "call.completed": CallCompleted,
+    "message.received": MessageReceived,
+    "message.delivered": MessageDelivered,
+    "recording.ready": RecordingReady,
+    "transcript.ready": TranscriptReady,
+}

@@ -1,0 +1,1 @@
+"""Floor 1: pure decisions. No ``async``; clock and randomness are arguments."""
