@@ -86,20 +86,20 @@ class Campaign(Resource):
 
 @frozen(kw_only=True, repr=False)
 class CallCreate(Params):
-    """One outbound call. ``timeout`` is how long it rings, in seconds."""
+    """One outbound call. ``ring_timeout``, in seconds, travels as ``timeout``."""
 
     to: str
     from_: str
     ai_receptionist: bool | None = None
     record: bool | None = None
-    timeout: int | None = None
+    ring_timeout: int | None = None
     metadata: dict[str, str] | None = None
     agent_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
         checks.destination("to", self.to)
         checks.phone("from_", self.from_)
-        checks.number_range("timeout", self.timeout, *RING_SECONDS)
+        checks.number_range("ring_timeout", self.ring_timeout, *RING_SECONDS)
         checks.metadata(self.metadata)
         checks.text("agent_id", self.agent_id, 64)
 
@@ -127,13 +127,13 @@ class CampaignCreate(Params):
     campaign: CampaignSpec
     ai_receptionist: bool | None = None
     record: bool | None = None
-    timeout: int | None = None
+    ring_timeout: int | None = None
     metadata: dict[str, str] | None = None
     agent_id: str | None = None
 
     def __attrs_post_init__(self) -> None:
         checks.phone("from_", self.from_)
-        checks.number_range("timeout", self.timeout, *RING_SECONDS)
+        checks.number_range("ring_timeout", self.ring_timeout, *RING_SECONDS)
         checks.metadata(self.metadata)
         checks.text("agent_id", self.agent_id, 64)
 

@@ -44,6 +44,7 @@ __all__ = [
     "parse_query",
     "to_query",
     "to_wire",
+    "wire_name",
 ]
 
 T = TypeVar("T")
@@ -59,8 +60,9 @@ def format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def _wire_name(field: str) -> str:
-    return field[:-1] if field.endswith("_") else field
+def wire_name(field: str) -> str:
+    """The name of a field as it travels: ``from_`` is a keyword of Python, ``ring_timeout`` leaves ``timeout`` to calls."""
+    return "timeout" if field == "ring_timeout" else field.removesuffix("_")
 
 
 def _nested(hint: Any) -> type[Any] | None:
@@ -84,14 +86,13 @@ def _allows_none(hint: Any) -> bool:
 Prepare = Callable[[Any, str], Any]
 
 
-@cache
-def _preparer(cls: type[Any]) -> Prepare:
+def _build_preparer(cls: type[Any]) -> Prepare:
     """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects."""
     hints = get_type_hints(cls, include_extras=False)
     is_model = issubclass(cls, Model)
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in {"extra", "raw"})]
-    known = frozenset(_wire_name(f.name) for f in fields)
-    renamed = [(_wire_name(f.name), f.name) for f in fields if f.name.endswith("_")]
+    known = frozenset(wire_name(f.name) for f in fields)
+    renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
     nullable = [f.name for f in fields if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING]
     nested = [
         (f.name, _preparer(inner), _is_many(hints[f.name]))
@@ -126,6 +127,9 @@ def _preparer(cls: type[Any]) -> Prepare:
         return body
 
     return prepare
+
+
+_preparer: Callable[[Any], Prepare] = cache(_build_preparer)
 
 
 def _structure_model(value: Any, cls: type[T]) -> T:
@@ -166,7 +170,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    given = {_wire_name(key): item for key, item in value.items() if item is not None}
+    given = {wire_name(key): item for key, item in value.items() if item is not None}
     try:
         return msgspec.convert(_preparer(cls)(given, ""), cls, strict=strict)
     except msgspec.ValidationError as error:
@@ -181,7 +185,7 @@ def _pick_event(value: Any, _: Any = None) -> Event:
 def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     is_model = issubclass(cls, Model)
     overrides = {
-        f.name: override(rename=_wire_name(f.name), omit=is_model and f.name in {"extra", "raw"})
+        f.name: override(rename=wire_name(f.name), omit=is_model and f.name in {"extra", "raw"})
         for f in attrs.fields(cls)
     }
     plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
@@ -227,11 +231,6 @@ def decode(body: bytes, cls: type[T]) -> T:
     return _structure_model(parse_json(body), cls)
 
 
-@cache
-def _tuple_of(cls: type[T]) -> type[tuple[T, ...]]:
-    return tuple[cls, ...]  # type: ignore[valid-type]
-
-
 def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
     """Decode one page of a list. ``has_more`` missing is derived from ``next_cursor``, the rule of the reference."""
     page = parse_json(body)
@@ -239,7 +238,7 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
         raise DecodeError("not a page: expected an object with a list `data`")
     prepare = _preparer(cls)
     try:
-        data = msgspec.convert([prepare(item, "") for item in page["data"]], _tuple_of(cls))
+        data = msgspec.convert([prepare(item, "") for item in page["data"]], tuple[cls, ...])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
         raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
     cursor = page.get("next_cursor")

@@ -54,7 +54,10 @@ class AjoxiError(Exception):
 
     Attributes:
         message: what went wrong, as it was said; ``str(error)`` is the same text with secrets and phone numbers masked.
+        cursor: of an error that ended a list: where to start it again.
     """
+
+    cursor: str | None = None
 
     def __init__(self, message: str) -> None:
         # Tracebacks and log handlers print ``args``, so only the masked text goes there.

@@ -173,15 +173,7 @@ class OutcomeUnknownError(APIError):
 
 
 class PaginationError(AjoxiError):
-    """A list cannot go on: the server returned a cursor it had returned before.
-
-    Attributes:
-        cursor: the cursor at which the list stopped.
-    """
-
-    def __init__(self, message: str, *, cursor: str) -> None:
-        super().__init__(message)
-        self.cursor = cursor
+    """A list cannot go on: the server returned a cursor it had returned before."""
 
 
 class StreamError(AjoxiError):

@@ -1,0 +1,286 @@
+"""`AsyncAjoxi`: settings, lifetime, and the resources."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from types import EllipsisType, TracebackType
+from typing import Any, Generic, ParamSpec, TypeVar
+
+from attrs import frozen
+
+from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
+from ajoxi_async.contract import headers
+from ajoxi_async.contract.wire import Response, Transport
+from ajoxi_async.limits.local import Limiter, LocalLimiter
+from ajoxi_async.options import check_headers
+from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, key_mode
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.protocol.retry import RetryPolicy
+from ajoxi_async.resources.calls import Calls
+from ajoxi_async.resources.messages import Messages
+from ajoxi_async.resources.numbers import Numbers
+from ajoxi_async.resources.recordings import Recordings
+from ajoxi_async.resources.transcripts import Transcripts
+from ajoxi_async.resources.webhooks import Webhooks
+from ajoxi_async.transports import EngineTransport, TransportSettings
+
+__all__ = ["AsyncAjoxi", "RawResponse"]
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+DEFAULT_TIMEOUT = 30.0
+
+
+@frozen(repr=False)
+class RawResponse(Generic[T]):
+    """What a call returned, and the response it came in.
+
+    Attributes:
+        data: what the method returns.
+        status_code: HTTP status.
+        headers: of the response, looked up without regard to case.
+        body: the bytes of the response.
+        request_id: ``X-Request-Id``.
+    """
+
+    data: T
+    status_code: int
+    headers: Mapping[str, str]
+    body: bytes
+    request_id: str | None
+
+    def __repr__(self) -> str:
+        return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
+
+
+def _user_agent() -> str:
+    try:
+        own = version("ajoxi-async")
+    except PackageNotFoundError:
+        own = "0"
+    return f"ajoxi-async/{own} python/{platform.python_version()}"
+
+
+def _set_up_logging(level: str | None) -> None:
+    if not level:
+        return
+    logger = logging.getLogger("ajoxi_async")
+    number = logging.getLevelNamesMapping().get(level.upper())
+    if number is None:
+        raise ConfigurationError(f"AJOXI_LOG: expected a level such as 'debug' or 'info', got {level[:20]!r}")
+    logger.setLevel(number)
+    if not logger.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+
+
+class AsyncAjoxi:
+    """The Ajoxi API, for asyncio and trio.
+
+        async with AsyncAjoxi() as client:
+            call = await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=True)
+
+    Nothing is opened before the first call. One client serves any number of tasks; close it with `aclose` or by leaving
+    its ``async with`` block.
+
+    Args:
+        api_key: ``AJX_TEST_...`` or ``AJX_LIVE_...``; by default ``AJOXI_API_KEY``.
+        base_url: by default ``AJOXI_BASE_URL``, else https://api.ajoxi.com.
+        webhook_secret: kept for `ajoxi_async.webhooks`; by default ``AJOXI_WEBHOOK_SECRET``.
+        token_provider: in place of a key: `ClientCredentials`, or any ``async () -> str`` returning a bearer token.
+        mode: what a token provider's tokens are good for; a key says it itself.
+        allow_live: permit live mode inside a pytest run or where ``CI`` is set.
+        timeout: seconds for each attempt; ``None`` waits for ever. A call's own ``timeout`` bounds the whole call.
+        retry: how patient it is.
+        limiter: by default one of 100 requests a second, the cap of standard accounts.
+        default_headers: sent with every request.
+        transport: your own `contract.wire.Transport`, the sandbox's in-memory one for instance.
+        session: your own ``aiohttp.ClientSession`` or ``httpx.AsyncClient``; it is not closed.
+        proxy: URL of an HTTP proxy.
+        tls: a TLS context in place of the default one.
+        trust_env: whether proxy variables of the environment and .netrc count.
+        max_connections: most connections REST calls hold at once.
+
+    Attributes:
+        mode: ``"test"`` or ``"live"``.
+
+    Raises:
+        ConfigurationError: a key, URL or setting cannot be right.
+    """
+
+    calls: Calls
+    numbers: Numbers
+    messages: Messages
+    recordings: Recordings
+    transcripts: Transcripts
+    webhooks: Webhooks
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        *,
+        base_url: str | None = None,
+        webhook_secret: str | None = None,
+        token_provider: TokenProvider | ClientCredentials | None = None,
+        mode: Mode = "live",
+        allow_live: bool = False,
+        timeout: float | None = DEFAULT_TIMEOUT,
+        retry: RetryPolicy | None = None,
+        limiter: Limiter | None = None,
+        default_headers: Mapping[str, str] | None = None,
+        transport: Transport | None = None,
+        session: Any = None,
+        proxy: str | None = None,
+        tls: ssl.SSLContext | None = None,
+        trust_env: bool = False,
+        max_connections: int = 100,
+    ) -> None:
+        env = os.environ
+        _set_up_logging(env.get("AJOXI_LOG"))
+        url = check_base_url(base_url or env.get("AJOXI_BASE_URL") or headers.DEFAULT_BASE_URL)
+        credentials, self.mode = self._credentials(api_key, token_provider, mode, env)
+        if self.mode == "live":
+            check_live(url, env, allow_live=allow_live)
+        _check_timeout(timeout)
+        if transport is not None and (session, proxy, tls, trust_env) != (None, None, None, False):
+            raise ConfigurationError("transport: give either a transport, or session, proxy, tls and trust_env")
+        if session is not None and (proxy, tls, trust_env) != (None, None, False):
+            raise ConfigurationError("session: proxy, tls and trust_env are settings of the session itself")
+        if max_connections < 1:
+            raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
+        check_headers(default_headers or {})
+        self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
+        engine = transport or EngineTransport(
+            TransportSettings(
+                proxy=proxy, tls=tls, trust_env=trust_env, max_connections=max_connections, session=session
+            )
+        )
+        self._adopt(
+            Pipeline(
+                base_url=url,
+                credentials=credentials,
+                transport=engine,
+                limiter=limiter or LocalLimiter(),
+                retry=retry or RetryPolicy(),
+                timeout=timeout,
+                headers={"User-Agent": _user_agent(), "Accept": headers.JSON, **(default_headers or {})},
+            )
+        )
+
+    @staticmethod
+    def _credentials(
+        api_key: str | None,
+        provider: TokenProvider | ClientCredentials | None,
+        mode: Mode,
+        env: Mapping[str, str],
+    ) -> tuple[Credentials, Mode]:
+        if provider is None:
+            key = api_key or env.get("AJOXI_API_KEY")
+            known = key_mode(key)
+            return ApiKey(key or ""), known
+        if api_key is not None:
+            raise ConfigurationError("api_key: give either a key or a token_provider")
+        if mode not in {"test", "live"}:
+            raise ConfigurationError(f"mode: expected 'test' or 'live', got {mode!r}")
+        if isinstance(provider, ClientCredentials):
+            return provider, mode
+        if not callable(provider):
+            raise ConfigurationError("token_provider: expected an async function that returns a token")
+        return ProvidedToken(provider), mode
+
+    def _adopt(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self.calls = Calls(pipeline)
+        self.numbers = Numbers(pipeline)
+        self.messages = Messages(pipeline)
+        self.recordings = Recordings(pipeline)
+        self.transcripts = Transcripts(pipeline)
+        self.webhooks = Webhooks(pipeline)
+
+    @property
+    def base_url(self) -> str:
+        """Where requests go, without a trailing slash."""
+        return self._pipeline.base_url
+
+    @property
+    def limiter(self) -> Limiter:
+        """The limiter every attempt passes; ``limiter.snapshot()`` says what it is doing."""
+        return self._pipeline.limiter
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None | EllipsisType = ...,
+        retry: RetryPolicy | None = None,
+        default_headers: Mapping[str, str] | None = None,
+    ) -> AsyncAjoxi:
+        """A client with other settings that shares connections and budget with this one.
+
+        Args:
+            timeout: seconds for each attempt.
+            retry: how patient it is.
+            default_headers: sent besides this client's own.
+
+        Returns:
+            A variant; closing either closes the connections of both.
+        """
+        changes: dict[str, Any] = {}
+        if timeout is not ...:
+            _check_timeout(timeout)
+            changes["timeout"] = timeout
+        if retry is not None:
+            changes["retry"] = retry
+        if default_headers is not None:
+            check_headers(default_headers)
+            changes["headers"] = {**self._pipeline.headers, **default_headers}
+        other = object.__new__(type(self))
+        other.mode, other.webhook_secret = self.mode, self.webhook_secret
+        other._adopt(self._pipeline.variant(**changes))
+        return other
+
+    def with_raw_response(self, method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]:
+        """Turn a method into one that also returns the response.
+
+            raw = await client.with_raw_response(client.calls.retrieve)("call_8f2a1b3c")
+            raw.headers, raw.request_id, raw.data
+        """
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
+            seen: list[Response] = []
+            token = last_response.set(seen)
+            try:
+                data = await method(*args, **kwargs)
+            finally:
+                last_response.reset(token)
+            last = seen[-1]
+            return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
+
+        return call
+
+    async def aclose(self) -> None:
+        """Close every connection. Idempotent; a later call opens new ones."""
+        await self._pipeline.transport.aclose()
+
+    async def __aenter__(self) -> AsyncAjoxi:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncAjoxi(mode={self.mode!r}, base_url={self.base_url!r})"
+
+
+def _check_timeout(timeout: Any) -> None:
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
+        raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {timeout!r}")

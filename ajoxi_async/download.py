@@ -1,0 +1,64 @@
+"""The audio of a recording, wherever its URL points.
+
+Rules:
+1. The Authorization header goes to the API's own origin and nowhere else, on no redirect either.
+2. At most five redirects, never from https to http, http and https only.
+3. A download takes its turn at the limiter only where it goes to the API.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urljoin, urlsplit
+
+from ajoxi_async.contract import headers
+from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.routes import RECORDINGS_RETRIEVE
+from ajoxi_async.contract.wire import ExchangeError, Request, Response
+from ajoxi_async.options import CallOptions
+from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.protocol import answers
+from ajoxi_async.protocol.credentials import origin
+from ajoxi_async.protocol.errors import APIConnectionError, APITimeoutError, APIResponseValidationError
+
+__all__ = ["download"]
+
+_NAME = "recordings.download"
+_MOST_REDIRECTS = 5
+
+
+def _next_hop(url: str, location: str | None) -> str:
+    target = urljoin(url, location or "")
+    parts = urlsplit(target)
+    downgraded = url.startswith("https:") and parts.scheme != "https"
+    if not location or parts.scheme not in {"http", "https"} or not parts.hostname or downgraded:
+        raise APIResponseValidationError("a redirect that cannot be followed", route=_NAME)
+    return target
+
+
+async def download(pipeline: Pipeline, recording: Recording | str, options: CallOptions) -> bytes:
+    """Fetch the audio of a recording; see `Recordings.download`."""
+    if isinstance(recording, str):
+        recording = await pipeline.call(RECORDINGS_RETRIEVE, options, id=recording)
+    if not recording.url or urlsplit(recording.url).scheme not in {"http", "https"}:
+        raise APIResponseValidationError(f"recording {recording.id} has no http or https URL", route=_NAME)
+    url = recording.url
+    for _ in range(_MOST_REDIRECTS + 1):
+        response = await _get(pipeline, url, options.get("timeout"))
+        if not 300 <= response.status < 400:
+            break
+        url = _next_hop(url, response.headers.get("Location"))
+    if response.status != 200:
+        raise answers.error_from(response, answers.error_body_of(response), _NAME, 1)
+    return response.body
+
+
+async def _get(pipeline: Pipeline, url: str, timeout: float | None) -> Response:
+    sent = {"User-Agent": pipeline.headers.get("User-Agent", ""), "Accept": "*/*"}
+    if origin(url) == origin(pipeline.base_url):
+        sent[headers.AUTHORIZATION] = await pipeline.credentials.header(pipeline.transport)
+        await pipeline.limiter.acquire()
+    try:
+        return await pipeline.transport.send(Request("GET", url, sent, timeout=timeout or pipeline.timeout))
+    except ExchangeError as error:
+        kind = APITimeoutError if error.timeout else APIConnectionError
+        raise kind(error.message, route=_NAME) from error

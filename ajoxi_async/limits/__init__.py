@@ -1,0 +1,1 @@
+"""Floor 2: waiting for one's turn."""

@@ -1,0 +1,199 @@
+"""Lists that are longer than a page (API reference: Pagination).
+
+Rules:
+1. ``await`` gives one page; ``async for`` gives all items; ``.pages()`` gives the pages.
+2. While the items of one page are consumed the next page is fetched, one ahead and no more; stopping cancels it.
+3. Filters are frozen: they were checked and copied when the list was made.
+4. `cursor` is at any moment, after an error too, where to start again without missing an item. Its grain is the page:
+   the items of the page in hand come again.
+5. A cursor that comes back a second time is an error, for such a list would never end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import anyio
+from attrs import frozen
+
+from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.routes import Route
+from ajoxi_async.options import CallOptions
+from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.protocol.errors import PaginationError
+
+__all__ = ["Page", "Pager"]
+
+T = TypeVar("T")
+
+
+@frozen
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        data: the items, newest first.
+        next_cursor: where the next page starts; ``None`` at the end of the list.
+        has_more: whether there is one.
+    """
+
+    data: tuple[T, ...]
+    next_cursor: str | None
+    has_more: bool
+
+
+class _Ahead(Generic[T]):
+    """A page on its way. It is fetched by a task of its own, which knows nothing of whoever waits for it."""
+
+    def __init__(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
+        self._done = anyio.Event()
+        self._page: PageBody[T] | None = None
+        self._error: Exception | None = None
+        self._scope = anyio.CancelScope()
+        self._start(fetch)
+
+    def _start(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            import trio
+
+            trio.lowlevel.spawn_system_task(self._run, fetch, context=contextvars.copy_context())
+        else:
+            self._task = loop.create_task(self._run(fetch))
+
+    async def _run(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
+        try:
+            with self._scope:
+                self._page = await fetch()
+        except Exception as error:  # handed to whoever waits
+            self._error = error
+        finally:
+            self._done.set()
+
+    async def page(self) -> PageBody[T]:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        if self._page is None:
+            raise anyio.ClosedResourceError
+        return self._page
+
+    def cancel(self) -> None:
+        self._scope.cancel()
+
+
+class Pager(Generic[T]):
+    """A list of the API, lazily fetched. Made by the ``list`` and ``search`` methods.
+
+    Attributes:
+        cursor: see rule 4; ``None`` stands for the beginning.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        route: Route[T],
+        query: Mapping[str, Any],
+        options: CallOptions,
+        *,
+        max_items: int | None = None,
+    ) -> None:
+        if max_items is not None and (type(max_items) is not int or max_items < 0):
+            raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r}")
+        # Built once for its checks, so that a wrong filter fails where it is written and not at the first item.
+        pipeline.request(route, options, params=query)
+        self._pipeline = pipeline
+        self._route = route
+        self._query = MappingProxyType(dict(query))
+        self._options = options
+        self._max_items = max_items
+        self.cursor: str | None = query.get("cursor")
+
+    def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:
+        return self._pipeline.page(self._route, self._options, {**self._query, "cursor": cursor})
+
+    async def _first(self) -> Page[T]:
+        body = await self._fetch(self._query.get("cursor"))
+        return Page(body.data, body.next_cursor, body.has_more)
+
+    def __await__(self) -> Generator[Any, Any, Page[T]]:
+        return self._first().__await__()
+
+    def pages(self) -> AsyncIterator[Page[T]]:
+        """Iterate over the pages; `max_items` cuts the last one short."""
+        return _Pages(self)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self)
+
+
+class _Pages(Generic[T]):
+    def __init__(self, pager: Pager[T]) -> None:
+        self._pager = pager
+        self._left = pager._max_items
+        self._next: str | None = pager._query.get("cursor")
+        self._seen = {self._next} if self._next is not None else set[str]()
+        self._ahead: _Ahead[T] | None = None
+        self._ended = self._left == 0
+
+    def __aiter__(self) -> _Pages[T]:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        if self._ended:
+            raise StopAsyncIteration
+        pager, cursor = self._pager, self._next
+        pager.cursor = cursor
+        ahead, self._ahead = self._ahead, None
+        try:
+            body = await (pager._fetch(cursor) if ahead is None else ahead.page())
+        except AjoxiError as error:
+            error.cursor = cursor
+            raise
+        except BaseException:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        data, cursor = body.data, body.next_cursor
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        self._ended = cursor is None or self._left == 0
+        if cursor is not None and not self._ended:
+            if cursor in self._seen:
+                self._ended = True
+                loop = PaginationError(f"{pager._route.name}: the server returned the cursor {cursor!r} a second time")
+                loop.cursor = cursor
+                raise loop
+            self._seen.add(cursor)
+            self._next = cursor
+            self._ahead = _Ahead(lambda: pager._fetch(cursor))
+        return Page(data, body.next_cursor, body.has_more)
+
+    def __del__(self) -> None:
+        # `async for` tells nobody that it was left: the last reference going is the only sign there is.
+        if self._ahead is not None:
+            self._ahead.cancel()
+
+
+class _Items(Generic[T]):
+    def __init__(self, pager: Pager[T]) -> None:
+        self._pages = _Pages(pager)
+        self._items: tuple[T, ...] = ()
+        self._index = 0
+
+    def __aiter__(self) -> _Items[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while self._index >= len(self._items):
+            self._items, self._index = (await self._pages.__anext__()).data, 0
+        item = self._items[self._index]
+        self._index += 1
+        return item

@@ -1,0 +1,111 @@
+"""What an answer says: the API's error, the right exception, and notices of retirement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+
+from attrs import frozen
+
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.routes import Route
+from ajoxi_async.contract.wire import Response
+from ajoxi_async.protocol.errors import APIResponseValidationError, APIStatusError, status_error
+from ajoxi_async.protocol.retry import parse_retry_after
+
+__all__ = ["ErrorBody", "error_body_of", "error_from", "retirement_notice", "retry_after_of", "unexpected_answer"]
+
+T = TypeVar("T")
+
+_EXCERPT = 200
+
+
+@frozen
+class ErrorBody:
+    """The API's own words about a failure (API reference: Errors & status codes)."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def error_body_of(response: Response) -> ErrorBody | None:
+    """The error envelope of a body, or ``None`` where the body is not the API's."""
+    try:
+        body = codec.parse_json(response.body)
+    except codec.DecodeError:
+        return None
+    error = body.get("error") if isinstance(body, dict) else None
+    if not isinstance(error, dict) or not isinstance(error.get("code"), str):
+        return None
+    return ErrorBody(error["code"], _text(error.get("message")) or "", _text(error.get("param")))
+
+
+def retry_after_of(response: Response) -> float | None:
+    """Seconds the server asked to wait."""
+    return parse_retry_after(response.headers.get(headers.RETRY_AFTER), response.headers.get("Date"))
+
+
+def _excerpt(body: bytes) -> str:
+    return mask(body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
+
+
+def error_from(response: Response, error: ErrorBody | None, route: str, attempts: int) -> APIStatusError:
+    """Build the exception of an answer that is not 2xx."""
+    status = response.status
+    message = (error and error.message) or f"HTTP {status} without the API's error body: {_excerpt(response.body)!r}"
+    return status_error(status)(
+        message,
+        route=route,
+        status_code=status,
+        code=error.code if error else None,
+        param=error.param if error else None,
+        request_id=response.headers.get(headers.REQUEST_ID),
+        retry_after=retry_after_of(response),
+        attempts=attempts,
+    )
+
+
+def unexpected_answer(response: Response, why: str, route: str) -> APIResponseValidationError:
+    """Build the exception of a 2xx whose body is not what was promised."""
+    error = APIResponseValidationError(
+        f"the answer is not what was promised: {why}",
+        route=route,
+        status_code=response.status,
+        request_id=response.headers.get(headers.REQUEST_ID),
+    )
+    error.excerpt = _excerpt(response.body)
+    return error
+
+
+def _deprecated_at(value: str) -> str:
+    # RFC 9745: a structured date, "@" and epoch seconds.
+    try:
+        return datetime.fromtimestamp(int(value.removeprefix("@")), UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return value[:40]
+
+
+def _sunset_at(value: str) -> str:
+    # RFC 8594: an HTTP-date.
+    try:
+        return parsedate_to_datetime(value).date().isoformat()
+    except ValueError:
+        return value[:40]
+
+
+def retirement_notice(route: Route[Any], answer: Mapping[str, str]) -> str | None:
+    """What Deprecation and Sunset headers say of a route (API reference: Versioning), or ``None``."""
+    deprecation, sunset = answer.get(headers.DEPRECATION), answer.get(headers.SUNSET)
+    if deprecation is None and sunset is None:
+        return None
+    since = f" is deprecated since {_deprecated_at(deprecation)}" if deprecation is not None else " is being retired"
+    until = f" and goes away on {_sunset_at(sunset)}" if sunset is not None else ""
+    return f"{route.method} {route.path} ({route.name}){since}{until}"

@@ -1,0 +1,107 @@
+"""What an API key must look like, and where a live one may go.
+
+Rules:
+1. Keys are ``AJX_LIVE_...`` for production and ``AJX_TEST_...`` for the sandbox (API reference: Authentication).
+2. An error shows at most the first 12 characters of what was given.
+3. A live key rings real phones: it never travels over plain http except to loopback, and is refused inside a pytest run
+   or where ``CI`` is set, unless the caller allows it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Literal
+from urllib.parse import urlsplit
+
+from ajoxi_async.protocol.errors import ConfigurationError
+
+__all__ = ["Mode", "check_base_url", "check_live", "check_token", "key_mode", "origin"]
+
+Mode = Literal["test", "live"]
+
+_PREFIXES: Mapping[str, Mode] = {"AJX_LIVE_": "live", "AJX_TEST_": "test"}
+_SHOWN = 12
+
+
+def _start(key: str) -> str:
+    return f"{key[:_SHOWN]!r}" + ("..." if len(key) > _SHOWN else "")
+
+
+def key_mode(key: str | None) -> Mode:
+    """Check the shape of an API key and return its mode.
+
+    Raises:
+        ConfigurationError: the key is missing, has white space or control characters, or another prefix.
+    """
+    if not key:
+        raise ConfigurationError("api_key: no key; pass api_key= or set AJOXI_API_KEY")
+    if any(character.isspace() or not character.isprintable() for character in key):
+        raise ConfigurationError(f"api_key: white space or control characters in {_start(key)}; copy the key again")
+    for prefix, mode in _PREFIXES.items():
+        if key.startswith(prefix) and len(key) > len(prefix) and key.isascii():
+            return mode
+    raise ConfigurationError(f"api_key: expected AJX_LIVE_... or AJX_TEST_..., got {_start(key)}")
+
+
+def check_token(token: object) -> str:
+    """Check what a token provider returned.
+
+    Raises:
+        ConfigurationError: it cannot be sent in a header.
+    """
+    if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise ConfigurationError("token_provider: expected a printable token without white space")
+    return token
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_base_url(url: str) -> str:
+    """Check a base URL and return it without a trailing slash.
+
+    Raises:
+        ConfigurationError: not an absolute http or https URL, or with user name, query or fragment.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        sound = False
+    if not sound or not url.isprintable() or " " in url:
+        raise ConfigurationError("base_url: expected an absolute http or https URL such as 'https://api.ajoxi.com'")
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise ConfigurationError("base_url: expected a URL without user name, password, query or fragment")
+    return url.rstrip("/")
+
+
+def check_live(base_url: str, environment: Mapping[str, str], *, allow_live: bool) -> None:
+    """Apply rule 3 to a client in live mode.
+
+    Raises:
+        ConfigurationError: saying which of the two it is.
+    """
+    parts = urlsplit(base_url)
+    if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+        raise ConfigurationError("base_url: a live key is never sent over plain http; use https")
+    if allow_live:
+        return
+    for name in ("PYTEST_CURRENT_TEST", "PYTEST_VERSION", "CI"):
+        if environment.get(name, "").lower() not in {"", "0", "false"}:
+            raise ConfigurationError(
+                f"api_key: a live key in a test run ({name} is set) would ring real phones; "
+                "use an AJX_TEST_ key, or pass allow_live=True"
+            )
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL: what decides whether a credential may travel there."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

@@ -1,0 +1,91 @@
+"""Messages: SMS, MMS and conversation history (API reference: Core Endpoints, Messaging)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Unpack
+
+from ajoxi_async.contract import routes
+from ajoxi_async.contract.calls import Direction
+from ajoxi_async.contract.messages import Channel, Message
+from ajoxi_async.options import CallOptions
+from ajoxi_async.pager import Pager
+from ajoxi_async.pipeline import Pipeline
+
+__all__ = ["Messages"]
+
+
+class Messages:
+    """``client.messages``."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def send(
+        self,
+        *,
+        to: str,
+        from_: str,
+        body: str | None = None,
+        media_urls: Sequence[str] | None = None,
+        template_id: str | None = None,
+        template_variables: Mapping[str, str] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Message:
+        """Send an SMS, an MMS, or a template.
+
+        Args:
+            to: E.164.
+            from_: E.164 number of the account.
+            body: 1 to 1,600 characters; with `media_urls` or alone.
+            media_urls: 1 to 10 attachments, which make it an MMS.
+            template_id: a stored template in place of body and media.
+            template_variables: what to fill into the template.
+            **options: see `CallOptions`.
+
+        Raises:
+            UnprocessableEntityError: the recipient has opted out, or cannot be reached.
+            OutcomeUnknownError: the message may or may not have been sent; it is never sent twice.
+        """
+        params = {
+            "to": to,
+            "from": from_,
+            "body": body,
+            "media_urls": None if media_urls is None or isinstance(media_urls, str) else list(media_urls),
+            "template_id": template_id,
+            "template_variables": template_variables,
+        }
+        if isinstance(media_urls, str):
+            params["media_urls"] = media_urls  # a lone string is refused by name, not taken for its characters
+        return await self._pipeline.call(routes.MESSAGES_SEND, options, params=params)
+
+    def list(
+        self,
+        *,
+        direction: Direction | str | None = None,
+        channel: Channel | str | None = None,
+        conversation_id: str | None = None,
+        limit: int | None = None,
+        cursor: str | None = None,
+        max_items: int | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Pager[Message]:
+        """List messages, newest first: ``async for`` for all, ``await`` for one page.
+
+        Args:
+            direction: only inbound or only outbound messages.
+            channel: only sms or only mms.
+            conversation_id: only this conversation.
+            limit: items a page, 1 to 200, by default 50.
+            cursor: where to start.
+            max_items: stop after so many.
+            **options: see `CallOptions`; they hold for each page.
+        """
+        query = {
+            "direction": direction,
+            "channel": channel,
+            "conversation_id": conversation_id,
+            "limit": limit,
+            "cursor": cursor,
+        }
+        return Pager(self._pipeline, routes.MESSAGES_LIST, query, options, max_items=max_items)

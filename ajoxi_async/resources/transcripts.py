@@ -1,0 +1,78 @@
+"""Transcripts, whole and live (API reference: Core Endpoints, Recordings & AI)."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+from ajoxi_async.contract import routes
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.live import LiveTranscript
+from ajoxi_async.options import CallOptions
+from ajoxi_async.pipeline import Pipeline
+
+__all__ = ["Transcripts"]
+
+
+class Transcripts:
+    """``client.transcripts``."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    async def retrieve(self, id: str, **options: Unpack[CallOptions]) -> Transcript:
+        """Retrieve the full transcript of a call or recording.
+
+        Args:
+            id: of a transcript, a call or a recording.
+            **options: see `CallOptions`.
+
+        Raises:
+            NotFoundError: no such transcript in the account.
+        """
+        return await self._pipeline.call(routes.TRANSCRIPTS_RETRIEVE, options, id=id)
+
+    def stream(
+        self,
+        id: str,
+        *,
+        resume_from: str | None = None,
+        interim: bool = True,
+        idle_timeout: float = 25.0,
+        max_outage: float = 60.0,
+        **options: Unpack[CallOptions],
+    ) -> LiveTranscript:
+        """Follow a call's transcript as it is spoken, reconnecting as needed.
+
+            async with client.transcripts.stream(call.id) as live:
+                async for segment in live:
+                    print(segment.speaker, segment.text)
+
+        Args:
+            id: of a call, a transcript or a recording; a finished one is replayed and completes.
+            resume_from: `LiveTranscript.last_event_id` of an earlier stream.
+            interim: whether segments that are not final yet are delivered as well.
+            idle_timeout: seconds without a byte after which the connection counts as dead; the server sends at least
+                a comment every 10 s.
+            max_outage: seconds without progress after which it gives up.
+            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+
+        Raises:
+            StreamInterruptedError: cut, and not resumed within `max_outage`; it carries the checkpoint.
+            StreamProtocolError: the server ended the stream with an error, or sent what is no transcript.
+            TranscriptGapError: final segments are missing and could not be fetched.
+        """
+        if options.get("timeout") is not None:
+            raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
+        for name, value in (("idle_timeout", idle_timeout), ("max_outage", max_outage)):
+            if not value > 0:
+                raise InvalidParameterError(name, f"expected seconds above 0, got {value!r}")
+        return LiveTranscript(
+            self._pipeline,
+            id,
+            options,
+            resume_from=resume_from,
+            interim=interim,
+            idle_timeout=idle_timeout,
+            max_outage=max_outage,
+        )

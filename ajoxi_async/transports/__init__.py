@@ -1,0 +1,86 @@
+"""Floor 2: the only I/O of the client. One module per engine, each an implementation of `contract.wire.Transport`."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from attrs import frozen
+
+from ajoxi_async.contract.wire import Request, Response, StreamResponse, Transport
+
+__all__ = ["EngineTransport", "TransportSettings"]
+
+
+@frozen(kw_only=True)
+class TransportSettings:
+    """What both engines understand.
+
+    Attributes:
+        proxy: URL of an HTTP proxy for every request.
+        tls: a TLS context in place of the default one.
+        trust_env: whether HTTP_PROXY, HTTPS_PROXY, NO_PROXY and .netrc count.
+        max_connections: most connections REST calls hold at once; live streams have their own and are not limited.
+        session: a caller's own ``aiohttp.ClientSession`` or ``httpx.AsyncClient``, never closed by this package.
+    """
+
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+    trust_env: bool = False
+    max_connections: int = 100
+    session: Any = None
+
+
+def _on_asyncio() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _open(settings: TransportSettings) -> Transport:
+    injected = type(settings.session).__module__.partition(".")[0] if settings.session is not None else ""
+    if injected != "httpx" and _on_asyncio():
+        from ajoxi_async.transports.aiohttp import AiohttpTransport
+
+        return AiohttpTransport(settings)
+    from ajoxi_async.transports.httpx import HttpxTransport
+
+    return HttpxTransport(settings)
+
+
+class EngineTransport:
+    """The engine of the event loop that is running: aiohttp on asyncio, httpx elsewhere, or an injected session's.
+
+    Engines are imported and opened on first use: importing the package stays cheap, and a client may be made before any
+    loop runs.
+    """
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._engines: dict[bool, Transport] = {}
+
+    def _engine(self) -> Transport:
+        kind = _on_asyncio()
+        engine = self._engines.get(kind)
+        if engine is None:
+            engine = self._engines[kind] = _open(self._settings)
+        return engine
+
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Transport.send`."""
+        return self._engine().send(request)
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamResponse]:
+        """See `Transport.stream`."""
+        return self._engine().stream(request)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        engine = self._engines.pop(_on_asyncio(), None)
+        if engine is not None:
+            await engine.aclose()

@@ -1,0 +1,161 @@
+"""The engine where there is no asyncio (trio).
+
+Rules:
+1. One client for REST calls and one for live streams, as on asyncio.
+2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there.
+3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
+4. Redirects are never followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+from typing import Any, cast
+
+import anyio
+import httpx
+
+from ajoxi_async.contract.wire import ExchangeError, Request, Response
+from ajoxi_async.transports import TransportSettings
+
+__all__ = ["HttpxTransport"]
+
+MAX_BODY = 64 * 1024 * 1024
+
+
+class _Trace:
+    """Notes the moment a request starts to leave."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self.sent = True
+
+
+def _translate(error: Exception, sent: bool) -> ExchangeError:
+    timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
+    return ExchangeError(
+        f"{'timed out' if timeout else type(error).__name__}: {error}".rstrip(": "), sent=sent, timeout=timeout
+    )
+
+
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, ValueError)
+
+
+class HttpxTransport:
+    """`contract.wire.Transport` over httpx."""
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._rest: httpx.AsyncClient | None = settings.session
+        self._streams: httpx.AsyncClient | None = settings.session
+
+    def _open(self, limit: int | None) -> httpx.AsyncClient:
+        settings = self._settings
+        return httpx.AsyncClient(
+            verify=settings.tls if settings.tls is not None else True,
+            proxy=settings.proxy,
+            trust_env=settings.trust_env,
+            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=15),
+            timeout=None,
+            follow_redirects=False,
+        )
+
+    def _build(self, client: httpx.AsyncClient, request: Request, trace: _Trace) -> httpx.Request:
+        return client.build_request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            content=request.body,
+            timeout=httpx.Timeout(None, read=request.idle_timeout),
+            extensions={"trace": trace},
+        )
+
+    async def send(self, request: Request) -> Response:
+        """See `Transport.send`."""
+        if self._rest is None:
+            self._rest = self._open(self._settings.max_connections)
+        trace = _Trace()
+        try:
+            with anyio.fail_after(request.timeout):
+                response = await self._rest.send(self._build(self._rest, request, trace), stream=True)
+                try:
+                    return Response(response.status_code, response.headers, await _read(response))
+                finally:
+                    await response.aclose()
+        except _FAILURES as error:
+            raise _translate(error, trace.sent) from error
+
+    def stream(self, request: Request) -> _Stream:
+        """See `Transport.stream`."""
+        if self._streams is None:
+            self._streams = self._open(None)
+        trace = _Trace()
+        return _Stream(self._streams, self._build(self._streams, request, trace), request.timeout, trace)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        if self._settings.session is not None:
+            return
+        clients, self._rest, self._streams = (self._rest, self._streams), None, None
+        for client in clients:
+            if client is not None:
+                await client.aclose()
+
+
+async def _read(response: httpx.Response) -> bytes:
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        pieces.append(piece)
+        size += len(piece)
+        if size > MAX_BODY:
+            raise httpx.DecodingError(f"the body is over {MAX_BODY} bytes")
+    return b"".join(pieces)
+
+
+class _Stream:
+    """`StreamResponse`, open from `__aenter__` to `__aexit__`."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, request: httpx.Request, timeout: float | None, trace: _Trace
+    ) -> None:
+        self._client = client
+        self._request = request
+        self._timeout = timeout
+        self._trace = trace
+        self._response: httpx.Response | None = None
+
+    @property
+    def status(self) -> int:
+        return cast("httpx.Response", self._response).status_code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return cast("httpx.Response", self._response).headers
+
+    async def __aenter__(self) -> _Stream:
+        try:
+            with anyio.fail_after(self._timeout):
+                self._response = await self._client.send(self._request, stream=True)
+        except _FAILURES as error:
+            raise _translate(error, self._trace.sent) from error
+        return self
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """See `StreamResponse.chunks`."""
+        try:
+            async for chunk in cast("httpx.Response", self._response).aiter_raw():
+                yield chunk
+        except _FAILURES as error:
+            raise _translate(error, sent=True) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._response is not None:
+            # A cancelled caller must still give its connection back.
+            with anyio.CancelScope(shield=True):
+                await self._response.aclose()
