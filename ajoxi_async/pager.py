@@ -14,18 +14,22 @@ from __future__ import annotations
 import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
-from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import anyio
-from attrs import frozen
+from attrs import evolve, frozen
 
-from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.codec import PageBody, parse_params
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol.errors import PaginationError
+
+if TYPE_CHECKING:
+    import trio
 
 __all__ = ["Page", "Pager"]
 
@@ -54,38 +58,43 @@ class _Ahead(Generic[T]):
         self._done = anyio.Event()
         self._page: PageBody[T] | None = None
         self._error: Exception | None = None
-        self._scope = anyio.CancelScope()
-        self._start(fetch)
-
-    def _start(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             import trio
 
-            trio.lowlevel.spawn_system_task(self._run, fetch, context=contextvars.copy_context())
+            scope = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._run_on_trio, fetch, scope, context=contextvars.copy_context())
+            self._stop: Callable[[], object] = scope.cancel
         else:
-            self._task = loop.create_task(self._run(fetch))
+            task = loop.create_task(self._run(fetch))
+            self._stop = task.cancel
 
     async def _run(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
         try:
-            with self._scope:
-                self._page = await fetch()
+            self._page = await fetch()
         except Exception as error:  # handed to whoever waits
             self._error = error
         finally:
             self._done.set()
 
+    async def _run_on_trio(
+        self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]], scope: trio.CancelScope
+    ) -> None:
+        with scope:
+            await self._run(fetch)
+
     async def page(self) -> PageBody[T]:
         await self._done.wait()
         if self._error is not None:
             raise self._error
-        if self._page is None:
-            raise anyio.ClosedResourceError
+        assert self._page is not None  # only `cancel` ends it without either, and nobody waits after that
         return self._page
 
     def cancel(self) -> None:
-        self._scope.cancel()
+        # Where the event loop is gone, so is the task.
+        with suppress(RuntimeError):
+            self._stop()
 
 
 class Pager(Generic[T]):
@@ -106,20 +115,21 @@ class Pager(Generic[T]):
     ) -> None:
         if max_items is not None and (type(max_items) is not int or max_items < 0):
             raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r}")
-        # Built once for its checks, so that a wrong filter fails where it is written and not at the first item.
-        pipeline.request(route, options, params=query)
+        assert route.query is not None
         self._pipeline = pipeline
         self._route = route
-        self._query = MappingProxyType(dict(query))
+        # Checked here, so that a wrong filter fails where it is written and not at the first item.
+        self._query = parse_params(dict(query), route.query)
         self._options = options
         self._max_items = max_items
-        self.cursor: str | None = query.get("cursor")
+        self._start: str | None = query.get("cursor")
+        self.cursor = self._start
 
     def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:
-        return self._pipeline.page(self._route, self._options, {**self._query, "cursor": cursor})
+        return self._pipeline.page(self._route, self._options, evolve(self._query, cursor=cursor))
 
     async def _first(self) -> Page[T]:
-        body = await self._fetch(self._query.get("cursor"))
+        body = await self._fetch(self._start)
         return Page(body.data, body.next_cursor, body.has_more)
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
@@ -137,10 +147,11 @@ class _Pages(Generic[T]):
     def __init__(self, pager: Pager[T]) -> None:
         self._pager = pager
         self._left = pager._max_items
-        self._next: str | None = pager._query.get("cursor")
+        self._next = pager._start
         self._seen = {self._next} if self._next is not None else set[str]()
         self._ahead: _Ahead[T] | None = None
         self._ended = self._left == 0
+        self._repeats = False
 
     def __aiter__(self) -> _Pages[T]:
         return self
@@ -150,6 +161,10 @@ class _Pages(Generic[T]):
             raise StopAsyncIteration
         pager, cursor = self._pager, self._next
         pager.cursor = cursor
+        if self._repeats:
+            error = PaginationError(f"{pager._route.name}: the server returned the cursor {cursor!r} a second time")
+            error.cursor = cursor
+            raise error
         ahead, self._ahead = self._ahead, None
         try:
             body = await (pager._fetch(cursor) if ahead is None else ahead.page())
@@ -160,20 +175,20 @@ class _Pages(Generic[T]):
             if ahead is not None:
                 ahead.cancel()
             raise
-        data, cursor = body.data, body.next_cursor
+        return self._take(body)
+
+    def _take(self, body: PageBody[T]) -> Page[T]:
+        data, following = body.data, body.next_cursor
         if self._left is not None:
             data = data[: self._left]
             self._left -= len(data)
-        self._ended = cursor is None or self._left == 0
-        if cursor is not None and not self._ended:
-            if cursor in self._seen:
-                self._ended = True
-                loop = PaginationError(f"{pager._route.name}: the server returned the cursor {cursor!r} a second time")
-                loop.cursor = cursor
-                raise loop
-            self._seen.add(cursor)
-            self._next = cursor
-            self._ahead = _Ahead(lambda: pager._fetch(cursor))
+        self._ended = following is None or self._left == 0
+        if following is not None and not self._ended:
+            self._next = following
+            self._repeats = following in self._seen
+            if not self._repeats:
+                self._seen.add(following)
+                self._ahead = _Ahead(partial(self._pager._fetch, following))
         return Page(data, body.next_cursor, body.has_more)
 
     def __del__(self) -> None:

@@ -23,6 +23,7 @@ from attrs import evolve, field, frozen
 
 from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.masking import mask
@@ -99,7 +100,7 @@ class Pipeline:
         except codec.DecodeError as error:
             raise answers.unexpected_answer(response, str(error), route.name) from None
 
-    async def page(self, route: Route[T], options: CallOptions, query: Mapping[str, Any]) -> PageBody[T]:
+    async def page(self, route: Route[T], options: CallOptions, query: Params) -> PageBody[T]:
         """Fetch one page of a list."""
         response = await self._exchange(route, self.request(route, options, params=query), options)
         try:
@@ -113,16 +114,19 @@ class Pipeline:
         options: CallOptions,
         *,
         id: str | None = None,
-        params: Mapping[str, Any] | None = None,
+        params: Mapping[str, Any] | Params | None = None,
     ) -> Request:
         """Check the parameters and build the request, without Authorization and timeout."""
         url = self.base_url + route.path_for(id)
+        kind = route.body or route.query
+        if kind is not None and not isinstance(params, Params):
+            params = codec.parse_params(dict(params or {}), kind)
         body = None
         sent = self.headers
         if route.body is not None:
-            body = codec.encode(codec.parse_params(dict(params or {}), route.body))
+            body = codec.encode(params)
             sent = {**sent, headers.CONTENT_TYPE: headers.JSON}
-        pairs = codec.to_query(codec.parse_params(dict(params or {}), route.query)) if route.query is not None else []
+        pairs = codec.to_query(params) if route.query is not None and isinstance(params, Params) else []
         if extra := options.get("extra_query"):
             pairs.extend((name, str(value)) for name, value in extra.items())
         if pairs:

@@ -1,0 +1,120 @@
+"""Settings of a client: where they come from, and which are refused."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ajoxi_async import AsyncAjoxi, ClientCredentials, ConfigurationError, InvalidParameterError
+
+from .fakes import KEY, ScriptedTransport, answer, client_on
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No AJOXI_ variable of whoever runs the tests, and the logger as it was."""
+    for name in ("AJOXI_API_KEY", "AJOXI_BASE_URL", "AJOXI_WEBHOOK_SECRET", "AJOXI_LOG"):
+        monkeypatch.delenv(name, raising=False)
+    logger = logging.getLogger("ajoxi_async")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
+
+
+def test_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Key, base URL, webhook secret and log level come from the environment."""
+    monkeypatch.setenv("AJOXI_API_KEY", KEY)
+    monkeypatch.setenv("AJOXI_BASE_URL", "http://127.0.0.1:9/")
+    monkeypatch.setenv("AJOXI_WEBHOOK_SECRET", "whsec_x")
+    monkeypatch.setenv("AJOXI_LOG", "debug")
+    client = AsyncAjoxi()
+    assert (client.mode, client.base_url, client.webhook_secret) == ("test", "http://127.0.0.1:9", "whsec_x")
+    assert logging.getLogger("ajoxi_async").level == logging.DEBUG
+
+
+def test_arguments_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is passed wins over the environment."""
+    monkeypatch.setenv("AJOXI_API_KEY", "nonsense")
+    monkeypatch.setenv("AJOXI_BASE_URL", "nonsense")
+    assert AsyncAjoxi(KEY, base_url="https://a.example").base_url == "https://a.example"
+
+
+def test_no_key() -> None:
+    """Without a key the error says where to put one."""
+    with pytest.raises(ConfigurationError, match="AJOXI_API_KEY"):
+        AsyncAjoxi()
+
+
+def test_live_key_in_pytest() -> None:
+    """A live key does not work in a test run unless allowed."""
+    with pytest.raises(ConfigurationError, match="allow_live"):
+        AsyncAjoxi("AJX_LIVE_x")
+    assert AsyncAjoxi("AJX_LIVE_x", allow_live=True).mode == "live"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": "5"},
+        {"timeout": True},
+        {"max_connections": 0},
+        {"transport": ScriptedTransport(answer()), "proxy": "http://127.0.0.1:1"},
+        {"session": object(), "tls": ssl.create_default_context()},
+        {"api_key": KEY, "token_provider": lambda: None},
+        {"api_key": None, "token_provider": "token"},
+        {"api_key": None, "token_provider": lambda: None, "mode": "prod"},
+        {"default_headers": {"Authorization": "x"}},
+        {"base_url": "api.ajoxi.com"},
+    ],
+    ids=str,
+)
+def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
+    """Settings that contradict each other, or cannot be right, are refused when the client is made."""
+    with pytest.raises((ConfigurationError, InvalidParameterError)):
+        AsyncAjoxi(**{"api_key": KEY, **wrong})
+
+
+def test_unknown_log_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AJOXI_LOG takes the names of `logging`."""
+    monkeypatch.setenv("AJOXI_LOG", "loud")
+    with pytest.raises(ConfigurationError, match="AJOXI_LOG"):
+        AsyncAjoxi(KEY)
+
+
+def test_no_secret_in_a_repr() -> None:
+    """Neither the client nor its parts print a key or a secret."""
+    client = AsyncAjoxi(KEY, webhook_secret="whsec_topsecret")
+    oauth = ClientCredentials("https://id.example/token", "me", "hunter2")
+    shown = repr((client, client._pipeline, oauth))
+    assert KEY not in shown
+    assert "topsecret" not in shown
+    assert "hunter2" not in shown
+
+
+@pytest.mark.anyio
+async def test_variants_share_pool_and_budget() -> None:
+    """`with_options` changes what it names and shares connections and limiter."""
+    transport = ScriptedTransport(answer(200, {"id": "call_1"}))
+    client = client_on(transport)
+    other = client.with_options(default_headers={"X-Team": "a"})
+    assert other.limiter is client.limiter
+    await other.calls.retrieve("call_1")
+    await client.calls.retrieve("call_1")
+    assert [request.headers.get("X-Team") for request in transport.requests] == ["a", None]
+    assert other.mode == "test"
+
+
+@pytest.mark.anyio
+async def test_lifetime() -> None:
+    """Leaving the block closes the transport; closing twice is fine."""
+    transport = ScriptedTransport(answer(200, {"id": "call_1"}))
+    async with client_on(transport) as client:
+        await client.calls.retrieve("call_1")
+    await client.aclose()
+    assert transport.closed == 2
