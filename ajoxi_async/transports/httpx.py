@@ -4,12 +4,13 @@ Rules:
 1. One client for REST calls and one for live streams, as on asyncio.
 2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there.
 3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
-4. Redirects are never followed.
+4. Redirects are never followed, cookies never kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, cast
 
@@ -62,6 +63,7 @@ class HttpxTransport:
             limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=15),
             timeout=None,
             follow_redirects=False,
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
 
     def _build(self, client: httpx.AsyncClient, request: Request, trace: _Trace) -> httpx.Request:

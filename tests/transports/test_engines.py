@@ -1,0 +1,274 @@
+"""Both engines against a real socket: what they send, what they bring back, and how they fail."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from ajoxi_async.contract.wire import ExchangeError, Request, Transport
+from ajoxi_async.transports import EngineTransport, TransportSettings
+
+pytestmark = pytest.mark.anyio
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: req_1\r\n\r\n{}"
+
+Serve = Callable[[socket.socket, int], None]
+
+received: list[bytes] = []
+
+
+@asynccontextmanager
+async def server(serve: Serve) -> AsyncIterator[tuple[str, list[bytes]]]:
+    """Run `serve(connection, number)` for each connection in a thread; yield the base URL and the requests read."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    received.clear()
+
+    def loop() -> None:
+        number = 0
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            connection.settimeout(5)
+            number += 1
+            try:
+                serve(connection, number)
+            except OSError:
+                pass
+            finally:
+                connection.close()
+
+    thread = threading.Thread(target=loop, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        # In a thread, for the loop still has connections to close.
+        await anyio.to_thread.run_sync(thread.join, 5)
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """Read one request, head and body."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        piece = connection.recv(65536)
+        if not piece:
+            return b""
+        data += piece
+    head, _, body = data.partition(b"\r\n\r\n")
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            while len(body) < int(value):
+                body += connection.recv(65536)
+    received.append(head + b"\r\n\r\n" + body)
+    return received[-1]
+
+
+def answering(*replies: bytes) -> Serve:
+    """Read a request and send a reply, for each reply; then close."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        for reply in replies:
+            if not read_request(connection):
+                return
+            connection.sendall(reply)
+
+    return serve
+
+
+@pytest.fixture
+async def engine() -> AsyncIterator[Transport]:
+    """The engine of the running event loop, closed afterwards."""
+    transport = EngineTransport(TransportSettings())
+    yield transport
+    await transport.aclose()
+
+
+async def test_exchange(engine: Transport) -> None:
+    """Method, path, headers and body arrive as given; status, headers and body come back."""
+    async with server(answering(OK)) as (url, got):
+        response = await engine.send(Request("POST", f"{url}/v1/a%2Fb?x=%20", {"X-A": "1"}, b'{"k":1}', 5))
+    assert (response.status, response.body, response.headers.get("x-request-id")) == (200, b"{}", "req_1")
+    head = got[0].decode()
+    assert head.startswith("POST /v1/a%2Fb?x=%20 HTTP/1.1\r\n")
+    assert "x-a: 1" in head.lower()
+    assert head.endswith('{"k":1}')
+
+
+async def test_refused_connection_was_not_sent(engine: Transport) -> None:
+    """Where nobody listens nothing was sent."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request("POST", url, body=b"{}", timeout=5))
+    assert caught.value.sent is False
+
+
+async def test_unresolvable_host_was_not_sent(engine: Transport) -> None:
+    """Where a name does not resolve nothing was sent."""
+    with pytest.raises(ExchangeError) as caught:
+        await engine.send(Request("POST", "http://nowhere.invalid/", body=b"{}", timeout=5))
+    assert caught.value.sent is False
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+async def test_dropped_after_receipt_was_sent_once(engine: Transport, method: str) -> None:
+    """A connection dropped after the request says "sent", and the engine sends nothing again by itself."""
+    async with server(answering(b"")) as (url, got):
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request(method, url, body=b"{}" if method == "POST" else None, timeout=5))
+    assert caught.value.sent is True
+    assert caught.value.timeout is False
+    assert len(got) == 1
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_stale_connection_is_not_resent_silently(engine: Transport, method: str) -> None:
+    """A kept connection that dies under the second request is reported, not papered over by a third."""
+    async with server(answering(OK, b"")) as (url, got):
+        await engine.send(Request("GET", url, timeout=5))
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request(method, url, timeout=5))
+    assert caught.value.sent is True
+    assert len(got) == 2
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\n{}", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+     b"HTTP/1.1 200 OK\r\nContent-Le", b"SSH-2.0-OpenSSH\r\n\r\n",
+     b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nnope"],
+    ids=["short-body", "short-chunk", "half-head", "no-http", "bad-gzip"],
+)  # fmt: skip
+async def test_half_an_answer_was_sent(engine: Transport, reply: bytes) -> None:
+    """Half an answer, or none that can be read, says "sent"."""
+    async with server(answering(reply)) as (url, got):
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request("POST", url, body=b"{}", timeout=5))
+    assert caught.value.sent is True
+    assert len(got) == 1
+
+
+async def test_timeout_after_sending(engine: Transport) -> None:
+    """A server that never answers is a timeout of a request that was sent."""
+    release = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        release.wait(5)
+
+    async with server(serve) as (url, _):
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request("POST", url, body=b"{}", timeout=0.1))
+        release.set()
+    assert (caught.value.sent, caught.value.timeout) == (True, True)
+
+
+async def test_redirects_stay(engine: Transport) -> None:
+    """A redirect is an answer like any other."""
+    async with server(answering(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")) as (url, got):
+        response = await engine.send(Request("POST", url, {"Authorization": "Bearer x"}, b"{}", 5))
+    assert response.status == 307
+    assert len(got) == 1
+
+
+async def test_cookies_are_not_kept(engine: Transport) -> None:
+    """One answer's cookie does not travel with the next request."""
+    cookie = b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}"
+    async with server(answering(cookie, OK)) as (url, got):
+        await engine.send(Request("GET", url, timeout=5))
+        await engine.send(Request("GET", url, timeout=5))
+    assert b"cookie" not in got[1].lower()
+
+
+async def test_stream(engine: Transport) -> None:
+    """A stream gives bytes as they come, and its clean end is the end of the iteration."""
+    gate = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\none")
+        gate.wait(5)
+        connection.sendall(b"two")
+
+    async with server(serve) as (url, _):
+        async with engine.stream(Request("GET", url, timeout=5)) as stream:
+            assert (stream.status, stream.headers.get("content-type")) == (200, "text/event-stream")
+            chunks = aiter(stream.chunks())
+            assert await anext(chunks) == b"one"
+            gate.set()
+            assert [chunk async for chunk in chunks] == [b"two"]
+
+
+async def test_stream_that_is_reset(engine: Transport) -> None:
+    """A stream cut within a chunk is an ExchangeError, not an end."""
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n5\r\ntw"
+    async with server(answering(head)) as (url, _):
+        with pytest.raises(ExchangeError):
+            async with engine.stream(Request("GET", url, timeout=5)) as stream:
+                async for _ in stream.chunks():
+                    pass
+
+
+async def test_silent_stream(engine: Transport) -> None:
+    """A stream without a byte for its idle timeout is a timeout."""
+    release = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\none")
+        release.wait(5)
+
+    async with server(serve) as (url, _):
+        with pytest.raises(ExchangeError) as caught:
+            async with engine.stream(Request("GET", url, timeout=5, idle_timeout=0.1)) as stream:
+                async for _ in stream.chunks():
+                    pass
+        release.set()
+    assert caught.value.timeout is True
+
+
+async def test_leaving_a_stream_closes_its_socket(engine: Transport) -> None:
+    """The server sees the connection go when the block is left in the middle."""
+    gone = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n")
+        if connection.recv(1) == b"":
+            gone.set()
+
+    async with server(serve) as (url, _):
+        async with engine.stream(Request("GET", url, timeout=5)) as stream:
+            async for _ in stream.chunks():
+                break
+        assert await anyio.to_thread.run_sync(gone.wait, 3)
+
+
+async def test_cancelled_exchange_frees_its_connection() -> None:
+    """A cancelled call gives its place in the pool back."""
+    transport = EngineTransport(TransportSettings(max_connections=1))
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        if number > 1:
+            connection.sendall(OK)
+        else:
+            connection.recv(1)
+
+    async with server(serve) as (url, _):
+        with anyio.move_on_after(0.1) as scope:
+            await transport.send(Request("GET", url, timeout=5))
+        assert scope.cancelled_caught
+        assert (await transport.send(Request("GET", url, timeout=5))).status == 200
+        await transport.aclose()
