@@ -74,7 +74,7 @@ class Model:
 
     def __repr__(self) -> str:
         shown = (
-            f"{a.name}={getattr(self, a.name)!r}"
+            f"{a.name}={'***' if a.name == 'secret' else repr(getattr(self, a.name))}"
             for a in attrs.fields(type(self))
             if a.name not in {"extra", "raw"} and getattr(self, a.name) not in (None, (), {})
         )

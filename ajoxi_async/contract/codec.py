@@ -57,12 +57,20 @@ class DecodeError(AjoxiError):
 
 def format_time(moment: datetime) -> str:
     """Format an aware datetime as RFC 3339 in UTC with milliseconds."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:  # the first and the last hours of the calendar have no UTC: they keep their own offset
+        return moment.isoformat(timespec="milliseconds")
+    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+
+
+#: ``from`` is a keyword of Python, and ``timeout`` is left to the waiting for an answer.
+_WIRE_NAMES = {"from_": "from", "ring_timeout": "timeout"}
 
 
 def wire_name(field: str) -> str:
-    """The name of a field as it travels: ``from_`` is a keyword of Python, ``ring_timeout`` leaves ``timeout`` to calls."""
-    return "timeout" if field == "ring_timeout" else field.removesuffix("_")
+    """The name of a field as it travels."""
+    return _WIRE_NAMES.get(field, field)
 
 
 def _nested(hint: Any) -> type[Any] | None:
@@ -78,24 +86,26 @@ def _is_many(hint: Any) -> bool:
 
 
 def _allows_none(hint: Any) -> bool:
-    return hint is Any or (
-        get_origin(hint) in {types.UnionType, typing.Union} and type(None) in get_args(hint)
-    )
+    return hint is Any or (get_origin(hint) in {types.UnionType, typing.Union} and type(None) in get_args(hint))
 
 
 Prepare = Callable[[Any, str], Any]
 
 
-def _build_preparer(cls: type[Any]) -> Prepare:
-    """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects."""
+def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
+    """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects.
+
+    Unknown fields are refused by parameters, and by models inside of them (`strict`).
+    """
     hints = get_type_hints(cls, include_extras=False)
     is_model = issubclass(cls, Model)
+    strict = strict or not is_model
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in {"extra", "raw"})]
     known = frozenset(wire_name(f.name) for f in fields)
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
     nullable = [f.name for f in fields if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING]
     nested = [
-        (f.name, _preparer(inner), _is_many(hints[f.name]))
+        (f.name, _preparer(inner, strict), _is_many(hints[f.name]))
         for f in fields
         if (inner := _nested(hints[f.name])) is not None
     ]
@@ -106,9 +116,11 @@ def _build_preparer(cls: type[Any]) -> Prepare:
         body = value.copy()
         if not body.keys() <= known:
             unknown = {key: body.pop(key) for key in value if key not in known}
-            if not is_model:
+            if strict:
                 name = f"{path}{next(iter(unknown))}"
-                raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+                raise InvalidParameterError(
+                    name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}"
+                )
             body["extra"] = unknown
         for wire, name in renamed:
             if wire in body:
@@ -129,7 +141,7 @@ def _build_preparer(cls: type[Any]) -> Prepare:
     return prepare
 
 
-_preparer: Callable[[Any], Prepare] = cache(_build_preparer)
+_preparer: Callable[..., Prepare] = cache(_build_preparer)
 
 
 def _structure_model(value: Any, cls: type[T]) -> T:
@@ -143,7 +155,16 @@ _PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 
 
-def _parameter_error(error: msgspec.ValidationError) -> InvalidParameterError:
+def _choices(cls: type[Any], path: str) -> tuple[str, ...]:
+    """The values of the `Literal` at a path of parameters, such as ``campaign.mode``."""
+    hint: Any = cls
+    for name in path.split("."):
+        hint = get_type_hints(_nested(hint) or object).get(name.partition("[")[0])
+    literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is typing.Literal]
+    return get_args(literals[0]) if literals else ()
+
+
+def _parameter_error(error: msgspec.ValidationError, cls: type[Any]) -> InvalidParameterError:
     """Say a `convert` failure in the words of the caller: which parameter, and what would be right."""
     if isinstance(error.__cause__, InvalidParameterError):
         return error.__cause__
@@ -154,6 +175,8 @@ def _parameter_error(error: msgspec.ValidationError) -> InvalidParameterError:
     missing = _MISSING.search(str(error))
     if missing:
         return InvalidParameterError(f"{path}.{missing['name']}".lstrip("."), "required", missing=True)
+    if text.startswith("Invalid enum value") and (choices := _choices(cls, path)):
+        text = f"expected one of {', '.join(map(repr, choices))}, got {text.removeprefix('Invalid enum value ')}"
     return InvalidParameterError(path or "body", text)
 
 
@@ -174,7 +197,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     try:
         return msgspec.convert(_preparer(cls)(given, ""), cls, strict=strict)
     except msgspec.ValidationError as error:
-        raise _parameter_error(error) from None
+        raise _parameter_error(error, cls) from None
 
 
 def _pick_event(value: Any, _: Any = None) -> Event:
@@ -195,9 +218,7 @@ def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
 
 
 converter = cattrs.Converter()
-converter.register_structure_hook_func(
-    lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model
-)
+converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model)
 converter.register_structure_hook(Event, _pick_event)
 converter.register_structure_hook_func(
     lambda cls: isinstance(cls, type) and issubclass(cls, Params), lambda value, cls: parse_params(value, cls)
@@ -257,13 +278,28 @@ def to_wire(obj: Model | Params) -> dict[str, Any]:
     return converter.unstructure(obj)  # type: ignore[no-any-return]
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HALF_A_PAIR = "expected text, got half of a surrogate pair"
+
+
 def encode(obj: Any) -> bytes:
-    """Serialise a model, parameters, or anything JSON can hold."""
-    return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
+    """Serialise a model, parameters, or anything JSON can hold.
+
+    Raises:
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+    """
+    try:
+        return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
+    except UnicodeEncodeError:
+        raise InvalidParameterError("body", _HALF_A_PAIR) from None
 
 
 def to_query(params: Params) -> list[tuple[str, str]]:
-    """Turn parameters into query pairs; an object becomes ``name[key]``, true and false are lower case."""
+    """Turn parameters into query pairs; an object becomes ``name[key]``, true and false are lower case.
+
+    Raises:
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+    """
     pairs: list[tuple[str, str]] = []
     for name, value in to_wire(params).items():
         if isinstance(value, dict):
@@ -272,9 +308,13 @@ def to_query(params: Params) -> list[tuple[str, str]]:
             pairs.append((name, str(value).lower()))
         else:
             pairs.append((name, str(value)))
+    for name, value in pairs:
+        if _SURROGATE.search(name) or _SURROGATE.search(value):
+            raise InvalidParameterError(name.partition("[")[0], _HALF_A_PAIR)
     return pairs
 
 
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
 
 
@@ -282,7 +322,8 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
     """Build parameters from query pairs, the inverse of `to_query`.
 
     Raises:
-        InvalidParameterError: also for a parameter given twice, and for a time that is only a number.
+        InvalidParameterError: also for a parameter given twice, for a time that is only a number, and for a value that
+            would mean that the filter was not given.
     """
     query: dict[str, Any] = {}
     for name, value in pairs:
@@ -296,6 +337,10 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
         target[key] = value
     times = {f.name for f in attrs.fields(cls) if "Time" in str(f.type)}
     for name in times & query.keys():
-        if str(query[name]).replace(".", "").lstrip("+-").isdigit():
+        if not _DATE.match(str(query[name])):
             raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
-    return parse_params(query, cls, strict=False)
+    params = parse_params(query, cls, strict=False)
+    for name, value in query.items():
+        if getattr(params, name) is None:
+            raise InvalidParameterError(name, f"expected a value, got {value!r}")
+    return params

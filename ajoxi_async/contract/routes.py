@@ -25,7 +25,7 @@ __all__ = ["ROUTES", "Route"]
 
 T = TypeVar("T")
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f]")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @frozen
@@ -56,7 +56,7 @@ class Route(Generic[T]):
         """The path with `id` in it, quoted so that no id can reach another endpoint.
 
         Raises:
-            InvalidParameterError: `id` is empty, not a string, a dot segment, or has control characters.
+            InvalidParameterError: `id` is empty, not a string, a dot segment, or has control characters or half a surrogate pair.
         """
         if id is None and "{id}" not in self.path:
             return self.path
@@ -102,6 +102,4 @@ WEBHOOKS_CREATE: Route[Webhook] = Route("webhooks.create", "POST", "/v1/webhooks
 WEBHOOKS_DELETE: Route[None] = Route("webhooks.delete", "DELETE", "/v1/webhooks/{id}", 204, type(None))
 
 #: All of them, by name.
-ROUTES: dict[str, Route[Any]] = {
-    route.name: route for route in list(globals().values()) if isinstance(route, Route)
-}
+ROUTES: dict[str, Route[Any]] = {route.name: route for route in list(globals().values()) if isinstance(route, Route)}

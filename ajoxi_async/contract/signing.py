@@ -25,11 +25,12 @@ def sign(body: bytes, secrets: Iterable[str]) -> str:
 def matches(body: bytes, signature: str, secrets: Iterable[str]) -> bool:
     """Whether one of the header's signatures was made with one of the secrets.
 
-    Hex in any case and an optional ``sha256=`` prefix are taken, since proxies and test tools write them.
+    Hex in any case and an optional ``sha256=`` prefix are taken, since proxies and test tools write them. What is not
+    ASCII, or not even UTF-8 (servers hand such a header over with surrogates), matches nothing.
     """
     if len(signature) > _LONGEST_HEADER:
         return False
-    given = [part.strip().lower().removeprefix("sha256=").encode() for part in signature.split(",")]
+    given = [part.strip().lower().removeprefix("sha256=").encode(errors="replace") for part in signature.split(",")]
     expected = [hmac.digest(secret.encode(), body, "sha256").hex().encode() for secret in secrets]
     # No short cut: every pair is compared, so that time tells nothing of which secret matched.
     return any([hmac.compare_digest(one, other) for one in given for other in expected])
