@@ -126,7 +126,7 @@ class Pager(Generic[T]):
         self.cursor = self._start
 
     def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:
-        return self._pipeline.page(self._route, self._options, evolve(self._query, cursor=cursor))
+        return self._pipeline.page(self._route, self._options, evolve(self._query, cursor=cursor))  # type: ignore[call-arg]
 
     async def _first(self) -> Page[T]:
         body = await self._fetch(self._start)

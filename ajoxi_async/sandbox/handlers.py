@@ -1,0 +1,351 @@
+"""What each endpoint does: one function for each route, from checked parameters to the object that answers.
+
+The parity test asserts that every route has its handler here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from attrs import asdict, evolve, frozen
+
+from ajoxi_async.contract.base import Model, Params
+from ajoxi_async.contract.calls import (
+    Call,
+    CallCreate,
+    CallList,
+    CallStatus,
+    CallTransfer,
+    CampaignCreate,
+    Direction,
+)
+from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.headers import DEFAULT_PAGE
+from ajoxi_async.contract.messages import Channel, Media, Message, MessageList, MessageSend, MessageStatus
+from ajoxi_async.contract.numbers import (
+    Capability,
+    Number,
+    NumberProvision,
+    NumberSearch,
+    NumberStatus,
+    NumberUpdate,
+)
+from ajoxi_async.contract.recordings import Recording, RecordingList
+from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
+from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox.segments import count_segments
+from ajoxi_async.sandbox.store import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.world import Account, Refusal, at, conversation_between
+
+__all__ = ["HANDLERS", "Command"]
+
+AI_HANDLER = "receptionist_v2"
+#: Prefixes nobody can be reached under: an unassigned country code, and premium-rate numbers.
+UNREACHABLE = ("+999", "+1900")
+
+
+@frozen
+class Command:
+    """One request, checked: whose, when, about which object, with which parameters."""
+
+    account: Account
+    now: float
+    id: str
+    params: Any
+
+
+Handler = Callable[[Command], Model | PageBody[Any] | None]
+
+
+def _reachable(number: str) -> None:
+    if number.startswith(UNREACHABLE):
+        raise Refusal("unreachable_destination", "no route to this prefix", "to")
+
+
+def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) -> Call:
+    return Call(
+        id=command.account.mint("call"),
+        status=CallStatus.QUEUED,
+        ai_handler=AI_HANDLER if params.ai_receptionist else None,
+        direction=Direction.OUTBOUND,
+        from_=params.from_,
+        to=to,
+        created_at=at(command.now),
+        agent_id=params.agent_id,
+        metadata=params.metadata or {},
+    )
+
+
+def create_call(command: Command) -> Call:
+    """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
+    params: CallCreate = command.params
+    command.account.own_number(params.from_, "from")
+    _reachable(params.to)
+    call = _new_call(command, params.to, params)
+    return command.account.place_call(call, command.now, record=bool(params.record))
+
+
+def create_campaign(command: Command) -> Model:
+    """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
+    params: CampaignCreate = command.params
+    command.account.own_number(params.from_, "from")
+    for contact in params.campaign.contacts:
+        _reachable(contact)
+    calls = [_new_call(command, contact, params) for contact in params.campaign.contacts]
+    return command.account.start_campaign(calls, command.now, record=bool(params.record))
+
+
+def _found(item: Any, kind: str, id: str) -> Any:
+    if item is None:
+        raise Refusal("not_found", f"no {kind} {id[:60]!r} in this account")
+    return item
+
+
+def retrieve_call(command: Command) -> Call:
+    """GET /v1/calls/{id}."""
+    return _found(command.account.calls.get(command.id), "call", command.id)  # type: ignore[no-any-return]
+
+
+def transfer_call(command: Command) -> Call:
+    """POST /v1/calls/{id}/transfer."""
+    params: CallTransfer = command.params
+    _found(command.account.calls.get(command.id), "call", command.id)
+    if params.to is not None:
+        _reachable(params.to)
+    return command.account.transfer(command.id, params.agent_id)
+
+
+def _filters(params: Params) -> str:
+    """The filters as text; a cursor is bound to them, the page size may change."""
+    return repr({name: value for name, value in asdict(params, recurse=False).items() if name not in {"limit", "cursor"}})
+
+
+def _window(params: CallList | RecordingList) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:
+    after, before = params.created_after, params.created_before
+    return (
+        lambda item: before is None or item.created_at < before,
+        lambda item: after is not None and item.created_at < after,
+    )
+
+
+def list_calls(command: Command) -> PageBody[Call]:
+    """GET /v1/calls: from `created_after`, which counts, to `created_before`, which does not."""
+    params: CallList = command.params
+    early_enough, too_early = _window(params)
+    keys = [("direction", str(params.direction))] if params.direction else []
+    if params.campaign_id is not None:
+        keys.append(("campaign_id", params.campaign_id))
+    keys.extend((f"metadata[{name}]", value) for name, value in (params.metadata or {}).items())
+    return command.account.calls.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=keys,
+        accept=lambda call: early_enough(call) and (params.status is None or call.status == params.status),
+        # Seeded and real calls alike are added in the order of their creation.
+        enough=too_early,
+    )
+
+
+def search_numbers(command: Command) -> PageBody[Number]:
+    """GET /v1/numbers: what is on offer, or with `status` the account's own."""
+    params: NumberSearch = command.params
+    account = command.account
+
+    def accept(number: Number) -> bool:
+        digits = (number.phone_number or "").lstrip("+")
+        national = digits.removeprefix(_COUNTRY_CODES.get(number.country or "", ""))
+        return (
+            (params.type is None or number.type == params.type)
+            and (params.country is None or number.country == params.country)
+            and (params.area_code is None or national.startswith(params.area_code))
+            and (params.contains is None or params.contains in digits)
+            and (params.capability is None or Capability(params.capability) in number.capabilities)
+        )
+
+    filters, limit = _filters(params), params.limit or DEFAULT_PAGE
+    if params.status in {None, "available"}:
+        start = 0 if params.cursor is None else decode_cursor(params.cursor, filters)
+        found: list[Number] = []
+        for position in range(start, len(account.inventory)):
+            number = account.inventory[position]
+            if number.phone_number in account.owned or not accept(number):
+                continue
+            if len(found) == limit:
+                return PageBody(tuple(found), encode_cursor(position, filters), True)
+            found.append(number)
+        return PageBody(tuple(found), None, False)
+    return account.numbers.page(
+        limit=limit,
+        cursor=params.cursor,
+        filters=filters,
+        accept=lambda number: number.status == params.status and accept(number),
+    )
+
+
+_COUNTRY_CODES = {"US": "1", "CA": "1", "GB": "44", "DE": "49", "FR": "33", "AU": "61"}
+
+
+def provision_number(command: Command) -> Number:
+    """POST /v1/numbers: take a number, or port one in."""
+    params: NumberProvision = command.params
+    wanted = Number(
+        id="",
+        phone_number=params.phone_number,
+        routing=params.routing,
+        caller_id=params.caller_id,
+        sms=params.sms,
+        status=NumberStatus.AVAILABLE,
+    )
+    return command.account.provision(wanted, command.now, port=params.port is not None)
+
+
+def update_number(command: Command) -> Number:
+    """PUT /v1/numbers/{id}: what is not given stays."""
+    params: NumberUpdate = command.params
+    number: Number = _found(command.account.numbers.get(command.id), "number", command.id)
+    number = evolve(
+        number,
+        routing=params.routing or number.routing,
+        caller_id=params.caller_id or number.caller_id,
+        sms=params.sms or number.sms,
+    )
+    command.account.numbers.replace(number)
+    return number
+
+
+def release_number(command: Command) -> None:
+    """DELETE /v1/numbers/{id}."""
+    command.account.release(command.id)
+
+
+def _template(params: MessageSend) -> str:
+    # Templates are kept in the console; the sandbox shows which one was meant, and with what.
+    values = ", ".join(f"{name}={value}" for name, value in (params.template_variables or {}).items())
+    return f"[{params.template_id}{': ' if values else ''}{values}]"
+
+
+def send_message(command: Command) -> Message:
+    """POST /v1/messages."""
+    params: MessageSend = command.params
+    number = command.account.own_number(params.from_, "from")
+    if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
+        raise Refusal("invalid_state", "this number does not send messages", "from")
+    _reachable(params.to)
+    body = _template(params) if params.template_id is not None else params.body
+    message = Message(
+        id=command.account.mint("msg"),
+        direction=Direction.OUTBOUND,
+        channel=Channel.MMS if params.media_urls else Channel.SMS,
+        conversation_id=conversation_between(params.from_, params.to),
+        from_=params.from_,
+        to=params.to,
+        body=body,
+        media=tuple(Media(url=url, content_type="application/octet-stream") for url in params.media_urls or ()),
+        template_id=params.template_id,
+        status=MessageStatus.QUEUED,
+        segments=1 if params.media_urls else count_segments(body or ""),
+        created_at=at(command.now),
+    )
+    return command.account.send_message(message, command.now)
+
+
+def list_messages(command: Command) -> PageBody[Message]:
+    """GET /v1/messages."""
+    params: MessageList = command.params
+    given = (
+        ("direction", params.direction),
+        ("channel", params.channel),
+        ("conversation_id", params.conversation_id),
+    )
+    return command.account.messages.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=[(name, str(value)) for name, value in given if value is not None],
+    )
+
+
+def list_recordings(command: Command) -> PageBody[Recording]:
+    """GET /v1/recordings: dates as for calls."""
+    params: RecordingList = command.params
+    early_enough, too_early = _window(params)
+    return command.account.recordings.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=[("agent_id", params.agent_id)] if params.agent_id is not None else [],
+        accept=early_enough,
+        enough=too_early,
+    )
+
+
+def retrieve_recording(command: Command) -> Recording:
+    """GET /v1/recordings/{id}: with transcript and AI summary."""
+    account = command.account
+    recording: Recording = _found(account.recordings.get(command.id), "recording", command.id)
+    call: Call = _found(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
+    return insights.detailed(recording, call, account.plan(call).talk, command.now)
+
+
+def retrieve_transcript(command: Command) -> Transcript:
+    """GET /v1/transcripts/{id}: by the id of a transcript, a call or a recording. A call nobody answered has none."""
+    account = command.account
+    call: Call = _found(account.find_call(command.id), "transcript", command.id)
+    if call.transcript_id is None:
+        raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
+    return insights.transcript_of(call, account.plan(call).talk, command.now)
+
+
+def list_webhooks(command: Command) -> PageBody[Webhook]:
+    """GET /v1/webhooks: without secrets."""
+    params: WebhookList = command.params
+    return command.account.webhooks.page(
+        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params)
+    )
+
+
+def create_webhook(command: Command) -> Webhook:
+    """POST /v1/webhooks: with the secret, once."""
+    params: WebhookCreate = command.params
+    events = dict.fromkeys(EventType(EVENT_ALIASES.get(event, event)) for event in params.events)
+    webhook = Webhook(
+        id=command.account.mint("wh"),
+        url=params.url,
+        events=tuple(events),
+        status=WebhookStatus.ENABLED,
+        created_at=at(command.now),
+    )
+    secret = hashlib.sha256(f"{command.account.seed}/{command.account.key_seed}/{webhook.id}".encode()).hexdigest()
+    return command.account.subscribe(webhook, f"whsec_{secret[:48]}")
+
+
+def delete_webhook(command: Command) -> None:
+    """DELETE /v1/webhooks/{id}."""
+    command.account.unsubscribe(command.id)
+
+
+#: Route name -> handler. The live transcript is answered by `streams`, which asks for nothing but the call.
+HANDLERS: dict[str, Handler] = {
+    "calls.list": list_calls,
+    "calls.create": create_call,
+    "calls.create_campaign": create_campaign,
+    "calls.retrieve": retrieve_call,
+    "calls.transfer": transfer_call,
+    "numbers.search": search_numbers,
+    "numbers.provision": provision_number,
+    "numbers.update": update_number,
+    "numbers.release": release_number,
+    "messages.list": list_messages,
+    "messages.send": send_message,
+    "recordings.list": list_recordings,
+    "recordings.retrieve": retrieve_recording,
+    "transcripts.retrieve": retrieve_transcript,
+    "transcripts.stream": lambda command: _found(command.account.find_call(command.id), "transcript", command.id),
+    "webhooks.list": list_webhooks,
+    "webhooks.create": create_webhook,
+    "webhooks.delete": delete_webhook,
+}

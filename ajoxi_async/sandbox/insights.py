@@ -1,0 +1,56 @@
+"""Recordings, transcripts and summaries, worked out from a call when they are asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import evolve
+
+from ajoxi_async.contract.calls import Call, CallStatus
+from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.transcripts import Transcript, TranscriptStatus
+from ajoxi_async.sandbox import script
+from ajoxi_async.sandbox.media import wav_size
+
+__all__ = ["detailed", "recording_of", "transcript_of"]
+
+
+def transcript_of(call: Call, talk: float, now: float) -> Transcript:
+    """What was said so far; with the summary once the call is over."""
+    done = call.status == CallStatus.COMPLETED
+    answered = call.answered_at.timestamp() if call.answered_at is not None else now
+    share = 1.0 if done else (now - answered) / talk if talk else 1.0
+    said = script.segments(call.id, talk, ai=call.ai_handler is not None, share=share)
+    return Transcript(
+        id=call.transcript_id or "",
+        call_id=call.id,
+        recording_id=call.recording_id,
+        status=TranscriptStatus.COMPLETED if done else TranscriptStatus.IN_PROGRESS,
+        language="en-US",
+        segments=said if call.answered_at is not None else (),
+        ai_summary=script.summary(call.id) if done and call.answered_at is not None else None,
+    )
+
+
+def recording_of(call: Call, made: datetime) -> Recording:
+    """The recording of a finished call, as lists show it."""
+    return Recording(
+        id=call.recording_id or "",
+        call_id=call.id,
+        agent_id=call.agent_id,
+        duration=call.duration,
+        url=call.recording_url,
+        content_type="audio/wav",
+        size=wav_size(call.duration or 0),
+        created_at=made,
+    )
+
+
+def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
+    """A single recording, with transcript and AI summary (API reference: Recordings & AI)."""
+    return evolve(
+        recording,
+        transcript=transcript_of(call, talk, now),
+        ai_summary=script.summary(call.id),
+        sentiment=script.sentiment(call.id),
+    )

@@ -1,0 +1,84 @@
+"""A transport that reaches the sandbox without a socket, on asyncio and trio alike."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from types import TracebackType
+
+import anyio.lowlevel
+
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.app import App, EventStream
+
+__all__ = ["MemoryTransport"]
+
+
+class _Headers(dict[str, str]):
+    """Looked up without regard to case."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__({name.lower(): value for name, value in given.items()})
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        return super().get(name.lower(), default)
+
+
+class MemoryTransport:
+    """An implementation of `contract.wire.Transport`: the same handler as behind the socket."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def send(self, request: Request) -> Response:
+        """See `Transport.send`."""
+        await anyio.lowlevel.checkpoint()
+        answer = await self._app.handle(request)
+        if isinstance(answer, EventStream):
+            body = b"".join([chunk async for chunk in answer.chunks])
+            return Response(answer.status, _Headers(answer.headers), body)
+        return Response(answer.status, _Headers(answer.headers), answer.body)
+
+    def stream(self, request: Request) -> _Stream:
+        """See `Transport.stream`."""
+        return _Stream(self._app, request)
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`; there is nothing to give back."""
+
+
+class _Stream:
+    def __init__(self, app: App, request: Request) -> None:
+        self._app = app
+        self._request = request
+        self.status = 0
+        self.headers: Mapping[str, str] = {}
+        self._chunks: AsyncIterator[bytes] = _pieces(b"")
+
+    async def __aenter__(self) -> _Stream:
+        await anyio.lowlevel.checkpoint()
+        answer = await self._app.handle(self._request)
+        self.status, self.headers = answer.status, _Headers(answer.headers)
+        self._chunks = answer.chunks if isinstance(answer, EventStream) else _pieces(answer.body)
+        return self
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """See `StreamResponse.chunks`."""
+        return self._chunks
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+async def _pieces(body: bytes) -> AsyncIterator[bytes]:
+    if body:
+        yield body

@@ -1,0 +1,47 @@
+"""The server's count of requests (API reference: Rate limits), written independently of the client's limiter.
+
+Rules:
+1. At most `limit` requests of one key in any sliding second: an exact log of when they came.
+2. A refused request does not count against the key.
+3. ``X-RateLimit-Reset`` is the second in which the whole limit is free again; Retry-After is at least 1.
+4. No limit, as on Enterprise: no headers and no refusals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from ajoxi_async.contract import headers
+
+__all__ = ["Quota"]
+
+
+class Quota:
+    """One key's requests of the last second. Moments are monotonic seconds."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._log: deque[float] = deque()
+
+    def admit(self, moment: float) -> bool:
+        """Count a request, or refuse it."""
+        if self._limit is None:
+            return True
+        while self._log and self._log[0] <= moment - 1.0:
+            self._log.popleft()
+        if len(self._log) >= self._limit:
+            return False
+        self._log.append(moment)
+        return True
+
+    def headers(self, moment: float, wall: float) -> dict[str, str]:
+        """The three headers of every response; `wall` is the same moment in seconds since the epoch."""
+        if self._limit is None:
+            return {}
+        free_in = self._log[-1] + 1.0 - moment if self._log else 0.0
+        return {
+            headers.RATE_LIMIT: str(self._limit),
+            headers.RATE_REMAINING: str(max(0, self._limit - len(self._log))),
+            headers.RATE_RESET: str(math.ceil(wall + max(0.0, free_in))),
+        }

@@ -1,0 +1,31 @@
+"""How many parts a text message is sent in (3GPP TS 23.038, TS 23.040).
+
+One part holds 160 characters of the GSM 7-bit alphabet or 70 UCS-2 units; a part of several holds 153 or 67, for a header
+takes room. Characters of the extension table count twice, and neither they nor surrogate pairs are split between parts.
+"""
+
+from __future__ import annotations
+
+__all__ = ["count_segments"]
+
+_GSM7 = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿"
+    "abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+_EXTENSION = frozenset("^{}\\[~]|€\f")
+
+
+def count_segments(text: str) -> int:
+    """Parts a text is sent in; at least one."""
+    if all(character in _GSM7 or character in _EXTENSION for character in text):
+        units, single, part = [2 if character in _EXTENSION else 1 for character in text], 160, 153
+    else:
+        units, single, part = [2 if ord(character) > 0xFFFF else 1 for character in text], 70, 67
+    if sum(units) <= single:
+        return 1
+    parts, room = 1, part
+    for unit in units:
+        if unit > room:
+            parts, room = parts + 1, part
+        room -= unit
+    return parts
