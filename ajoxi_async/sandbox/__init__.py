@@ -92,33 +92,29 @@ class Sandbox:
         return self._app.base_url
 
     async def __aenter__(self) -> Sandbox:
-        self._wake = anyio.Event()
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._drive)
         if self._port is not None:
             from ajoxi_async.sandbox.server import Server
 
             self._server = Server(self._app)
-            try:
-                port = await self._server.start(self._host, self._port)
-            except BaseException as error:
-                self._tasks.cancel_scope.cancel()
-                await self._tasks.__aexit__(type(error), error, error.__traceback__)
-                raise
+            port = await self._server.start(self._host, self._port)
             host = f"[{self._host}]" if ":" in self._host else self._host
             self._app.base_url = f"http://{host}:{port}"
+        self._wake = anyio.Event()
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        self._tasks.start_soon(self._drive)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
+    ) -> None:
         assert self._tasks is not None
         if self._port is not None:
             with anyio.CancelScope(shield=True):
                 await self._server.stop()
         self._tasks.cancel_scope.cancel()
-        return await self._tasks.__aexit__(kind, error, trace)
+        # Not told of the caller's own exception, which would come out wrapped in a group.
+        await self._tasks.__aexit__(None, None, None)
 
     def transport(self) -> MemoryTransport:
         """A `Transport` that reaches this sandbox without a socket: ``AsyncAjoxi(key, transport=...)``."""

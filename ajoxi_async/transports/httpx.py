@@ -9,7 +9,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, cast
@@ -129,6 +130,7 @@ class _Stream:
         self._timeout = timeout
         self._trace = trace
         self._response: httpx.Response | None = None
+        self._chunks: AsyncGenerator[bytes, None] | None = None
 
     @property
     def status(self) -> int:
@@ -146,18 +148,25 @@ class _Stream:
             raise _translate(error, self._trace.sent) from error
         return self
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """See `StreamResponse.chunks`."""
+        self._chunks = self._read()
+        return self._chunks
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
         try:
-            async for chunk in cast("httpx.Response", self._response).aiter_raw():
-                yield chunk
+            async with aclosing(cast("httpx.Response", self._response).aiter_raw()) as raw:  # type: ignore[type-var]
+                async for chunk in raw:
+                    yield chunk
         except _FAILURES as error:
             raise _translate(error, sent=True) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._response is not None:
-            # A cancelled caller must still give its connection back.
-            with anyio.CancelScope(shield=True):
+        # A cancelled caller must still give its connection back.
+        with anyio.CancelScope(shield=True):
+            if self._chunks is not None:
+                await self._chunks.aclose()
+            if self._response is not None:
                 await self._response.aclose()

@@ -1,0 +1,1 @@
+"""Runnable examples; each starts the embedded sandbox where no key is set."""

@@ -1,0 +1,194 @@
+"""The whole of Ajoxi in ten seconds: ``python -m examples.quickstart``.
+
+Without ``AJOXI_API_KEY`` it starts the embedded sandbox in this process and talks to it over real HTTP. With a key the same
+code talks to the API (a test key rings no phone); receiving webhooks then needs ``AJOXI_WEBHOOK_URL``, an address at which
+the API can reach this machine's port 8028.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+from aiohttp import web
+from rich.console import Console
+from rich.table import Table
+
+from ajoxi_async import AsyncAjoxi, Call, CallCompleted, Event, Message, MessageStatus, Recording, Sandbox
+from ajoxi_async.webhooks.aiohttp import webhook_handler
+
+TO, FROM = "+14155551234", "+14155550100"
+SPEAKERS = {"ai": "cyan", "agent": "cyan", "customer": "yellow"}
+
+out = Console(highlight=False)
+
+
+class Inbox:
+    """Where the webhook receiver puts verified events."""
+
+    def __init__(self, url: str | None) -> None:
+        self.url = url
+        self.secret = ""
+        self.received: list[Event] = []
+        self.completed = anyio.Event()
+
+    async def take(self, event: Event) -> None:
+        """Called with every event whose signature is right."""
+        self.received.append(event)
+        if isinstance(event, CallCompleted):
+            self.completed.set()
+
+
+@asynccontextmanager
+async def receiver(inbox: Inbox, port: int) -> AsyncIterator[None]:
+    """Serve an endpoint for webhooks on this machine."""
+
+    async def receive(request: web.Request) -> web.StreamResponse:
+        return await webhook_handler(inbox.secret, inbox.take)(request)
+
+    app = web.Application()
+    app.router.add_post("/webhooks/ajoxi", receive)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    inbox.url = inbox.url or f"http://127.0.0.1:{runner.addresses[0][1]}/webhooks/ajoxi"
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def step(title: str) -> None:
+    """Announce what comes next."""
+    out.print(f"\n[bold green]●[/] [bold]{title}[/]")
+
+
+async def provision_a_number(client: AsyncAjoxi) -> str:
+    """Search the numbers on offer and take the first."""
+    step("Find and provision a number")
+    page = await client.numbers.search(country="US", area_code="415", capability="sms", limit=3)
+    for number in page.data:
+        out.print(f"  {number.phone_number}  [dim]{number.region} {', '.join(number.capabilities)}[/]")
+    taken = await client.numbers.provision(
+        phone_number=str(page.data[0].phone_number), routing={"kind": "ai_receptionist"}
+    )
+    out.print(f"  took [bold]{taken.phone_number}[/] as {taken.id}, now {taken.status}")
+    return taken.id
+
+
+async def place_a_call(client: AsyncAjoxi) -> Call:
+    """The API reference's own request."""
+    step("Place a call")
+    call = await client.calls.create(to=TO, from_=FROM, ai_receptionist=True)
+    out.print(f"  {call.id} is {call.status}, handled by {call.ai_handler}")
+    return call
+
+
+async def follow_the_transcript(client: AsyncAjoxi, call: Call) -> None:
+    """Print each line as it becomes final."""
+    step("Follow its live transcript")
+    async with client.transcripts.stream(call.id, interim=False) as live:
+        async for segment in live:
+            speaker = str(segment.speaker)
+            out.print(f"  [{SPEAKERS.get(speaker, 'white')}]{speaker:>9}[/]  {segment.text}")
+
+
+async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
+    """Wait until the call is over and its recording can be read."""
+    step("Read the recording and its AI summary")
+    while call.status != "completed":
+        await anyio.sleep(0.2)
+        call = await client.calls.retrieve(call.id)
+    while not (found := [r async for r in client.recordings.list(max_items=20) if r.id == call.recording_id]):
+        await anyio.sleep(0.2)
+    recording = await client.recordings.retrieve(found[0].id)
+    audio = await client.recordings.download(recording)
+    out.print(f"  {call.disposition} for {call.duration} s, {len(audio):,} bytes of {recording.content_type}")
+    out.print(f"  [italic]{recording.ai_summary}[/] [dim](sentiment {recording.sentiment:+})[/]")
+    return recording
+
+
+async def send_a_message(client: AsyncAjoxi) -> Message:
+    """Send an SMS and see it delivered."""
+    step("Send an SMS")
+    message = await client.messages.send(to=TO, from_=FROM, body="Your appointment is confirmed. Reply STOP to opt out.")
+    out.print(f"  {message.id} {message.status}, {message.segments} segment")
+    while message.status not in {MessageStatus.DELIVERED, MessageStatus.FAILED}:
+        await anyio.sleep(0.2)
+        recent = client.messages.list(conversation_id=message.conversation_id, max_items=20)
+        message = next(found for found in [m async for m in recent] if found.id == message.id)
+    out.print(f"  {message.id} [bold]{message.status}[/]")
+    return message
+
+
+async def page_through_calls(client: AsyncAjoxi) -> int:
+    """Go through every call there is; pages are fetched one ahead."""
+    step("Page through all calls")
+    endings: dict[str, int] = {}
+    async for call in client.calls.list(limit=100):
+        ending = str(call.disposition or call.status)
+        endings[ending] = endings.get(ending, 0) + 1
+    out.print("  " + ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items())))
+    return sum(endings.values())
+
+
+async def show_webhooks(inbox: Inbox) -> None:
+    """Wait for the event of the call's end."""
+    step("Receive signed webhooks")
+    with anyio.fail_after(10):
+        await inbox.completed.wait()
+    for event in inbox.received:
+        out.print(f"  [green]signature verified[/]  {event.type:<16} {event.id}")
+
+
+def show_limiter(client: AsyncAjoxi) -> None:
+    """What pacing did in the meantime."""
+    step("What the limiter did")
+    seen = client.limiter.snapshot()
+    table = Table("limit a second", "requests", "paced", "429 answers", box=None, header_style="dim", pad_edge=False)
+    table.add_row(f"{seen.limit:g}" if seen.limit else "none", *map(str, (seen.granted, seen.delayed, seen.refused)))
+    out.print(table)
+
+
+async def tour(client: AsyncAjoxi, inbox: Inbox | None = None) -> None:
+    """Everything, one after the other."""
+    webhook = None
+    if inbox is not None and inbox.url is not None:
+        webhook = await client.webhooks.create(url=inbox.url, events=["call.started", "call.answered", "call.completed"])
+        inbox.secret = str(webhook.secret)
+    try:
+        number_id = await provision_a_number(client)
+        call = await place_a_call(client)
+        await follow_the_transcript(client, call)
+        await wait_for_the_recording(client, call)
+        await send_a_message(client)
+        await page_through_calls(client)
+        if inbox is not None and webhook is not None:
+            await show_webhooks(inbox)
+        await client.numbers.release(number_id)
+    finally:
+        if webhook is not None:
+            await client.webhooks.delete(webhook.id)
+    show_limiter(client)
+
+
+async def main() -> None:
+    """Run the tour against the API where a key is set, else against the embedded sandbox."""
+    if os.environ.get("AJOXI_API_KEY"):
+        inbox = Inbox(os.environ.get("AJOXI_WEBHOOK_URL"))
+        async with AsyncAjoxi() as client, receiver(inbox, 8028):
+            await tour(client, inbox if os.environ.get("AJOXI_WEBHOOK_URL") else None)
+        return
+    async with Sandbox() as sandbox:
+        sandbox.seed_calls(350)
+        out.print(f"[dim]No AJOXI_API_KEY: using the embedded sandbox on {sandbox.base_url}. No phone rings.[/]")
+        inbox = Inbox(None)
+        async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client, receiver(inbox, 0):
+            await tour(client, inbox)
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main))
