@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any
 
@@ -74,6 +74,7 @@ class ScriptedStream:
         self.pieces = pieces or ((step.body,) if isinstance(step, Response) and step.body else ())
         self.then = then
         self.closed = False
+        self._reading: AsyncGenerator[bytes, None] | None = None
 
     @property
     def status(self) -> int:
@@ -95,8 +96,14 @@ class ScriptedStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closed = True
+        if self._reading is not None:
+            await self._reading.aclose()
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
+        self._reading = self._read()
+        return self._reading
+
+    async def _read(self) -> AsyncGenerator[bytes, None]:
         for piece in self.pieces:
             await anyio.lowlevel.checkpoint()
             yield piece
