@@ -318,6 +318,14 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
 
 
+def _find_times(cls: type[Any]) -> frozenset[str]:
+    # Not by `attrs.fields`: cattrs resolves the types there, in place, at the first use of a class.
+    return frozenset(name for name, hint in get_type_hints(cls).items() if datetime in (hint, *get_args(hint)))
+
+
+_times: Callable[[Any], frozenset[str]] = cache(_find_times)
+
+
 def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
     """Build parameters from query pairs, the inverse of `to_query`.
 
@@ -335,8 +343,7 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
         if type(target) is not dict or key in target:
             raise InvalidParameterError(name[:100], "expected once")
         target[key] = value
-    times = {f.name for f in attrs.fields(cls) if "Time" in str(f.type)}
-    for name in times & query.keys():
+    for name in _times(cls) & query.keys():
         if not _DATE.match(str(query[name])):
             raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
     params = parse_params(query, cls, strict=False)

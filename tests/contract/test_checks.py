@@ -100,7 +100,7 @@ def test_extensions(value: str) -> None:
 def test_a_refused_number_is_not_repeated() -> None:
     """What is nearly a phone number is as personal as one: neither `message` nor `str` holds it."""
     with refused("to") as caught:
-        checks.phone("to", "+141555512345678")
+        checks.phone("to", "+1415555123456789")
     assert "55512345" not in caught.value.message
     assert "'+1415***'" in str(caught.value)
 
@@ -572,7 +572,7 @@ def test_how_a_query_looks() -> None:
         ([("limit", "null")], "limit", "expected a value, got 'null'"),
         ([("limit", "")], "limit", ""),
         ([("status", "null")], "status", "expected a value, got 'null'"),
-        ([("status", "")], "status", ""),
+        ([("status", "")], "status", "expected one of 'queued'"),
         ([("status", "rining")], "status", "expected one of"),
         ([("created_after", "1715800000")], "created_after", "RFC 3339"),
         ([("created_after", "-1715800000.5")], "created_after", "RFC 3339"),
