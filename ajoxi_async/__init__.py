@@ -13,94 +13,206 @@ if TYPE_CHECKING:
     from ajoxi_async.auth import ClientCredentials as ClientCredentials
     from ajoxi_async.client import (
         AsyncAjoxi as AsyncAjoxi,
+    )
+    from ajoxi_async.client import (
         RawResponse as RawResponse,
     )
     from ajoxi_async.contract.calls import (
         Call as Call,
+    )
+    from ajoxi_async.contract.calls import (
         CallStatus as CallStatus,
+    )
+    from ajoxi_async.contract.calls import (
         Campaign as Campaign,
+    )
+    from ajoxi_async.contract.calls import (
         Direction as Direction,
+    )
+    from ajoxi_async.contract.calls import (
         Disposition as Disposition,
     )
     from ajoxi_async.contract.messages import (
         Channel as Channel,
+    )
+    from ajoxi_async.contract.messages import (
         Media as Media,
+    )
+    from ajoxi_async.contract.messages import (
         Message as Message,
+    )
+    from ajoxi_async.contract.messages import (
         MessageStatus as MessageStatus,
     )
     from ajoxi_async.contract.numbers import (
         CallerId as CallerId,
+    )
+    from ajoxi_async.contract.numbers import (
         Capability as Capability,
+    )
+    from ajoxi_async.contract.numbers import (
         Number as Number,
+    )
+    from ajoxi_async.contract.numbers import (
         NumberStatus as NumberStatus,
+    )
+    from ajoxi_async.contract.numbers import (
         NumberType as NumberType,
+    )
+    from ajoxi_async.contract.numbers import (
         Port as Port,
+    )
+    from ajoxi_async.contract.numbers import (
         Routing as Routing,
+    )
+    from ajoxi_async.contract.numbers import (
         RoutingKind as RoutingKind,
+    )
+    from ajoxi_async.contract.numbers import (
         SmsConfig as SmsConfig,
     )
     from ajoxi_async.contract.recordings import Recording as Recording
     from ajoxi_async.contract.transcripts import (
         Segment as Segment,
+    )
+    from ajoxi_async.contract.transcripts import (
         Speaker as Speaker,
+    )
+    from ajoxi_async.contract.transcripts import (
         Transcript as Transcript,
+    )
+    from ajoxi_async.contract.transcripts import (
         TranscriptStatus as TranscriptStatus,
+    )
+    from ajoxi_async.contract.transcripts import (
         Word as Word,
     )
     from ajoxi_async.contract.webhooks import (
         CallAnswered as CallAnswered,
+    )
+    from ajoxi_async.contract.webhooks import (
         CallCompleted as CallCompleted,
+    )
+    from ajoxi_async.contract.webhooks import (
         CallStarted as CallStarted,
+    )
+    from ajoxi_async.contract.webhooks import (
         Event as Event,
+    )
+    from ajoxi_async.contract.webhooks import (
         EventType as EventType,
+    )
+    from ajoxi_async.contract.webhooks import (
         MessageDelivered as MessageDelivered,
+    )
+    from ajoxi_async.contract.webhooks import (
         MessageReceived as MessageReceived,
+    )
+    from ajoxi_async.contract.webhooks import (
         RecordingReady as RecordingReady,
+    )
+    from ajoxi_async.contract.webhooks import (
         TranscriptReady as TranscriptReady,
+    )
+    from ajoxi_async.contract.webhooks import (
         UnknownEvent as UnknownEvent,
+    )
+    from ajoxi_async.contract.webhooks import (
         Webhook as Webhook,
+    )
+    from ajoxi_async.contract.webhooks import (
         WebhookStatus as WebhookStatus,
     )
     from ajoxi_async.contract.wire import Transport as Transport
     from ajoxi_async.limits.local import (
         Limiter as Limiter,
+    )
+    from ajoxi_async.limits.local import (
         LimiterSnapshot as LimiterSnapshot,
+    )
+    from ajoxi_async.limits.local import (
         LocalLimiter as LocalLimiter,
     )
     from ajoxi_async.live import LiveTranscript as LiveTranscript
     from ajoxi_async.pager import (
         Page as Page,
+    )
+    from ajoxi_async.pager import (
         Pager as Pager,
     )
     from ajoxi_async.pipeline import AjoxiDeprecationWarning as AjoxiDeprecationWarning
     from ajoxi_async.protocol.errors import (
-        APIConnectionError as APIConnectionError,
-        APIError as APIError,
-        APIResponseValidationError as APIResponseValidationError,
-        APIStatusError as APIStatusError,
-        APITimeoutError as APITimeoutError,
         AjoxiError as AjoxiError,
+    )
+    from ajoxi_async.protocol.errors import (
+        APIConnectionError as APIConnectionError,
+    )
+    from ajoxi_async.protocol.errors import (
+        APIError as APIError,
+    )
+    from ajoxi_async.protocol.errors import (
+        APIResponseValidationError as APIResponseValidationError,
+    )
+    from ajoxi_async.protocol.errors import (
+        APIStatusError as APIStatusError,
+    )
+    from ajoxi_async.protocol.errors import (
+        APITimeoutError as APITimeoutError,
+    )
+    from ajoxi_async.protocol.errors import (
         AuthenticationError as AuthenticationError,
+    )
+    from ajoxi_async.protocol.errors import (
         BadRequestError as BadRequestError,
+    )
+    from ajoxi_async.protocol.errors import (
         ConfigurationError as ConfigurationError,
+    )
+    from ajoxi_async.protocol.errors import (
         InternalServerError as InternalServerError,
+    )
+    from ajoxi_async.protocol.errors import (
         InvalidParameterError as InvalidParameterError,
+    )
+    from ajoxi_async.protocol.errors import (
         NotFoundError as NotFoundError,
+    )
+    from ajoxi_async.protocol.errors import (
         OutcomeUnknownError as OutcomeUnknownError,
+    )
+    from ajoxi_async.protocol.errors import (
         PaginationError as PaginationError,
+    )
+    from ajoxi_async.protocol.errors import (
         PermissionDeniedError as PermissionDeniedError,
+    )
+    from ajoxi_async.protocol.errors import (
         RateLimitError as RateLimitError,
+    )
+    from ajoxi_async.protocol.errors import (
         StreamError as StreamError,
+    )
+    from ajoxi_async.protocol.errors import (
         StreamInterruptedError as StreamInterruptedError,
+    )
+    from ajoxi_async.protocol.errors import (
         StreamProtocolError as StreamProtocolError,
+    )
+    from ajoxi_async.protocol.errors import (
         TranscriptGapError as TranscriptGapError,
+    )
+    from ajoxi_async.protocol.errors import (
         UnprocessableEntityError as UnprocessableEntityError,
+    )
+    from ajoxi_async.protocol.errors import (
         WebhookSignatureError as WebhookSignatureError,
     )
     from ajoxi_async.protocol.retry import RetryPolicy as RetryPolicy
     from ajoxi_async.sandbox import Sandbox as Sandbox
     from ajoxi_async.webhooks import (
         parse_event as parse_event,
+    )
+    from ajoxi_async.webhooks import (
         verify_webhook as verify_webhook,
     )
 
@@ -134,7 +246,7 @@ _WHERE = {
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
 
-__all__ = sorted(_HOME)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = sorted(_HOME)  # noqa: PLE0605 - as long as the table above
 
 
 def __getattr__(name: str) -> Any:

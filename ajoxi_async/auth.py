@@ -10,10 +10,10 @@ Rules:
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import quote_plus, urlencode
-from base64 import b64encode
 
 import anyio
 

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar
 
 from attrs import frozen
 
@@ -218,7 +218,7 @@ class AsyncAjoxi:
     def with_options(
         self,
         *,
-        timeout: float | None | EllipsisType = ...,
+        timeout: float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> AsyncAjoxi:
@@ -247,11 +247,7 @@ class AsyncAjoxi:
         return other
 
     def with_raw_response(self, method: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[RawResponse[T]]]:
-        """Turn a method into one that also returns the response.
-
-            raw = await client.with_raw_response(client.calls.retrieve)("call_8f2a1b3c")
-            raw.headers, raw.request_id, raw.data
-        """
+        """Turn a method into one that also returns the response: ``with_raw_response(client.calls.retrieve)(id)``."""
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> RawResponse[T]:
             seen: list[Response] = []
@@ -269,7 +265,7 @@ class AsyncAjoxi:
         """Close every connection. Idempotent; a later call opens new ones."""
         await self._pipeline.transport.aclose()
 
-    async def __aenter__(self) -> AsyncAjoxi:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

@@ -18,7 +18,7 @@ from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.credentials import origin
-from ajoxi_async.protocol.errors import APIConnectionError, APITimeoutError, APIResponseValidationError
+from ajoxi_async.protocol.errors import APIConnectionError, APIResponseValidationError, APITimeoutError
 
 __all__ = ["download"]
 

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
+from typing import Self
+
 from attrs import evolve
 
 from ajoxi_async.contract import codec, headers
@@ -85,7 +87,7 @@ class LiveTranscript:
         self._fruitless = 0
         self._outage_began: float | None = None
 
-    async def __aenter__(self) -> LiveTranscript:
+    async def __aenter__(self) -> Self:
         await self._connect()
         return self
 

@@ -114,7 +114,9 @@ async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
 async def send_a_message(client: AsyncAjoxi) -> Message:
     """Send an SMS and see it delivered."""
     step("Send an SMS")
-    message = await client.messages.send(to=TO, from_=FROM, body="Your appointment is confirmed. Reply STOP to opt out.")
+    message = await client.messages.send(
+        to=TO, from_=FROM, body="Your appointment is confirmed. Reply STOP to opt out."
+    )
     out.print(f"  {message.id} {message.status}, {message.segments} segment")
     while message.status not in {MessageStatus.DELIVERED, MessageStatus.FAILED}:
         await anyio.sleep(0.2)
@@ -157,7 +159,9 @@ async def tour(client: AsyncAjoxi, inbox: Inbox | None = None) -> None:
     """Everything, one after the other."""
     webhook = None
     if inbox is not None and inbox.url is not None:
-        webhook = await client.webhooks.create(url=inbox.url, events=["call.started", "call.answered", "call.completed"])
+        webhook = await client.webhooks.create(
+            url=inbox.url, events=["call.started", "call.answered", "call.completed"]
+        )
         inbox.secret = str(webhook.secret)
     try:
         number_id = await provision_a_number(client)

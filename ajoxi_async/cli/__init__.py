@@ -1,7 +1,4 @@
-"""The command ``ajoxi``.
-
-    ajoxi sandbox       run the sandbox until it is interrupted
-"""
+"""The command ``ajoxi``; ``ajoxi sandbox`` runs the sandbox until it is interrupted."""
 
 from __future__ import annotations
 
@@ -50,8 +47,8 @@ async def _sandbox(options: argparse.Namespace) -> None:
         strict_keys=options.strict_keys,
         clock=RealClock(options.speed),
     ) as sandbox:
-        print(f"Ajoxi sandbox on {sandbox.base_url}, key {sandbox.api_key}; Ctrl-C ends it. Try:\n")  # noqa: T201
-        print(  # noqa: T201
+        print(f"Ajoxi sandbox on {sandbox.base_url}, key {sandbox.api_key}; Ctrl-C ends it. Try:\n")
+        print(
             f"  curl -X POST {sandbox.base_url}/v1/calls \\\n"
             f'    -H "Authorization: Bearer {sandbox.api_key}" -H "Content-Type: application/json" \\\n'
             """    -d '{ "to": "+14155551234", "from": "+14155550100", "ai_receptionist": true }'""",
@@ -71,6 +68,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_sandbox(options))
     except OSError as error:
-        print(f"ajoxi: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)  # noqa: T201
+        print(f"ajoxi: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
         return 1
     return 0

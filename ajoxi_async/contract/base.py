@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self
 
 import attrs
 import msgspec
@@ -24,23 +24,18 @@ __all__ = ["Model", "OpenEnum", "Params", "Resource", "Time", "metadata_field"]
 #: An aware datetime; RFC 3339 in UTC with milliseconds on the wire.
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
-E = TypeVar("E", bound="OpenEnum")
 
-
-class OpenEnum(str, enum.Enum):
+class OpenEnum(enum.StrEnum):
     """A string enum that takes values it does not know yet: a newer server must not break an older client."""
 
     @classmethod
-    def _missing_(cls: type[E], value: object) -> E | None:
+    def _missing_(cls, value: object) -> Self | None:
         if not isinstance(value, str):
             return None
         member = str.__new__(cls, value)
         member._name_ = value
         member._value_ = value
         return member
-
-    def __str__(self) -> str:
-        return str(self.value)
 
     def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:
         return type(self), (self.value,)

@@ -221,7 +221,7 @@ converter = cattrs.Converter()
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model)
 converter.register_structure_hook(Event, _pick_event)
 converter.register_structure_hook_func(
-    lambda cls: isinstance(cls, type) and issubclass(cls, Params), lambda value, cls: parse_params(value, cls)
+    lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params
 )
 converter.register_unstructure_hook_factory(
     lambda cls: isinstance(cls, type) and issubclass(cls, (Model, Params)), _make_unstructure

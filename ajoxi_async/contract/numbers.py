@@ -11,8 +11,8 @@ from ajoxi_async.contract.base import Model, OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = [
-    "Capability",
     "CallerId",
+    "Capability",
     "Number",
     "NumberProvision",
     "NumberSearch",

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from attrs import field, frozen
 
@@ -112,7 +112,7 @@ class Event(Resource):
 
     type: str
     created_at: Time | None = None
-    mode: Literal["test", "live"] | str | None = None
+    mode: str | None = None
     raw: bytes = field(default=b"", eq=False)
 
 

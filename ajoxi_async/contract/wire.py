@@ -67,9 +67,14 @@ class StreamResponse(Protocol):
     """A response whose body is read as it comes."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """HTTP status."""
+        ...
+
     @property
-    def headers(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]:
+        """Looked up without regard to case."""
+        ...
 
     def chunks(self) -> AsyncIterator[bytes]:
         """The body, in pieces as they arrive; to be iterated once.

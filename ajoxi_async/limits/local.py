@@ -127,7 +127,7 @@ class LocalLimiter:
         """See `Limiter`."""
         announced = answer.get(headers.RATE_LIMIT)
         # A limit of 0 would be a key that may do nothing: no server means that.
-        if announced is not None and announced.isascii() and announced.isdigit() and 0 < int(announced[:10]):
+        if announced is not None and announced.isascii() and announced.isdigit() and int(announced[:10]) > 0:
             self._bucket.set_limit(float(announced[:10]), self._clock())
         if status == 429:
             self._refused += 1

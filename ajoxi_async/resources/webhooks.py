@@ -20,9 +20,7 @@ class Webhooks:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
 
-    async def create(
-        self, *, url: str, events: Sequence[EventType | str], **options: Unpack[CallOptions]
-    ) -> Webhook:
+    async def create(self, *, url: str, events: Sequence[EventType | str], **options: Unpack[CallOptions]) -> Webhook:
         """Subscribe to one or more events. The answer, and no later one, holds the signing ``secret``.
 
         Args:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from functools import partial
 from types import TracebackType
+from typing import Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -91,7 +92,7 @@ class Sandbox:
         """Where it listens; a name that does not resolve where it has no socket."""
         return self._app.base_url
 
-    async def __aenter__(self) -> Sandbox:
+    async def __aenter__(self) -> Self:
         if self._port is not None:
             from ajoxi_async.sandbox.server import Server
 

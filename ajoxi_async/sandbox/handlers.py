@@ -120,7 +120,9 @@ def transfer_call(command: Command) -> Call:
 
 def _filters(params: Params) -> str:
     """The filters as text; a cursor is bound to them, the page size may change."""
-    return repr({name: value for name, value in asdict(params, recurse=False).items() if name not in {"limit", "cursor"}})
+    return repr(
+        {name: value for name, value in asdict(params, recurse=False).items() if name not in {"limit", "cursor"}}
+    )
 
 
 def _window(params: CallList | RecordingList) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
+from typing import Self
 
 import anyio.lowlevel
 
@@ -60,7 +61,7 @@ class _Stream:
         self.headers: Mapping[str, str] = {}
         self._chunks: AsyncIterator[bytes] = _pieces(b"")
 
-    async def __aenter__(self) -> _Stream:
+    async def __aenter__(self) -> Self:
         await anyio.lowlevel.checkpoint()
         answer = await self._app.handle(self._request)
         self.status, self.headers = answer.status, _Headers(answer.headers)

@@ -95,7 +95,9 @@ def updates(call_id: str, talk: float, *, ai: bool) -> list[Update]:
 
 def segments(call_id: str, talk: float, *, ai: bool, share: float = 1.0) -> tuple[Segment, ...]:
     """The finals after `share` of the talk time, in the order of the conversation."""
-    latest = {u.segment.sequence: u.segment for u in updates(call_id, talk, ai=ai) if u.segment.is_final and u.at <= share}
+    latest = {
+        u.segment.sequence: u.segment for u in updates(call_id, talk, ai=ai) if u.segment.is_final and u.at <= share
+    }
     return tuple(latest[number] for number in sorted(latest))
 
 

@@ -202,7 +202,11 @@ class Account:
         assert before is not None
         plan = self.plan(before)
         ended = at(now)
-        changes: dict[str, object] = {"status": CallStatus.COMPLETED, "ended_at": ended, "disposition": plan.disposition}
+        changes: dict[str, object] = {
+            "status": CallStatus.COMPLETED,
+            "ended_at": ended,
+            "disposition": plan.disposition,
+        }
         if before.answered_at is not None:
             changes["duration"] = round((ended - before.answered_at).total_seconds())
             if plan.recorded:

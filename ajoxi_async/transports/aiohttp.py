@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextvars import ContextVar
 from functools import lru_cache
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import aiohttp
 from yarl import URL
@@ -130,8 +130,10 @@ class AiohttpTransport:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if response.content_length is not None and response.content_length <= MAX_BODY and not response.headers.get(
-        "Content-Encoding"
+    if (
+        response.content_length is not None
+        and response.content_length <= MAX_BODY
+        and not response.headers.get("Content-Encoding")
     ):
         return await response.read()
     pieces, size = [], 0
@@ -161,7 +163,7 @@ class _Stream:
     def headers(self) -> Mapping[str, str]:
         return cast("aiohttp.ClientResponse", self._response).headers
 
-    async def __aenter__(self) -> _Stream:
+    async def __aenter__(self) -> Self:
         request = self._request
         token = _sends.set(self._sends)
         try:

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import anyio
 import httpx
@@ -62,7 +62,7 @@ class HttpxTransport:
             proxy=settings.proxy,
             trust_env=settings.trust_env,
             limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=15),
-            timeout=None,
+            timeout=None,  # noqa: S113 - each request brings its own
             follow_redirects=False,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         )
@@ -122,9 +122,7 @@ async def _read(response: httpx.Response) -> bytes:
 class _Stream:
     """`StreamResponse`, open from `__aenter__` to `__aexit__`."""
 
-    def __init__(
-        self, client: httpx.AsyncClient, request: httpx.Request, timeout: float | None, trace: _Trace
-    ) -> None:
+    def __init__(self, client: httpx.AsyncClient, request: httpx.Request, timeout: float | None, trace: _Trace) -> None:
         self._client = client
         self._request = request
         self._timeout = timeout
@@ -140,7 +138,7 @@ class _Stream:
     def headers(self) -> Mapping[str, str]:
         return cast("httpx.Response", self._response).headers
 
-    async def __aenter__(self) -> _Stream:
+    async def __aenter__(self) -> Self:
         try:
             with anyio.fail_after(self._timeout):
                 self._response = await self._client.send(self._request, stream=True)

@@ -266,7 +266,10 @@ async def test_what_the_server_refuses(client: AsyncAjoxi) -> None:
     assert await refusal(client.calls.create(to=TO, from_="+14155550199")) == ("invalid_parameter", "from")
     assert await refusal(client.calls.retrieve("call_nope")) == ("not_found", None)
     assert await refusal(client.transcripts.retrieve("tr_nope")) == ("not_found", None)
-    assert await refusal(client.numbers.provision(phone_number="+12125550123")) == ("number_unavailable", "phone_number")
+    assert await refusal(client.numbers.provision(phone_number="+12125550123")) == (
+        "number_unavailable",
+        "phone_number",
+    )
 
     async def first(pager: Any) -> None:
         await pager

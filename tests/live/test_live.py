@@ -19,7 +19,16 @@ from ajoxi_async import (
 )
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from tests.client.fakes import ENVELOPE, Headers, ScriptedStream, ScriptedTransport, SteppedClock, answer, client_on, lost
+from tests.client.fakes import (
+    ENVELOPE,
+    Headers,
+    ScriptedStream,
+    ScriptedTransport,
+    SteppedClock,
+    answer,
+    client_on,
+    lost,
+)
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,8 @@ def test_error_of_the_api() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>", b"[]", b'{"error": "x"}', b'{"error": {"message": "x"}}', b'{"error": {"code": 5}}', b"\xff"]
+    "body",
+    [b"", b"<html>", b"[]", b'{"error": "x"}', b'{"error": {"message": "x"}}', b'{"error": {"code": 5}}', b"\xff"],
 )
 def test_error_of_somebody_else(body: bytes) -> None:
     """A body without the API's envelope is a proxy's: it is told as such."""

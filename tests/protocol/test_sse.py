@@ -29,14 +29,18 @@ def decode(*chunks: bytes) -> list[tuple[str, str, str]]:
         pytest.param(b"event: x\n\ndata: a\n\n", [("message", "a", "")], id="type-without-data-is-forgotten"),
         pytest.param(b"event: x\ndata: a\n\ndata: b\n\n", [("x", "a", ""), ("message", "b", "")], id="type-once"),
         pytest.param(b"id: 1\ndata: a\n\ndata: b\n\n", [("message", "a", "1"), ("message", "b", "1")], id="id-stays"),
-        pytest.param(b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("message", "a", "1"), ("message", "b", "")], id="id-reset"),
+        pytest.param(
+            b"id: 1\ndata: a\n\nid\ndata: b\n\n", [("message", "a", "1"), ("message", "b", "")], id="id-reset"
+        ),
         pytest.param(b"id: 1\n\ndata: b\n\n", [("message", "b", "1")], id="id-without-data"),
         pytest.param(b"id: 1\nid: 2\x00\ndata: b\n\n", [("message", "b", "1")], id="id-with-nul"),
         pytest.param(b": comment\n\ndata: a\n\n", [("message", "a", "")], id="comment"),
         pytest.param(b"data:  a\n\n", [("message", " a", "")], id="one-space"),
         pytest.param(b"data:\ta\n\n", [("message", "\ta", "")], id="no-tab"),
         pytest.param(b" data: a\nDATA: a\nfoo: a\n\n", [], id="unknown-fields"),
-        pytest.param("data: a\u2028b\u0085c\x0bd\n\n".encode(), [("message", "a\u2028b\u0085c\x0bd", "")], id="no-lines"),
+        pytest.param(
+            "data: a\u2028b\u0085c\x0bd\n\n".encode(), [("message", "a\u2028b\u0085c\x0bd", "")], id="no-lines"
+        ),
         pytest.param(b"data: \xff\n\n", [("message", "\ufffd", "")], id="bad-utf8"),
         pytest.param(b"data: a:b\n\n", [("message", "a:b", "")], id="colon-in-data"),
     ],
@@ -72,7 +76,20 @@ def test_prompt(end: bytes) -> None:
 
 
 PIECES = st.sampled_from(
-    [b"data: a", b"data:", b"event: e", b"id: 7", b"id: \x00", b"retry: 12", b": c", b"x", b"\n", b"\r", b"\r\n", b"\xc3"]
+    [
+        b"data: a",
+        b"data:",
+        b"event: e",
+        b"id: 7",
+        b"id: \x00",
+        b"retry: 12",
+        b": c",
+        b"x",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\xc3",
+    ]
 )
 
 

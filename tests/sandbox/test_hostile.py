@@ -157,7 +157,11 @@ async def test_rate_limit() -> None:
         statuses = [(await transport.send(Request("GET", "/v1/webhooks", AUTH))).status for _ in range(100)]
         assert set(statuses) == {200}
         refused = await transport.send(Request("GET", "/v1/webhooks", AUTH))
-        assert (refused.status, refused.headers["Retry-After"], refused.headers["X-RateLimit-Remaining"]) == (429, "1", "0")
+        assert (refused.status, refused.headers["Retry-After"], refused.headers["X-RateLimit-Remaining"]) == (
+            429,
+            "1",
+            "0",
+        )
         assert json.loads(refused.body)["error"]["code"] == "rate_limited"
         other = Request("GET", "/v1/webhooks", {"Authorization": "Bearer AJX_TEST_other"})
         assert (await transport.send(other)).status == 200

@@ -38,9 +38,7 @@ def test_ids_follow_the_seed() -> None:
 
 def fill(count: int) -> Store[Resource]:
     """A store of items that are indexed by parity and by last digit."""
-    store: Store[Resource] = Store(
-        lambda item: [("parity", str(int(item.id) % 2)), ("digit", str(int(item.id) % 10))]
-    )
+    store: Store[Resource] = Store(lambda item: [("parity", str(int(item.id) % 2)), ("digit", str(int(item.id) % 10))])
     for number in range(count):
         store.add(Resource(id=str(number)))
     return store

@@ -58,7 +58,9 @@ async def test_body_over_the_limit() -> None:
     """A body of more than a megabyte is refused before it is read to its end."""
     headers = {"Authorization": "Bearer AJX_TEST_x"}
     async with Sandbox() as sandbox, ClientSession() as session:
-        async with session.post(f"{sandbox.base_url}/v1/calls", data=io.BytesIO(b"x" * 2_000_000), headers=headers) as response:
+        async with session.post(
+            f"{sandbox.base_url}/v1/calls", data=io.BytesIO(b"x" * 2_000_000), headers=headers
+        ) as response:
             assert response.status == 400
             assert (await response.json())["error"]["code"] == "invalid_parameter"
 

@@ -176,7 +176,10 @@ async def test_timeout_after_sending(engine: Transport) -> None:
 
 async def test_redirects_stay(engine: Transport) -> None:
     """A redirect is an answer like any other."""
-    async with server(answering(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")) as (url, got):
+    async with server(answering(b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")) as (
+        url,
+        got,
+    ):
         response = await engine.send(Request("POST", url, {"Authorization": "Bearer x"}, b"{}", 5))
     assert response.status == 307
     assert len(got) == 1
