@@ -220,9 +220,7 @@ def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
 converter = cattrs.Converter()
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model)
 converter.register_structure_hook(Event, _pick_event)
-converter.register_structure_hook_func(
-    lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params
-)
+converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)
 converter.register_unstructure_hook_factory(
     lambda cls: isinstance(cls, type) and issubclass(cls, (Model, Params)), _make_unstructure
 )

@@ -1,0 +1,52 @@
+"""The command ``ajoxi``."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from ajoxi_async.cli import main
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_sandbox(number: signal.Signals) -> None:
+    """It serves until it is told to stop, then ends with status 0; the line it prints works."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "ajoxi_async", "sandbox", "--port", "0", "--strict-keys"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        first = process.stdout.readline().split()
+        url, key = first[3].rstrip(","), first[5].rstrip(";")
+        request = urllib.request.Request(f"{url}/v1/calls", headers={"Authorization": f"Bearer {key}"})
+        with urllib.request.urlopen(request, timeout=5) as response:
+            assert json.load(response)["data"] == []
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=10)
+    assert (process.returncode, errors) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--host", "0.0.0.0"], ["--speed", "0"], ["--rate-limit", "-1"], ["--port", "70000"]], ids=str
+)
+def test_options_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What cannot be is refused with the option named, and nothing is served."""
+    with pytest.raises(SystemExit) as caught:
+        main(["sandbox", *arguments])
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
+    """A port that is taken is a message and status 1, not a traceback."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 1
+    assert "cannot listen" in capsys.readouterr().err
