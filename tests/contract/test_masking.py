@@ -55,12 +55,10 @@ def test_masked(text: str, masked: str) -> None:
         "1 + 1 = 2, 4155551234 attempts",
         "Y3Vyc29yX2FmMmI...",
         "AJX_LIVE_",
-        "AJX_LIVE_…",
         "expected 'AJX_TEST_' or 'AJX_LIVE_'",
-        "whsec_",
+        "a secret 'whsec_'",
         "Bearer",
-    ][:13]
-    + ["Y3Vyc29yX2FmMmI...", "AJX_LIVE_", "expected 'AJX_TEST_' or 'AJX_LIVE_'", "a secret 'whsec_'", "Bearer"],
+    ],
 )
 def test_not_masked(text: str) -> None:
     """Ids, times, counts, cursors, extensions and bare prefixes can be read."""
