@@ -144,7 +144,8 @@ class Pipeline:
         while True:
             attempt += 1
             authorization = await self.credentials.header(self.transport)
-            await self.limiter.acquire(deadline=deadline)
+            if not self.limiter.try_acquire():
+                await self.limiter.acquire(deadline=deadline)
             started = self.clock()
             timeout = self.timeout if deadline is None else min(self.timeout or deadline, deadline - started)
             outgoing = Request(
@@ -165,11 +166,11 @@ class Pipeline:
                 if not error.sent:
                     self.limiter.give_back()
             else:
-                wait_for = answers.retry_after_of(outcome)
+                if outcome.status >= 300:
+                    wait_for = answers.retry_after_of(outcome)
+                    error_body = answers.error_body_of(outcome)
                 self.limiter.observe(outcome.status, outcome.headers, wait_for)
                 self._warn_if_retiring(route, outcome)
-                if outcome.status >= 400:
-                    error_body = answers.error_body_of(outcome)
             if logger.isEnabledFor(logging.DEBUG):
                 self._log(route, request, attempt, outcome, self.clock() - started)
             fate = retry.classify(outcome, has_envelope=error_body is not None)

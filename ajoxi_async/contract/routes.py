@@ -25,6 +25,7 @@ __all__ = ["ROUTES", "Route"]
 
 T = TypeVar("T")
 
+_PLAIN = re.compile(r"\w+", re.ASCII)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -60,6 +61,9 @@ class Route(Generic[T]):
         """
         if id is None and "{id}" not in self.path:
             return self.path
+        # Ids of the API need no quoting; this is on the path of every request.
+        if isinstance(id, str) and len(id) <= 256 and _PLAIN.fullmatch(id):
+            return self.path.replace("{id}", id)
         if not isinstance(id, str) or not id or id in {".", ".."} or _UNSAFE.search(id) or len(id) > 256:
             raise InvalidParameterError("id", f"expected an id such as 'call_8f2a1b3c', got {str(id)[:40]!r}")
         return self.path.replace("{id}", quote(id, safe=""))

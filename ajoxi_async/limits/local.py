@@ -48,6 +48,9 @@ class LimiterSnapshot:
 class Limiter(Protocol):
     """What the request pipeline asks of a limiter. Bring your own by implementing these."""
 
+    def try_acquire(self) -> bool:
+        """Take a turn if one is free and nobody waits for it."""
+
     async def acquire(self, *, deadline: float | None = None) -> None:
         """Wait for a turn. `deadline` is on ``time.monotonic()``; one that cannot be met raises `APITimeoutError`."""
 
@@ -83,13 +86,20 @@ class LocalLimiter:
         self._queue: deque[anyio.Event] = deque()
         self._granted = self._delayed = self._refused = 0
 
-    async def acquire(self, *, deadline: float | None = None) -> None:
+    def try_acquire(self) -> bool:
         """See `Limiter`."""
         now = self._clock()
-        if not self._queue and self._bucket.wait(now) <= 0:
-            self._bucket.take(now)
-            self._granted += 1
+        if self._queue or self._bucket.wait(now) > 0:
+            return False
+        self._bucket.take(now)
+        self._granted += 1
+        return True
+
+    async def acquire(self, *, deadline: float | None = None) -> None:
+        """See `Limiter`."""
+        if self.try_acquire():
             return
+        now = self._clock()
         self._refuse_hopeless(now, deadline)
         turn = anyio.Event()
         self._queue.append(turn)

@@ -32,6 +32,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.masking import mask
 
 __all__ = [
     "APIConnectionError",
@@ -107,7 +108,7 @@ class APIError(AjoxiError):
             ("request", self.request_id),
         )
         told = ", ".join(f"{name} {value}" for name, value in facts if value is not None)
-        return f"{super().__str__()} ({told})" if told else super().__str__()
+        return mask(f"{super().__str__()} ({told})" if told else super().__str__())
 
 
 class APIStatusError(APIError):

@@ -89,7 +89,6 @@ def test_errors_tell_no_secret(cls: type[AjoxiError]) -> None:
         assert "AJX_LIVE_***" in text
 
 
-@pytest.mark.xfail(strict=True, reason="APIError.__str__ masks its message and not what stands beside it")
 @pytest.mark.parametrize("fact", ["route", "code", "param", "request_id"])
 def test_facts_tell_no_secret(fact: str) -> None:
     """What the server says beside its message is masked in str as well."""
