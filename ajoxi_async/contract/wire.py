@@ -1,7 +1,7 @@
-"""One HTTP exchange as values: what a transport sends and what it brings back. Nobody changes them once they are made
-(they are not frozen, since that would make them four times as slow, and each request makes three).
+"""One HTTP exchange as values: what a transport sends and what it brings back.
 
-Both ends use them: the client's transports, and the sandbox behind a socket or in memory.
+Both ends use them: the client's transports, and the sandbox behind a socket or in memory. Nobody changes them once they are
+made; they are not frozen all the same, since that would make making them four times as slow, and each call makes three.
 """
 
 from __future__ import annotations
