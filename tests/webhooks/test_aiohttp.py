@@ -48,7 +48,7 @@ async def served(
     """Serve a handler and give a function that posts to it."""
     app = web.Application(**settings)
     app.router.add_post("/", handler)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, lingering_time=0.1)  # seconds for what is still sent after the answer; 10 by default
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
