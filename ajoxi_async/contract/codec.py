@@ -114,7 +114,7 @@ def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
         if type(value) is not dict:
             return value
         body = value.copy()
-        if not body.keys() <= known:
+        if not known.issuperset(body):
             unknown = {key: body.pop(key) for key in value if key not in known}
             if strict:
                 name = f"{path}{next(iter(unknown))}"

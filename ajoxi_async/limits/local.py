@@ -84,6 +84,7 @@ class LocalLimiter:
         self._clock = clock
         self._sleep = sleep
         self._queue: deque[anyio.Event] = deque()
+        self._announced: str | None = None
         self._granted = self._delayed = self._refused = 0
 
     def try_acquire(self) -> bool:
@@ -137,7 +138,10 @@ class LocalLimiter:
         """See `Limiter`."""
         announced = answer.get(headers.RATE_LIMIT)
         # A limit of 0 would be a key that may do nothing: no server means that.
-        if announced is not None and announced.isascii() and announced.isdigit() and int(announced[:10]) > 0:
+        if announced == self._announced:
+            pass
+        elif announced is not None and announced.isascii() and announced.isdigit() and int(announced[:10]) > 0:
+            self._announced = announced
             self._bucket.set_limit(float(announced[:10]), self._clock())
         if status == 429:
             self._refused += 1

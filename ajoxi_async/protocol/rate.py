@@ -26,31 +26,30 @@ class TokenBucket:
 
     Attributes:
         limit: requests a second, or ``None`` for no cap at all.
+        burst: requests that may go out at once: 5 % of the limit, at least one.
+        rate: tokens flowing in, a second.
     """
 
     limit: float | None = DEFAULT_RATE
-    _tokens: float = field(init=False)
+    burst: float = field(init=False, default=0.0)
+    rate: float = field(init=False, default=0.0)
+    _tokens: float = field(init=False, default=0.0)
     _filled_at: float = field(init=False, default=0.0)
     _paused_until: float = field(init=False, default=float("-inf"))
 
-    @_tokens.default
-    def _full(self) -> float:
-        return self.burst
+    def __attrs_post_init__(self) -> None:
+        self._derive()
+        self._tokens = self.burst
 
-    @property
-    def burst(self) -> float:
-        """Requests that may go out at once: 5 % of the limit, at least one."""
-        return max(1.0, (self.limit or 0) * _BURST_SHARE)
-
-    @property
-    def rate(self) -> float:
-        """Tokens flowing in, a second."""
+    def _derive(self) -> None:
+        # Kept, not worked out at each use: every request asks.
         limit = self.limit or 0.0
-        return limit - self.burst if limit >= 2 else limit / 2
+        self.burst = max(1.0, limit * _BURST_SHARE)
+        self.rate = limit - self.burst if limit >= 2 else limit / 2
 
     def wait(self, now: float) -> float:
         """Seconds until a token may be taken; 0 when one may be taken now."""
-        paused = max(0.0, self._paused_until - now)
+        paused = self._paused_until - now if self._paused_until > now else 0.0
         if self.limit is None:
             return paused
         self._refill(now)
@@ -78,9 +77,11 @@ class TokenBucket:
         if limit != self.limit:
             self._refill(now)
             self.limit = limit
+            self._derive()
             self._tokens = min(self._tokens, self.burst)
 
     def _refill(self, now: float) -> None:
         if now > self._filled_at:
-            self._tokens = min(self.burst, self._tokens + (now - self._filled_at) * self.rate)
+            tokens = self._tokens + (now - self._filled_at) * self.rate
+            self._tokens = tokens if tokens < self.burst else self.burst
             self._filled_at = now
