@@ -214,7 +214,12 @@ def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
     if is_model:
         return lambda obj: plain(obj) | obj.extra if obj.extra else plain(obj)
-    return lambda obj: {key: item for key, item in plain(obj).items() if item is not None}
+    return lambda obj: _given(plain(obj))
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    # What a caller did not give is not sent, inside of nested objects either: null there would mean "take it away".
+    return {key: _given(item) if type(item) is dict else item for key, item in body.items() if item is not None}
 
 
 converter = cattrs.Converter()
