@@ -11,10 +11,11 @@ from __future__ import annotations
 from urllib.parse import urljoin, urlsplit
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.routes import RECORDINGS_RETRIEVE
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.options import CallOptions
+from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.credentials import origin
@@ -37,6 +38,9 @@ def _next_hop(url: str, location: str | None) -> str:
 
 async def download(pipeline: Pipeline, recording: Recording | str, options: CallOptions) -> bytes:
     """Fetch the audio of a recording; see `Recordings.download`."""
+    check_options(options)
+    if not isinstance(recording, (str, Recording)):
+        raise InvalidParameterError("recording", f"expected a Recording or its id, got {type(recording).__name__}")
     if isinstance(recording, str):
         recording = await pipeline.call(RECORDINGS_RETRIEVE, options, id=recording)
     if not recording.url or urlsplit(recording.url).scheme not in {"http", "https"}:

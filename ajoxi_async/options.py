@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
 
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["CallOptions", "check_headers"]
+__all__ = ["CallOptions", "as_list", "check_headers", "check_options"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -25,12 +25,36 @@ class CallOptions(TypedDict, total=False):
     extra_query: Mapping[str, str] | None
 
 
+_NAMES = CallOptions.__annotations__.keys()
+
+
+def check_options(options: CallOptions) -> None:
+    """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence."""
+    for name in options.keys() - _NAMES:
+        raise InvalidParameterError(name, "no such parameter")
+    query = options.get("extra_query")
+    if query is not None and not (
+        isinstance(query, Mapping) and all(isinstance(part, str) for pair in query.items() for part in pair)
+    ):
+        raise InvalidParameterError("extra_query", "expected strings by name")
+    given = options.get("extra_headers")
+    if given is not None:
+        check_headers(given)
+
+
+def as_list(value: Any) -> Any:
+    """Several values as a list; what is not several, a lone string for instance, stays as it is and is refused by name."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value
+
+
 #: What the client itself answers for; overriding it would leak a key or break the framing.
 _RESERVED = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "content-type"})
 
 
 def check_headers(given: Mapping[str, str]) -> None:
     """Refuse headers that cannot be sent, or that the client itself answers for."""
+    if not isinstance(given, Mapping):
+        raise InvalidParameterError("extra_headers", "expected strings by name")
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise InvalidParameterError("extra_headers", "expected strings")

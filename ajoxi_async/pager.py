@@ -24,7 +24,7 @@ from attrs import evolve, frozen
 from ajoxi_async.contract.codec import PageBody, parse_params
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.contract.routes import Route
-from ajoxi_async.options import CallOptions
+from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol.errors import PaginationError
 
@@ -116,6 +116,7 @@ class Pager(Generic[T]):
         if max_items is not None and (type(max_items) is not int or max_items < 0):
             raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r}")
         assert route.query is not None
+        check_options(options)
         self._pipeline = pipeline
         self._route = route
         # Checked here, so that a wrong filter fails where it is written and not at the first item.

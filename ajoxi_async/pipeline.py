@@ -30,7 +30,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
 from ajoxi_async.limits.local import Limiter
-from ajoxi_async.options import CallOptions, check_headers
+from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import (
     APIConnectionError,
@@ -117,6 +117,8 @@ class Pipeline:
         params: Mapping[str, Any] | Params | None = None,
     ) -> Request:
         """Check the parameters and build the request, without Authorization and timeout."""
+        if options:
+            check_options(options)
         url = self.base_url + route.path_for(id)
         kind = route.body or route.query
         if kind is not None and not isinstance(params, Params):
@@ -128,11 +130,10 @@ class Pipeline:
             sent = {**sent, headers.CONTENT_TYPE: headers.JSON}
         pairs = codec.to_query(params) if route.query is not None and isinstance(params, Params) else []
         if extra := options.get("extra_query"):
-            pairs.extend((name, str(value)) for name, value in extra.items())
+            pairs.extend(extra.items())
         if pairs:
             url = f"{url}?{urlencode(pairs)}"
         if given := options.get("extra_headers"):
-            check_headers(given)
             sent = {**sent, **given}
         return Request(route.method, url, sent, body)
 

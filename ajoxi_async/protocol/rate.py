@@ -83,5 +83,5 @@ class TokenBucket:
     def _refill(self, now: float) -> None:
         if now > self._filled_at:
             tokens = self._tokens + (now - self._filled_at) * self.rate
-            self._tokens = tokens if tokens < self.burst else self.burst
+            self._tokens = min(self.burst, tokens)
             self._filled_at = now

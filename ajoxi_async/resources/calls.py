@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
-from ajoxi_async.options import CallOptions
+from ajoxi_async.options import CallOptions, as_list
 from ajoxi_async.pager import Pager
 from ajoxi_async.pipeline import Pipeline
 
@@ -93,7 +93,7 @@ class Calls:
         """
         params = {
             "from": from_,
-            "campaign": {"name": name, "mode": mode, "contacts": list(contacts)},
+            "campaign": {"name": name, "mode": mode, "contacts": as_list(contacts)},
             "ai_receptionist": ai_receptionist,
             "record": record,
             "timeout": ring_timeout,

@@ -8,7 +8,7 @@ from typing import Unpack
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.messages import Channel, Message
-from ajoxi_async.options import CallOptions
+from ajoxi_async.options import CallOptions, as_list
 from ajoxi_async.pager import Pager
 from ajoxi_async.pipeline import Pipeline
 
@@ -51,12 +51,10 @@ class Messages:
             "to": to,
             "from": from_,
             "body": body,
-            "media_urls": None if media_urls is None or isinstance(media_urls, str) else list(media_urls),
+            "media_urls": as_list(media_urls),
             "template_id": template_id,
             "template_variables": template_variables,
         }
-        if isinstance(media_urls, str):
-            params["media_urls"] = media_urls  # a lone string is refused by name, not taken for its characters
         return await self._pipeline.call(routes.MESSAGES_SEND, options, params=params)
 
     def list(

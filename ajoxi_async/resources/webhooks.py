@@ -7,7 +7,7 @@ from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.webhooks import EventType, Webhook
-from ajoxi_async.options import CallOptions
+from ajoxi_async.options import CallOptions, as_list
 from ajoxi_async.pager import Pager
 from ajoxi_async.pipeline import Pipeline
 
@@ -31,8 +31,9 @@ class Webhooks:
         Raises:
             OutcomeUnknownError: the subscription may or may not have been made; list them to see.
         """
-        given = events if isinstance(events, str) else [str(event) for event in events]
-        return await self._pipeline.call(routes.WEBHOOKS_CREATE, options, params={"url": url, "events": given})
+        return await self._pipeline.call(
+            routes.WEBHOOKS_CREATE, options, params={"url": url, "events": as_list(events)}
+        )
 
     def list(
         self,

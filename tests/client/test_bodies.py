@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ajoxi_async import SmsConfig
+from ajoxi_async import InvalidParameterError, SmsConfig
 
 from .fakes import ScriptedTransport, answer, client_on
 
@@ -19,3 +19,36 @@ async def test_what_was_not_given_is_not_sent(sms: object) -> None:
     transport = ScriptedTransport(answer(200, {"id": "num_1"}))
     await client_on(transport).numbers.update("num_1", sms=sms)
     assert json.loads(transport.requests[0].body) == {"sms": {"enabled": True}}
+
+
+WRONG = [
+    ("webhooks.create", {"url": "http://a.example", "events": "call.started"}, "events"),
+    ("webhooks.create", {"url": "http://a.example", "events": None}, "events"),
+    ("webhooks.create", {"url": "http://a.example", "events": 5}, "events"),
+    ("messages.send", {"to": "+14155551234", "from_": "+14155550100", "media_urls": "http://a.example"}, "media_urls"),
+    ("calls.create_campaign", {"name": "x", "mode": "power", "contacts": "+14155551234", "from_": "+14155550100"},
+     "campaign.contacts"),
+    ("calls.create_campaign", {"name": "x", "mode": "power", "contacts": None, "from_": "+14155550100"},
+     "campaign.contacts"),
+    ("calls.create", {"to": "+14155551234", "from_": "+14155550100", "recrod": True}, "recrod"),
+    ("calls.list", {"stauts": "completed"}, "stauts"),
+    ("calls.retrieve", {"id": "call_1", "extra_query": {"a": None}}, "extra_query"),
+    ("calls.retrieve", {"id": "call_1", "extra_query": ["a"]}, "extra_query"),
+    ("calls.retrieve", {"id": "call_1", "extra_headers": ["a"]}, "extra_headers"),
+    ("recordings.download", {"recording": None}, "recording"),
+    ("recordings.download", {"recording": "rec_1", "tiemout": 5}, "tiemout"),
+    ("transcripts.stream", {"id": "call_1", "resume": "5"}, "resume"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "arguments", "param"), WRONG, ids=range(len(WRONG)))
+async def test_wrong_arguments(method: str, arguments: dict[str, object], param: str) -> None:
+    """What cannot be meant, a misspelt keyword too, is refused by name before anything is sent."""
+    transport = ScriptedTransport(answer(200, {"id": "x"}))
+    client = client_on(transport)
+    resource, _, name = method.partition(".")
+    with pytest.raises(InvalidParameterError) as caught:
+        called = getattr(getattr(client, resource), name)(**arguments)
+        await called
+    assert caught.value.param == param
+    assert not transport.requests
