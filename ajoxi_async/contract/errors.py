@@ -53,7 +53,7 @@ class AjoxiError(Exception):
     """Root of everything this package raises on purpose.
 
     Attributes:
-        message: what went wrong, as it was said; ``str(error)`` is the same text with secrets and phone numbers masked.
+        message: what went wrong, with secrets and phone numbers masked, since error trackers record attributes too.
         cursor: of an error that ended a list: where to start it again.
     """
 
@@ -62,7 +62,7 @@ class AjoxiError(Exception):
     def __init__(self, message: str) -> None:
         # Tracebacks and log handlers print ``args``, so only the masked text goes there.
         super().__init__(mask(message))
-        self.message = message
+        self.message = self.args[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args[0] if self.args else "", dict(self.__dict__))

@@ -147,7 +147,10 @@ class App:
             return _refused(Refusal(code, error.why, codec.wire_name(error.param)), answer)
 
     def _respond(self, request: Request, sent: Mapping[str, str], answer: dict[str, str]) -> Response | EventStream:
-        parts = urlsplit(request.url)
+        try:
+            parts = urlsplit(request.url)
+        except ValueError:
+            raise Refusal("not_found", "no such endpoint") from None
         if parts.path.startswith("/media/"):
             return self._media(parts.path, answer)
         key = self._authenticate(sent.get("authorization"), answer)

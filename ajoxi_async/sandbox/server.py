@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+import asyncio
+import logging
+import random
+import zlib
+from typing import Any
+
+from aiohttp import ClientError, web
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
@@ -11,6 +17,26 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.app import MAX_BODY, App
 
 __all__ = ["Server"]
+
+
+#: aiohttp logs what is no HTTP with a traceback; whoever runs a sandbox has not caused it.
+_parser_log = logging.getLogger("ajoxi_async.sandbox.http")
+_parser_log.addHandler(logging.NullHandler())
+_parser_log.propagate = False
+_parser_log.setLevel(logging.ERROR)
+
+
+class _Connection(web.RequestHandler):
+    """Answers what aiohttp itself refuses, bytes that are no HTTP for instance, with the documented body as well."""
+
+    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
+        super().handle_error(*args, **kwargs)
+        return _unreadable("the request cannot be read")
+
+
+class _Listener(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), access_log=_parser_log, logger=_parser_log)
 
 
 class Server:
@@ -22,7 +48,7 @@ class Server:
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port."""
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.5)
+        self._runner = web.ServerRunner(_Listener(self._handle), shutdown_timeout=0.5)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port)
         await site.start()
@@ -38,11 +64,7 @@ class Server:
         if incoming.can_read_body:
             body = await _read(incoming)
             if body is None:
-                oversized = encode(error_body("invalid_parameter", f"a body over {MAX_BODY} bytes is not taken"))
-                refused = web.Response(status=400, body=oversized, headers={headers.CONTENT_TYPE: headers.JSON})
-                # What is left of the body is not read, so the connection cannot be used again.
-                refused.force_close()
-                return refused
+                return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
         answer = await self._app.handle(Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body))
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
@@ -58,10 +80,22 @@ class Server:
 
 
 async def _read(incoming: web.BaseRequest) -> bytes | None:
-    """The body, or `None` where it is over the limit."""
+    """The body, or `None` where it is over the limit or not encoded as it says."""
     body = bytearray()
-    async for chunk in incoming.content.iter_any():
-        body += chunk
-        if len(body) > MAX_BODY:
-            return None
+    try:
+        async for chunk in incoming.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY:
+                return None
+    except (ClientError, web.RequestPayloadError, ValueError, zlib.error):
+        return None
     return bytes(body)
+
+
+def _unreadable(why: str) -> web.Response:
+    refused = web.Response(status=400, body=encode(error_body("invalid_parameter", why)))
+    refused.content_type = headers.JSON
+    refused.headers[headers.REQUEST_ID] = f"req_{random.getrandbits(64):016x}"
+    # What is left of the body is not read, so the connection cannot be used again.
+    refused.force_close()
+    return refused

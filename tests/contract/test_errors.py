@@ -72,7 +72,6 @@ def test_errors_travel(cls: type[AjoxiError]) -> None:
         assert vars(again) == vars(error)
         assert again.args == error.args
         assert (str(again), repr(again)) == (str(error), repr(error))
-        assert again.message.endswith(SECRETS)
 
 
 @pytest.mark.parametrize("cls", CLASSES)

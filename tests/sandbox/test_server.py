@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import socket
@@ -49,6 +50,7 @@ async def test_raw_bytes(raw: bytes) -> None:
 
         answer = await anyio.to_thread.run_sync(talk, raw)
         assert not answer or answer.split()[1] == b"400"
+        assert not answer or set(json.loads(answer.partition(b"\r\n\r\n")[2])) == {"error"}
         assert b"Traceback" not in answer
         good = b"GET /v1/calls HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer AJX_TEST_x\r\nConnection: close\r\n\r\n"
         assert b" 200 " in await anyio.to_thread.run_sync(talk, good)
@@ -109,6 +111,28 @@ async def test_the_references_curl() -> None:
             status, call = await anyio.to_thread.run_sync(curl, sandbox.base_url, key)
             assert (status, call["status"], call["ai_handler"]) == (201, "ringing", "receptionist_v2")
             assert call["id"].startswith("call_")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "x"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_bodies_that_are_not_encoded_as_they_say(method: str, encoding: str) -> None:
+    """A body with a Content-Encoding that it does not have is a 400 on POST, and never a 500."""
+    sent = {"Authorization": "Bearer AJX_TEST_x", "Content-Encoding": encoding}
+    async with Sandbox() as sandbox, ClientSession() as session:
+        url = f"{sandbox.base_url}/v1/calls"
+        async with session.request(method, url, data=io.BytesIO(b"nope"), headers=sent) as response:
+            assert response.status in ({200, 400} if method == "GET" else {400})
+            assert "error" in await response.json() or response.status == 200
+
+
+async def test_a_path_that_is_no_url() -> None:
+    """A target that no URL parser takes is not found."""
+    async with Sandbox() as sandbox:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(sandbox.base_url.rpartition(":")[2]))
+        writer.write(b"GET //[/v1/calls HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert b" 40" in (await reader.read()).splitlines()[0]
+        writer.close()
+        await writer.wait_closed()
 
 
 async def test_a_reader_that_leaves() -> None:
