@@ -18,6 +18,7 @@ lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy --strict tests/typing/public_face.py
 	PYTHONPATH=. $(BIN)/lint-imports
 
 bench: $(VENV)/.bench

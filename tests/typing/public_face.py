@@ -1,0 +1,51 @@
+"""What type checkers must see of the public face; `make lint` runs mypy over it, nothing executes it."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+from ajoxi_async import (
+    AsyncAjoxi,
+    Call,
+    CallCompleted,
+    Campaign,
+    Event,
+    Number,
+    Page,
+    Pager,
+    RawResponse,
+    Recording,
+    Segment,
+    Transcript,
+    Webhook,
+    parse_event,
+)
+
+
+async def public_face(client: AsyncAjoxi) -> None:
+    """Each kind of method, and each way to use it."""
+    assert_type(await client.calls.create(to="+14155551234", from_="+14155550100", timeout=5), Call)
+    assert_type(
+        await client.calls.create_campaign(name="x", mode="power", contacts=["+14155551234"], from_="+1"), Campaign
+    )
+    assert_type(client.calls.list(), Pager[Call])
+    assert_type(await client.calls.list(), Page[Call])
+    async for call in client.calls.list(extra_headers={"X-A": "b"}):
+        assert_type(call, Call)
+        assert_type(call.metadata, dict[str, str])
+    async for page in client.numbers.search().pages():
+        assert_type(page.data, tuple[Number, ...])
+    assert_type(await client.recordings.download("rec_1"), bytes)
+    assert_type(await client.recordings.retrieve("rec_1"), Recording)
+    async with client.transcripts.stream("call_1") as live:
+        async for segment in live:
+            assert_type(segment, Segment)
+        assert_type(await live.until_done(), Transcript)
+    assert_type(await client.with_raw_response(client.webhooks.create)(url="http://a", events=[]), RawResponse[Webhook])
+    event = parse_event(b"", "", "whsec_x")
+    assert_type(event, Event)
+    if isinstance(event, CallCompleted):
+        assert_type(event.data, Call)
+    await client.calls.create(to="+14155551234")  # type: ignore[call-arg]
+    await client.calls.retrieve("call_1", tiemout=5)  # type: ignore[call-arg]
+    await client.calls.retrieve(5)  # type: ignore[arg-type]
