@@ -15,6 +15,7 @@ from attrs import frozen
 
 from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.limits.local import Limiter, LocalLimiter
 from ajoxi_async.options import check_headers
@@ -154,7 +155,7 @@ class AsyncAjoxi:
             raise ConfigurationError("transport: give either a transport, or session, proxy, tls and trust_env")
         if session is not None and (proxy, tls, trust_env) != (None, None, False):
             raise ConfigurationError("session: proxy, tls and trust_env are settings of the session itself")
-        if max_connections < 1:
+        if type(max_connections) is not int or max_connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
         check_headers(default_headers or {})
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
@@ -256,6 +257,8 @@ class AsyncAjoxi:
                 data = await method(*args, **kwargs)
             finally:
                 last_response.reset(token)
+            if not seen:
+                raise InvalidParameterError("method", "expected a method of this client that makes a request")
             last = seen[-1]
             return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
 

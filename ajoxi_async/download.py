@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -27,9 +27,22 @@ _NAME = "recordings.download"
 _MOST_REDIRECTS = 5
 
 
+def _split(url: str) -> SplitResult:
+    """Take a URL apart; one that cannot be is the server's fault."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise APIResponseValidationError("a URL that cannot be read", route=_NAME) from None
+    return parts
+
+
 def _next_hop(url: str, location: str | None) -> str:
-    target = urljoin(url, location or "")
-    parts = urlsplit(target)
+    try:
+        target = urljoin(url, location or "")
+    except ValueError:
+        target = ""
+    parts = _split(target)
     downgraded = url.startswith("https:") and parts.scheme != "https"
     if not location or parts.scheme not in {"http", "https"} or not parts.hostname or downgraded:
         raise APIResponseValidationError("a redirect that cannot be followed", route=_NAME)
@@ -43,7 +56,7 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
         raise InvalidParameterError("recording", f"expected a Recording or its id, got {type(recording).__name__}")
     if isinstance(recording, str):
         recording = await pipeline.call(RECORDINGS_RETRIEVE, options, id=recording)
-    if not recording.url or urlsplit(recording.url).scheme not in {"http", "https"}:
+    if not recording.url or _split(recording.url).scheme not in {"http", "https"}:
         raise APIResponseValidationError(f"recording {recording.id} has no http or https URL", route=_NAME)
     url = recording.url
     for _ in range(_MOST_REDIRECTS + 1):

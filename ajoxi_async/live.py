@@ -44,6 +44,8 @@ __all__ = ["LiveTranscript"]
 _REQUEST_HEADERS = {"Accept": headers.EVENT_STREAM, "Cache-Control": "no-cache", "Accept-Encoding": "identity"}
 #: The body of an error answer is read no further than this.
 _ERROR_BODY = 64 * 1024
+#: Seconds after which a connection counts as sound though it brought nothing new.
+_SOUND_AFTER = 8.0
 
 
 class LiveTranscript:
@@ -85,6 +87,7 @@ class LiveTranscript:
         self._connection: AbstractAsyncContextManager[StreamResponse] | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._fruitless = 0
+        self._opened_at = 0.0
         self._outage_began: float | None = None
 
     async def __aenter__(self) -> Self:
@@ -146,12 +149,13 @@ class LiveTranscript:
             raise StreamProtocolError(
                 f"event {frame.event!r} is not what was promised: {error}", last_event_id=self.last_event_id
             ) from None
-        self._fruitless, self._outage_began = 0, None
         if self._completed is not None:
             await self._complete(self._completed)
         self.last_event_id = frame.id or self.last_event_id
         if segment is None or not self._assembly.accept(segment):
             return None
+        # Only what is new is progress: a server that repeats itself and hangs up would otherwise be asked for ever.
+        self._fruitless, self._outage_began = 0, None
         return segment if segment.is_final or self._interim else None
 
     def _raise_if_terminal(self, frame: Frame) -> None:
@@ -242,6 +246,7 @@ class LiveTranscript:
             )
         self._decoder = SSEDecoder()
         self._chunks = aiter(stream.chunks())
+        self._opened_at = pipeline.clock()
         return True
 
     def _note_failure(self, why: str) -> None:
@@ -257,6 +262,9 @@ class LiveTranscript:
 
     async def _lost(self, why: str) -> None:
         await self._disconnect()
+        # A connection that held for a while was sound, even where nobody spoke.
+        if self._pipeline.clock() - self._opened_at > _SOUND_AFTER:
+            self._fruitless, self._outage_began = 0, None
         self._note_failure(why)
         self.reconnects += 1
 

@@ -36,6 +36,8 @@ def key_mode(key: str | None) -> Mode:
     """
     if not key:
         raise ConfigurationError("api_key: no key; pass api_key= or set AJOXI_API_KEY")
+    if not isinstance(key, str):
+        raise ConfigurationError(f"api_key: expected a string, got {type(key).__name__}")
     if any(character.isspace() or not character.isprintable() for character in key):
         raise ConfigurationError(f"api_key: white space or control characters in {_start(key)}; copy the key again")
     for prefix, mode in _PREFIXES.items():

@@ -64,6 +64,8 @@ class Transcripts:
         """
         if options.get("timeout") is not None:
             raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
+        if resume_from is not None and not (isinstance(resume_from, str) and resume_from.isprintable()):
+            raise InvalidParameterError("resume_from", f"expected a last_event_id, got {str(resume_from)[:40]!r}")
         for name, value in (("idle_timeout", idle_timeout), ("max_outage", max_outage)):
             if not value > 0:
                 raise InvalidParameterError(name, f"expected seconds above 0, got {value!r}")

@@ -111,5 +111,5 @@ async def post_with_httpx(url: str, sent: dict[str, str], body: bytes) -> int | 
     try:
         async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, verify=False) as client:  # noqa: S501 - test endpoints sign their own certificates
             return (await client.post(url, content=body, headers=sent)).status_code
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
         return None

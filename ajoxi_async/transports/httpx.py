@@ -71,7 +71,8 @@ class HttpxTransport:
         return client.build_request(
             request.method,
             request.url,
-            headers=request.headers,
+            # As bytes, for a server may have set an event id that is not ASCII.
+            headers=[(name.encode(), value.encode()) for name, value in request.headers.items()],
             content=request.body,
             timeout=httpx.Timeout(None, read=request.idle_timeout),
             extensions={"trace": trace},

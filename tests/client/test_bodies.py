@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ajoxi_async import InvalidParameterError, SmsConfig
+from ajoxi_async import APIResponseValidationError, InvalidParameterError, SmsConfig
 
 from .fakes import ScriptedTransport, answer, client_on
 
@@ -52,3 +52,21 @@ async def test_wrong_arguments(method: str, arguments: dict[str, object], param:
         await called
     assert caught.value.param == param
     assert not transport.requests
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:99999/", "http://a.example:x/", "ftp://a.example/", ""])
+async def test_recordings_with_an_url_that_cannot_be(url: str) -> None:
+    """A recording whose URL cannot be fetched is the server's fault, told with the typed error for it."""
+    transport = ScriptedTransport(answer(200, {"id": "rec_1", "url": url}))
+    with pytest.raises(APIResponseValidationError):
+        await client_on(transport).recordings.download("rec_1")
+
+
+async def test_download_keeps_the_key_at_home() -> None:
+    """The key goes to the API's own origin, and not along with a redirect to another."""
+    there = answer(302, b"", {"Location": "https://storage.example/a.wav"})
+    transport = ScriptedTransport(
+        answer(200, {"id": "rec_1", "url": "https://api.ajoxi.com/media/rec_1.wav"}), there, answer(200, b"RIFF")
+    )
+    assert await client_on(transport).recordings.download("rec_1") == b"RIFF"
+    assert ["Authorization" in request.headers for request in transport.requests] == [True, True, False]

@@ -280,3 +280,18 @@ async def test_options_that_cannot_be(wrong: dict[str, Any]) -> None:
     """Nonsense is refused before anything is opened."""
     with pytest.raises(InvalidParameterError, match=next(iter(wrong))):
         client_on(Connections(connection())).transcripts.stream("call_1", **wrong)
+
+
+@pytest.mark.parametrize(
+    "frame", [segment(1, 1), event_frame("transcript.mood", b"{}", "1"), event_frame("error", b'{"retryable": true}')]
+)
+async def test_a_server_that_repeats_itself(frame: bytes) -> None:
+    """Connections that bring nothing new are an outage, however often they open."""
+    with pytest.raises(StreamInterruptedError):
+        await texts(client_on(Connections(connection(frame))), max_outage=20)
+
+
+async def test_a_resume_that_cannot_be() -> None:
+    """A checkpoint is a string."""
+    with pytest.raises(InvalidParameterError, match="resume_from"):
+        client_on(Connections(connection())).transcripts.stream("call_1", resume_from=5)  # type: ignore[arg-type]
