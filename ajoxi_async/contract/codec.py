@@ -89,6 +89,10 @@ def _allows_none(hint: Any) -> bool:
     return hint is Any or (get_origin(hint) in {types.UnionType, typing.Union} and type(None) in get_args(hint))
 
 
+def _maker(default: Any) -> Callable[[], Any]:
+    return default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
+
+
 Prepare = Callable[[Any, str], Any]
 
 
@@ -101,33 +105,42 @@ def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
     is_model = issubclass(cls, Model)
     strict = strict or not is_model
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in {"extra", "raw"})]
-    known = frozenset(wire_name(f.name) for f in fields)
+    size = len(fields)
+    # Every field is given to `convert`: one that is missing costs it more than the merge with what stands for it.
+    blank: dict[str, Any] = {wire_name(f.name): None for f in fields if f.default is not attrs.NOTHING}
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
-    nullable = [f.name for f in fields if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING]
+    nullable = [
+        (f.name, _maker(f.default))
+        for f in fields
+        if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING
+    ]
     nested = [
         (f.name, _preparer(inner, strict), _is_many(hints[f.name]))
         for f in fields
         if (inner := _nested(hints[f.name])) is not None
     ]
+    known = frozenset(wire_name(f.name) for f in fields)
 
     def prepare(value: Any, path: str) -> Any:
         if type(value) is not dict:
             return value
-        body = value.copy()
-        if not known.issuperset(body):
-            unknown = {key: body.pop(key) for key in value if key not in known}
+        body = blank | value
+        extra: dict[str, Any] = {}
+        if len(body) != size and not known.issuperset(body):
+            extra = {key: body.pop(key) for key in value if key not in known}
             if strict:
-                name = f"{path}{next(iter(unknown))}"
+                name = f"{path}{next(iter(extra))}"
                 raise InvalidParameterError(
                     name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}"
                 )
-            body["extra"] = unknown
+        if is_model:
+            body["extra"] = extra
         for wire, name in renamed:
             if wire in body:
                 body[name] = body.pop(wire)
-        for name in nullable:
-            if body.get(name, 0) is None:
-                del body[name]
+        for name, make in nullable:
+            if body[name] is None:
+                body[name] = make()
         for name, prepare_inner, many in nested:
             inner = body.get(name)
             if inner:

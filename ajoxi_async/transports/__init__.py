@@ -63,12 +63,19 @@ class EngineTransport:
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._engines: dict[bool, Transport] = {}
+        # Asked first, with its loop named: before Python 3.12 asking which loop is running costs a system call.
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._on_loop: Transport
 
     def _engine(self) -> Transport:
+        if self._loop is not None and asyncio.current_task(self._loop) is not None:
+            return self._on_loop
         kind = _on_asyncio()
         engine = self._engines.get(kind)
         if engine is None:
             engine = self._engines[kind] = _open(self._settings)
+        if kind:
+            self._loop, self._on_loop = asyncio.get_running_loop(), engine
         return engine
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -81,6 +88,7 @@ class EngineTransport:
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
+        self._loop = None
         engine = self._engines.pop(_on_asyncio(), None)
         if engine is not None:
             await engine.aclose()

@@ -8,14 +8,16 @@ Rules:
 3. aiohttp re-sends GET, PUT and DELETE once by itself on a stale connection; the limiter would never see it, so a second
    `send` within one exchange is refused and left to the retry rules.
 4. Redirects are never followed: the Authorization header stays on its origin.
+5. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
+   a timer: a timer a request would cost a tenth of the whole exchange.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextvars import ContextVar
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -30,26 +32,69 @@ __all__ = ["AiohttpTransport"]
 #: No answer of the API is near this; a body without end must not fill the memory.
 MAX_BODY = 64 * 1024 * 1024
 
-_sends: ContextVar[list[str]] = ContextVar("ajoxi_async_sends")
+
+class _Exchange:
+    """What is to be known of an exchange while it lasts: whether it was sent, and whether its time ran out."""
+
+    __slots__ = ("cancelling", "expired", "sent", "task")
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        self.task = task
+        self.cancelling = task.cancelling()
+        self.sent = self.expired = False
+
+    def expire(self) -> None:
+        self.expired = True
+        self.task.cancel()
+
+    def was_cancelled_by_expiry(self) -> bool:
+        """Whether the CancelledError in hand is our own; as `asyncio.timeout` tells it."""
+        return self.expired and self.task.uncancel() <= self.cancelling
+
+
+_current: ContextVar[_Exchange] = ContextVar("ajoxi_async_exchange")
 
 
 class _Request(aiohttp.ClientRequest):
     # No coroutine of its own, but aiohttp's: this is on the path of every request.
     def send(self, conn: Any) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        sends = _sends.get()
-        if sends:
+        exchange = _current.get()
+        if exchange.sent:
             raise aiohttp.ServerDisconnectedError("the connection was stale")
-        sends.append(self.method)
+        exchange.sent = True
         return super().send(conn)
+
+
+class _Expiries:
+    """The exchanges that end on each whole second of the loop's clock."""
+
+    #: aiohttp's own threshold for rounding.
+    COARSE = 5.0
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._due: dict[int, set[_Exchange]] = {}
+
+    def watch(self, exchange: _Exchange, timeout: float) -> set[_Exchange]:
+        """Let an exchange expire; to be taken out of the set when it has ended."""
+        second = math.ceil(self._loop.time() + timeout)
+        due = self._due.get(second)
+        if due is None:
+            due = self._due[second] = set()
+            self._loop.call_at(second, self._expire, second)
+        due.add(exchange)
+        return due
+
+    def _expire(self, second: int) -> None:
+        for exchange in self._due.pop(second):
+            exchange.expire()
 
 
 #: What these mean whoever made the session: the connection was never made.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
 
 
-@lru_cache(maxsize=64)
-def _timeout(total: float | None) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=total)
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class AiohttpTransport:
@@ -60,6 +105,7 @@ class AiohttpTransport:
         self._rest: aiohttp.ClientSession | None = settings.session
         self._streams: aiohttp.ClientSession | None = settings.session
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._expiries: _Expiries
 
     def _open(self, limit: int) -> aiohttp.ClientSession:
         settings = self._settings
@@ -71,43 +117,60 @@ class AiohttpTransport:
             proxy=settings.proxy,
         )
 
-    def _enter_loop(self) -> None:
+    def _begin(self) -> _Exchange:
+        # Naming the loop spares a system call; there is a task of it unless this is another loop than before.
+        task = asyncio.current_task(self._loop) if self._loop is not None else None
+        return _Exchange(task if task is not None else self._enter_loop())
+
+    def _enter_loop(self) -> asyncio.Task[Any]:
         # A client that outlives asyncio.run() holds sessions of a closed loop, which can be neither used nor closed.
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._settings.session is None:
-                for stale in (self._rest, self._streams):
-                    if stale is not None:
-                        stale.detach()
-                self._rest = self._streams = None
-            self._loop = loop
+        if self._settings.session is None:
+            for stale in (self._rest, self._streams):
+                if stale is not None:
+                    stale.detach()
+            self._rest = self._streams = None
+        self._loop = asyncio.get_running_loop()
+        self._expiries = _Expiries(self._loop)
+        return cast("asyncio.Task[Any]", asyncio.current_task())
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        self._enter_loop()
+        exchange = self._begin()
         session = self._rest
         if session is None:
             session = self._rest = self._open(self._settings.max_connections)
-        sends: list[str] = []
-        token = _sends.set(sends)
+        due = None
+        timeout = _NO_TIMEOUT
+        if request.timeout is not None:
+            if request.timeout >= _Expiries.COARSE:
+                due = self._expiries.watch(exchange, request.timeout)
+            else:
+                timeout = aiohttp.ClientTimeout(total=request.timeout)
+        token = _current.set(exchange)
         try:
             async with session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=request.headers,
                 data=request.body,
-                timeout=_timeout(request.timeout),
+                timeout=timeout,
                 allow_redirects=False,
             ) as response:
                 return Response(response.status, response.headers, await _read(response))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._translate(error, sends) from error
+            raise self._translate(error, exchange) from error
+        except asyncio.CancelledError as error:
+            if not exchange.was_cancelled_by_expiry():
+                raise
+            raise self._translate(TimeoutError(f"after {request.timeout} s"), exchange) from error
         finally:
-            _sends.reset(token)
+            _current.reset(token)
+            if due is not None:
+                due.discard(exchange)
 
-    def _translate(self, error: Exception, sends: list[str]) -> ExchangeError:
+    def _translate(self, error: Exception, exchange: _Exchange) -> ExchangeError:
         # A session of the caller's own does not report its sends: then only what cannot have been sent counts as such.
-        sent = bool(sends) if self._settings.session is None else not isinstance(error, _NOT_SENT)
+        sent = exchange.sent if self._settings.session is None else not isinstance(error, _NOT_SENT)
         timeout = isinstance(error, TimeoutError)
         return ExchangeError(
             f"{'timed out' if timeout else type(error).__name__}: {error}".rstrip(": "), sent=sent, timeout=timeout
@@ -115,10 +178,14 @@ class AiohttpTransport:
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
-        self._enter_loop()
+        return _Stream(self, request)
+
+    def begin_stream(self) -> tuple[_Exchange, aiohttp.ClientSession]:
+        """An exchange in the running loop, and the session of streams."""
+        exchange = self._begin()
         if self._streams is None:
             self._streams = self._open(0)
-        return _Stream(self, self._streams, request)
+        return exchange, self._streams
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""
@@ -149,11 +216,10 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
 class _Stream:
     """`StreamResponse`, open from `__aenter__` to `__aexit__`."""
 
-    def __init__(self, transport: AiohttpTransport, session: aiohttp.ClientSession, request: Request) -> None:
+    def __init__(self, transport: AiohttpTransport, request: Request) -> None:
         self._transport = transport
-        self._session = session
         self._request = request
-        self._sends: list[str] = []
+        self._exchange: _Exchange
         self._response: aiohttp.ClientResponse | None = None
 
     @property
@@ -166,10 +232,11 @@ class _Stream:
 
     async def __aenter__(self) -> Self:
         request = self._request
-        token = _sends.set(self._sends)
+        self._exchange, session = self._transport.begin_stream()
+        token = _current.set(self._exchange)
         try:
             async with asyncio.timeout(request.timeout):
-                self._response = await self._session.request(
+                self._response = await session.request(
                     request.method,
                     URL(request.url, encoded=True),
                     headers=request.headers,
@@ -178,9 +245,9 @@ class _Stream:
                     allow_redirects=False,
                 )
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._transport._translate(error, self._sends) from error
+            raise self._transport._translate(error, self._exchange) from error
         finally:
-            _sends.reset(token)
+            _current.reset(token)
         return self
 
     async def chunks(self) -> AsyncIterator[bytes]:
@@ -189,7 +256,7 @@ class _Stream:
             async for chunk in cast("aiohttp.ClientResponse", self._response).content.iter_any():
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._transport._translate(error, self._sends) from error
+            raise self._transport._translate(error, self._exchange) from error
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

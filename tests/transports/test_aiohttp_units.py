@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from unittest.mock import Mock
@@ -84,3 +85,57 @@ async def test_the_engine_follows_the_session() -> None:
     assert isinstance(EngineTransport(TransportSettings())._engine(), AiohttpTransport)
     async with httpx.AsyncClient() as session:
         assert isinstance(EngineTransport(TransportSettings(session=session))._engine(), HttpxTransport)
+
+
+async def test_timeouts_that_end_on_the_same_second_share_a_timer(network: aioresponses) -> None:
+    """What a coarse timeout ends is an ExchangeError, its task is not left cancelled, and nothing is kept of it."""
+    begun = asyncio.Event()
+
+    async def stall(url: URL, **kwargs: Any) -> CallbackResult:
+        begun.set()
+        await asyncio.sleep(60)
+        return CallbackResult()
+
+    network.get(URL_OF_A_CALL, callback=stall, repeat=True)
+    transport = AiohttpTransport(TransportSettings())
+
+    async def exchange() -> int:
+        with pytest.raises(ExchangeError) as caught:
+            await transport.send(Request("GET", URL_OF_A_CALL, timeout=30.0))
+        assert caught.value.timeout
+        task = asyncio.current_task()
+        assert task is not None
+        return task.cancelling()
+
+    tasks = [asyncio.ensure_future(exchange()) for _ in range(2)]
+    await begun.wait()
+    (second,) = transport._expiries._due
+    transport._expiries._expire(second)
+    assert await asyncio.gather(*tasks) == [0, 0]
+    assert not transport._expiries._due
+    await transport.aclose()
+
+
+async def test_a_cancellation_from_outside_is_not_taken_for_a_timeout(network: aioresponses) -> None:
+    """Cancelling the task raises CancelledError, also when its time runs out in the same moment."""
+    begun = asyncio.Event()
+
+    async def stall(url: URL, **kwargs: Any) -> CallbackResult:
+        begun.set()
+        await asyncio.sleep(60)
+        return CallbackResult()
+
+    network.get(URL_OF_A_CALL, callback=stall, repeat=True)
+    transport = AiohttpTransport(TransportSettings())
+    for expires_too in (False, True):
+        begun.clear()
+        task = asyncio.ensure_future(transport.send(Request("GET", URL_OF_A_CALL, timeout=30.0)))
+        await begun.wait()
+        task.cancel()
+        if expires_too:
+            (second,) = transport._expiries._due
+            transport._expiries._expire(second)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not any(transport._expiries._due.values())
+    await transport.aclose()
