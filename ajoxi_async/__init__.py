@@ -124,15 +124,28 @@ if TYPE_CHECKING:
         WebhookStatus as WebhookStatus,
     )
     from ajoxi_async.contract.wire import Transport as Transport
-    from ajoxi_async.limits.local import (
+    from ajoxi_async.hooks import (
+        Hooks as Hooks,
+    )
+    from ajoxi_async.hooks import (
+        RateLimitedEvent as RateLimitedEvent,
+    )
+    from ajoxi_async.hooks import (
+        RequestEvent as RequestEvent,
+    )
+    from ajoxi_async.hooks import (
+        ResponseEvent as ResponseEvent,
+    )
+    from ajoxi_async.hooks import (
+        RetryEvent as RetryEvent,
+    )
+    from ajoxi_async.limits import (
         Limiter as Limiter,
     )
-    from ajoxi_async.limits.local import (
+    from ajoxi_async.limits import (
         LimiterSnapshot as LimiterSnapshot,
     )
-    from ajoxi_async.limits.local import (
-        LocalLimiter as LocalLimiter,
-    )
+    from ajoxi_async.limits.local import LocalLimiter as LocalLimiter
     from ajoxi_async.live import LiveTranscript as LiveTranscript
     from ajoxi_async.pager import (
         Page as Page,
@@ -207,7 +220,9 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import (
         WebhookSignatureError as WebhookSignatureError,
     )
+    from ajoxi_async.protocol.rate import Turn as Turn
     from ajoxi_async.protocol.retry import RetryPolicy as RetryPolicy
+    from ajoxi_async.resources.calls import Reconciliation as Reconciliation
     from ajoxi_async.sandbox import Sandbox as Sandbox
     from ajoxi_async.webhooks import (
         parse_event as parse_event,
@@ -229,7 +244,9 @@ _WHERE = {
         "RecordingReady TranscriptReady UnknownEvent Webhook WebhookStatus"
     ),
     "contract.wire": "Transport",
-    "limits.local": "Limiter LimiterSnapshot LocalLimiter",
+    "hooks": "Hooks RateLimitedEvent RequestEvent ResponseEvent RetryEvent",
+    "limits": "Limiter LimiterSnapshot",
+    "limits.local": "LocalLimiter",
     "live": "LiveTranscript",
     "pager": "Page Pager",
     "pipeline": "AjoxiDeprecationWarning",
@@ -240,7 +257,9 @@ _WHERE = {
         "StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WebhookSignatureError"
     ),
+    "protocol.rate": "Turn",
     "protocol.retry": "RetryPolicy",
+    "resources.calls": "Reconciliation",
     "sandbox": "Sandbox",
     "webhooks": "parse_event verify_webhook",
 }

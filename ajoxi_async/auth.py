@@ -35,6 +35,10 @@ _LEEWAY = 60.0
 class Credentials(Protocol):
     """What the pipeline asks for."""
 
+    @property
+    def at_hand(self) -> str | None:
+        """The value of the Authorization header if it can be had without waiting."""
+
     async def header(self, transport: Transport) -> str:
         """The value of the Authorization header."""
 
@@ -46,29 +50,34 @@ class ApiKey:
     """A static key."""
 
     def __init__(self, key: str) -> None:
-        self._header = f"Bearer {key}"
+        self.at_hand = f"Bearer {key}"
 
     async def header(self, transport: Transport) -> str:
         """See `Credentials`."""
-        return self._header
+        return self.at_hand
 
     def rejected(self, header: str) -> bool:
         """A key stays the same however often it is asked for."""
         return False
 
     def __repr__(self) -> str:
-        return mask(f"ApiKey({self._header[7:]})")
+        return mask(f"ApiKey({self.at_hand[7:]})")
 
 
 class ProvidedToken:
     """Tokens from a caller's own function, which does its own caching."""
+
+    at_hand = None
 
     def __init__(self, provider: TokenProvider) -> None:
         self._provider = provider
 
     async def header(self, transport: Transport) -> str:
         """See `Credentials`."""
-        return f"Bearer {check_token(await self._provider())}"
+        given = self._provider()
+        if not isinstance(given, Awaitable):
+            raise ConfigurationError("token_provider: expected an async function that returns a token")
+        return f"Bearer {check_token(await given)}"
 
     def rejected(self, header: str) -> bool:
         """The provider may know a newer token; the pipeline asks once more."""
@@ -113,10 +122,15 @@ class ClientCredentials:
     def __repr__(self) -> str:
         return f"ClientCredentials({self._url!r})"
 
+    @property
+    def at_hand(self) -> str | None:
+        """See `Credentials`."""
+        return self._header if self._clock() < self._stale_at else None
+
     async def header(self, transport: Transport) -> str:
         """See `Credentials`."""
-        if self._header is not None and self._clock() < self._stale_at:
-            return self._header
+        if (fresh := self.at_hand) is not None:
+            return fresh
         if self._lock is None:
             self._lock = anyio.Lock()
         async with self._lock:

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar
@@ -17,11 +17,14 @@ from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedTok
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Response, Transport
-from ajoxi_async.limits.local import Limiter, LocalLimiter
+from ajoxi_async.hooks import Hooks, combine
+from ajoxi_async.limits import Limiter
+from ajoxi_async.limits.local import shared_limiter
 from ajoxi_async.options import check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.protocol.rate import Lane, check_lane
 from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.resources.calls import Calls
 from ajoxi_async.resources.messages import Messages
@@ -101,7 +104,14 @@ class AsyncAjoxi:
         allow_live: permit live mode inside a pytest run or where ``CI`` is set.
         timeout: seconds for each attempt; ``None`` waits for ever. A call's own ``timeout`` bounds the whole call.
         retry: how patient it is.
-        limiter: by default one of 100 requests a second, the cap of standard accounts.
+        limiter: by default one for all clients of the key in this process, of 100 requests a second, the cap of standard
+            accounts.
+        lane: of the limiter: ``interactive`` goes before ``default``, which goes before ``bulk``.
+        client_references: put a reference of the client's own into the metadata of each call created, under
+            ``client_reference``, by which `Calls.reconcile` finds the call again.
+        idempotency_header: the header in which a POST's idempotency key travels; ``None`` to send none. The reference
+            documents none, so it is a hint and licenses no re-send.
+        hooks: what to call at each request, response, retry and 429.
         default_headers: sent with every request.
         transport: your own `contract.wire.Transport`, the sandbox's in-memory one for instance.
         session: your own ``aiohttp.ClientSession`` or ``httpx.AsyncClient``; it is not closed.
@@ -136,6 +146,10 @@ class AsyncAjoxi:
         timeout: float | None = DEFAULT_TIMEOUT,
         retry: RetryPolicy | None = None,
         limiter: Limiter | None = None,
+        lane: Lane = "default",
+        client_references: bool = False,
+        idempotency_header: str | None = headers.IDEMPOTENCY_KEY,
+        hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
         transport: Transport | None = None,
         session: Any = None,
@@ -158,6 +172,9 @@ class AsyncAjoxi:
         if type(max_connections) is not int or max_connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
         check_headers(default_headers or {})
+        check_lane(lane)
+        if idempotency_header is not None:
+            check_headers({idempotency_header: ""})
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
             TransportSettings(
@@ -169,8 +186,13 @@ class AsyncAjoxi:
                 base_url=url,
                 credentials=credentials,
                 transport=engine,
-                limiter=limiter or LocalLimiter(),
+                limiter=limiter
+                or self._limiter_of(api_key or env.get("AJOXI_API_KEY"), url, token_provider, transport),
                 retry=retry or RetryPolicy(),
+                lane=lane,
+                client_references=client_references,
+                idempotency_header=idempotency_header,
+                hooks=_hooks(hooks),
                 timeout=timeout,
                 headers={"User-Agent": _user_agent(), "Accept": headers.JSON, **(default_headers or {})},
             )
@@ -197,6 +219,13 @@ class AsyncAjoxi:
             raise ConfigurationError("token_provider: expected an async function that returns a token")
         return ProvidedToken(provider), mode
 
+    @staticmethod
+    def _limiter_of(key: str | None, url: str, provider: object, transport: Transport | None) -> Limiter:
+        # Behind a transport of the caller's own stands another API than the one at the URL; a provider's tokens are not
+        # known yet, but what gives them is.
+        owner = "" if transport is None else f"transport {id(transport)}"
+        return shared_limiter(url, owner, key or "" if provider is None else f"provider {id(provider)}")
+
     def _adopt(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self.calls = Calls(pipeline)
@@ -221,13 +250,17 @@ class AsyncAjoxi:
         *,
         timeout: float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
+        lane: Lane | None = None,
+        hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> AsyncAjoxi:
         """A client with other settings that shares connections and budget with this one.
 
         Args:
             timeout: seconds for each attempt.
-            retry: how patient it is.
+            retry: how patient it is; with a quota of retries of its own.
+            lane: of the limiter: ``interactive``, ``default`` or ``bulk``.
+            hooks: in place of this client's.
             default_headers: sent besides this client's own.
 
         Returns:
@@ -239,6 +272,11 @@ class AsyncAjoxi:
             changes["timeout"] = timeout
         if retry is not None:
             changes["retry"] = retry
+        if lane is not None:
+            check_lane(lane)
+            changes["lane"] = lane
+        if hooks is not None:
+            changes["hooks"] = _hooks(hooks)
         if default_headers is not None:
             check_headers(default_headers)
             changes["headers"] = {**self._pipeline.headers, **default_headers}
@@ -278,6 +316,13 @@ class AsyncAjoxi:
 
     def __repr__(self) -> str:
         return f"AsyncAjoxi(mode={self.mode!r}, base_url={self.base_url!r})"
+
+
+def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
+    several = [given] if isinstance(given, Hooks) else list(given or ())
+    if not all(isinstance(one, Hooks) for one in several):
+        raise ConfigurationError("hooks: expected Hooks, or a sequence of them")
+    return combine(several) if several else None
 
 
 def _check_timeout(timeout: Any) -> None:

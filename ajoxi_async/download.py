@@ -71,11 +71,21 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
 
 async def _get(pipeline: Pipeline, url: str, timeout: float | None) -> Response:
     sent = {"User-Agent": pipeline.headers.get("User-Agent", ""), "Accept": "*/*"}
+    limiter, turn = pipeline.limiter, None
     if origin(url) == origin(pipeline.base_url):
         sent[headers.AUTHORIZATION] = await pipeline.credentials.header(pipeline.transport)
-        await pipeline.limiter.acquire()
+        turn = await limiter.acquire(pipeline.lane)
+    request = Request("GET", url, sent, timeout=timeout or pipeline.timeout)
     try:
-        return await pipeline.transport.send(Request("GET", url, sent, timeout=timeout or pipeline.timeout))
-    except ExchangeError as error:
+        response = await pipeline.transport.send(request)
+    except BaseException as error:
+        if turn is not None:
+            sent_out = error.sent if isinstance(error, ExchangeError) else request.sent
+            (limiter.lost if sent_out else limiter.give_back)(turn)
+        if not isinstance(error, ExchangeError):
+            raise
         kind = APITimeoutError if error.timeout else APIConnectionError
         raise kind(error.message, route=_NAME) from error
+    if turn is not None:
+        limiter.observe(turn, _NAME, response.status, response.headers, answers.retry_after_of(response))
+    return response

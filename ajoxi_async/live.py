@@ -36,6 +36,7 @@ from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.errors import StreamInterruptedError, StreamProtocolError, TranscriptGapError
+from ajoxi_async.protocol.rate import Turn
 from ajoxi_async.protocol.resume import Assembly, reconnect_delay
 from ajoxi_async.protocol.sse import Frame, SSEDecoder
 
@@ -193,7 +194,7 @@ class LiveTranscript:
                 await self._back_off()
             resume = {headers.LAST_EVENT_ID: self.last_event_id} if self.last_event_id is not None else {}
             authorization = await pipeline.credentials.header(pipeline.transport)
-            await pipeline.limiter.acquire()
+            turn = await pipeline.limiter.acquire(self._options.get("lane") or pipeline.lane)
             request = evolve(
                 self._request,
                 headers={
@@ -209,24 +210,26 @@ class LiveTranscript:
             try:
                 stream = await connection.__aenter__()
             except ExchangeError as error:
-                if not error.sent:
-                    pipeline.limiter.give_back()
+                (pipeline.limiter.lost if error.sent else pipeline.limiter.give_back)(turn)
                 self._note_failure(str(error))
                 continue
+            except BaseException:
+                pipeline.limiter.lost(turn)
+                raise
             self._connection = connection
             try:
-                if await self._accept(stream, authorization):
+                if await self._accept(stream, authorization, turn):
                     return
             except BaseException:
                 await self._disconnect()
                 raise
             await self._disconnect()
 
-    async def _accept(self, stream: StreamResponse, authorization: str) -> bool:
+    async def _accept(self, stream: StreamResponse, authorization: str, turn: Turn) -> bool:
         """Look at the head of an answer; True when the stream is open or at its stated end."""
         pipeline, status = self._pipeline, stream.status
         head = Response(status, stream.headers, b"")
-        pipeline.limiter.observe(status, stream.headers, answers.retry_after_of(head))
+        pipeline.limiter.observe(turn, TRANSCRIPTS_STREAM.name, status, stream.headers, answers.retry_after_of(head))
         if status == 204:
             self._ended = True
             return True

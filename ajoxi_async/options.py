@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.rate import Lane, check_lane
 
 __all__ = ["CallOptions", "as_list", "check_headers", "check_options"]
 
@@ -16,11 +17,13 @@ class CallOptions(TypedDict, total=False):
     Attributes:
         timeout: seconds for the whole call: its turn at the limiter, every attempt and the waits between them. Without
             it only the client's own `timeout` counts, which bounds each attempt, so that a bulk job may queue for long.
+        lane: of the limiter: ``interactive`` goes before ``default``, which goes before ``bulk``.
         extra_headers: sent besides the client's own.
         extra_query: query parameters this version of the package does not know.
     """
 
     timeout: float | None
+    lane: Lane | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
 
@@ -32,6 +35,12 @@ def check_options(options: CallOptions) -> None:
     """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence."""
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
+    timeout: Any = options.get("timeout")
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r}")
+    lane = options.get("lane")
+    if lane is not None:
+        check_lane(lane)
     query = options.get("extra_query")
     if query is not None and not (
         isinstance(query, Mapping) and all(isinstance(part, str) for pair in query.items() for part in pair)

@@ -1,10 +1,14 @@
 """The one road of every request: turn at the limiter, send, observe, decode, decide about a retry, round again.
 
 Rules:
-1. Every attempt passes the limiter, so retries cannot break the cap.
+1. Every attempt takes a turn at the limiter, so retries cannot break the cap; every turn is settled, whatever happens.
 2. Whether to send again is `protocol.retry`'s to say, and nobody else's.
 3. A 401 is answered by a fresh token once, where there is one to be had.
-4. One debug line an attempt, under ``ajoxi_async``; secrets and phone numbers masked.
+4. A POST that was cancelled after it may have gone out is reported to ``on_outcome_unknown``; the cancellation goes on
+   unchanged.
+5. An idempotency key goes with every POST, the same on all its attempts. It is a hint: the reference documents none, so
+   it licenses no re-send.
+6. One debug line an attempt, under ``ajoxi_async``; secrets and phone numbers masked.
 """
 
 from __future__ import annotations
@@ -12,6 +16,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
@@ -25,20 +30,17 @@ from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.codec import PageBody
-from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.headers import IDEMPOTENCY_KEY
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
-from ajoxi_async.limits.local import Limiter
+from ajoxi_async.hooks import Hooks, Watch, tell
+from ajoxi_async.limits import Limiter
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
-from ajoxi_async.protocol.errors import (
-    APIConnectionError,
-    APIError,
-    APITimeoutError,
-    OutcomeUnknownError,
-)
-from ajoxi_async.protocol.retry import Fate, RetryPolicy
+from ajoxi_async.protocol.errors import OutcomeUnknownError
+from ajoxi_async.protocol.rate import Lane
+from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
 
 __all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
 
@@ -60,6 +62,9 @@ class Pipeline:
 
     Attributes:
         timeout: seconds for each attempt, from connecting to the last byte.
+        lane: of the limiter, unless a call says otherwise.
+        idempotency_header: the name under which a POST's idempotency key travels; ``None`` to send none.
+        client_references: whether each call created carries a reference of ours in its metadata.
     """
 
     base_url: str
@@ -69,13 +74,24 @@ class Pipeline:
     retry: RetryPolicy
     timeout: float | None
     headers: Mapping[str, str]
+    lane: Lane = "default"
+    idempotency_header: str | None = IDEMPOTENCY_KEY
+    client_references: bool = False
+    hooks: Hooks | None = None
+    quota: RetryQuota = field(repr=False)
     warned: set[str] = field(factory=set, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
 
+    @quota.default
+    def _own_quota(self) -> RetryQuota:
+        return RetryQuota(self.retry.quota)
+
     def variant(self, **changes: Any) -> Pipeline:
         """The same road with other settings."""
+        if "retry" in changes:
+            changes["quota"] = RetryQuota(changes["retry"].quota)
         return evolve(self, **changes)
 
     async def call(
@@ -92,7 +108,7 @@ class Pipeline:
             InvalidParameterError: before anything is sent.
             APIError: see `protocol.errors`.
         """
-        response = await self._exchange(route, self.request(route, options, id=id, params=params), options)
+        response = await self._exchange(route, self.request(route, options, id=id, params=params), options, params)
         if route.returns is type(None):
             return None
         try:
@@ -121,112 +137,153 @@ class Pipeline:
             check_options(options)
         url = self.base_url + route.path_for(id)
         kind = route.body or route.query
-        if kind is not None and not isinstance(params, Params):
-            params = codec.parse_params(dict(params or {}), kind)
         body = None
-        sent = self.headers
-        if route.body is not None:
-            body = codec.encode(params)
-            sent = {**sent, headers.CONTENT_TYPE: headers.JSON}
-        pairs = codec.to_query(params) if route.query is not None and isinstance(params, Params) else []
-        if extra := options.get("extra_query"):
-            pairs.extend(extra.items())
-        if pairs:
-            url = f"{url}?{urlencode(pairs)}"
-        if given := options.get("extra_headers"):
-            sent = {**sent, **given}
+        sent = {**self.headers}
+        if kind is not None:
+            if not isinstance(params, Params):
+                params = codec.parse_params(dict(params or {}), kind)
+            if route.body is not None:
+                body = codec.encode(params)
+                sent[headers.CONTENT_TYPE] = headers.JSON
+            elif pairs := codec.to_query(params):
+                url = f"{url}?{urlencode(pairs)}"
+        if route.method == "POST" and self.idempotency_header is not None:
+            sent[self.idempotency_header] = uuid.uuid4().hex
+        if options:
+            if extra := options.get("extra_query"):
+                url = f"{url}{'&' if '?' in url else '?'}{urlencode(list(extra.items()))}"
+            if given := options.get("extra_headers"):
+                sent.update(given)
         return Request(route.method, url, sent, body)
 
-    async def _exchange(self, route: Route[Any], request: Request, options: CallOptions) -> Response:
-        deadline = self._deadline(options)
+    async def _exchange(
+        self, route: Route[Any], request: Request, options: CallOptions, params: Mapping[str, Any] | None = None
+    ) -> Response:
+        limiter, lane, deadline = self.limiter, self.lane, None
+        if options:
+            lane, deadline = options.get("lane") or lane, self._deadline(options)
         attempt, fresh_token_used = 0, False
         # When the first attempt left that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
+        began: float | None = None
+        watch = None
+        if self.hooks is not None:
+            watch = Watch(hooks=self.hooks, route=route.name, method=route.method, lane=lane)
         while True:
             attempt += 1
-            authorization = await self.credentials.header(self.transport)
-            if not self.limiter.try_acquire():
-                await self.limiter.acquire(deadline=deadline)
+            authorization = self.credentials.at_hand or await self.credentials.header(self.transport)
+            asked = self.clock() if watch is not None else 0.0
+            turn = limiter.try_acquire(lane) or await limiter.acquire(lane, deadline=deadline)
             started = self.clock()
-            timeout = self.timeout if deadline is None else min(self.timeout or deadline, deadline - started)
-            outgoing = Request(
-                request.method,
-                request.url,
-                {**request.headers, headers.AUTHORIZATION: authorization},
-                request.body,
-                timeout,
-            )
+            if began is None:
+                began = started
+            if attempt > 1:  # as a value of its own: what was sent before stays as it was
+                request = evolve(request, headers={**request.headers}, sent=True)
+            request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
+            request.timeout = self.timeout
+            if deadline is not None:
+                request.timeout = min(self.timeout or deadline - started, deadline - started)
+            if watch is not None:
+                watch.begins(request, attempt, started - asked)
             outcome: Response | ExchangeError
             error_body = None
             wait_for: float | None = None
-            wall = time.time()
             try:
-                outcome = await self.transport.send(outgoing)
+                outcome = await self.transport.send(request)
             except ExchangeError as error:
                 outcome = error
-                if not error.sent:
-                    self.limiter.give_back()
+                if error.sent:
+                    limiter.lost(turn)
+                else:
+                    limiter.give_back(turn)
+            except BaseException:
+                if request.sent:
+                    limiter.lost(turn)
+                    if route.method == "POST":
+                        at = perhaps_done_at or self._wall(started)
+                        self._unknown(route, request, None, params=params, sent_at=at, attempts=attempt)
+                else:
+                    limiter.give_back(turn)
+                raise
             else:
                 if outcome.status >= 300:
                     wait_for = answers.retry_after_of(outcome)
                     error_body = answers.error_body_of(outcome)
-                self.limiter.observe(outcome.status, outcome.headers, wait_for)
-                self._warn_if_retiring(route, outcome)
-            if logger.isEnabledFor(logging.DEBUG):
-                self._log(route, request, attempt, outcome, self.clock() - started)
-            fate = retry.classify(outcome, has_envelope=error_body is not None)
-            if isinstance(outcome, Response):
+                limiter.observe(turn, route.name, outcome.status, outcome.headers, wait_for)
+                if route.name not in self.warned:
+                    self._warn_if_retiring(route, outcome)
                 if (seen := last_response.get()) is not None:
                     seen.append(outcome)
+            fate = retry.classify(outcome, has_envelope=error_body is not None)
+            if logger.isEnabledFor(logging.DEBUG):
+                self._log(route, request, attempt, outcome, self.clock() - started)
+            if watch is not None:
+                elapsed = self.clock() - started
+                watch.ended(request, attempt, outcome, fate, elapsed=elapsed, retry_after=wait_for)
+            if isinstance(outcome, Response):
                 if fate is Fate.DONE:
+                    self.quota.earn(attempt - 1)
                     return outcome
                 if outcome.status == 404 and request.method == "DELETE" and perhaps_done_at is not None:
                     return Response(route.status, outcome.headers, b"")
                 if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
                     fresh_token_used = True
                     continue
-            if fate in {Fate.UNKNOWN, Fate.GATEWAY}:
-                perhaps_done_at = perhaps_done_at or wall
+            if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
+                perhaps_done_at = self._wall(started)
             delay = retry.delay_before_retry(
                 self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
             )
-            if delay is None or (deadline is not None and self.clock() + delay >= deadline):
-                raise self._failure(route, outcome, error_body, attempt, perhaps_done_at)
+            if delay is None or not self._may_wait(delay, fate, began, deadline):
+                if route.method == "POST" and perhaps_done_at is not None:
+                    raise self._unknown(
+                        route, request, outcome, params=params, sent_at=perhaps_done_at, attempts=attempt
+                    )
+                if isinstance(outcome, Response):
+                    raise answers.error_from(outcome, error_body, route.name, attempt)
+                raise answers.no_answer(outcome, route.name, attempt)
+            if watch is not None:
+                watch.retries(attempt, fate, delay)
             await self.sleep(delay)
 
     def _deadline(self, options: CallOptions) -> float | None:
         timeout = options.get("timeout")
-        if timeout is None:
-            return None
-        if not isinstance(timeout, (int, float)) or not timeout > 0:
-            raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r}")
-        return self.clock() + timeout
+        return None if timeout is None else self.clock() + timeout
 
-    def _failure(
+    def _wall(self, moment: float) -> float:
+        return time.time() - (self.clock() - moment)
+
+    def _may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
+        """Whether there is time for another attempt, and one left in the quota."""
+        then = self.clock() + delay
+        if deadline is not None and then >= deadline:
+            return False
+        if self.retry.max_elapsed is not None and then - began > self.retry.max_elapsed:
+            return False
+        return fate is Fate.REFUSED or self.quota.spend()
+
+    def _unknown(
         self,
         route: Route[Any],
-        outcome: Response | ExchangeError,
-        error_body: answers.ErrorBody | None,
+        request: Request,
+        outcome: Response | ExchangeError | None,
+        *,
+        params: Mapping[str, Any] | None,
+        sent_at: float,
         attempts: int,
-        perhaps_done_at: float | None,
-    ) -> APIError:
-        if route.method == "POST" and perhaps_done_at is not None:
-            unknown = OutcomeUnknownError(
-                f"{route.method} {route.path} may or may not have been carried out: {outcome}",
-                route=route.name,
-                status_code=outcome.status if isinstance(outcome, Response) else None,
-                request_id=outcome.headers.get(headers.REQUEST_ID) if isinstance(outcome, Response) else None,
-                attempts=attempts,
-            )
-            unknown.method, unknown.sent_at = route.method, perhaps_done_at
-            unknown.__cause__ = outcome if isinstance(outcome, ExchangeError) else None
-            return unknown
-        if isinstance(outcome, Response):
-            return answers.error_from(outcome, error_body, route.name, attempts)
-        kind = APITimeoutError if outcome.timeout else APIConnectionError
-        failure = kind(outcome.message, route=route.name, attempts=attempts)
-        failure.__cause__ = outcome
-        return failure
+    ) -> OutcomeUnknownError:
+        error = answers.outcome_unknown(
+            route,
+            request,
+            outcome,
+            params=params,
+            idempotency_header=self.idempotency_header,
+            sent_at=sent_at,
+            attempts=attempts,
+        )
+        if self.hooks is not None:
+            tell(self.hooks.on_outcome_unknown, error)
+        return error
 
     def _log(
         self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
@@ -240,8 +297,6 @@ class Pipeline:
         logger.debug("%s", mask(line))
 
     def _warn_if_retiring(self, route: Route[Any], response: Response) -> None:
-        if route.name in self.warned:
-            return
         notice = answers.retirement_notice(route, response.headers)
         if notice is not None:
             self.warned.add(route.name)

@@ -14,10 +14,15 @@ RETRY_AFTER: Final = "Retry-After"
 DEPRECATION: Final = "Deprecation"
 SUNSET: Final = "Sunset"
 SIGNATURE: Final = "X-Ajoxi-Signature"
+#: A hint only: the reference documents none, so it licenses no re-send.
+IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LAST_EVENT_ID: Final = "Last-Event-ID"
 
 JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
+
+#: The key of a call's metadata that holds the client's own reference.
+CLIENT_REFERENCE: Final = "client_reference"
 
 #: Standard accounts: requests per second per API key (API reference: Rate limits).
 DEFAULT_RATE: Final = 100

@@ -1,7 +1,7 @@
 """One HTTP exchange as values: what a transport sends and what it brings back.
 
-Both ends use them: the client's transports, and the sandbox behind a socket or in memory. Nobody changes them once they are
-made; they are not frozen all the same, since that would make making them four times as slow, and each call makes three.
+Both ends use them: the client's transports, and the sandbox behind a socket or in memory. They are not frozen, since that
+would make making them four times as slow.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Request:
     Attributes:
         timeout: seconds for the whole exchange, for a stream only until its headers; ``None`` waits for ever.
         idle_timeout: of a stream: seconds without a byte after which its peer counts as dead.
+        sent: set by the transport when an exchange was cancelled: whether anything may have left.
     """
 
     method: str
@@ -47,6 +48,7 @@ class Request:
     body: bytes | None = None
     timeout: float | None = None
     idle_timeout: float | None = None
+    sent: bool = True
 
     def __repr__(self) -> str:
         return mask(f"Request({self.method} {self.url})")
@@ -93,7 +95,8 @@ class Transport(Protocol):
         """Exchange a request for a whole response; redirects are not followed.
 
         Raises:
-            ExchangeError: no whole response came; it says whether the request may have been received.
+            ExchangeError: no whole response came; it says whether the request may have been received. When the task is
+            cancelled, ``request.sent`` says it.
         """
         ...
 

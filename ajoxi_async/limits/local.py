@@ -1,67 +1,40 @@
-"""One key's budget within one process: who waits, in which order, and who is woken.
+"""One key's budget within one process: waiting, and being woken.
 
 Rules:
-1. First come, first served. Only the head of the queue owns a timer; it wakes its successor when it goes.
-2. A cancelled waiter has taken nothing, and hands the head on.
-3. A deadline that cannot be met is refused at once.
-4. No background task: an idle limiter costs nothing.
+1. An uncontended turn is taken without awaiting anything.
+2. Of all that wait one, the leader, owns the only timer. It gives turns to whoever is next, in the order of `Queue`, and
+   wakes exactly those. There is no background task: when nobody waits, nothing runs.
+3. A cancelled waiter leaves no trace; one that was cancelled after it got its turn gives it back.
+4. A deadline that cannot be met is refused at once; while it cannot be told, for all that may be away are, it is waited
+   for.
+5. Clients of one key share one limiter, in all threads; it is found by a digest, so that no key is kept here.
 """
 
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from hashlib import blake2b
+from threading import Lock
+from weakref import WeakValueDictionary
 
 import anyio
-from attrs import frozen
 
 from ajoxi_async.contract import headers
-from ajoxi_async.protocol.errors import APITimeoutError
-from ajoxi_async.protocol.rate import TokenBucket
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.limits import LimiterSnapshot, too_late
+from ajoxi_async.limits.waiting import Queue, Signal, Waiter, make_signal, seconds_left
+from ajoxi_async.protocol.rate import Budget, Lane, Turn, check_lane
 
-__all__ = ["Limiter", "LimiterSnapshot", "LocalLimiter"]
-
-
-@frozen
-class LimiterSnapshot:
-    """What a limiter is doing.
-
-    Attributes:
-        limit: requests a second, ``None`` for no cap.
-        waiting: how many calls wait for their turn.
-        next_free: seconds until a newcomer could go, were nobody waiting.
-        granted: turns given since the start.
-        delayed: how many of them had to wait.
-        refused: 429 answers seen.
-    """
-
-    limit: float | None
-    waiting: int
-    next_free: float
-    granted: int
-    delayed: int
-    refused: int
+__all__ = ["LocalLimiter", "shared_limiter"]
 
 
-class Limiter(Protocol):
-    """What the request pipeline asks of a limiter. Bring your own by implementing these."""
-
-    def try_acquire(self) -> bool:
-        """Take a turn if one is free and nobody waits for it."""
-
-    async def acquire(self, *, deadline: float | None = None) -> None:
-        """Wait for a turn. `deadline` is on ``time.monotonic()``; one that cannot be met raises `APITimeoutError`."""
-
-    def give_back(self) -> None:
-        """Return a turn whose request was never sent."""
-
-    def observe(self, status: int, answer: Mapping[str, str], retry_after: float | None) -> None:
-        """Learn from a response."""
-
-    def snapshot(self) -> LimiterSnapshot:
-        """Say what is going on."""
+async def _wait(signal: Signal, seconds: float | None) -> None:
+    if seconds is None or seconds == float("inf"):
+        await signal.wait()
+    else:
+        with anyio.move_on_after(seconds):
+            await signal.wait()
 
 
 class LocalLimiter:
@@ -70,90 +43,170 @@ class LocalLimiter:
     Args:
         limit: requests a second until the server says otherwise; ``None`` for no cap.
         clock: monotonic seconds.
-        sleep: waits for seconds; together with `clock` replaceable by virtual time.
+        wait: waits for a signal, but for so many seconds at most; together with `clock` replaceable by virtual time.
+
+    Raises:
+        InvalidParameterError: `limit` is neither ``None`` nor a whole number of at least 1.
     """
 
     def __init__(
         self,
-        limit: float | None = headers.DEFAULT_RATE,
+        limit: int | None = headers.DEFAULT_RATE,
         *,
         clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+        wait: Callable[[Signal, float | None], Awaitable[None]] = _wait,
     ) -> None:
-        self._bucket = TokenBucket(limit)
+        if limit is not None and (type(limit) is not int or limit < 1):
+            raise InvalidParameterError("limit", f"expected requests a second, 1 or more, or None, got {limit!r}")
+        self._budget = Budget(limit)
         self._clock = clock
-        self._sleep = sleep
-        self._queue: deque[anyio.Event] = deque()
-        self._announced: str | None = None
-        self._granted = self._delayed = self._refused = 0
+        self._wait = wait
+        self._lock = Lock()
+        self._queue = Queue()
+        self._leader: Waiter | None = None
+        self._leader_wakes_at = float("inf")
+        self._granted = self._delayed = 0
 
-    def try_acquire(self) -> bool:
+    def try_acquire(self, lane: Lane = "default") -> Turn | None:
         """See `Limiter`."""
-        now = self._clock()
-        if self._queue or self._bucket.wait(now) > 0:
-            return False
-        self._bucket.take(now)
-        self._granted += 1
-        return True
+        with self._lock:
+            if self._leader is not None:
+                return None
+            turn = self._budget.take(self._clock(), lane)
+            if turn is not None:
+                self._granted += 1
+            return turn
 
-    async def acquire(self, *, deadline: float | None = None) -> None:
+    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Turn:
         """See `Limiter`."""
-        if self.try_acquire():
-            return
-        now = self._clock()
-        self._refuse_hopeless(now, deadline)
-        turn = anyio.Event()
-        self._queue.append(turn)
+        check_lane(lane)
+        turn = self.try_acquire(lane)
+        if turn is not None:
+            return turn
+        waiter = Waiter(lane)
+        with self._lock:
+            self._refuse_hopeless(lane, deadline)
+            self._queue.add(waiter)
+            if self._leader is None:
+                self._leader = waiter
         try:
-            if self._queue[0] is not turn:
-                await turn.wait()
-            while (wait := self._bucket.wait(self._clock())) > 0:
-                self._refuse_hopeless(self._clock(), deadline, ahead=0)
-                await self._sleep(wait)
-            self._bucket.take(self._clock())
-            self._granted += 1
-            self._delayed += 1
+            while True:
+                with self._lock:
+                    seconds = self._lead() if self._leader is waiter else None
+                    if waiter.turn is not None:
+                        self._delayed += 1
+                        turn, waiter.turn = waiter.turn, None
+                        return turn
+                    if deadline is not None:
+                        now = self._clock()
+                        if now >= deadline:
+                            raise too_late(self._budget.wait(now), deadline - now)
+                        seconds = min(deadline - now, float("inf") if seconds is None else seconds)
+                await self._wait(waiter.signal, seconds)
         finally:
-            was_head = self._queue[0] is turn
-            self._queue.remove(turn)
-            if was_head and self._queue:
-                self._queue[0].set()
+            with self._lock:
+                self._queue.discard(waiter)
+                if waiter.turn is not None:
+                    self._budget.give_back(waiter.turn)
+                if self._leader is waiter:
+                    self._hand_over()
+                elif waiter.turn is not None:
+                    self._nudge()
 
-    def _refuse_hopeless(self, now: float, deadline: float | None, ahead: int | None = None) -> None:
-        if deadline is None:
+    def _lead(self) -> float:
+        """Give every turn that is due; returns the seconds until the next one is."""
+        leader, now = self._leader, self._clock()
+        while (lane := self._queue.next_lane()) is not None:
+            turn = self._budget.take(now, lane)
+            if turn is None:
+                break
+            self._granted += 1
+            waiter = self._queue.pop(lane)
+            waiter.turn = turn
+            if waiter is not leader:
+                waiter.signal.set()
+        wait = self._budget.wait(now)
+        self._leader_wakes_at = now + wait
+        if leader is not None and leader.turn is None:
+            leader.signal = make_signal()
+        return wait
+
+    def _hand_over(self) -> None:
+        # To whoever waits longest, so that it is seldom handed over again.
+        self._leader = self._queue.last()
+        if self._leader is not None:
+            self._leader.signal.set()
+
+    def _nudge(self) -> None:
+        """Wake the leader if a turn is due before its timer."""
+        now = self._clock()
+        if self._leader is not None and now + self._budget.wait(now) < self._leader_wakes_at - 1e-4:
+            self._leader_wakes_at = now
+            self._leader.signal.set()
+
+    def _refuse_hopeless(self, lane: Lane, deadline: float | None) -> None:
+        now = self._clock()
+        left = seconds_left(now, deadline)
+        if left == float("inf"):
             return
-        waiting = len(self._queue) if ahead is None else ahead
-        wait = self._bucket.wait(now) + (waiting / self._bucket.rate if self._bucket.limit else 0.0)
-        if now + wait > deadline:
-            raise APITimeoutError(
-                f"the rate limit's queue would take {wait:.2f} s, the deadline leaves {max(0.0, deadline - now):.2f} s; "
-                "nothing was sent"
-            )
+        wait = self._budget.wait(now) + self._queue.ahead_of(lane) / self._budget.pace
+        if left < wait < float("inf"):
+            raise too_late(wait, left)
 
-    def give_back(self) -> None:
+    def observe(
+        self, turn: Turn, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
+    ) -> None:
         """See `Limiter`."""
-        self._bucket.give_back()
+        with self._lock:
+            now = self._clock()
+            took = self._budget.answered(turn, now, route)
+            self._budget.observe(turn, now, status, answer, retry_after=retry_after, took=took)
+            if self._leader is not None:
+                self._nudge()
 
-    def observe(self, status: int, answer: Mapping[str, str], retry_after: float | None) -> None:
+    def lost(self, turn: Turn) -> None:
         """See `Limiter`."""
-        announced = answer.get(headers.RATE_LIMIT)
-        # A limit of 0 would be a key that may do nothing: no server means that.
-        if announced == self._announced:
-            pass
-        elif announced is not None and announced.isascii() and announced.isdigit() and int(announced[:10]) > 0:
-            self._announced = announced
-            self._bucket.set_limit(float(announced[:10]), self._clock())
-        if status == 429:
-            self._refused += 1
-            self._bucket.pause(self._clock() + min(retry_after or 1.0, 60.0))
+        with self._lock:
+            self._budget.lost(turn, self._clock())
+            if self._leader is not None:
+                self._nudge()
+
+    def give_back(self, turn: Turn) -> None:
+        """See `Limiter`."""
+        with self._lock:
+            self._budget.give_back(turn)
+            if self._leader is not None:
+                self._nudge()
 
     def snapshot(self) -> LimiterSnapshot:
         """See `Limiter`."""
-        return LimiterSnapshot(
-            self._bucket.limit,
-            len(self._queue),
-            self._bucket.wait(self._clock()),
-            self._granted,
-            self._delayed,
-            self._refused,
-        )
+        with self._lock:
+            budget = self._budget
+            return LimiterSnapshot(
+                limit=budget.limit,
+                pace=budget.pace,
+                in_use=budget.in_use,
+                waiting=self._queue.counts(),
+                next_free=budget.wait(self._clock()),
+                granted=self._granted,
+                delayed=self._delayed,
+                refused=budget.refused,
+            )
+
+
+_shared: WeakValueDictionary[bytes, LocalLimiter] = WeakValueDictionary()
+_shared_lock = Lock()
+
+
+def shared_limiter(*identity: str) -> LocalLimiter:
+    """The limiter of a key, the same for everybody who asks for as long as somebody holds it.
+
+    Args:
+        identity: what tells one budget from another: the key and the API it is for. Only a digest of it is kept.
+    """
+    digest = blake2b("\0".join(identity).encode("utf-8", "surrogatepass")).digest()
+    with _shared_lock:
+        limiter = _shared.get(digest)
+        if limiter is None:
+            limiter = _shared[digest] = LocalLimiter()
+        return limiter

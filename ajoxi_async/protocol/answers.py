@@ -12,11 +12,27 @@ from attrs import frozen
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
-from ajoxi_async.contract.wire import Response
-from ajoxi_async.protocol.errors import APIResponseValidationError, APIStatusError, status_error
+from ajoxi_async.contract.wire import ExchangeError, Request, Response
+from ajoxi_async.protocol.errors import (
+    APIConnectionError,
+    APIResponseValidationError,
+    APIStatusError,
+    APITimeoutError,
+    OutcomeUnknownError,
+    status_error,
+)
 from ajoxi_async.protocol.retry import parse_retry_after
 
-__all__ = ["ErrorBody", "error_body_of", "error_from", "retirement_notice", "retry_after_of", "unexpected_answer"]
+__all__ = [
+    "ErrorBody",
+    "error_body_of",
+    "error_from",
+    "no_answer",
+    "outcome_unknown",
+    "retirement_notice",
+    "retry_after_of",
+    "unexpected_answer",
+]
 
 T = TypeVar("T")
 
@@ -71,6 +87,42 @@ def error_from(response: Response, error: ErrorBody | None, route: str, attempts
         retry_after=retry_after_of(response),
         attempts=attempts,
     )
+
+
+def no_answer(error: ExchangeError, route: str, attempts: int) -> APIConnectionError:
+    """Build the exception of a request that brought no response and did no harm."""
+    failure = (APITimeoutError if error.timeout else APIConnectionError)(error.message, route=route, attempts=attempts)
+    failure.__cause__ = error
+    return failure
+
+
+def outcome_unknown(
+    route: Route[Any],
+    request: Request,
+    outcome: Response | ExchangeError | None,
+    *,
+    params: Mapping[str, Any] | None,
+    idempotency_header: str | None,
+    sent_at: float,
+    attempts: int,
+) -> OutcomeUnknownError:
+    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled."""
+    response = outcome if isinstance(outcome, Response) else None
+    error = OutcomeUnknownError(
+        f"{route.method} {route.path} may or may not have been carried out: {outcome or 'cancelled on the way'}",
+        route=route.name,
+        status_code=response.status if response else None,
+        request_id=response.headers.get(headers.REQUEST_ID) if response else None,
+        attempts=attempts,
+    )
+    error.method, error.sent_at = route.method, sent_at
+    if params is not None:
+        error.to, error.from_ = params.get("to"), params.get("from")
+        error.client_reference = (params.get("metadata") or {}).get(headers.CLIENT_REFERENCE)
+    if idempotency_header is not None:
+        error.idempotency_key = request.headers.get(idempotency_header)
+    error.__cause__ = outcome if isinstance(outcome, ExchangeError) else None
+    return error
 
 
 def unexpected_answer(response: Response, why: str, route: str) -> APIResponseValidationError:

@@ -164,13 +164,23 @@ class APITimeoutError(APIConnectionError):
 class OutcomeUnknownError(APIError):
     """A write may or may not have been done, and was not sent again: check before you do.
 
+    ``await client.calls.reconcile(error)`` looks for the call.
+
     Attributes:
         method: the HTTP method.
-        sent_at: when the request went out, in seconds since the epoch.
+        sent_at: when the request went out first, in seconds since the epoch.
+        to: whom it was for, if anybody.
+        from_: from which number.
+        client_reference: of the call's metadata, see ``client_references`` of `AsyncAjoxi`.
+        idempotency_key: sent with every attempt.
     """
 
     method: str = "POST"
     sent_at: float | None = None
+    to: str | None = None
+    from_: str | None = None
+    client_reference: str | None = None
+    idempotency_key: str | None = None
 
 
 class PaginationError(AjoxiError):

@@ -1,87 +1,399 @@
-"""The arithmetic of staying under the cap (API reference: Rate limits). No waiting is done here.
+"""The arithmetic of staying under the cap (API reference: Rate limits). No waiting is done here, and no clock is read.
 
 Rules:
-1. A token bucket: `burst` tokens at most, refilled at `limit - burst` a second, so that no sliding second on our side
-   holds more than `limit` requests: a full bucket, and what flows in while it is emptied.
-2. Every attempt takes a token, retries too.
-3. ``X-RateLimit-Limit`` sets the limit; a response without it changes nothing.
-4. A 429 pauses everything until its Retry-After.
+1. A closed loop. There are as many slots as requests are allowed in a second. A slot is taken when a request may go and
+   held until the request that took it must have *arrived* a second ago, as far as the response can tell: until
+   ``received - floor + 1 s``, where `floor` is the shortest round trip of its route. Two requests that share a slot then
+   arrive a second apart whatever the network does between, so no sliding second at the server holds more than the limit.
+   What it costs is the *mean* excess of the round trips over their floor, not the worst one.
+2. Floors are per route, so that an endpoint that is always slow costs nothing, up to a second. An endpoint whose own time
+   varies does cost: from outside, a slow server and a slow network look alike, and to guess wrong is to break the cap.
+   For the same reason a request gives its slot free while it is still away only when it has been away for a second
+   and longer than the network ever took, and a request sent after it was answered: then it is not the network that
+   stands still. (The kernel's TCP round trip tells no more: it ends at a proxy, and not where requests are counted.)
+3. A pacer (GCRA) in front keeps requests apart: bursts of `BURST` while few slots are taken, shrinking to two when all
+   are, for servers that count by buckets or windows refuse bursts which an exact log lets pass.
+4. A request whose arrival is not known (cancelled, timed out, cut off) holds its slot for a second and the largest excess
+   seen. One that was never sent gives it back at once.
+5. ``X-RateLimit-Limit`` is the limit, and a success without it means that there is none (Enterprise); both are believed
+   only from the answer to a later request than the one believed before.
+6. ``X-RateLimit-Remaining`` never gates: near zero is the healthy state of a key in full use. What others use of the key
+   is inferred from it, window by window, windows being told apart by the server's own ``X-RateLimit-Reset`` and by no
+   clock of ours; when it lasts for three windows, our share follows by additive increase and multiplicative decrease.
+7. A 429 stops everything until its Retry-After, once for all requests that were in flight together, then lets requests
+   out at half the pace for a second, and lowers a ceiling that comes back along a cubic: fast at first, slowly near
+   where it failed. So a server that counts more strictly than documented is learnt.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Mapping
+from heapq import heappop, heappush, nsmallest
+from typing import Final, Literal
+
 from attrs import define, field
 
-from ajoxi_async.contract.headers import DEFAULT_RATE
+from ajoxi_async.contract import headers
+from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["TokenBucket"]
+__all__ = ["LANES", "Budget", "Lane", "Turn", "check_lane"]
 
-#: The part of the limit that may go out at once.
-_BURST_SHARE = 0.05
+Lane = Literal["interactive", "default", "bulk"]
+
+#: From the first to be served to the last.
+LANES: Final[tuple[Lane, ...]] = ("interactive", "default", "bulk")
+
+#: The server's window, in seconds.
+PERIOD: Final = 1.0
+#: Added to it: clocks tick, and a request that arrives exactly a second later is one too many for some.
+GUARD: Final = 0.001
+#: Sums of hundredths are not exact.
+_TICK: Final = 1e-9
+#: Requests that may go out at once when no slot is taken.
+BURST: Final = 5
+#: Round trips after which the shortest one is forgotten, in two steps: paths change.
+_MEMORY: Final = 2000
+#: Round trips after which the shortest is taken for what it is.
+_ENOUGH: Final = 50
+#: Part of the limit below which what others seem to use is not told from noise, and above which the key is crowded.
+_NOISE, _CROWDED = 0.05, 0.95
+#: Our share of the limit and the ceiling after 429s never fall below this.
+_LEAST_SHARE: Final = 0.1
+#: Refusals nearer to each other than this, in seconds, mean that the pace is far off, and not just a little.
+_OFTEN: Final = 4.0
+#: What a refusal takes of the pace, and the seconds after which it is back where it failed.
+_LOSS, _OFTEN_LOSS, _RECOVERY = 0.03, 0.08, 90.0
+#: Seconds between looks at X-RateLimit-Remaining: at full pace, every answer's.
+_COUNT_EVERY: Final = 0.005
+#: The longest pause a 429 may impose, for a header can be wrong.
+_LONGEST_PAUSE: Final = 60.0
+
+
+def check_lane(lane: Lane) -> None:
+    """Refuse what is no lane."""
+    if lane not in LANES:
+        raise InvalidParameterError("lane", f"expected one of {', '.join(LANES)}, got {lane!r}")
+
+
+@define(eq=False)
+class Turn:
+    """Leave to send one request.
+
+    Attributes:
+        lane: whose turn it was.
+        taken_at: when it was given, in seconds on the caller's clock.
+        holds: whether it holds a slot.
+    """
+
+    lane: Lane
+    taken_at: float
+    holds: bool
 
 
 @define
-class TokenBucket:
-    """State of one key's budget. Times are seconds on the caller's clock.
+class _RoundTrip:
+    """What is known of the round trips of one route, in seconds."""
+
+    floor: float = 0.0
+    largest: float = 0.0
+    count: int = 0
+    _lowest: float = float("inf")
+    _lowest_before: float = float("inf")
+    _mean: float = 0.0
+
+    def note(self, took: float) -> None:
+        self.count = count = self.count + 1
+        excess = took - self._lowest
+        if excess < 0 or count % 16 == 0 or count < _ENOUGH:
+            self._learn(took)
+        elif excess > self.largest:
+            self.largest = excess
+        self._mean += (took - self._mean) / (min(_MEMORY, count))
+
+    def _learn(self, took: float) -> None:
+        count = self.count
+        if count % _MEMORY == 0:
+            self._lowest_before, self._lowest = self._lowest, took
+            self.largest = 0.0
+        self._lowest = min(self._lowest, took)
+        lowest = min(self._lowest, self._lowest_before)
+        self.largest = max(self.largest, took - lowest)
+        # The shortest of few is longer than the shortest there is, by about the mean excess over their number; and
+        # a few in a row may all have been held up by the same thing.
+        mean = self._mean if count > 1 else took
+        self.floor = max(0.0, lowest * min(1.0, count / _ENOUGH) - 4 * max(0.0, mean - lowest) / count)
+
+
+@define
+class _Window:
+    """What the server's own counting says of one of its windows."""
+
+    reset: int
+    used: float = 0.0
+    foreign: float = 0.0
+
+
+@define
+class Budget:
+    """State of one key's budget. Times are seconds on the caller's clock, which must not go back.
 
     Attributes:
         limit: requests a second, or ``None`` for no cap at all.
-        burst: requests that may go out at once: 5 % of the limit, at least one.
-        rate: tokens flowing in, a second.
+        refused: 429 answers seen.
     """
 
-    limit: float | None = DEFAULT_RATE
-    burst: float = field(init=False, default=0.0)
-    rate: float = field(init=False, default=0.0)
-    _tokens: float = field(init=False, default=0.0)
-    _filled_at: float = field(init=False, default=0.0)
+    limit: int | None = headers.DEFAULT_RATE
+    refused: int = field(init=False, default=0)
+    #: Part of the limit that is ours, as far as others use the key; and as far as 429s allow.
+    _share: float = field(init=False, default=1.0)
+    _ceiling: float = field(init=False, default=1.0)
+    _slots: int = field(init=False, default=0)
+    #: Slots nobody holds; below zero while slots are still held that a lower limit does away with.
+    _free: int = field(init=False, default=0)
+    _interval: float = field(init=False, default=0.0)
+    #: When held slots are free again, a heap.
+    _cooling: list[float] = field(init=False, factory=list)
+    #: Turns of requests that are away, in the order of leaving.
+    _away: dict[Turn, None] = field(init=False, factory=dict)
+    #: GCRA's theoretical arrival time.
+    _next: float = field(init=False, default=float("-inf"))
     _paused_until: float = field(init=False, default=float("-inf"))
+    _refused_at: float = field(init=False, default=float("-inf"))
+    _failed_share: float = field(init=False, default=1.0)
+    _lost_share: float = field(init=False, default=0.0)
+    #: The header that was believed last, and the start of the request whose answer it was in.
+    _limit_text: str | None = field(init=False, default="")
+    _believed: float = field(init=False, default=float("-inf"))
+    _latest_answered: float = field(init=False, default=float("-inf"))
+    _trips: dict[str, _RoundTrip] = field(init=False, factory=dict)
+    #: Counting what others use is worth no more than this much time.
+    _count_at: float = field(init=False, default=float("-inf"))
+    _window: _Window = field(init=False, factory=lambda: _Window(-1))
+    _foreign: deque[float] = field(init=False, factory=lambda: deque(maxlen=3))
 
     def __attrs_post_init__(self) -> None:
-        self._derive()
-        self._tokens = self.burst
+        self._resize()
 
-    def _derive(self) -> None:
-        # Kept, not worked out at each use: every request asks.
-        limit = self.limit or 0.0
-        self.burst = max(1.0, limit * _BURST_SHARE)
-        self.rate = limit - self.burst if limit >= 2 else limit / 2
+    # Taking and giving back.
+
+    def take(self, now: float, lane: Lane = "default") -> Turn | None:
+        """Take a turn if there is one now."""
+        if now < self._paused_until:
+            return None
+        if self.limit is None:
+            return Turn(lane, now, False)
+        cooling = self._cooling
+        while cooling and cooling[0] <= now + _TICK:
+            heappop(cooling)
+            self._free += 1
+        if self._free < 1 and not self._recall(now):
+            return None
+        interval = self._interval
+        expected = self._next
+        if expected > now:
+            if expected - now > self._tolerance() + _TICK:
+                return None
+        else:
+            expected = now
+        self._next = expected + (interval if now >= self._paused_until + PERIOD else 2 * interval)
+        self._free -= 1
+        turn = Turn(lane, now, True)
+        self._away[turn] = None
+        return turn
 
     def wait(self, now: float) -> float:
-        """Seconds until a token may be taken; 0 when one may be taken now."""
-        paused = self._paused_until - now if self._paused_until > now else 0.0
+        """Seconds until `take` can succeed if nothing else happens; infinite while every slot is away."""
+        paused = self._paused_until - now
         if self.limit is None:
-            return paused
-        self._refill(now)
-        # A hair under one token is one: 0.01 s x 95/s need not add up exactly.
-        missing = 1.0 - self._tokens
-        return max(paused, missing / self.rate) if missing > 1e-9 else paused
+            return max(0.0, paused)
+        while self._cooling and self._cooling[0] <= now + _TICK:
+            heappop(self._cooling)
+            self._free += 1
+        paced = self._next - self._tolerance() - now
+        slot = 0.0
+        if self._free < 1:
+            # Slots that a lowered limit takes away are not to be had, however soon they cool.
+            owed = 1 - self._free
+            slot = nsmallest(owed, self._cooling)[-1] - now if owed <= len(self._cooling) else float("inf")
+            if self._free == 0:
+                slot = min(slot, self._recalled_at() - now)
+        wait = max(paused, paced, slot)
+        return wait if wait > _TICK else 0.0
 
-    def take(self, now: float) -> None:
-        """Take a token; the caller has waited for it."""
+    def give_back(self, turn: Turn) -> None:
+        """Return the turn of a request that was never sent."""
+        if self._away.pop(turn, turn) is None and turn.holds:
+            turn.holds = False
+            self._free += 1
+            self._next -= self._interval
+
+    def lost(self, turn: Turn, now: float) -> None:
+        """The request went out, and when it arrived will not be known."""
+        if self._away.pop(turn, turn) is None and turn.holds:
+            turn.holds = False
+            heappush(self._cooling, now + PERIOD + GUARD + self._patience())
+
+    def answered(self, turn: Turn, now: float, route: str) -> float:
+        """A response came in; returns the seconds it took."""
+        took = now - turn.taken_at
+        trip = self._trips.get(route)
+        if trip is None:
+            trip = self._trips[route] = _RoundTrip()
+        trip.note(took)
+        self._latest_answered = max(self._latest_answered, turn.taken_at)
+        if turn.holds:
+            turn.holds = False
+            if self._away.pop(turn, turn) is None:
+                heappush(self._cooling, now - trip.floor + (PERIOD + GUARD))
+        return took
+
+    def _tolerance(self) -> float:
+        # How far ahead of the pace requests may be: BURST intervals when all slots are free, one when all are taken,
+        # for timers are late, and who is late is not to delay the next one as well.
+        free = self._free - 1
+        return self._interval * (1 + (BURST - 1) * free / self._slots) if free > 0 else self._interval
+
+    def _patience(self) -> float:
+        """The largest excess of the network, as the steadiest route has seen it; a second while nothing is known."""
+        known = [trip.largest for trip in self._trips.values() if trip.count >= 50]
+        return min(1.0, max(0.25, min(known))) if known else 1.0
+
+    def _recalled_at(self) -> float:
+        oldest = next(iter(self._away), None)
+        if oldest is None or oldest.taken_at >= self._latest_answered:
+            return float("inf")
+        return oldest.taken_at + PERIOD + self._patience()
+
+    def _recall(self, now: float) -> bool:
+        """Free the slot of a request that is away for the server's sake and not the network's."""
+        if self._free < 0 or self._recalled_at() > now + _TICK:
+            return False
+        oldest = next(iter(self._away))
+        del self._away[oldest]
+        oldest.holds = False
+        self._free += 1
+        return True
+
+    @property
+    def in_use(self) -> int:
+        """Slots held: requests that are away, and those that may have arrived less than a second ago."""
+        return self._slots - self._free
+
+    @property
+    def pace(self) -> float:
+        """Requests a second that go out at most; infinite without a cap."""
+        return 1 / self._interval if self.limit is not None else float("inf")
+
+    # Learning from answers.
+
+    def observe(
+        self,
+        turn: Turn,
+        now: float,
+        status: int,
+        answer: Mapping[str, str],
+        *,
+        retry_after: float | None = None,
+        took: float = 0.0,
+    ) -> None:
+        """Learn from the headers of the response that answered `turn`."""
+        text = answer.get(headers.RATE_LIMIT)
+        if text != self._limit_text:
+            self._hear_limit(text, turn, now, status)
+        self._believed = max(self._believed, turn.taken_at)
+        if status == 429:
+            self._refuse(turn, now, retry_after)
+        elif now >= self._count_at and self.limit is not None:
+            self._count_at = now + _COUNT_EVERY
+            self._count(answer, self.limit, now, took)
+
+    def _hear_limit(self, text: str | None, turn: Turn, now: float, status: int) -> None:
+        announced = _whole(text)
+        # A limit of 0 would be a key that may do nothing: no server means that.
+        if turn.taken_at >= self._believed and (announced or 200 <= status < 300):
+            self._limit_text = text
+            if (announced or None) != self.limit:
+                self._set_limit(announced or None, now)
+
+    def _set_limit(self, limit: int | None, now: float) -> None:
+        if self.limit is None:
+            # What was sent without counting may have arrived just now.
+            self._cooling = [now + PERIOD * (part + 1) / (limit or 1) for part in range(limit or 0)]
+            self._slots, self._free = limit or 0, 0
+            self._next = now
+        self.limit = limit
+        self._resize()
+
+    def _resize(self) -> None:
+        if self.limit is None:
+            self._slots = self._free = 0
+            self._cooling.clear()
+            for turn in self._away:
+                turn.holds = False
+            self._away.clear()
+            return
+        share = min(self._share, self._ceiling)
+        slots = max(1, int(self.limit * share))
+        self._free += slots - self._slots
+        self._slots = slots
+        self._interval = PERIOD / slots
+
+    def _refuse(self, turn: Turn, now: float, retry_after: float | None) -> None:
+        self.refused += 1
+        if turn.taken_at <= self._refused_at:
+            return  # it was in flight together with one that was refused before
+        since = now - self._refused_at
+        self._refused_at = now
+        self._paused_until = self._next = now + min(retry_after or PERIOD, _LONGEST_PAUSE)
         if self.limit is not None:
-            self._refill(now)
-            self._tokens -= 1.0
+            self._failed_share = min(self._share, self._ceiling)
+            self._lost_share = self._failed_share * (_OFTEN_LOSS if since < _OFTEN else _LOSS)
+            self._ceiling = max(_LEAST_SHARE, self._failed_share - self._lost_share)
+            self._resize()
 
-    def give_back(self) -> None:
-        """Return the token of a request that was never sent."""
-        if self.limit is not None:
-            self._tokens = min(self.burst, self._tokens + 1.0)
+    def _recover(self, now: float) -> None:
+        # CUBIC (RFC 9438): steep, then flat around where it failed, then steep again.
+        since = now - self._paused_until
+        if self._ceiling >= 1.0 or since < 0:
+            return
+        left = 1 - since / _RECOVERY
+        self._ceiling = min(1.0, max(self._ceiling, self._failed_share - self._lost_share * left * left * left))
 
-    def pause(self, until: float) -> None:
-        """Let nothing go out before `until`."""
-        self._paused_until = max(self._paused_until, until)
+    def _count(self, answer: Mapping[str, str], limit: int, now: float, took: float) -> None:
+        reset, remaining = _whole(answer.get(headers.RATE_RESET)), _whole(answer.get(headers.RATE_REMAINING))
+        window = self._window
+        if reset is None or remaining is None or reset < window.reset - 2:
+            if reset is not None and remaining is not None:
+                self._window = _Window(reset)  # the server's clock was set back
+            return
+        if reset > window.reset:
+            if window.reset >= 0:
+                self._close(window, limit, now)
+            window = self._window = _Window(reset)
+        elif reset < window.reset:
+            return  # a late answer, of a window that is closed
+        used = limit - remaining
+        # Ours that the server may have counted: all that hold a slot, and those whose slot came free on the way back.
+        foreign = used - self.in_use - limit * took
+        window.used = max(window.used, used)
+        window.foreign = max(window.foreign, foreign)
 
-    def set_limit(self, limit: float | None, now: float) -> None:
-        """Take over the limit the server announced."""
-        if limit != self.limit:
-            self._refill(now)
-            self.limit = limit
-            self._derive()
-            self._tokens = min(self._tokens, self.burst)
+    def _close(self, window: _Window, limit: int, now: float) -> None:
+        self._foreign.append(window.foreign)
+        share = self._share
+        if len(self._foreign) == 3 and min(self._foreign) > limit * _NOISE:
+            crowded = window.used >= limit * _CROWDED
+            share = max(_LEAST_SHARE, share * 0.9) if crowded else min(1.0, share + 0.005)
+        elif max(self._foreign) <= limit * _NOISE:
+            share = min(1.0, share + 0.05)
+        ceiling = self._ceiling
+        self._recover(now)
+        if share != self._share or ceiling != self._ceiling:
+            self._share = share
+            self._resize()
 
-    def _refill(self, now: float) -> None:
-        if now > self._filled_at:
-            tokens = self._tokens + (now - self._filled_at) * self.rate
-            self._tokens = min(self.burst, tokens)
-            self._filled_at = now
+
+def _whole(value: str | None) -> int | None:
+    # At most ten digits: the seconds since the epoch are.
+    return int(value) if value is not None and len(value) <= 10 and value.isascii() and value.isdigit() else None

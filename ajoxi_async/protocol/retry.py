@@ -19,6 +19,8 @@ Rules:
 2. Delays are exponential backoff with full jitter; a Retry-After is a lower bound to them (API reference: Rate limits).
 3. A Retry-After longer than the policy's patience is raised, not slept through.
 4. A 404 to a DELETE that may have been carried out before is success: the first one got through.
+5. Retries of failures draw on a quota of the client's, which successes fill again: an outage is not answered with a
+   multiple of the usual load. (The AWS SDKs' retry quota.) A 429 does not draw on it: the limiter answers that.
 """
 
 from __future__ import annotations
@@ -28,11 +30,11 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import define, field, frozen, validators
 
 from ajoxi_async.contract.wire import ExchangeError, Response
 
-__all__ = ["Fate", "RetryPolicy", "classify", "delay_before_retry", "parse_retry_after"]
+__all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
 
 
 class Fate(enum.Enum):
@@ -56,6 +58,8 @@ class RetryPolicy:
         base: seconds; the first delay is drawn from 0 to `base`, and the bound doubles with each retry.
         cap: seconds; no backoff is drawn above it.
         patience: seconds; a Retry-After above it is raised as `RateLimitError` or `InternalServerError`.
+        max_elapsed: seconds from the first attempt after which none is begun; ``None`` for no such bound.
+        quota: retries of failures the client has in hand; each success gives a fifth of one back. 0 for none at all.
         writes: which failed POSTs are sent again; see rule 1.
     """
 
@@ -63,9 +67,33 @@ class RetryPolicy:
     base: float = field(default=0.5, validator=validators.gt(0))
     cap: float = field(default=8.0, validator=validators.gt(0))
     patience: float = field(default=60.0, validator=validators.ge(0))
+    max_elapsed: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
+    quota: int = field(default=100, validator=[validators.instance_of(int), validators.ge(0)])
     writes: Literal["documented", "strict", "always"] = field(
         default="documented", validator=validators.in_(("documented", "strict", "always"))
     )
+
+
+@define
+class RetryQuota:
+    """What is left of a policy's quota. One for all variants of a client that share a policy."""
+
+    capacity: float
+    left: float = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.left = self.capacity
+
+    def spend(self) -> bool:
+        """Take one retry, if there is one."""
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+    def earn(self, retries: int) -> None:
+        """A call succeeded, after so many retries: they come back, and for a first attempt a fifth of one."""
+        self.left = min(self.capacity, self.left + (retries or 0.2))
 
 
 def classify(outcome: Response | ExchangeError, *, has_envelope: bool = False) -> Fate:

@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, Unpack
+
+from attrs import frozen
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.options import CallOptions, as_list
 from ajoxi_async.pager import Pager
 from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.protocol.errors import OutcomeUnknownError
 
-__all__ = ["Calls"]
+__all__ = ["Calls", "Reconciliation"]
+
+
+@frozen
+class Reconciliation:
+    """What `Calls.reconcile` found.
+
+    Attributes:
+        candidates: the calls that match.
+    """
+
+    candidates: tuple[Call, ...]
+
+    @property
+    def status(self) -> Literal["found", "not_found_yet", "several"]:
+        """``not_found_yet`` does not say that the call does not exist."""
+        return "found" if len(self.candidates) == 1 else "several" if self.candidates else "not_found_yet"
+
+    @property
+    def call(self) -> Call | None:
+        """The call, where exactly one matches."""
+        return self.candidates[0] if len(self.candidates) == 1 else None
 
 
 class Calls:
@@ -47,8 +74,10 @@ class Calls:
 
         Raises:
             UnprocessableEntityError: the destination cannot be reached.
-            OutcomeUnknownError: the call may or may not have been placed; it is never placed twice.
+            OutcomeUnknownError: the call may or may not have been placed; it is never placed twice. `reconcile` looks.
         """
+        if self._pipeline.client_references and (metadata is None or isinstance(metadata, Mapping)):
+            metadata = {CLIENT_REFERENCE: uuid.uuid4().hex, **(metadata or {})}
         params = {
             "to": to,
             "from": from_,
@@ -134,6 +163,44 @@ class Calls:
         """
         params = {"agent_id": agent_id, "extension": extension, "to": to}
         return await self._pipeline.call(routes.CALLS_TRANSFER, options, id=id, params=params)
+
+    async def reconcile(
+        self, error: OutcomeUnknownError, *, window: float = 300.0, **options: Unpack[CallOptions]
+    ) -> Reconciliation:
+        """Look for the call that a `create` of unknown outcome may have placed.
+
+        By its client reference where it carries one (``client_references=True``), else by its two numbers and its time.
+
+        Args:
+            error: what `create` raised, or what ``on_outcome_unknown`` was told.
+            window: seconds by which the server's clock may differ from ours, and by which a call may be late.
+            **options: see `CallOptions`.
+
+        Returns:
+            The call; or that it was not found so far, which does not say that it does not exist, for it may appear
+            later; or that several match.
+
+        Raises:
+            InvalidParameterError: `error` is not of a `create`.
+        """
+        if not isinstance(error, OutcomeUnknownError) or error.route != routes.CALLS_CREATE.name:
+            raise InvalidParameterError("error", "expected the OutcomeUnknownError of calls.create")
+        if not window > 0:
+            raise InvalidParameterError("window", f"expected seconds above 0, got {window!r}")
+        if error.client_reference is not None:
+            found = self.list(metadata={CLIENT_REFERENCE: error.client_reference}, limit=2, max_items=2, **options)
+            return Reconciliation(tuple([call async for call in found]))
+        sent_at = datetime.fromtimestamp(error.sent_at or 0.0, UTC)
+        around = self.list(
+            created_after=sent_at - timedelta(seconds=window),
+            created_before=sent_at + timedelta(seconds=window),
+            direction=Direction.OUTBOUND,
+            limit=MAX_PAGE,
+            **options,
+        )
+        return Reconciliation(
+            tuple([call async for call in around if (call.to, call.from_) == (error.to, error.from_)])
+        )
 
     def list(
         self,

@@ -161,6 +161,7 @@ class AiohttpTransport:
             raise self._translate(error, exchange) from error
         except asyncio.CancelledError as error:
             if not exchange.was_cancelled_by_expiry():
+                request.sent = exchange.sent or self._settings.session is not None
                 raise
             raise self._translate(TimeoutError(f"after {request.timeout} s"), exchange) from error
         finally:

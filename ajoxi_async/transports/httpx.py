@@ -92,6 +92,9 @@ class HttpxTransport:
                     await response.aclose()
         except _FAILURES as error:
             raise _translate(error, trace.sent) from error
+        except BaseException:
+            request.sent = trace.sent
+            raise
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""

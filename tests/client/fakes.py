@@ -126,11 +126,18 @@ class SteppedClock:
         self.now += seconds
         await anyio.lowlevel.checkpoint()
 
+    async def wait(self, signal: Any, seconds: float | None) -> None:
+        """A limiter's: nobody else is there to wake it, so time passes."""
+        if seconds is None or seconds == float("inf"):
+            await signal.wait()
+        else:
+            await self.sleep(seconds)
+
 
 def client_on(transport: Any, *, clock: SteppedClock | None = None, jitter: float = 0.5, **settings: Any) -> AsyncAjoxi:
     """A client on a fake transport, in virtual time."""
     clock = clock or SteppedClock()
-    limiter = settings.pop("limiter", None) or LocalLimiter(clock=clock, sleep=clock.sleep)
+    limiter = settings.pop("limiter", None) or LocalLimiter(clock=clock, wait=clock.wait)
     client = AsyncAjoxi(KEY, transport=transport, limiter=limiter, **settings)
     client._adopt(client._pipeline.variant(clock=clock, sleep=clock.sleep, jitter=lambda: jitter))
     return client
