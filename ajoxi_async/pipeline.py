@@ -79,7 +79,8 @@ class Pipeline:
     client_references: bool = False
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
-    warned: set[str] = field(factory=set, repr=False, eq=False)
+    #: By route, when notices of retirement are to be looked for again: once a second will do.
+    look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
@@ -210,8 +211,8 @@ class Pipeline:
                     wait_for = answers.retry_after_of(outcome)
                     error_body = answers.error_body_of(outcome)
                 limiter.observe(turn, route.name, outcome.status, outcome.headers, wait_for)
-                if route.name not in self.warned:
-                    self._warn_if_retiring(route, outcome)
+                if started >= self.look_again.get(route.name, 0.0):
+                    self._warn_if_retiring(route, outcome, started)
                 if (seen := last_response.get()) is not None:
                     seen.append(outcome)
             fate = retry.classify(outcome, has_envelope=error_body is not None)
@@ -222,7 +223,8 @@ class Pipeline:
                 watch.ended(request, attempt, outcome, fate, elapsed=elapsed, retry_after=wait_for)
             if isinstance(outcome, Response):
                 if fate is Fate.DONE:
-                    self.quota.earn(attempt - 1)
+                    if self.quota.left < self.quota.capacity:
+                        self.quota.earn(attempt - 1)
                     return outcome
                 if outcome.status == 404 and request.method == "DELETE" and perhaps_done_at is not None:
                     return Response(route.status, outcome.headers, b"")
@@ -296,8 +298,8 @@ class Pipeline:
         line = f"{route.name} {request.method} {path} attempt {attempt}: {seen} in {took * 1000:.1f} ms"
         logger.debug("%s", mask(line))
 
-    def _warn_if_retiring(self, route: Route[Any], response: Response) -> None:
+    def _warn_if_retiring(self, route: Route[Any], response: Response, now: float) -> None:
         notice = answers.retirement_notice(route, response.headers)
+        self.look_again[route.name] = now + 1.0 if notice is None else float("inf")
         if notice is not None:
-            self.warned.add(route.name)
             warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)

@@ -10,7 +10,7 @@ import re
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.calls import Call, CallCreate, CallList, CallTransfer, Campaign, CampaignCreate
@@ -52,6 +52,11 @@ class Route(Generic[T]):
     body: type[Params] | None = None
     listing: bool = False
     streaming: bool = False
+    _around: tuple[str, str] = field(init=False, repr=False, eq=False)
+
+    def __attrs_post_init__(self) -> None:
+        before, _, after = self.path.partition("{id}")
+        object.__setattr__(self, "_around", (before, after))
 
     def path_for(self, id: str | None = None) -> str:
         """The path with `id` in it, quoted so that no id can reach another endpoint.
@@ -62,11 +67,12 @@ class Route(Generic[T]):
         if id is None and "{id}" not in self.path:
             return self.path
         # Ids of the API need no quoting; this is on the path of every request.
+        before, after = self._around
         if isinstance(id, str) and len(id) <= 256 and _PLAIN.fullmatch(id):
-            return self.path.replace("{id}", id)
+            return before + id + after
         if not isinstance(id, str) or not id or id in {".", ".."} or _UNSAFE.search(id) or len(id) > 256:
             raise InvalidParameterError("id", f"expected an id such as 'call_8f2a1b3c', got {str(id)[:40]!r}")
-        return self.path.replace("{id}", quote(id, safe=""))
+        return before + quote(id, safe="") + after
 
 
 CALLS_LIST: Route[Call] = Route("calls.list", "GET", "/v1/calls", 200, Call, query=CallList, listing=True)

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from heapq import heappop, heappush, nsmallest
+from itertools import chain, islice
 from typing import Final, Literal
 
 from attrs import define, field
@@ -152,8 +153,9 @@ class Budget:
     #: Slots nobody holds; below zero while slots are still held that a lower limit does away with.
     _free: int = field(init=False, default=0)
     _interval: float = field(init=False, default=0.0)
-    #: When held slots are free again, a heap.
-    _cooling: list[float] = field(init=False, factory=list)
+    #: When held slots are free again: in order as far as answers come in order, and a heap of the others.
+    _cooling: deque[float] = field(init=False, factory=deque)
+    _cooling_too: list[float] = field(init=False, factory=list)
     #: Turns of requests that are away, in the order of leaving.
     _away: dict[Turn, None] = field(init=False, factory=dict)
     #: GCRA's theoretical arrival time.
@@ -183,10 +185,7 @@ class Budget:
             return None
         if self.limit is None:
             return Turn(lane, now, False)
-        cooling = self._cooling
-        while cooling and cooling[0] <= now + _TICK:
-            heappop(cooling)
-            self._free += 1
+        self._cool(now + _TICK)
         if self._free < 1 and not self._recall(now):
             return None
         interval = self._interval
@@ -207,15 +206,14 @@ class Budget:
         paused = self._paused_until - now
         if self.limit is None:
             return max(0.0, paused)
-        while self._cooling and self._cooling[0] <= now + _TICK:
-            heappop(self._cooling)
-            self._free += 1
+        self._cool(now + _TICK)
         paced = self._next - self._tolerance() - now
         slot = 0.0
         if self._free < 1:
             # Slots that a lowered limit takes away are not to be had, however soon they cool.
             owed = 1 - self._free
-            slot = nsmallest(owed, self._cooling)[-1] - now if owed <= len(self._cooling) else float("inf")
+            soonest = nsmallest(owed, chain(islice(self._cooling, owed), self._cooling_too))
+            slot = soonest[-1] - now if len(soonest) == owed else float("inf")
             if self._free == 0:
                 slot = min(slot, self._recalled_at() - now)
         wait = max(paused, paced, slot)
@@ -232,7 +230,7 @@ class Budget:
         """The request went out, and when it arrived will not be known."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
-            heappush(self._cooling, now + PERIOD + GUARD + self._patience())
+            heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
 
     def answered(self, turn: Turn, now: float, route: str) -> float:
         """A response came in; returns the seconds it took."""
@@ -245,8 +243,21 @@ class Budget:
         if turn.holds:
             turn.holds = False
             if self._away.pop(turn, turn) is None:
-                heappush(self._cooling, now - trip.floor + (PERIOD + GUARD))
+                free_at = now - trip.floor + (PERIOD + GUARD)
+                if not self._cooling or free_at >= self._cooling[-1]:
+                    self._cooling.append(free_at)
+                else:
+                    heappush(self._cooling_too, free_at)
         return took
+
+    def _cool(self, now: float) -> None:
+        cooling = self._cooling
+        while cooling and cooling[0] <= now:
+            cooling.popleft()
+            self._free += 1
+        while self._cooling_too and self._cooling_too[0] <= now:
+            heappop(self._cooling_too)
+            self._free += 1
 
     def _tolerance(self) -> float:
         # How far ahead of the pace requests may be: BURST intervals when all slots are free, one when all are taken,
@@ -319,7 +330,7 @@ class Budget:
     def _set_limit(self, limit: int | None, now: float) -> None:
         if self.limit is None:
             # What was sent without counting may have arrived just now.
-            self._cooling = [now + PERIOD * (part + 1) / (limit or 1) for part in range(limit or 0)]
+            self._cooling = deque(now + PERIOD * (part + 1) / (limit or 1) for part in range(limit or 0))
             self._slots, self._free = limit or 0, 0
             self._next = now
         self.limit = limit
@@ -329,6 +340,7 @@ class Budget:
         if self.limit is None:
             self._slots = self._free = 0
             self._cooling.clear()
+            self._cooling_too.clear()
             for turn in self._away:
                 turn.holds = False
             self._away.clear()
