@@ -25,7 +25,7 @@ import time
 from bisect import bisect_right
 from collections import Counter, deque
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from benchmarks.tools import average, table
 
@@ -38,8 +38,8 @@ BODY = b'{"id":"call_8f2a1b3c","status":"completed"}'
 class _Server(asyncio.Protocol):
     """Answers every request at once and notes when it came, and who sent it."""
 
-    log: deque[float] = deque()
-    arrivals: list[tuple[float, str, bool]] = []  # noqa: RUF012 - one process, one list
+    log: ClassVar[deque[float]] = deque()
+    arrivals: ClassVar[list[tuple[float, str, bool]]] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: Any = transport
