@@ -123,6 +123,7 @@ if open then
     redis.call('HSET', key, 'wake', string.format('%.0f', come + step))
   end
 end
+for index, at in ipairs(refunds) do refunds[index] = string.format('%.0f', at) end
 redis.call('HSET', key, 'next', string.format('%.0f', next), 'limit', limit, 'seen', string.format('%.0f', now),
   'refunds', table.concat(refunds, ','), 'w:' .. worker, string.format('%.0f', now))
 redis.call('PEXPIRE', key, 60000)
