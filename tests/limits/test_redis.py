@@ -190,8 +190,8 @@ async def test_what_nobody_here_wants_goes_back_to_redis(server: Server) -> None
     """A send time that was given back is handed out again, to another worker."""
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
-    given = await limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
     await other.acquire()
+    given = await limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
     ahead = given.times[8]
     limiter._spare = [ahead]
     await limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
