@@ -11,6 +11,7 @@ import anyio
 
 from .server import Exchange, Fault, answer, ok, success
 
+
 def envelope(code: str) -> dict[str, Any]:
     """The API's own error body."""
     return {"error": {"code": code, "message": "sorry"}}
@@ -141,7 +142,9 @@ async def ok_then_close(exchange: Exchange) -> None:
 # An answer came, and it is a refusal, a failure or odd.
 
 
-def replying(status: int, body: Any = b"", headers: Mapping[str, Any] = {}, *, length: int | str | None = None) -> Fault:
+def replying(
+    status: int, body: Any = b"", headers: Mapping[str, Any] = {}, *, length: int | str | None = None
+) -> Fault:
     """The request is read whole and answered so; nothing was carried out."""
 
     async def fault(exchange: Exchange) -> None:

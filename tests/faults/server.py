@@ -141,16 +141,17 @@ Fault = Callable[[Exchange], Awaitable[None]]
 _PHRASE = {200: "OK", 201: "Created", 204: "No Content", 404: "Not Found", 429: "Too Many Requests", 502: "Bad Gateway"}
 
 
-def answer(
-    status: int, body: Any = b"", headers: Mapping[str, Any] = {}, *, length: int | str | None = None
-) -> bytes:
+def answer(status: int, body: Any = b"", headers: Mapping[str, Any] = {}, *, length: int | str | None = None) -> bytes:
     """The bytes of an answer: a body as JSON, or as the bytes given; `length` lies about it."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "text/html" if raw.startswith(b"<") else "application/json"
     lines = {"Content-Type": kind, "X-Request-Id": "req_0123456789abcdef", **headers}
     if status != 204:
         lines["Content-Length"] = len(raw) if length is None else length
-    head = [f"HTTP/1.1 {status} {_PHRASE.get(status, 'Whatever')}", *(f"{name}: {value}" for name, value in lines.items())]
+    head = [
+        f"HTTP/1.1 {status} {_PHRASE.get(status, 'Whatever')}",
+        *(f"{name}: {value}" for name, value in lines.items()),
+    ]
     return "\r\n".join([*head, "", ""]).encode("latin-1") + raw
 
 
