@@ -21,27 +21,24 @@ def envelope(code: str) -> dict[str, Any]:
 
 
 async def reset_at_once(exchange: Exchange) -> None:
-    """Accepted and torn down: whether the request was on its way is a race, as it is in the world."""
+    """For `on_accept`: whether the request is on its way by then is a race, as it is in the world."""
     await exchange.reset()
 
 
 async def stall_unread(exchange: Exchange) -> None:
     """Accepted and hardly looked at: the bytes left the client all the same."""
-    if await exchange.first_byte():
-        exchange.note()
+    exchange.note()
     await exchange.ignore()
 
 
 async def tls_alert(exchange: Exchange) -> None:
     """The handshake is refused by an alert (RFC 8446, 6.2: handshake_failure)."""
-    await exchange.first_byte()
     await exchange.send(b"\x15\x03\x03\x00\x02\x02\x28")
     await exchange.close()
 
 
 async def tls_close(exchange: Exchange) -> None:
     """The connection ends within the handshake."""
-    await exchange.first_byte()
     await exchange.close()
 
 
@@ -121,15 +118,13 @@ stall_mid_chunk = stalled(b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\
 
 async def reset_unread(exchange: Exchange) -> None:
     """Torn down at the first byte: on a kept connection, exactly as the next request is written."""
-    if await exchange.first_byte():
-        exchange.note()
+    exchange.note()
     await exchange.reset()
 
 
 async def close_unread(exchange: Exchange) -> None:
     """As `reset_unread`, but in good order."""
-    if await exchange.first_byte():
-        exchange.note()
+    exchange.note()
     await exchange.close()
 
 

@@ -10,8 +10,8 @@ Rules:
    one that leaves the connection open, the next request on it is waited for.
 3. `received` holds the requests that were read, whole or in part: what a double dial is counted by. `committed` holds
    those that were carried out.
-4. A fresh connection is an exchange from the moment it is accepted; a kept one from the first byte of its next request,
-   so that an idle connection takes no fault from the script.
+4. An exchange begins with its first byte, so that a connection that is only opened takes no fault from the script;
+   `on_accept` is for what goes wrong before.
 """
 
 from __future__ import annotations
@@ -174,9 +174,10 @@ async def ok(exchange: Exchange) -> None:
 class FaultServer:
     """Listens on loopback while it is entered; `url` is where."""
 
-    def __init__(self, *script: Fault, then: Fault = ok, scheme: str = "http") -> None:
+    def __init__(self, *script: Fault, then: Fault = ok, on_accept: Fault | None = None, scheme: str = "http") -> None:
         self._script = list(script)
         self._then = then
+        self._on_accept = on_accept
         self._scheme = scheme
         self._tasks: TaskGroup
         self.received: list[Received] = []
@@ -205,18 +206,17 @@ class FaultServer:
     async def _serve(self, stream: SocketStream) -> None:
         self.connections += 1
         self.open_connections += 1
-        number, buffer, fresh = self.connections, bytearray(), True
+        number, buffer = self.connections, bytearray()
         try:
             # A client that goes away in the middle is no error here.
             with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
-                while True:
-                    exchange = Exchange(self, stream, number, buffer)
-                    if not fresh and not await exchange.first_byte():
-                        return
-                    fresh = False
+                exchange = Exchange(self, stream, number, buffer)
+                if self._on_accept is not None:
+                    await self._on_accept(exchange)
+                while exchange.open and await exchange.first_byte():
                     await (self._script.pop(0) if self._script else self._then)(exchange)
-                    if not exchange.open:
-                        return
+                    if exchange.open:
+                        exchange = Exchange(self, stream, number, buffer)
         finally:
             self.open_connections -= 1
             with anyio.CancelScope(shield=True):
