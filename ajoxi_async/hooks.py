@@ -191,6 +191,18 @@ class Watch:
                 RateLimitedEvent(call=self.call, route=self.route, attempt=attempt, retry_after=retry_after),
             )
 
+    def cancelled(self, request: Request, attempt: int, elapsed: float) -> None:
+        """An attempt was cancelled."""
+        fate = Fate.UNKNOWN if request.sent else Fate.NOT_SENT
+        self.ended(
+            request,
+            attempt,
+            ExchangeError("cancelled", sent=request.sent),
+            fate,
+            elapsed=elapsed,
+            retry_after=None,
+        )
+
     def retries(self, attempt: int, fate: Fate, delay: float) -> None:
         """There will be another attempt."""
         tell(

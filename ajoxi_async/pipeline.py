@@ -198,6 +198,8 @@ class Pipeline:
                 else:
                     limiter.give_back(turn)
             except BaseException:
+                if watch is not None:
+                    watch.cancelled(request, attempt, self.clock() - started)
                 if request.sent:
                     limiter.lost(turn)
                     if route.method == "POST":

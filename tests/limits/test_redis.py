@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,10 +62,11 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def running(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], None]) -> Iterator[Server]:
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
-        pytest.skip("needs redis-server or valkey-server: apt-get install redis-server")
+        missing("redis-server or valkey-server: apt-get install redis-server")
+        return
     server = Server(binary, tmp_path_factory.mktemp("redis"))
     yield server
     server.kill()
