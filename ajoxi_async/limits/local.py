@@ -29,12 +29,9 @@ from ajoxi_async.protocol.rate import Budget, Lane, Turn, check_lane
 __all__ = ["LocalLimiter", "shared_limiter"]
 
 
-async def _wait(signal: Signal, seconds: float | None) -> None:
-    if seconds is None or seconds == float("inf"):
+async def _wait(signal: Signal, seconds: float) -> None:
+    with anyio.move_on_after(seconds):
         await signal.wait()
-    else:
-        with anyio.move_on_after(seconds):
-            await signal.wait()
 
 
 class LocalLimiter:
@@ -54,7 +51,7 @@ class LocalLimiter:
         limit: int | None = headers.DEFAULT_RATE,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[Signal, float | None], Awaitable[None]] = _wait,
+        wait: Callable[[Signal, float], Awaitable[None]] = _wait,
     ) -> None:
         if limit is not None and (type(limit) is not int or limit < 1):
             raise InvalidParameterError("limit", f"expected requests a second, 1 or more, or None, got {limit!r}")
@@ -102,7 +99,10 @@ class LocalLimiter:
                         if now >= deadline:
                             raise too_late(self._budget.wait(now), deadline - now)
                         seconds = min(deadline - now, float("inf") if seconds is None else seconds)
-                await self._wait(waiter.signal, seconds)
+                if seconds is None:
+                    await waiter.signal.wait()
+                else:
+                    await self._wait(waiter.signal, seconds)
         finally:
             with self._lock:
                 self._queue.discard(waiter)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 import anyio
@@ -28,7 +29,7 @@ class Signal(Protocol):
     def set(self) -> None:
         """Wake it."""
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         """Wait to be woken."""
 
 
@@ -48,8 +49,8 @@ class _FutureSignal:
         if not self._future.done():
             self._future.set_result(None)
 
-    async def wait(self) -> None:
-        await self._future
+    def wait(self) -> Awaitable[None]:
+        return self._future  # itself: a coroutine around it would be another frame for each that waits
 
 
 class _TrioSignal:

@@ -126,9 +126,9 @@ class SteppedClock:
         self.now += seconds
         await anyio.lowlevel.checkpoint()
 
-    async def wait(self, signal: Any, seconds: float | None) -> None:
+    async def wait(self, signal: Any, seconds: float) -> None:
         """A limiter's: nobody else is there to wake it, so time passes."""
-        if seconds is None or seconds == float("inf"):
+        if seconds == float("inf"):
             await signal.wait()
         else:
             await self.sleep(seconds)

@@ -35,8 +35,8 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
-    async def wait(self, signal: Signal, seconds: float | None) -> None:
-        if seconds is None or seconds == float("inf"):
+    async def wait(self, signal: Signal, seconds: float) -> None:
+        if seconds == float("inf"):
             await signal.wait()
             return
         sleeper = (self.now + seconds, signal)
