@@ -37,7 +37,7 @@ class Peer(NamedTuple):
 
     name: str
     acquire: Callable[[], Awaitable[Turn]]
-    answered: Callable[[Turn], None] = lambda turn: None
+    answered: Callable[[Turn], None] = lambda _: None
 
 
 def _ours() -> Peer:

@@ -108,14 +108,26 @@ def test_the_readmes_commands_exist() -> None:
     assert {"demo", "test"} <= commands <= targets
 
 
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = [
+    pytest.param(page, code, id=f"{page.stem}-{number}")
+    for page in PAGES
+    for number, code in enumerate(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+]
 
 
-@pytest.mark.parametrize("code", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_readmes_code_runs(code: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each block of the README runs as it stands; the first one places a call and prints its transcript."""
-    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
-    assert ("ai: " in capsys.readouterr().out) == (code == BLOCKS[0])
+@pytest.mark.parametrize(("page", "code"), BLOCKS)
+def test_the_documentations_code_runs(page: Path, code: str) -> None:
+    """Each block of Python in the README and the pages of docs runs as it stands."""
+    exec(compile(code, page.name, "exec"), {"__name__": page.stem})
+
+
+def test_the_first_example_shows_a_transcript(capsys: pytest.CaptureFixture[str]) -> None:
+    """What the README begins with places a call and prints what is said."""
+    page, code = BLOCKS[0].values
+    assert page == PAGES[0]
+    exec(compile(str(code), "README.md", "exec"), {"__name__": "README"})
+    assert "ai: " in capsys.readouterr().out
 
 
 def test_nothing_is_left_unfinished() -> None:
