@@ -124,6 +124,7 @@ if TYPE_CHECKING:
         WebhookStatus as WebhookStatus,
     )
     from ajoxi_async.contract.wire import Transport as Transport
+    from ajoxi_async.events import EventStream as EventStream
     from ajoxi_async.limits.local import (
         Limiter as Limiter,
     )
@@ -230,6 +231,7 @@ _WHERE = {
     ),
     "contract.wire": "Transport",
     "limits.local": "Limiter LimiterSnapshot LocalLimiter",
+    "events": "EventStream",
     "live": "LiveTranscript",
     "pager": "Page Pager",
     "pipeline": "AjoxiDeprecationWarning",

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning AjoxiError
 AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus CallerId Campaign
-Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventType InternalServerError
-InvalidParameterError Limiter LimiterSnapshot LiveTranscript LocalLimiter Media Message MessageDelivered MessageReceived
+Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventStream EventType
+InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LocalLimiter Media Message MessageDelivered MessageReceived
 MessageStatus NotFoundError Number NumberStatus NumberType OutcomeUnknownError Page Pager PaginationError
 PermissionDeniedError Port RateLimitError RawResponse Recording RecordingReady RetryPolicy Routing RoutingKind Sandbox
 Segment SmsConfig Speaker StreamError StreamInterruptedError StreamProtocolError Transcript TranscriptGapError

@@ -7,6 +7,7 @@ from typing import Unpack
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.event_source import check_event_id, check_seconds
 from ajoxi_async.live import LiveTranscript
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
@@ -64,11 +65,8 @@ class Transcripts:
         """
         if options.get("timeout") is not None:
             raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
-        if resume_from is not None and not (isinstance(resume_from, str) and resume_from.isprintable()):
-            raise InvalidParameterError("resume_from", f"expected a last_event_id, got {str(resume_from)[:40]!r}")
-        for name, value in (("idle_timeout", idle_timeout), ("max_outage", max_outage)):
-            if not value > 0:
-                raise InvalidParameterError(name, f"expected seconds above 0, got {value!r}")
+        check_event_id(resume_from=resume_from)
+        check_seconds(idle_timeout=idle_timeout, max_outage=max_outage)
         return LiveTranscript(
             self._pipeline,
             id,
