@@ -124,6 +124,9 @@ if TYPE_CHECKING:
         WebhookStatus as WebhookStatus,
     )
     from ajoxi_async.contract.wire import Transport as Transport
+    from ajoxi_async.event_source import (
+        StreamStats as StreamStats,
+    )
     from ajoxi_async.events import EventStream as EventStream
     from ajoxi_async.limits.local import (
         Limiter as Limiter,
@@ -134,7 +137,12 @@ if TYPE_CHECKING:
     from ajoxi_async.limits.local import (
         LocalLimiter as LocalLimiter,
     )
-    from ajoxi_async.live import LiveTranscript as LiveTranscript
+    from ajoxi_async.live import (
+        LiveTranscript as LiveTranscript,
+    )
+    from ajoxi_async.live import (
+        TranscriptEvents as TranscriptEvents,
+    )
     from ajoxi_async.pager import (
         Page as Page,
     )
@@ -142,6 +150,12 @@ if TYPE_CHECKING:
         Pager as Pager,
     )
     from ajoxi_async.pipeline import AjoxiDeprecationWarning as AjoxiDeprecationWarning
+    from ajoxi_async.protocol.assembly import (
+        TranscriptSnapshot as TranscriptSnapshot,
+    )
+    from ajoxi_async.protocol.assembly import (
+        Turn as Turn,
+    )
     from ajoxi_async.protocol.errors import (
         AjoxiError as AjoxiError,
     )
@@ -231,10 +245,12 @@ _WHERE = {
     ),
     "contract.wire": "Transport",
     "limits.local": "Limiter LimiterSnapshot LocalLimiter",
+    "event_source": "StreamStats",
     "events": "EventStream",
-    "live": "LiveTranscript",
+    "live": "LiveTranscript TranscriptEvents",
     "pager": "Page Pager",
     "pipeline": "AjoxiDeprecationWarning",
+    "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
         "AuthenticationError BadRequestError ConfigurationError InternalServerError InvalidParameterError "

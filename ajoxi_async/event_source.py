@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Literal
 
@@ -31,7 +31,7 @@ from ajoxi_async.protocol.errors import StreamInterruptedError, StreamProtocolEr
 from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop
 from ajoxi_async.protocol.sse import Frame, SSEDecoder
 
-__all__ = ["EventSource", "Rules", "StreamState", "check_event_id", "check_seconds"]
+__all__ = ["EventSource", "Rules", "StreamState", "StreamStats", "check_event_id", "check_seconds"]
 
 StreamState = Literal["live", "stalled", "resuming", "ended"]
 
@@ -42,6 +42,25 @@ _ERROR_BODY = 64 * 1024
 _SOUND_AFTER = 8.0
 #: Seconds a connection may take to close.
 _CLOSING = 0.5
+
+
+@frozen(kw_only=True)
+class StreamStats:
+    """How a stream is doing.
+
+    Attributes:
+        state: ``"live"``, ``"stalled"`` when it was silent for the idle time, ``"resuming"`` or ``"ended"``.
+        reconnects: connections after the first.
+        duplicates: events dropped because they had been delivered before.
+        last_byte_age: seconds since bytes were last read; a consumer that does not ask for more reads none.
+        lag: seconds the oldest event in hand has been waiting for its consumer, 0 when there is none.
+    """
+
+    state: StreamState
+    reconnects: int
+    duplicates: int
+    last_byte_age: float
+    lag: float
 
 
 @frozen(kw_only=True)
@@ -97,7 +116,8 @@ class EventSource:
 
     Attributes:
         ready: events in hand; take them from the left, and call `consumed` for each.
-        ended: nothing is to come but what is in `ready`; `check` says whether that was a failure.
+        ended: nothing is to come but what is in `ready`.
+        closed: it was ended from this side, by `aclose` or an error, which `check` raises.
         last_event_id: of the last event consumed.
         reconnects: connections after the first.
         retry_ms: the reconnection time the server last asked for.
@@ -120,7 +140,7 @@ class EventSource:
         self.state: StreamState = "resuming"
         self.last_event_id = last_event_id
         self.ready: deque[Frame] = deque()
-        self.ended = False
+        self.ended = self.closed = False
         self._failure: Exception | None = None
         self.reconnects = 0
         self.received_at = self._opened_at = pipeline.clock()
@@ -156,36 +176,59 @@ class EventSource:
             StreamInterruptedError: cut, and not resumed in time.
             StreamProtocolError: an event is over the size limit.
         """
+        await self.guarded(self._receive if self._chunks is not None else self._connect)
+
+    async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do a part of the stream's work so that `aclose` can interrupt it, and a failure ends the stream."""
         if self._reading is not None:
             raise anyio.BusyResourceError("reading from")
         self.check()
         with anyio.CancelScope() as self._reading:
             try:
-                await (self._receive() if self._chunks is not None else self._connect())
+                await work()
             except Exception as error:
                 await self.fail(error)
                 raise
             finally:
                 self._reading = None
                 if self.ended:
-                    await self._disconnect()
+                    await self.disconnect()
 
     async def fail(self, error: Exception) -> None:
         """End the stream with an error: whoever goes on after it is told again, and not that the stream is complete."""
-        self._failure, self.ended = error, True
+        self._failure, self.ended, self.closed = error, True, True
         self.ready.clear()
-        await self._disconnect()
+        await self.disconnect()
         self._enter("ended")
 
     async def aclose(self) -> None:
         """End the stream and close its socket, whichever task reads it. Idempotent."""
-        self.ended = True
+        self.ended = self.closed = True
         self.ready.clear()
         if self._reading is not None:
             self._reading.cancel()
         else:
-            await self._disconnect()
+            await self.disconnect()
         self._enter("ended")
+
+    def stats(self, duplicates: int = 0) -> StreamStats:
+        """How it is doing."""
+        age = self._pipeline.clock() - self.received_at
+        return StreamStats(
+            state=self.state,
+            reconnects=self.reconnects,
+            duplicates=duplicates,
+            last_byte_age=age,
+            lag=age if self.ready else 0.0,
+        )
+
+    async def disconnect(self) -> None:
+        """Close the connection, if there is one; `read` makes another."""
+        connection, self._connection, self._chunks = self._connection, None, None
+        if connection is not None:
+            # A cancelled consumer must still give its connection back.
+            with anyio.move_on_after(_CLOSING, shield=True), suppress(ExchangeError):
+                await connection.__aexit__(None, None, None)
 
     def _enter(self, state: StreamState) -> None:
         if state != self.state:
@@ -222,14 +265,13 @@ class EventSource:
         return StreamProtocolError(str(error), last_event_id=self.last_event_id)
 
     async def _lost(self, why: str, error: ExchangeError | None) -> None:
-        await self._disconnect()
+        await self.disconnect()
         # All events were consumed, or there would have been nothing to wait for; an id may have come without one.
         self.last_event_id = self._decoder.last_id or None
         if not self._rules.reconnect:
             if error is not None:
                 raise self._interrupted(why) from error
             self.ended = True
-            self._enter("ended")
             return
         if error is not None and error.timeout:
             self._enter("stalled")
@@ -305,14 +347,13 @@ class EventSource:
             return await self._accept(stream, head, url, authorization, hops)
         finally:
             if self._chunks is None:
-                await self._disconnect()
+                await self.disconnect()
 
     async def _accept(self, stream: StreamResponse, head: Response, url: str, authorization: str, hops: int) -> str:
         """Look at the head of an answer; see `_open`."""
         status, rules = head.status, self._rules
         if status == 204:
             self.ended = True
-            self._enter("ended")
             return ""
         if status == 200:
             if _media_type(head.headers) != headers.EVENT_STREAM:
@@ -339,13 +380,6 @@ class EventSource:
             raise error
         self._failed(str(error), retry_after=answers.retry_after_of(head))
         return ""
-
-    async def _disconnect(self) -> None:
-        connection, self._connection, self._chunks = self._connection, None, None
-        if connection is not None:
-            # A cancelled consumer must still give its connection back.
-            with anyio.move_on_after(_CLOSING, shield=True), suppress(ExchangeError):
-                await connection.__aexit__(None, None, None)
 
 
 def _media_type(given: Mapping[str, str]) -> str:

@@ -20,15 +20,16 @@ from ajoxi_async.sandbox.handlers import HANDLERS
 ROOT = Path(__file__).parent.parent
 
 PUBLIC = """
-APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning AjoxiError
-AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus CallerId Campaign
-Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventStream EventType
-InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LocalLimiter Media Message MessageDelivered MessageReceived
-MessageStatus NotFoundError Number NumberStatus NumberType OutcomeUnknownError Page Pager PaginationError
-PermissionDeniedError Port RateLimitError RawResponse Recording RecordingReady RetryPolicy Routing RoutingKind Sandbox
-Segment SmsConfig Speaker StreamError StreamInterruptedError StreamProtocolError Transcript TranscriptGapError
-TranscriptReady TranscriptStatus Transport UnknownEvent UnprocessableEntityError Webhook WebhookSignatureError
-WebhookStatus Word parse_event verify_webhook
+APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
+AjoxiError AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
+CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventStream
+EventType InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LocalLimiter Media Message
+MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType OutcomeUnknownError Page
+Pager PaginationError PermissionDeniedError Port RateLimitError RawResponse Recording RecordingReady RetryPolicy
+Routing RoutingKind Sandbox Segment SmsConfig Speaker StreamError StreamInterruptedError StreamProtocolError
+StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptReady TranscriptSnapshot
+TranscriptStatus Transport Turn UnknownEvent UnprocessableEntityError Webhook WebhookSignatureError WebhookStatus Word
+parse_event verify_webhook
 """.split()
 
 

@@ -1,47 +1,8 @@
-"""How a live transcript is put together from events that may repeat, overlap and be cut.
-
-Rules:
-1. A segment is new when its sequence is, or when its revision is higher than the one known. Anything else is a replay
-   and is dropped.
-2. Finals have contiguous sequences from 1. ``last_sequence`` of the completed event says how many there are; a final
-   missing then is a gap.
-3. A higher revision above a final is a correction, and a final again.
-"""
+"""How long a stream waits before it is opened again."""
 
 from __future__ import annotations
 
-from attrs import define, field
-
-from ajoxi_async.contract.transcripts import Segment
-
-__all__ = ["Assembly", "reconnect_delay", "standard_delay"]
-
-
-@define
-class Assembly:
-    """What is known of a transcript so far."""
-
-    segments: dict[int, Segment] = field(factory=dict)
-    duplicates: int = 0
-
-    def accept(self, segment: Segment) -> bool:
-        """Take a segment in; False when it is a replay."""
-        known = self.segments.get(segment.sequence)
-        if known is not None and segment.revision <= known.revision:
-            self.duplicates += 1
-            return False
-        self.segments[segment.sequence] = segment
-        return True
-
-    def finals(self) -> tuple[Segment, ...]:
-        """The final segments in the order of the conversation."""
-        return tuple(self.segments[number] for number in sorted(self.segments) if self.segments[number].is_final)
-
-    def missing(self, last_sequence: int | None) -> list[int]:
-        """Sequences that should be final by now and are not."""
-        finals = {segment.sequence for segment in self.finals()}
-        last = last_sequence if last_sequence is not None else max(finals, default=0)
-        return [number for number in range(1, last + 1) if number not in finals]
+__all__ = ["reconnect_delay", "standard_delay"]
 
 
 def reconnect_delay(failures: int, server_retry_ms: int | None, jitter: float, *, cap: float = 8.0) -> float:

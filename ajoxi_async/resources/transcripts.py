@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
-from ajoxi_async.event_source import check_event_id, check_seconds
+from ajoxi_async.event_source import EventSource, Rules, StreamState, check_event_id, check_seconds
 from ajoxi_async.live import LiveTranscript
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.protocol.resume import reconnect_delay
 
 __all__ = ["Transcripts"]
 
@@ -41,6 +43,7 @@ class Transcripts:
         interim: bool = True,
         idle_timeout: float = 25.0,
         max_outage: float = 60.0,
+        on_state: Callable[[StreamState], object] | None = None,
         **options: Unpack[CallOptions],
     ) -> LiveTranscript:
         """Follow a call's transcript as it is spoken, reconnecting as needed.
@@ -56,6 +59,7 @@ class Transcripts:
             idle_timeout: seconds without a byte after which the connection counts as dead; the server sends at least
                 a comment every 10 s.
             max_outage: seconds without progress after which it gives up.
+            on_state: called with ``"live"``, ``"stalled"``, ``"resuming"`` and ``"ended"`` as they come to be.
             **options: see `CallOptions`; ``timeout`` is of no use here and refused.
 
         Raises:
@@ -67,12 +71,18 @@ class Transcripts:
             raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
         check_event_id(resume_from=resume_from)
         check_seconds(idle_timeout=idle_timeout, max_outage=max_outage)
-        return LiveTranscript(
+        source = EventSource(
             self._pipeline,
-            id,
-            options,
-            resume_from=resume_from,
-            interim=interim,
-            idle_timeout=idle_timeout,
-            max_outage=max_outage,
+            self._pipeline.request(routes.TRANSCRIPTS_STREAM, options, id=id),
+            Rules(
+                name=f"the live transcript of {id}",
+                delay=reconnect_delay,
+                # What passes; 400, 401, 403, 404 and 422 do not.
+                waited_out=lambda status: status == 429 or status >= 500,
+                idle_timeout=idle_timeout,
+                max_outage=max_outage,
+            ),
+            last_event_id=resume_from,
+            on_state=on_state,
         )
+        return LiveTranscript(self._pipeline, id, options, source, interim=interim, max_outage=max_outage)

@@ -1,48 +1,8 @@
-"""How a transcript is put together from what may repeat and overlap."""
+"""How long a stream waits before it is opened again."""
 
 from __future__ import annotations
 
-from hypothesis import given
-from hypothesis import strategies as st
-
-from ajoxi_async.contract.transcripts import Segment
-from ajoxi_async.protocol.resume import Assembly, reconnect_delay, standard_delay
-
-
-def test_replays_are_dropped() -> None:
-    """The same revision, or a lower one, is told once."""
-    assembly = Assembly()
-    assert assembly.accept(Segment(sequence=1, revision=2, text="b"))
-    assert not assembly.accept(Segment(sequence=1, revision=2, text="b"))
-    assert not assembly.accept(Segment(sequence=1, revision=1, text="a"))
-    assert assembly.duplicates == 2
-    assert assembly.finals()[0].text == "b"
-
-
-def test_corrections_replace_finals() -> None:
-    """A higher revision above a final takes its place."""
-    assembly = Assembly()
-    assembly.accept(Segment(sequence=1, revision=1, text="my card is 4111"))
-    assert assembly.accept(Segment(sequence=1, revision=2, text="my card is [redacted]"))
-    assert [segment.text for segment in assembly.finals()] == ["my card is [redacted]"]
-
-
-def test_missing() -> None:
-    """A sequence without a final is missing, an interim notwithstanding."""
-    assembly = Assembly()
-    for sequence, final in ((1, True), (3, False), (4, True)):
-        assembly.accept(Segment(sequence=sequence, is_final=final))
-    assert assembly.missing(5) == [2, 3, 5]
-    assert assembly.missing(None) == [2, 3]
-
-
-@given(st.permutations([(s, r) for s in range(1, 6) for r in range(1, 4)]))
-def test_order_of_arrival_does_not_matter(arrivals: list[tuple[int, int]]) -> None:
-    """Whatever the order, the highest revision of each sequence remains."""
-    assembly = Assembly()
-    for sequence, revision in arrivals:
-        assembly.accept(Segment(sequence=sequence, revision=revision))
-    assert [(segment.sequence, segment.revision) for segment in assembly.finals()] == [(n, 3) for n in range(1, 6)]
+from ajoxi_async.protocol.resume import reconnect_delay, standard_delay
 
 
 def test_reconnect_delay() -> None:
