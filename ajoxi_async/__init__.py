@@ -143,6 +143,12 @@ if TYPE_CHECKING:
     from ajoxi_async.live import (
         TranscriptEvents as TranscriptEvents,
     )
+    from ajoxi_async.live_many import (
+        LiveTranscripts as LiveTranscripts,
+    )
+    from ajoxi_async.live_many import (
+        StreamItem as StreamItem,
+    )
     from ajoxi_async.pager import (
         Page as Page,
     )
@@ -248,6 +254,7 @@ _WHERE = {
     "event_source": "StreamStats",
     "events": "EventStream",
     "live": "LiveTranscript TranscriptEvents",
+    "live_many": "LiveTranscripts StreamItem",
     "pager": "Page Pager",
     "pipeline": "AjoxiDeprecationWarning",
     "protocol.assembly": "TranscriptSnapshot Turn",

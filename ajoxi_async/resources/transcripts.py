@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Unpack
 
 from ajoxi_async.contract import routes
@@ -10,6 +10,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.event_source import EventSource, Rules, StreamState, check_event_id, check_seconds
 from ajoxi_async.live import LiveTranscript
+from ajoxi_async.live_many import LiveTranscripts, Overflow
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol.resume import reconnect_delay
@@ -86,3 +87,48 @@ class Transcripts:
             on_state=on_state,
         )
         return LiveTranscript(self._pipeline, id, options, source, interim=interim, max_outage=max_outage)
+
+    def stream_many(
+        self,
+        ids: Iterable[str] = (),
+        *,
+        max_buffer: int = 1000,
+        overflow: Overflow = "block",
+        interim: bool = True,
+        idle_timeout: float = 25.0,
+        max_outage: float = 60.0,
+        **options: Unpack[CallOptions],
+    ) -> LiveTranscripts:
+        """Follow many calls at once, as one iterator that takes from each in turn.
+
+            async with client.transcripts.stream_many(ids) as many:
+                async for item in many:
+                    print(item.call_id, item.segment or item.error or "complete")
+
+        Calls can be added and discarded while it runs; it ends when every call has, and waits where none was added yet.
+
+        Args:
+            ids: of calls, as for `stream`.
+            max_buffer: items of one call that wait for the consumer at most.
+            overflow: what a full buffer does: ``"block"`` holds that call's connection back, ``"coalesce"`` first drops
+                the interims in it that later revisions have superseded.
+            interim: as for `stream`.
+            idle_timeout: as for `stream`.
+            max_outage: as for `stream`.
+            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+
+        Raises:
+            InvalidParameterError: before anything is opened. What goes wrong with a call later is an item.
+        """
+
+        def opened(id: str, resume_from: str | None) -> LiveTranscript:
+            return self.stream(
+                id,
+                resume_from=resume_from,
+                interim=interim,
+                idle_timeout=idle_timeout,
+                max_outage=max_outage,
+                **options,
+            )
+
+        return LiveTranscripts(opened, ids, max_buffer=max_buffer, overflow=overflow)
