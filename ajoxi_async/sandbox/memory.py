@@ -11,6 +11,7 @@ import anyio.lowlevel
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.sandbox.app import App, EventStream
+from ajoxi_async.sandbox.stream_faults import ConnectionCut
 
 __all__ = ["MemoryTransport"]
 
@@ -82,6 +83,8 @@ class _Stream:
                 return await anext(self._chunks)
         except TimeoutError:
             raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True) from None
+        except ConnectionCut:
+            raise ExchangeError("the connection was reset", sent=True) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
