@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
 
 from attrs import frozen
 
@@ -17,10 +17,11 @@ from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedTok
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Response, Transport
+from ajoxi_async.events import EventStream, open_events
 from ajoxi_async.hooks import Hooks, combine
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.local import shared_limiter
-from ajoxi_async.options import check_headers
+from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -301,6 +302,52 @@ class AsyncAjoxi:
             return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
 
         return call
+
+    def events(
+        self,
+        method: str,
+        path: str,
+        *,
+        reconnect: bool = True,
+        last_event_id: str | None = None,
+        idle_timeout: float | None = 60.0,
+        max_outage: float = 60.0,
+        **options: Unpack[CallOptions],
+    ) -> EventStream:
+        """Read any event stream of the API as raw events, whatever its data is.
+
+            async with client.events("GET", "/v1/transcripts/call_1") as events:
+                async for event in events:
+                    print(event.event, event.data, event.id, event.retry)
+
+        Args:
+            method: ``"GET"``.
+            path: below `base_url`, beginning with a slash; it may have a query.
+            reconnect: whether a connection that ended is followed by another one, as the HTML standard has it: after
+                the server's ``retry``, from the last event delivered, until 204. Otherwise the end of the response is
+                the end.
+            last_event_id: where to resume.
+            idle_timeout: seconds without a byte after which the connection counts as lost; ``None`` waits for ever.
+            max_outage: seconds without a connection after which it gives up.
+            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+
+        Raises:
+            InvalidParameterError: before anything is opened.
+            APIStatusError: the server answered with anything but 200 or 204; not tried again, as the standard says.
+            APIResponseValidationError: the answer is no event stream.
+            StreamInterruptedError: it was cut, and not resumed within `max_outage`; it carries the checkpoint.
+            StreamProtocolError: an event is over 4 MiB.
+        """
+        return open_events(
+            self._pipeline,
+            method,
+            path,
+            options,
+            reconnect=reconnect,
+            last_event_id=last_event_id,
+            idle_timeout=idle_timeout,
+            max_outage=max_outage,
+        )
 
     async def aclose(self) -> None:
         """Close every connection. Idempotent; a later call opens new ones."""

@@ -8,8 +8,6 @@ Rules:
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urljoin, urlsplit
-
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.recordings import Recording
@@ -20,33 +18,11 @@ from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import APIConnectionError, APIResponseValidationError, APITimeoutError
+from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop, split_url
 
 __all__ = ["download"]
 
 _NAME = "recordings.download"
-_MOST_REDIRECTS = 5
-
-
-def _split(url: str) -> SplitResult:
-    """Take a URL apart; one that cannot be is the server's fault."""
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise APIResponseValidationError("a URL that cannot be read", route=_NAME) from None
-    return parts
-
-
-def _next_hop(url: str, location: str | None) -> str:
-    try:
-        target = urljoin(url, location or "")
-    except ValueError:
-        target = ""
-    parts = _split(target)
-    downgraded = url.startswith("https:") and parts.scheme != "https"
-    if not location or parts.scheme not in {"http", "https"} or not parts.hostname or downgraded:
-        raise APIResponseValidationError("a redirect that cannot be followed", route=_NAME)
-    return target
 
 
 async def download(pipeline: Pipeline, recording: Recording | str, options: CallOptions) -> bytes:
@@ -56,14 +32,14 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
         raise InvalidParameterError("recording", f"expected a Recording or its id, got {type(recording).__name__}")
     if isinstance(recording, str):
         recording = await pipeline.call(RECORDINGS_RETRIEVE, options, id=recording)
-    if not recording.url or _split(recording.url).scheme not in {"http", "https"}:
+    if not recording.url or split_url(recording.url, _NAME).scheme not in {"http", "https"}:
         raise APIResponseValidationError(f"recording {recording.id} has no http or https URL", route=_NAME)
     url = recording.url
-    for _ in range(_MOST_REDIRECTS + 1):
+    for _ in range(MOST_REDIRECTS + 1):
         response = await _get(pipeline, url, options.get("timeout"))
         if not 300 <= response.status < 400:
             break
-        url = _next_hop(url, response.headers.get("Location"))
+        url = next_hop(url, response.headers.get("Location"), _NAME)
     if response.status != 200:
         raise answers.error_from(response, answers.error_body_of(response), _NAME, 1)
     return response.body

@@ -29,15 +29,15 @@ from benchmarks.tools import table
 LIMIT, WORKERS = 100, 300
 PLOT = Path(__file__).with_suffix(".png")
 
-Turn = Any
+Permit = Any
 
 
 class Peer(NamedTuple):
     """A limiter as the workers use it."""
 
     name: str
-    acquire: Callable[[], Awaitable[Turn]]
-    answered: Callable[[Turn], None] = lambda _: None
+    acquire: Callable[[], Awaitable[Permit]]
+    answered: Callable[[Permit], None] = lambda _: None
 
 
 def _ours() -> Peer:
@@ -45,10 +45,10 @@ def _ours() -> Peer:
 
     limiter = LocalLimiter(LIMIT)
 
-    async def acquire() -> Turn:
+    async def acquire() -> Permit:
         return limiter.try_acquire() or await limiter.acquire()
 
-    def answered(turn: Turn) -> None:
+    def answered(turn: Permit) -> None:
         limiter.observe(turn, "calls.list", 200, {"X-RateLimit-Limit": str(LIMIT)}, None)
 
     return Peer("ajoxi_async", acquire, answered)

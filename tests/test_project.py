@@ -22,12 +22,13 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
 AjoxiError AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
-CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventType Hooks
-InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LocalLimiter Media Message
-MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType OutcomeUnknownError Page
-Pager PaginationError PermissionDeniedError Port RateLimitError RateLimitedEvent RawResponse Reconciliation Recording
-RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing RoutingKind Sandbox Segment SmsConfig Speaker
-StreamError StreamInterruptedError StreamProtocolError Transcript TranscriptGapError TranscriptReady TranscriptStatus
+CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventStream
+EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
+LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType
+OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
+RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing
+RoutingKind Sandbox Segment SmsConfig Speaker StreamError StreamInterruptedError StreamItem StreamProtocolError
+StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptReady TranscriptSnapshot TranscriptStatus
 Transport Turn UnknownEvent UnprocessableEntityError Webhook WebhookSignatureError WebhookStatus Word parse_event
 verify_webhook
 """.split()

@@ -11,7 +11,7 @@ from typing import Protocol
 from attrs import frozen
 
 from ajoxi_async.protocol.errors import APITimeoutError
-from ajoxi_async.protocol.rate import Lane, Turn
+from ajoxi_async.protocol.rate import Lane, Permit
 
 __all__ = ["Limiter", "LimiterSnapshot", "too_late"]
 
@@ -44,10 +44,10 @@ class LimiterSnapshot:
 class Limiter(Protocol):
     """Gives turns, one for each attempt. Every turn ends in exactly one of `observe`, `lost` and `give_back`."""
 
-    def try_acquire(self, lane: Lane = "default") -> Turn | None:
+    def try_acquire(self, lane: Lane = "default") -> Permit | None:
         """Take a turn if one is free and nobody waits for it."""
 
-    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Turn:
+    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
         """Wait for a turn.
 
         Args:
@@ -59,14 +59,14 @@ class Limiter(Protocol):
         """
 
     def observe(
-        self, turn: Turn, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
+        self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
         """A response came. `retry_after` is in seconds."""
 
-    def lost(self, turn: Turn) -> None:
+    def lost(self, turn: Permit) -> None:
         """The request went out, or may have, and no response will come."""
 
-    def give_back(self, turn: Turn) -> None:
+    def give_back(self, turn: Permit) -> None:
         """The request was never sent."""
 
     def snapshot(self) -> LimiterSnapshot:

@@ -24,7 +24,7 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.waiting import Queue, Signal, Waiter, make_signal, seconds_left
-from ajoxi_async.protocol.rate import Budget, Lane, Turn, check_lane
+from ajoxi_async.protocol.rate import Budget, Lane, Permit, check_lane
 
 __all__ = ["LocalLimiter", "shared_limiter"]
 
@@ -64,7 +64,7 @@ class LocalLimiter:
         self._leader_wakes_at = float("inf")
         self._granted = self._delayed = 0
 
-    def try_acquire(self, lane: Lane = "default") -> Turn | None:
+    def try_acquire(self, lane: Lane = "default") -> Permit | None:
         """See `Limiter`."""
         with self._lock:
             if self._leader is not None:
@@ -74,7 +74,7 @@ class LocalLimiter:
                 self._granted += 1
             return turn
 
-    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Turn:
+    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
         """See `Limiter`."""
         check_lane(lane)
         turn = self.try_acquire(lane)
@@ -154,7 +154,7 @@ class LocalLimiter:
             raise too_late(wait, left)
 
     def observe(
-        self, turn: Turn, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
+        self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
         """See `Limiter`."""
         with self._lock:
@@ -164,14 +164,14 @@ class LocalLimiter:
             if self._leader is not None:
                 self._nudge()
 
-    def lost(self, turn: Turn) -> None:
+    def lost(self, turn: Permit) -> None:
         """See `Limiter`."""
         with self._lock:
             self._budget.lost(turn, self._clock())
             if self._leader is not None:
                 self._nudge()
 
-    def give_back(self, turn: Turn) -> None:
+    def give_back(self, turn: Permit) -> None:
         """See `Limiter`."""
         with self._lock:
             self._budget.give_back(turn)

@@ -39,7 +39,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.waiting import Queue, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.errors import ConfigurationError
-from ajoxi_async.protocol.rate import Lane, Turn, check_lane
+from ajoxi_async.protocol.rate import Lane, Permit, check_lane
 
 __all__ = ["RedisLimiter"]
 
@@ -218,11 +218,11 @@ class RedisLimiter:
         self._look_at = 0.0
         self._granted = self._delayed = self._refused = self._forfeited = self._asked = 0
 
-    def try_acquire(self, lane: Lane = "default") -> Turn | None:
+    def try_acquire(self, lane: Lane = "default") -> Permit | None:
         """See `Limiter`. There is never a turn without asking Redis, unless there is no cap."""
-        return Turn(lane, time.monotonic(), holds=False) if self._uncapped else None
+        return Permit(lane, time.monotonic(), holds=False) if self._uncapped else None
 
-    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Turn:
+    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
         """See `Limiter`."""
         check_lane(lane)
         began = time.monotonic()
@@ -238,7 +238,7 @@ class RedisLimiter:
             if now - at <= LATEST:
                 self._granted += 1
                 self._delayed += now - began > LATEST
-                return Turn(lane, now, holds=False)
+                return Permit(lane, now, holds=False)
             self._forfeited += 1
 
     async def _send_time(self, lane: Lane, deadline: float | None) -> float:
@@ -305,7 +305,7 @@ class RedisLimiter:
                 self._spare.append(at)
                 continue
             waiter = self._queue.pop(lane)
-            waiter.turn = Turn(lane, at, holds=False)
+            waiter.turn = Permit(lane, at, holds=False)
             if waiter is not self._leader:
                 waiter.signal.set()
 
@@ -390,7 +390,7 @@ class RedisLimiter:
     # Learning.
 
     def observe(
-        self, turn: Turn, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
+        self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
         """See `Limiter`. A new limit and a 429's pause go to Redis with the next question."""
         announced = answer.get(headers.RATE_LIMIT, "")
@@ -408,10 +408,10 @@ class RedisLimiter:
                 if self._leader is not None:
                     self._leader.signal.set()
 
-    def lost(self, turn: Turn) -> None:
+    def lost(self, turn: Permit) -> None:
         """See `Limiter`. A send time that was used is used."""
 
-    def give_back(self, turn: Turn) -> None:
+    def give_back(self, turn: Permit) -> None:
         """See `Limiter`. Its time is past."""
 
     def snapshot(self) -> LimiterSnapshot:

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import anyio
 
-from ajoxi_async.protocol.rate import LANES, Lane, Turn
+from ajoxi_async.protocol.rate import LANES, Lane, Permit
 
 __all__ = ["Queue", "Signal", "Waiter", "make_signal", "seconds_left"]
 
@@ -87,7 +87,7 @@ class Waiter:
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
         self.signal = make_signal()
-        self.turn: Turn | None = None
+        self.turn: Permit | None = None
 
 
 class Queue:

@@ -38,7 +38,7 @@ from attrs import define, field
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["LANES", "Budget", "Lane", "Turn", "check_lane"]
+__all__ = ["LANES", "Budget", "Lane", "Permit", "check_lane"]
 
 Lane = Literal["interactive", "default", "bulk"]
 
@@ -78,7 +78,7 @@ def check_lane(lane: Lane) -> None:
 
 
 @define(eq=False)
-class Turn:
+class Permit:
     """Leave to send one request.
 
     Attributes:
@@ -157,7 +157,7 @@ class Budget:
     _cooling: deque[float] = field(init=False, factory=deque)
     _cooling_too: list[float] = field(init=False, factory=list)
     #: Turns of requests that are away, in the order of leaving.
-    _away: dict[Turn, None] = field(init=False, factory=dict)
+    _away: dict[Permit, None] = field(init=False, factory=dict)
     #: GCRA's theoretical arrival time.
     _next: float = field(init=False, default=float("-inf"))
     _paused_until: float = field(init=False, default=float("-inf"))
@@ -179,12 +179,12 @@ class Budget:
 
     # Taking and giving back.
 
-    def take(self, now: float, lane: Lane = "default") -> Turn | None:
+    def take(self, now: float, lane: Lane = "default") -> Permit | None:
         """Take a turn if there is one now."""
         if now < self._paused_until:
             return None
         if self.limit is None:
-            return Turn(lane, now, False)
+            return Permit(lane, now, False)
         self._cool(now + _TICK)
         if self._free < 1 and not self._recall(now):
             return None
@@ -197,7 +197,7 @@ class Budget:
             expected = now
         self._next = expected + (interval if now >= self._paused_until + PERIOD else 2 * interval)
         self._free -= 1
-        turn = Turn(lane, now, True)
+        turn = Permit(lane, now, True)
         self._away[turn] = None
         return turn
 
@@ -219,20 +219,20 @@ class Budget:
         wait = max(paused, paced, slot)
         return wait if wait > _TICK else 0.0
 
-    def give_back(self, turn: Turn) -> None:
+    def give_back(self, turn: Permit) -> None:
         """Return the turn of a request that was never sent."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
             self._free += 1
             self._next -= self._interval
 
-    def lost(self, turn: Turn, now: float) -> None:
+    def lost(self, turn: Permit, now: float) -> None:
         """The request went out, and when it arrived will not be known."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
             heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
 
-    def answered(self, turn: Turn, now: float, route: str) -> float:
+    def answered(self, turn: Permit, now: float, route: str) -> float:
         """A response came in; returns the seconds it took."""
         took = now - turn.taken_at
         trip = self._trips.get(route)
@@ -300,7 +300,7 @@ class Budget:
 
     def observe(
         self,
-        turn: Turn,
+        turn: Permit,
         now: float,
         status: int,
         answer: Mapping[str, str],
@@ -319,7 +319,7 @@ class Budget:
             self._count_at = now + _COUNT_EVERY
             self._count(answer, self.limit, now, took)
 
-    def _hear_limit(self, text: str | None, turn: Turn, now: float, status: int) -> None:
+    def _hear_limit(self, text: str | None, turn: Permit, now: float, status: int) -> None:
         announced = _whole(text)
         # A limit of 0 would be a key that may do nothing: no server means that.
         if turn.taken_at >= self._believed and (announced or 200 <= status < 300):
@@ -351,7 +351,7 @@ class Budget:
         self._slots = slots
         self._interval = PERIOD / slots
 
-    def _refuse(self, turn: Turn, now: float, retry_after: float | None) -> None:
+    def _refuse(self, turn: Permit, now: float, retry_after: float | None) -> None:
         self.refused += 1
         if turn.taken_at <= self._refused_at:
             return  # it was in flight together with one that was refused before

@@ -7,20 +7,34 @@ Rules:
    whether an LF follows.
 3. Fields ``event``, ``data``, ``id``, ``retry``; one space after the colon is dropped; a comment begins with a colon;
    other fields are ignored. ``id`` with a NUL is ignored, ``retry`` must be ASCII digits.
-4. No event without data. The id persists until another one comes. What is incomplete at the end of the stream is lost.
-5. An event above the size limit is an error, or a server without blank lines could fill the memory.
+4. No event without data. The id persists until another one comes, and counts from the blank line on. What is incomplete
+   at the end of the stream is lost.
+5. An event above the size limit is an error, or a server without blank lines could fill the memory. Comments and unknown
+   fields are not kept and do not count. What was complete before it is dispatched first.
+6. Where events look the way servers write them, with LF and at most one line of each field, one regular expression takes
+   them whole; it changes the speed and never the result.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from ajoxi_async.protocol.errors import StreamProtocolError
 
-__all__ = ["Frame", "SSEDecoder"]
+__all__ = ["MAX_EVENT", "Frame", "SSEDecoder"]
+
+#: Bytes that one event may hold.
+MAX_EVENT = 4 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF = 0x0A
+#: Whole events: type, id and data of a usual one, or, fourth, whatever else stands before a blank line.
+_EVENTS = re.compile(
+    r"(?:event: ?+(.*+)\n)?+(?:id: ?+(.++)\n)?+data: ?+(.*+)\n\n"
+    r"|((?:.++\n)*+\n)"
+).findall
+_new = tuple.__new__
 
 
 class Frame(NamedTuple):
@@ -37,23 +51,31 @@ class SSEDecoder:
 
     Args:
         max_event_bytes: the most bytes one event may hold.
+        last_id: the id that holds until the stream sets one; a stream that is resumed keeps what it had.
 
     Attributes:
         retry: the last reconnection time the stream asked for, in milliseconds.
         last_id: the last event id.
+        failure: why nothing can follow the frames returned; the next `feed` raises it.
     """
 
-    def __init__(self, max_event_bytes: int = 4 * 1024 * 1024) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT, *, last_id: str = "") -> None:
         self.retry: int | None = None
-        self.last_id = ""
+        self.last_id = last_id
+        self.failure: StreamProtocolError | None = None
         self._max = max_event_bytes
         self._at_start = True
         self._skip_lf = False
+        # Whether anything of the next event has been read.
+        self._begun = False
+        # The beginning of an event, as long as it is short enough to be looked at again with the rest.
+        self._tail = b""
+        self._kept = min(2048, max_event_bytes)
         self._partial: list[bytes] = []
         self._size = 0
         self._event = b""
         self._data: list[bytes] = []
-        self._id = b""
+        self._id = last_id
         self._event_retry: int | None = None
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -62,26 +84,69 @@ class SSEDecoder:
         Raises:
             StreamProtocolError: an event is over the size limit.
         """
+        frames: list[Frame] = []
+        if self.failure is None:
+            try:
+                self._feed(chunk, frames)
+            except StreamProtocolError as error:
+                self.failure = error
+        if self.failure is not None and not frames:
+            raise self.failure
+        return frames
+
+    def _feed(self, chunk: bytes, frames: list[Frame]) -> None:
         if self._at_start:
             chunk = b"".join((*self._partial, chunk))
             self._partial.clear()
             if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
                 self._partial.append(chunk)
-                return []
+                return
             self._at_start = False
             chunk = chunk.removeprefix(_BOM)
-        if not chunk:
-            return []
-        if self._skip_lf:
+        if chunk and self._skip_lf:
             self._skip_lf = False
             if chunk[0] == _LF:
                 chunk = chunk[1:]
-                if not chunk:
-                    return []
+        if self._tail:
+            chunk, self._tail = self._tail + chunk, b""
+        if self._begun and (end := chunk.find(b"\n\n") + 2) > 1:
+            self._lines(chunk[:end], frames)
+            chunk = chunk[end:]
+        if not self._begun and (end := chunk.rfind(b"\n\n") + 2) > 1:
+            self._events(chunk[:end], frames)
+            chunk = chunk[end:]
+        # A reconnection time counts from its line on, so it is not put off.
+        if not self._begun and len(chunk) <= self._kept and b"\r" not in chunk and b"retry" not in chunk:
+            self._tail = chunk
+        else:
+            self._lines(chunk, frames)
+
+    def _events(self, chunk: bytes, frames: list[Frame]) -> None:
+        """Take whole events, from the beginning of one to a blank line."""
+        try:
+            text = chunk.decode()
+        except UnicodeDecodeError:
+            text = "\0"
+        if "\r" in text or "\0" in text or len(chunk) > self._max:
+            self._lines(chunk, frames)
+            return
+        last = self.last_id
+        for event, id, data, other in _EVENTS(text):
+            if other:
+                self.last_id = self._id = last
+                self._lines(other.encode(), frames)
+                last = self.last_id
+            else:
+                last = id or last
+                frames.append(_new(Frame, (event or "message", data, last, None)))
+        self.last_id = self._id = last
+
+    def _lines(self, chunk: bytes, frames: list[Frame]) -> None:
+        if not chunk:
+            return
         self._skip_lf = chunk.endswith(b"\r")
         lines = chunk.splitlines()
         rest = b"" if chunk.endswith((b"\n", b"\r")) else lines.pop()
-        frames: list[Frame] = []
         if lines:
             if self._partial:
                 self._partial.append(lines[0])
@@ -89,15 +154,15 @@ class SSEDecoder:
                 self._partial.clear()
             for line in lines:
                 if line:
-                    self._size += len(line)
-                    self._check_size()
+                    self._begun = True
+                    self._check(len(line))
                     self._field(line)
                 else:
                     self._dispatch(frames)
         if rest:
+            self._begun = True
             self._partial.append(rest)
-            self._check_size(sum(map(len, self._partial)) if len(self._partial) < 64 else self._fold())
-        return frames
+            self._check(sum(map(len, self._partial)) if len(self._partial) < 64 else self._fold())
 
     def _fold(self) -> int:
         # Many tiny pieces of one line: join them now and then, so that neither their number nor the summing grows.
@@ -105,8 +170,8 @@ class SSEDecoder:
         self._partial[:] = [joined]
         return len(joined)
 
-    def _check_size(self, pending: int = 0) -> None:
-        if self._size + pending > self._max:
+    def _check(self, size: int) -> None:
+        if size > self._max:
             raise StreamProtocolError(f"an event is over {self._max} bytes", last_event_id=self.last_id or None)
 
     def _field(self, line: bytes) -> None:
@@ -114,18 +179,20 @@ class SSEDecoder:
         if value[:1] == b" ":
             value = value[1:]
         if name == b"data":
+            self._size += len(value) + 1
+            self._check(self._size)
             self._data.append(value)
         elif name == b"event":
             self._event = value
         elif name == b"id":
             if b"\0" not in value:
-                self._id = value
+                self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
             # More digits than a lifetime of milliseconds are no time to wait.
             self.retry = self._event_retry = int(value[:16])
 
     def _dispatch(self, frames: list[Frame]) -> None:
-        self.last_id = self._id.decode("utf-8", "replace")
+        self.last_id = self._id
         if self._data:
             frames.append(
                 Frame(
@@ -139,3 +206,4 @@ class SSEDecoder:
         self._event = b""
         self._event_retry = None
         self._size = 0
+        self._begun = False

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.event_source import EventSource, Rules, StreamState, check_event_id, check_seconds
 from ajoxi_async.live import LiveTranscript
+from ajoxi_async.live_many import LiveTranscripts, Overflow
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.protocol.resume import reconnect_delay
 
 __all__ = ["Transcripts"]
 
@@ -40,6 +44,7 @@ class Transcripts:
         interim: bool = True,
         idle_timeout: float = 25.0,
         max_outage: float = 60.0,
+        on_state: Callable[[StreamState], object] | None = None,
         **options: Unpack[CallOptions],
     ) -> LiveTranscript:
         """Follow a call's transcript as it is spoken, reconnecting as needed.
@@ -55,6 +60,7 @@ class Transcripts:
             idle_timeout: seconds without a byte after which the connection counts as dead; the server sends at least
                 a comment every 10 s.
             max_outage: seconds without progress after which it gives up.
+            on_state: called with ``"live"``, ``"stalled"``, ``"resuming"`` and ``"ended"`` as they come to be.
             **options: see `CallOptions`; ``timeout`` is of no use here and refused.
 
         Raises:
@@ -64,17 +70,65 @@ class Transcripts:
         """
         if options.get("timeout") is not None:
             raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
-        if resume_from is not None and not (isinstance(resume_from, str) and resume_from.isprintable()):
-            raise InvalidParameterError("resume_from", f"expected a last_event_id, got {str(resume_from)[:40]!r}")
-        for name, value in (("idle_timeout", idle_timeout), ("max_outage", max_outage)):
-            if not value > 0:
-                raise InvalidParameterError(name, f"expected seconds above 0, got {value!r}")
-        return LiveTranscript(
+        check_event_id(resume_from=resume_from)
+        check_seconds(idle_timeout=idle_timeout, max_outage=max_outage)
+        source = EventSource(
             self._pipeline,
-            id,
-            options,
-            resume_from=resume_from,
-            interim=interim,
-            idle_timeout=idle_timeout,
-            max_outage=max_outage,
+            self._pipeline.request(routes.TRANSCRIPTS_STREAM, options, id=id),
+            Rules(
+                name=f"the live transcript of {id}",
+                delay=reconnect_delay,
+                # What passes; 400, 401, 403, 404 and 422 do not.
+                waited_out=lambda status: status == 429 or status >= 500,
+                idle_timeout=idle_timeout,
+                max_outage=max_outage,
+            ),
+            last_event_id=resume_from,
+            on_state=on_state,
         )
+        return LiveTranscript(self._pipeline, id, options, source, interim=interim, max_outage=max_outage)
+
+    def stream_many(
+        self,
+        ids: Iterable[str] = (),
+        *,
+        max_buffer: int = 1000,
+        overflow: Overflow = "block",
+        interim: bool = True,
+        idle_timeout: float = 25.0,
+        max_outage: float = 60.0,
+        **options: Unpack[CallOptions],
+    ) -> LiveTranscripts:
+        """Follow many calls at once, as one iterator that takes from each in turn.
+
+            async with client.transcripts.stream_many(ids) as many:
+                async for item in many:
+                    print(item.call_id, item.segment or item.error or "complete")
+
+        Calls can be added and discarded while it runs; it ends when every call has, and waits where none was added yet.
+
+        Args:
+            ids: of calls, as for `stream`.
+            max_buffer: items of one call that wait for the consumer at most.
+            overflow: what a full buffer does: ``"block"`` holds that call's connection back, ``"coalesce"`` first drops
+                the interims in it that later revisions have superseded.
+            interim: as for `stream`.
+            idle_timeout: as for `stream`.
+            max_outage: as for `stream`.
+            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+
+        Raises:
+            InvalidParameterError: before anything is opened. What goes wrong with a call later is an item.
+        """
+
+        def opened(id: str, resume_from: str | None) -> LiveTranscript:
+            return self.stream(
+                id,
+                resume_from=resume_from,
+                interim=interim,
+                idle_timeout=idle_timeout,
+                max_outage=max_outage,
+                **options,
+            )
+
+        return LiveTranscripts(opened, ids, max_buffer=max_buffer, overflow=overflow)

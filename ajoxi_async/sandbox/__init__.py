@@ -28,9 +28,10 @@ from ajoxi_async.sandbox.handlers import AI_HANDLER
 from ajoxi_async.sandbox.memory import MemoryTransport
 from ajoxi_async.sandbox.plans import Timing
 from ajoxi_async.sandbox.segments import count_segments
+from ajoxi_async.sandbox.stream_faults import StreamFault
 from ajoxi_async.sandbox.world import FIRST_NUMBER, Account, at, conversation_between
 
-__all__ = ["RealClock", "Sandbox", "Timing", "VirtualClock"]
+__all__ = ["RealClock", "Sandbox", "StreamFault", "Timing", "VirtualClock"]
 
 #: Longest time the driver sleeps when nothing is due.
 _IDLE = 3600.0
@@ -49,6 +50,7 @@ class Sandbox:
         clock: `RealClock`, perhaps sped up, or `VirtualClock`.
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
+        write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
 
     Attributes:
         base_url: where it listens.
@@ -67,7 +69,9 @@ class Sandbox:
         clock: Clock | None = None,
         allow_remote_webhooks: bool = False,
         post: Post = post_with_httpx,
+        write_timeout: float = 30.0,
     ) -> None:
+        self._write_timeout = write_timeout
         self._host, self._port = host, port
         self.clock: Clock = clock or RealClock()
         self._app = App(
@@ -96,7 +100,7 @@ class Sandbox:
         if self._port is not None:
             from ajoxi_async.sandbox.server import Server
 
-            self._server = Server(self._app)
+            self._server = Server(self._app, self._write_timeout)
             port = await self._server.start(self._host, self._port)
             host = f"[{self._host}]" if ":" in self._host else self._host
             self._app.base_url = f"http://{host}:{port}"
@@ -222,6 +226,10 @@ class Sandbox:
         received = account.receive_message(message, now)
         self._woken()
         return received
+
+    def disturb_streams(self, *faults: StreamFault | None) -> None:
+        """Let something go wrong with the next live transcripts, a fault for each connection; ``None`` lets one be."""
+        self._app.stream_faults.extend(fault or StreamFault() for fault in faults)
 
     def dead_letters(self, *, key: str | None = None) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

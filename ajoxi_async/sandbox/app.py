@@ -12,6 +12,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -32,6 +33,7 @@ from ajoxi_async.sandbox.clock import Clock
 from ajoxi_async.sandbox.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.plans import Timing
 from ajoxi_async.sandbox.quota import Quota
+from ajoxi_async.sandbox.stream_faults import StreamFault
 from ajoxi_async.sandbox.world import Account, Refusal
 
 __all__ = ["App", "EventStream", "Key"]
@@ -105,6 +107,8 @@ class App:
     monotonic: Callable[[], float] = time.monotonic
     accounts: dict[str, Account] = field(factory=dict, init=False)
     keys: dict[str, Key] = field(factory=dict, init=False)
+    stream_faults: deque[StreamFault] = field(factory=deque, init=False)
+    _logs: streams.Logs = field(factory=streams.Logs, init=False)
     _quotas: dict[str, Quota] = field(factory=dict, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
@@ -210,11 +214,12 @@ class App:
         return Response(200, {**answer, headers.CONTENT_TYPE: "audio/wav"}, media.wav(recording.duration or 0))
 
     def _stream(self, account: Account, call: Call, place: int, answer: dict[str, str]) -> Response | EventStream:
-        log = streams.log_of(account, call)
+        log = self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
-        return EventStream(shown, streams.live_transcript(account, call.id, place, self.clock))
+        fault = self.stream_faults.popleft() if self.stream_faults else None
+        return EventStream(shown, streams.live_transcript(account, call.id, place, self.clock, self._logs, fault=fault))
 
 
 def _params(route: Route[Any], query: str, body: Any) -> Any:

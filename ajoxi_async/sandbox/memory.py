@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
 
+import anyio
 import anyio.lowlevel
 
-from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.sandbox.app import App, EventStream
+from ajoxi_async.sandbox.stream_faults import ConnectionCut
 
 __all__ = ["MemoryTransport"]
 
@@ -70,7 +72,19 @@ class _Stream:
 
     def chunks(self) -> AsyncIterator[bytes]:
         """See `StreamResponse.chunks`."""
-        return self._chunks
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            with anyio.fail_after(self._request.idle_timeout):
+                return await anext(self._chunks)
+        except TimeoutError:
+            raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True) from None
+        except ConnectionCut:
+            raise ExchangeError("the connection was reset", sent=True) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -31,6 +31,14 @@ _TOPICS = (
 _CLOSINGS = (("Great, thank you for your help.", 0.7), ("All right, goodbye.", 0.1), ("Finally. Thanks.", -0.3))
 
 
+#: Seconds a line takes in a long conversation.
+_PACE = 3.0
+#: Every so many lines one is said while the other speaker goes on.
+_INTERJECTED = 5
+#: Every so many lines one is corrected after it was final.
+_CORRECTED = 10
+
+
 @frozen
 class Update:
     """One event of a live transcript: what is said, and after which share of the talk time."""
@@ -44,31 +52,39 @@ def _draw(call_id: str) -> tuple[random.Random, tuple[str, ...], tuple[str, floa
     return rng, rng.choice(_TOPICS), rng.choice(_CLOSINGS)
 
 
-def _lines(call_id: str, ai: bool) -> list[tuple[Speaker, str, float]]:
+def _lines(call_id: str, talk: float, ai: bool) -> list[tuple[Speaker, str, float]]:
     rng, topic, closing = _draw(call_id)
     host = Speaker.AI if ai else Speaker.AGENT
     lines = [(host, rng.choice(_OPENINGS), 0.2)]
-    lines += [(host if n % 2 else Speaker.CUSTOMER, text, 0.1) for n, text in enumerate(topic[1:])]
-    return [*lines, (Speaker.CUSTOMER, *closing)]
+    # Whoever talks for longer talks about more.
+    while True:
+        lines += [(host if n % 2 else Speaker.CUSTOMER, text, 0.1) for n, text in enumerate(topic[1:])]
+        if len(lines) + 1 >= talk / _PACE:
+            return [*lines, (Speaker.CUSTOMER, *closing)]
+        topic = rng.choice(_TOPICS)
 
 
 def updates(call_id: str, talk: float, *, ai: bool) -> list[Update]:
     """The live transcript of a call, in the order it is sent.
 
     Each line comes as an interim and then as a final; every second line begins before the one before it is final, as
-    people interrupt each other. The last but one final is corrected once.
+    people interrupt each other, and every fifth ends before the one before it does. The last final but one is corrected
+    once, and so is every tenth.
 
     Args:
         call_id: decides what is said.
         talk: seconds from answer to end.
         ai: whether the AI receptionist is the host.
     """
-    lines = _lines(call_id, ai)
+    lines = _lines(call_id, talk, ai)
     step = 0.9 / len(lines)
     told: list[Update] = []
     for number, (speaker, text, mood) in enumerate(lines, start=1):
         begin = 0.05 + (number - 1) * step - (0.3 * step if number % 2 == 0 else 0.0)
         end = 0.05 + number * step
+        if number % _INTERJECTED == 0:
+            # Begun and ended while the line before it went on: finals do not come in the order of their sequences.
+            begin, end = begin - 0.5 * step, end - 1.2 * step
         words = text.split()
 
         def segment(revision: int, text: str, *, final: bool) -> Segment:
@@ -88,9 +104,10 @@ def updates(call_id: str, talk: float, *, ai: bool) -> list[Update]:
         half = " ".join(words[: max(1, len(words) // 2)])
         told.append(Update((begin + end) / 2, segment(1, half, final=False)))
         told.append(Update(end, segment(2, text, final=True)))
-        if number == len(lines) - 1:
+        if number == len(lines) - 1 or number % _CORRECTED == 0:
             told.append(Update(end + step / 2, segment(3, text.replace("three", "3"), final=True)))
-    return sorted(told, key=lambda update: update.at)
+    told.sort(key=lambda update: update.at)
+    return told
 
 
 def segments(call_id: str, talk: float, *, ai: bool, share: float = 1.0) -> tuple[Segment, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import socket
+import struct
 import zlib
 from typing import Any
 
@@ -14,7 +16,8 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.app import MAX_BODY, App
+from ajoxi_async.sandbox.app import MAX_BODY, App, EventStream
+from ajoxi_async.sandbox.stream_faults import ConnectionCut
 
 __all__ = ["Server"]
 
@@ -42,8 +45,9 @@ class _Listener(web.Server):
 class Server:
     """One listening socket."""
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, write_timeout: float) -> None:
         self._app = app
+        self._write_timeout = write_timeout
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -68,15 +72,31 @@ class Server:
         answer = await self._app.handle(Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body))
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+        return await self._stream(incoming, answer)
+
+    async def _stream(self, incoming: web.BaseRequest, answer: EventStream) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(incoming)
         try:
             async for chunk in answer.chunks:
-                await response.write(chunk)
+                # A reader that takes nothing for so long is not there any more, or should not be.
+                async with asyncio.timeout(self._write_timeout):
+                    await response.write(chunk)
             await response.write_eof()
+        except (ConnectionCut, TimeoutError):
+            if incoming.transport is not None:
+                # Closed with nothing lingering: the peer sees a reset.
+                _linger_not(incoming.transport)
+                incoming.transport.abort()
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
+
+
+def _linger_not(transport: asyncio.Transport) -> None:
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 async def _read(incoming: web.BaseRequest) -> bytes | None:

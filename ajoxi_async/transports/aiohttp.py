@@ -251,13 +251,22 @@ class _Stream:
             _current.reset(token)
         return self
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """See `StreamResponse.chunks`."""
+        return self
+
+    # No generator: a cancelled read would be the end of it.
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
         try:
-            async for chunk in cast("aiohttp.ClientResponse", self._response).content.iter_any():
-                yield chunk
+            chunk = await cast("aiohttp.ClientResponse", self._response).content.readany()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise self._transport._translate(error, self._exchange) from error
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.protocol.rate import Budget, Turn
+from ajoxi_async.protocol.rate import Budget, Permit
 
 from .rate_servers import COUNTERS, JITTERS, Bucket, Counter, FixedWindow, Leg, SlidingLog, most_in_a_second, run
 
@@ -23,7 +23,7 @@ class Client:
     def ask(self, now: float) -> float:
         return self.budget.wait(now)
 
-    def send(self, now: float) -> Turn:
+    def send(self, now: float) -> Permit:
         turn = self.budget.take(now)
         assert turn is not None, "`wait` said that there was one"
         return turn

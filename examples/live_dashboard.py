@@ -1,0 +1,86 @@
+"""Several calls side by side, as they are spoken: ``python -m examples.live_dashboard`` (needs the extra ``cli``).
+
+Everything runs on the embedded sandbox, which cuts some connections on purpose; a call whose connection is lost wears a
+"reconnecting" badge until it is back, and loses no word. Against the API, leave the sandbox out.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import anyio
+from rich.columns import Columns
+from rich.console import Console
+from rich.live import Live
+from rich.panel import Panel
+from rich.text import Text
+
+from ajoxi_async import AsyncAjoxi, LiveTranscript, Sandbox
+from ajoxi_async.sandbox import StreamFault, Timing
+
+CALLS = 3
+LINES = 12
+COLOURS = {"customer": "cyan", "ai": "magenta", "agent": "green"}
+BADGES = {
+    "live": "[green]live",
+    "resuming": "[bold red]reconnecting",
+    "stalled": "[yellow]stalled",
+    "ended": "[dim]ended",
+}
+
+
+class Pane:
+    """One call on the screen."""
+
+    def __init__(self, console: Console, call_id: str) -> None:
+        self._console = console
+        self.call_id = call_id
+        self.live: LiveTranscript | None = None
+        self.badge = "connecting"
+
+    def on_state(self, state: str) -> None:
+        """Change the badge; where there is no screen to draw on, say so in a line."""
+        self.badge = BADGES[state]
+        if not self._console.is_terminal:
+            self._console.print(f"{self.call_id}: {self.badge}")
+
+    def __rich__(self) -> Panel:
+        text = Text()
+        if self.live is not None:
+            now = self.live.snapshot()
+            for segment in [*now.finals, *now.interims][-LINES:]:
+                style = COLOURS.get(str(segment.speaker), "white")
+                text.append(f"{segment.speaker}: ", style="bold " + style)
+                text.append(segment.text + "\n", style=style if segment.is_final else "dim " + style)
+        again = f" · {self.live.reconnects} reconnects" if self.live is not None and self.live.reconnects else ""
+        return Panel(text, title=f"{self.call_id} · {self.badge}[/]{again}", width=60, height=LINES + 8)
+
+
+async def follow(client: AsyncAjoxi, pane: Pane) -> None:
+    """Keep one pane up to date until its call is over."""
+    async with client.transcripts.stream(pane.call_id, on_state=pane.on_state) as pane.live:
+        await pane.live.until_done()
+
+
+async def main() -> None:
+    """Place a few calls and show them until they are over."""
+    console = Console()
+    async with (
+        Sandbox(timing=Timing(ring=0.3, talk=4.0)) as sandbox,
+        AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client,
+    ):
+        sandbox.disturb_streams(StreamFault(cut_after_events=4), StreamFault(cut_after_bytes=700, reset=True))
+        calls = [
+            await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=number % 2 == 0)
+            for number in range(CALLS)
+        ]
+        panes = [Pane(console, call.id) for call in calls]
+        with Live(Columns(panes), console=console, refresh_per_second=10):
+            async with anyio.create_task_group() as tasks:
+                for pane in panes:
+                    tasks.start_soon(follow, client, pane)
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        anyio.run(main)

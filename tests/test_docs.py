@@ -1,0 +1,46 @@
+"""The code of docs/streams.md, run against the sandbox as it stands."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ajoxi_async import AsyncAjoxi, Sandbox
+from ajoxi_async.sandbox import Timing
+
+pytestmark = pytest.mark.asyncio
+
+PAGE = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
+CODE: dict[str, Any] = {"__name__": "streams"}
+for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
+    exec(compile(block, "docs/streams.md", "exec"), CODE)
+
+
+async def test_streams(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Following one call, many calls and raw events prints what was said; an archive that is resumed is not longer."""
+    async with (
+        Sandbox(timing=Timing(ring=0.05, talk=0.3)) as sandbox,
+        AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client,
+    ):
+        calls = [(await client.calls.create(to="+14155551234", from_="+14155550100")).id for _ in range(2)]
+        await CODE["follow"](client, calls[0])
+        text = (await client.transcripts.retrieve(calls[0])).segments[-1].text
+        assert capsys.readouterr().out.count(text) == 1
+        await CODE["watch"](client, [*calls, "call_unknown"])
+        out = capsys.readouterr().out
+        assert text in out
+        assert "call_unknown failed:" in out
+        await CODE["raw"](client, f"/v1/transcripts/{calls[0]}")
+        assert "transcript.completed" in capsys.readouterr().out
+        for _ in range(2):
+            await CODE["archive"](client, calls[0], tmp_path / "archive.jsonl")
+            # Six finals and a correction, the second time as well.
+            assert len((tmp_path / "archive.jsonl").read_text().splitlines()) == 7
+
+
+async def test_the_test_of_the_page() -> None:
+    """The page's own test passes."""
+    await CODE["test_my_consumer"]()
