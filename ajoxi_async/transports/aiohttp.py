@@ -61,6 +61,9 @@ class _Request(aiohttp.ClientRequest):
         exchange = _current.get()
         if exchange.sent:
             raise aiohttp.ServerDisconnectedError("the connection was stale")
+        # What came in while a kept connection was idle is nobody's answer, and would be taken for this request's.
+        if conn.protocol is not None and conn.protocol.should_close:
+            raise aiohttp.ServerDisconnectedError("the connection holds what nobody asked for")
         exchange.sent = True
         return super().send(conn)
 
@@ -109,13 +112,16 @@ class AiohttpTransport:
 
     def _open(self, limit: int) -> aiohttp.ClientSession:
         settings = self._settings
-        return aiohttp.ClientSession(
+        session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=limit, ssl=settings.tls if settings.tls is not None else True),
             request_class=_Request,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=settings.trust_env,
             proxy=settings.proxy,
         )
+        # Spares the connection that a refused second attempt would open; where aiohttp drops it, rule 3 holds still.
+        session._retry_connection = False
+        return session
 
     def _begin(self) -> _Exchange:
         # Naming the loop spares a system call; there is a task of it unless this is another loop than before.

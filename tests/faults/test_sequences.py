@@ -185,9 +185,6 @@ DESYNCHRONISED = {"at once": kinds.twice(), "later": kinds.twice(0.01), "longer 
 @pytest.mark.parametrize("kind", DESYNCHRONISED)
 async def test_no_answer_serves_two_requests(kind: str, anyio_backend_name: str, request: Any) -> None:
     """Bytes after the end of an answer are nobody's answer: the next call gets its own, or fails."""
-    if (kind, anyio_backend_name) == ("later", "asyncio"):
-        why = "aiohttp hands out a kept connection without looking whether unread answers are in it"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     if (kind, anyio_backend_name) == ("at once", "trio"):
         why = "httpcore starts the next cycle with h11's trailing data in place"
         request.applymarker(pytest.mark.xfail(strict=True, reason=why))
@@ -199,11 +196,8 @@ async def test_no_answer_serves_two_requests(kind: str, anyio_backend_name: str,
     assert len(server.received) >= 4
 
 
-async def test_a_failed_attempt_costs_one_connection(anyio_backend_name: str, request: Any) -> None:
+async def test_a_failed_attempt_costs_one_connection() -> None:
     """Where an attempt fails no further connection is opened but for the next attempt."""
-    if anyio_backend_name == "asyncio":
-        why = "aiohttp connects anew for its own second attempt, which is refused only when it would be written"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     async with FaultServer(then=CUT) as server, client_of(server.url) as client:
         await outcome_of(client.calls.retrieve("call_1"))
     assert len(server.received) == server.connections == 3
