@@ -23,7 +23,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.local import shared_limiter
 from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
-from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, key_mode
+from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.protocol.rate import Lane, check_lane
 from ajoxi_async.protocol.retry import RetryPolicy
@@ -33,7 +33,7 @@ from ajoxi_async.resources.numbers import Numbers
 from ajoxi_async.resources.recordings import Recordings
 from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
-from ajoxi_async.transports import EngineTransport, TransportSettings
+from ajoxi_async.transports import EngineTransport, TransportSettings, session_kind
 
 __all__ = ["AsyncAjoxi", "RawResponse"]
 
@@ -170,6 +170,16 @@ class AsyncAjoxi:
             raise ConfigurationError("transport: give either a transport, or session, proxy, tls and trust_env")
         if session is not None and (proxy, tls, trust_env) != (None, None, False):
             raise ConfigurationError("session: proxy, tls and trust_env are settings of the session itself")
+        if proxy is not None:
+            check_proxy(proxy)
+        for name, given, kind in (("tls", tls, ssl.SSLContext), ("retry", retry, RetryPolicy)):
+            if given is not None and not isinstance(given, kind):
+                raise ConfigurationError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
+        for name, thing, method in (("transport", transport, "send"), ("limiter", limiter, "try_acquire")):
+            if thing is not None and not callable(getattr(thing, method, None)):
+                raise ConfigurationError(f"{name}: expected a {name.capitalize()}, got {type(thing).__name__}")
+        if session is not None and session_kind(session) is None:
+            raise ConfigurationError("session: expected an aiohttp.ClientSession or an httpx.AsyncClient")
         if type(max_connections) is not int or max_connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
         check_headers(default_headers or {})
@@ -272,6 +282,8 @@ class AsyncAjoxi:
             _check_timeout(timeout)
             changes["timeout"] = timeout
         if retry is not None:
+            if not isinstance(retry, RetryPolicy):
+                raise ConfigurationError(f"retry: expected RetryPolicy, got {type(retry).__name__}")
             changes["retry"] = retry
         if lane is not None:
             check_lane(lane)

@@ -6,7 +6,8 @@ Rules:
 3. Filters are frozen: they were checked and copied when the list was made.
 4. `cursor` is at any moment, after an error too, where to start again without missing an item. Its grain is the page:
    the items of the page in hand come again.
-5. A cursor that comes back a second time is an error, for such a list would never end.
+5. A cursor that comes back a second time is an error, for such a list would never end; so are a hundred empty pages in a
+   row, whatever their cursors.
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["Page", "Pager"]
 
 T = TypeVar("T")
+
+_MOST_EMPTY = 100
 
 
 @frozen
@@ -153,6 +156,7 @@ class _Pages(Generic[T]):
         self._ahead: _Ahead[T] | None = None
         self._ended = self._left == 0
         self._repeats = False
+        self._empty = 0
 
     def __aiter__(self) -> _Pages[T]:
         return self
@@ -164,6 +168,10 @@ class _Pages(Generic[T]):
         pager.cursor = cursor
         if self._repeats:
             error = PaginationError(f"{pager._route.name}: the server returned the cursor {cursor!r} a second time")
+            error.cursor = cursor
+            raise error
+        if self._empty >= _MOST_EMPTY:
+            error = PaginationError(f"{pager._route.name}: {self._empty} empty pages in a row, each with a cursor")
             error.cursor = cursor
             raise error
         ahead, self._ahead = self._ahead, None
@@ -184,6 +192,7 @@ class _Pages(Generic[T]):
             data = data[: self._left]
             self._left -= len(data)
         self._ended = following is None or self._left == 0
+        self._empty = 0 if data else self._empty + 1
         if following is not None and not self._ended:
             self._next = following
             self._repeats = following in self._seen

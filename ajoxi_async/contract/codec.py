@@ -193,6 +193,10 @@ def _parameter_error(error: msgspec.ValidationError, cls: type[Any]) -> InvalidP
     return InvalidParameterError(path or "body", text)
 
 
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_HALF_A_PAIR = "expected text, got half of a surrogate pair"
+
+
 def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True) -> P:
     """Build parameters from keyword arguments or from a parsed request body.
 
@@ -207,8 +211,13 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
     given = {wire_name(key): item for key, item in value.items() if item is not None}
+    if len(given) != sum(item is not None for item in value.values()):
+        twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
+        raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
     try:
         return msgspec.convert(_preparer(cls)(given, ""), cls, strict=strict)
+    except UnicodeEncodeError:
+        raise InvalidParameterError("body", _HALF_A_PAIR) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
 
@@ -292,10 +301,6 @@ def decode_event(body: bytes) -> Event:
 def to_wire(obj: Model | Params) -> dict[str, Any]:
     """Turn a model or parameters into what JSON can hold."""
     return converter.unstructure(obj)  # type: ignore[no-any-return]
-
-
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_HALF_A_PAIR = "expected text, got half of a surrogate pair"
 
 
 def encode(obj: Any) -> bytes:

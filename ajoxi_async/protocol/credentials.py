@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["Mode", "check_base_url", "check_live", "check_token", "key_mode", "origin"]
+__all__ = ["Mode", "check_base_url", "check_live", "check_proxy", "check_token", "key_mode", "origin"]
 
 Mode = Literal["test", "live"]
 
@@ -82,6 +82,21 @@ def check_base_url(url: str) -> str:
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url: expected a URL without user name, password, query or fragment")
     return url.rstrip("/")
+
+
+def check_proxy(url: str) -> None:
+    """Refuse what cannot be the URL of an HTTP proxy.
+
+    Raises:
+        ConfigurationError: without the URL, for it may hold a password.
+    """
+    try:
+        parts = urlsplit(url)
+        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, AttributeError, TypeError):
+        sound = False
+    if not sound:
+        raise ConfigurationError("proxy: expected an http or https URL such as 'http://proxy.example:3128'")
 
 
 def check_live(base_url: str, environment: Mapping[str, str], *, allow_live: bool) -> None:

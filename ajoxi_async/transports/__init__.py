@@ -12,7 +12,7 @@ from attrs import frozen
 
 from ajoxi_async.contract.wire import Request, Response, StreamResponse, Transport
 
-__all__ = ["EngineTransport", "TransportSettings"]
+__all__ = ["EngineTransport", "TransportSettings", "session_kind"]
 
 
 @frozen(kw_only=True)
@@ -42,9 +42,14 @@ def _on_asyncio() -> bool:
     return True
 
 
+def session_kind(session: Any) -> str | None:
+    """``aiohttp`` or ``httpx``, told without importing either; ``None`` for what is no session."""
+    names = {kind.__module__.partition(".")[0] for kind in type(session).__mro__}
+    return next((name for name in ("aiohttp", "httpx") if name in names), None)
+
+
 def _open(settings: TransportSettings) -> Transport:
-    injected = type(settings.session).__module__.partition(".")[0] if settings.session is not None else ""
-    if injected != "httpx" and _on_asyncio():
+    if session_kind(settings.session) != "httpx" and _on_asyncio():
         from ajoxi_async.transports.aiohttp import AiohttpTransport
 
         return AiohttpTransport(settings)

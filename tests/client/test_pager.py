@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from ajoxi_async import BadRequestError, InvalidParameterError, PaginationError
+from ajoxi_async import BadRequestError, InvalidParameterError, LocalLimiter, PaginationError
 from ajoxi_async.contract.wire import Request, Response
 
 from .fakes import ENVELOPE, ScriptedTransport, answer, client_on
@@ -229,3 +229,14 @@ async def test_cancellation_while_a_page_is_awaited() -> None:
         async for _ in client_on(shelf).calls.list():
             pass
     assert scope.cancelled_caught
+
+
+async def test_empty_pages_without_end() -> None:
+    """A server that sends empty pages with ever new cursors is asked a hundred times, and not for ever."""
+    numbers = iter(range(10_000))
+    transport = ScriptedTransport(lambda request: answer(200, {"data": [], "next_cursor": f"c{next(numbers)}"}))
+    client = client_on(transport, limiter=LocalLimiter(None))
+    with pytest.raises(PaginationError, match="empty pages in a row"):
+        async for _ in client.calls.list():
+            pass
+    assert len(transport.requests) <= 102

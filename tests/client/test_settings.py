@@ -118,3 +118,22 @@ async def test_lifetime() -> None:
         await client.calls.retrieve("call_1")
     await client.aclose()
     assert transport.closed == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("proxy", 5),
+        ("proxy", "nonsense"),
+        ("proxy", "socks5://127.0.0.1:1"),
+        ("tls", True),
+        ("session", object()),
+        ("transport", 5),
+        ("limiter", 5),
+        ("retry", 3),
+    ],
+)
+def test_settings_of_the_wrong_kind(setting: str, value: object) -> None:
+    """What cannot be a proxy, a session, a transport and so on is refused by name before anything is opened."""
+    with pytest.raises(ConfigurationError, match=f"{setting}: expected"):
+        AsyncAjoxi(KEY, **{setting: value})  # type: ignore[arg-type]

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ajoxi_async.contract import frames, headers
+from ajoxi_async.contract.calls import CallCreate
+from ajoxi_async.contract.codec import parse_params
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 
 
@@ -49,3 +52,18 @@ def test_exchanges_tell_nothing() -> None:
     request = Request("POST", url, {"Authorization": "Bearer topsecret"}, b"topsecret")
     assert repr(request) == "Request(POST https://api.ajoxi.com/v1/calls?to=%2B1415***34)"
     assert repr(Response(200, {"Set-Cookie": "topsecret"}, b"topsecret")) == "Response(200, 9 bytes)"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"ring_timeout": "\ud800"}, "body"),
+        ({"from_": "+14155550100"}, "from_"),
+        ({"timeout": 30, "ring_timeout": 30}, "ring_timeout"),
+    ],
+)
+def test_parameters_that_cannot_be_meant(given: dict[str, object], name: str) -> None:
+    """Half a surrogate pair where no text belongs, and a parameter under both of its names, are refused by name."""
+    with pytest.raises(InvalidParameterError) as caught:
+        parse_params({"to": "+14155551234", "from": "+14155550100", **given}, CallCreate)
+    assert caught.value.param == name
