@@ -1,6 +1,6 @@
 """Several processes on one key through Redis: what a server sees, while Redis is well, slow, killed and restarted.
 
-    python -m benchmarks.redis_limiter                 # 30 s each: well, 10 ms of latency, killed for 5 s
+    python -m benchmarks.redis_limiter                 # 30 s each: well, 10 ms of latency, killed for 5 s; and a plot
     python -m benchmarks.redis_limiter --quick         # 8 s each
     python -m benchmarks.redis_limiter --only killed
 
@@ -32,6 +32,7 @@ from benchmarks.tools import average, table
 LIMIT = 100
 PROCESSES, WAITERS = 8, 40
 KEY = "AJX_TEST_benchmark"
+PLOT = Path(__file__).with_suffix(".png")
 BODY = b'{"id":"call_8f2a1b3c","status":"completed"}'
 
 
@@ -177,8 +178,27 @@ def _percentile(values: list[float], part: float) -> float:
     return sorted(values)[min(len(values) - 1, int(len(values) * part))] if values else math.nan
 
 
-def measure(name: str, seconds: float, *, latency: float = 0.0, kill_for: float = 0.0) -> list[str]:
-    """Run one scenario and return its row."""
+def _plot(runs: dict[str, list[float]]) -> None:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        print("matplotlib is not installed: no plot")
+        return
+    figure = Figure(figsize=(9, 2.4 * len(runs)), layout="constrained")
+    for axes, (name, times) in zip(figure.subplots(len(runs), 1, squeeze=False)[:, 0], runs.items(), strict=True):
+        first = times[0]
+        moments = [number / 20 for number in range(int((times[-1] - first) * 20))]
+        counts = [bisect_right(times, first + at) - bisect_right(times, first + at - 1) for at in moments]
+        axes.plot(moments, counts, linewidth=1)
+        axes.axhline(LIMIT, color="black", linewidth=0.8)
+        axes.set_ylim(0, LIMIT * 1.2)
+        axes.set_title(f"Redis {name}: arrivals in the last second", fontsize=9)
+    figure.savefig(PLOT, dpi=110)
+    print(f"plot: {PLOT.name}")
+
+
+def measure(name: str, seconds: float, *, latency: float = 0.0, kill_for: float = 0.0) -> tuple[list[str], list[float]]:
+    """Run one scenario; returns its row, and when requests arrived."""
     context = mp.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
         redis_port = _free_port()
@@ -234,7 +254,7 @@ def measure(name: str, seconds: float, *, latency: float = 0.0, kill_for: float 
     if kill_for:
         gone = [at for at in times if killed_at <= at < restarted_at]
         meanwhile = f"{len(gone) / kill_for:.0f}"
-    return [
+    row = [
         name,
         str(_most(times)),
         f"{len(counted) / (seconds - 1):.1f}",
@@ -247,6 +267,7 @@ def measure(name: str, seconds: float, *, latency: float = 0.0, kill_for: float 
         meanwhile,
         json.dumps(failures) if failures else "none",
     ]
+    return row, times
 
 
 SCENARIOS: dict[str, dict[str, float]] = {"well": {}, "slow": {"latency": 0.010}, "killed": {"kill_for": 5.0}}
@@ -268,8 +289,9 @@ def main(*, quick: bool = False, only: str | None = None) -> None:
         "a second without Redis",
         "errors",
     ]
-    rows = [measure(name, seconds, **settings) for name, settings in SCENARIOS.items() if only is None or name == only]
-    print(table(head, rows))
+    runs = {name: measure(name, seconds, **settings) for name, settings in SCENARIOS.items() if only in {None, name}}
+    print(table(head, [row for row, _ in runs.values()]))
+    _plot({name: sorted(times) for name, (_, times) in runs.items()})
 
 
 if __name__ == "__main__":
