@@ -1,9 +1,14 @@
-"""A `WebhookRouter` as an ASGI application: mount it in FastAPI, Starlette, Litestar or Quart, or serve it alone.
+"""A `WebhookRouter` as an ASGI application, alone or inside of another one.
 
-    app.mount("/webhooks/ajoxi", WebhookApp(router))
+    app.add_route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"])      # FastAPI
+    Route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"])              # Starlette
+    asgi("/webhooks/ajoxi", is_mount=True)(WebhookApp(router))                  # Litestar
 
-Served alone its lifespan opens the router. A mounted application is told of no lifespan: open the router in that of the
-outer one (``async with router: yield``), or its background handlers run before the answer.
+As a route and not mounted in FastAPI and Starlette: a mount answers its own path with a redirect to the one with a slash,
+and the platform follows none.
+
+Served alone its lifespan opens the router. Inside of another application it is told of no lifespan: open the router in
+that one's (``async with router: yield``), or its background handlers run before the answer.
 """
 
 from __future__ import annotations
