@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from ajoxi_async.sandbox import Sandbox as Sandbox
     from ajoxi_async.webhooks import parse_event as parse_event
     from ajoxi_async.webhooks import verify_webhook as verify_webhook
+    from ajoxi_async.webhooks.router import WebhookRouter as WebhookRouter
 
 _WHERE = {
     "auth": "ClientCredentials",
@@ -133,6 +134,7 @@ _WHERE = {
     "resources.calls": "Reconciliation",
     "sandbox": "Sandbox",
     "webhooks": "parse_event verify_webhook",
+    "webhooks.router": "WebhookRouter",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
 

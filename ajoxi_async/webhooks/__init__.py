@@ -7,14 +7,18 @@ Rules:
 2. While a secret is rotated, the header may hold several signatures and the receiver several secrets; one match is
    enough.
 3. Deliveries come at least once and in any order, over up to 24 hours, with the same bytes each time: deduplicate on
-   the event's ``id``. There is no time in the signature, so there is no replay window to check.
+   the event's ``id``. There is no time in the signature; `tolerance` compares ``created_at`` with the clock for those who
+   would rather lose late deliveries, and is off unless given.
 
-Nothing here does I/O. `ajoxi_async.webhooks.aiohttp` has a ready receiver.
+Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) calls handlers and deduplicates; the modules named
+after web frameworks receive for it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import time
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ajoxi_async.contract import signing
@@ -77,13 +81,44 @@ def verify_webhook(
     if len(body) > max_bytes:
         raise WebhookSignatureError(f"the body has {len(body)} bytes, over the limit of {max_bytes}")
     if not signing.matches(body, signature, secrets):
-        raise WebhookSignatureError(
-            "no signature matches: either the secret is another webhook's, or the body is not the raw bytes as received"
-        )
+        raise WebhookSignatureError(f"no signature matches: {_diagnose(body, signature, secrets)}")
+
+
+def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
+    """Why the signature of a body does not match, as far as it can be told. It stays refused either way."""
+    if signing.matches(body.strip(), signature, secrets):
+        return "white space was added around the body on its way; take the bytes as the platform sent them"
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        parsed = None
+    for ascii_only in (False, True):
+        again = json.dumps(parsed, separators=(",", ":"), ensure_ascii=ascii_only).encode("utf-8", "replace")
+        if parsed is not None and signing.matches(again, signature, secrets):
+            return "the body was parsed and serialised again; take the raw bytes of the request"
+    return "either the secret is another webhook's, or the body is not the raw bytes as received"
+
+
+def _check_age(event: Event, tolerance: float | None, clock: Callable[[], float]) -> None:
+    if tolerance is None:
+        return
+    if not tolerance > 0:
+        raise ConfigurationError(f"tolerance: expected seconds above 0, got {tolerance!r}")
+    if event.created_at is None:
+        raise WebhookSignatureError("the event has no created_at to compare with the clock")
+    age = clock() - event.created_at.timestamp()
+    if abs(age) > tolerance:
+        raise WebhookSignatureError(f"created_at differs from the clock by {age:.0f} s, over the tolerance")
 
 
 def parse_event(
-    body: bytes, signature: str | None, secret: str | Sequence[str], *, max_bytes: int = MAX_BYTES
+    body: bytes,
+    signature: str | None,
+    secret: str | Sequence[str],
+    *,
+    max_bytes: int = MAX_BYTES,
+    tolerance: float | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Event:
     """Verify a delivery and decode its event.
 
@@ -92,6 +127,9 @@ def parse_event(
         signature: the value of ``X-Ajoxi-Signature``; ``None`` where the header is missing.
         secret: the webhook's secret, or several while it is rotated.
         max_bytes: the largest body that is taken.
+        tolerance: seconds by which ``created_at`` may differ from `clock`. Off by default: a delivery that is retried
+            for 24 hours is as old as that, and as good.
+        clock: seconds since the epoch.
 
     Returns:
         The event by its type: `CallStarted`, `CallAnswered`, `CallCompleted`, `MessageReceived`, `MessageDelivered`,
@@ -99,10 +137,12 @@ def parse_event(
         know. ``raw`` holds the body.
 
     Raises:
-        WebhookSignatureError: as in `verify_webhook`.
+        WebhookSignatureError: as in `verify_webhook`, or ``created_at`` is outside of the tolerance.
         DecodeError: the delivery is signed, and is no event.
         ConfigurationError: there is no secret, or an empty one.
         TypeError: `body` is not bytes, or `signature` is not text.
     """
     verify_webhook(body, signature, secret, max_bytes=max_bytes)
-    return decode_event(bytes(body))
+    event = decode_event(bytes(body))
+    _check_age(event, tolerance, clock)
+    return event

@@ -1,0 +1,259 @@
+"""From a delivery to the functions that handle its event, whatever the web framework.
+
+    router = WebhookRouter("whsec_...", log=SqliteLog("events.db"))
+
+    @router.on(CallCompleted)
+    async def completed(event: CallCompleted) -> None: ...
+
+Rules:
+1. Deliveries come at least once and in any order (API reference: Webhooks): an event is *claimed* by its id before it is
+   handled and *done* afterwards, in an `EventLog`. One that is done is acknowledged and not handled again; one that is
+   being handled, here or by another worker, is answered 503, so that it comes again should that fail.
+2. A handler that raises gives 500 and the claim is given up: the platform delivers again, for up to 24 hours. All of an
+   event's handlers run, and all run again.
+3. The platform waits 15 seconds for an answer. Handlers that take longer than `answer_within` are answered 503 and go on;
+   when they are done the next delivery is acknowledged.
+4. A handler registered with ``background=True`` runs after the acknowledgement, in the task group of ``async with
+   router``, whose end waits for it. What it raises is logged and comes not again. Where the router is not open (Flask, a
+   mounted ASGI app without its lifespan) it runs before the answer like any other.
+"""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup
+from attrs import frozen
+
+from ajoxi_async.contract.codec import DecodeError, encode
+from ajoxi_async.contract.errors import error_body
+from ajoxi_async.contract.headers import SIGNATURE
+from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.webhooks import Event, UnknownEvent
+from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
+from ajoxi_async.webhooks import MAX_BYTES, check_secrets, parse_event
+from ajoxi_async.webhooks.logs import EventLog, MemoryLog
+
+__all__ = ["Receipt", "WebhookRouter"]
+
+logger = logging.getLogger("ajoxi_async.webhooks")
+
+E = TypeVar("E", bound=Event)
+Handler = Callable[[Any], Awaitable[object]]
+
+#: Seconds the platform waits for an answer.
+PLATFORM_WAITS: Final = 15.0
+
+
+@frozen
+class Receipt:
+    """What to answer: an HTTP status, and a body in JSON unless it is empty."""
+
+    status: int
+    body: bytes = b""
+
+
+def _refuse(status: int, code: str, message: str, param: str | None = None) -> Receipt:
+    return Receipt(status, encode(error_body(code, message, param)))
+
+
+@frozen
+class _Registered:
+    handler: Handler
+    background: bool
+
+
+class WebhookRouter:
+    """Verifies deliveries, sorts out those that came before, and calls handlers.
+
+    Args:
+        secret: the webhook's secret, or several while it is rotated.
+        log: what remembers which events were handled; by default the memory of this process.
+        tolerance: seconds by which ``created_at`` may differ from now; off by default, for retries come for 24 hours.
+        answer_within: seconds after which a delivery whose handlers are still at it is answered.
+        max_bytes: the largest body that is taken.
+
+    Raises:
+        ConfigurationError: there is no secret or an empty one, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        secret: str | Sequence[str],
+        *,
+        log: EventLog | None = None,
+        tolerance: float | None = None,
+        answer_within: float = 10.0,
+        max_bytes: int = MAX_BYTES,
+    ) -> None:
+        self._secrets = check_secrets(secret)
+        if max_bytes < 1:
+            raise ConfigurationError(f"max_bytes: expected 1 or more, got {max_bytes}")
+        if not 0 < answer_within < PLATFORM_WAITS:
+            raise ConfigurationError(f"answer_within: expected seconds between 0 and {PLATFORM_WAITS:g}")
+        self.max_bytes = max_bytes
+        self._tolerance = tolerance
+        self._answer_within = answer_within
+        self._log: EventLog = log if log is not None else MemoryLog()
+        self._handlers: dict[type[Event], list[_Registered]] = {}
+        self._fallback: list[_Registered] = []
+        self._tasks: TaskGroup | None = None
+
+    # Registering.
+
+    def on(
+        self, kind: type[E], *, background: bool = False
+    ) -> Callable[[Callable[[E], Awaitable[object]]], Callable[[E], Awaitable[object]]]:
+        """Register a handler for events of a class; `UnknownEvent` for types this version does not know.
+
+        Args:
+            kind: `CallCompleted`, for instance.
+            background: see rule 4.
+
+        Raises:
+            ConfigurationError: `kind` is no class of events.
+        """
+        if not (isinstance(kind, type) and issubclass(kind, Event)):
+            raise ConfigurationError(f"kind: expected a class of events such as CallCompleted, got {kind!r}")
+
+        def register(handler: Callable[[E], Awaitable[object]]) -> Callable[[E], Awaitable[object]]:
+            self._handlers.setdefault(kind, []).append(_Registered(handler, background))
+            return handler
+
+        return register
+
+    def unknown(
+        self, handler: Callable[[UnknownEvent], Awaitable[object]]
+    ) -> Callable[[UnknownEvent], Awaitable[object]]:
+        """Register a handler for types this version does not know: ``on(UnknownEvent)``."""
+        return self.on(UnknownEvent)(handler)
+
+    def fallback(self, handler: Callable[[Event], Awaitable[object]]) -> Callable[[Event], Awaitable[object]]:
+        """Register a handler for events that have no other."""
+        self._fallback.append(_Registered(handler, background=False))
+        return handler
+
+    # Lifetime.
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What was acknowledged is finished, also when whoever opened the router failed.
+        tasks, self._tasks = self._tasks, None
+        if tasks is not None:
+            await tasks.__aexit__(None, None, None)
+
+    # Receiving.
+
+    async def receive(
+        self, body: bytes, signature: str | None, *, passing: tuple[type[Exception], ...] = ()
+    ) -> Receipt:
+        """Take one delivery; see the rules for what is answered.
+
+        Args:
+            body: the raw bytes of the request.
+            signature: the value of ``X-Ajoxi-Signature``, several joined by commas.
+            passing: exceptions of handlers that are the framework's own answers: they are raised on.
+        """
+        if len(body) > self.max_bytes:
+            logger.warning("webhook refused: the body is over %d bytes", self.max_bytes)
+            return self.too_large()
+        try:
+            event = parse_event(body, signature, self._secrets, max_bytes=self.max_bytes, tolerance=self._tolerance)
+        except WebhookSignatureError as error:
+            logger.warning("webhook refused: %s", error)
+            if not signature or not signature.strip():
+                return _refuse(400, "missing_parameter", "The signature is missing.", SIGNATURE)
+            return _refuse(400, "invalid_parameter", "The signature does not match.", SIGNATURE)
+        except DecodeError as error:
+            logger.error("webhook is signed, and no event: %s", error)
+            return _refuse(400, "invalid_json", "The body is not an event.")
+        state = await self._log.claim(event.id)
+        if state == "done":
+            return Receipt(204)
+        if state == "running":
+            return _refuse(503, "service_unavailable", "The event is being handled.")
+        handlers = self._handlers.get(type(event)) or self._fallback
+        now = [one.handler for one in handlers if not (one.background and self._tasks is not None)]
+        later = [one.handler for one in handlers if one.background and self._tasks is not None]
+        if self._tasks is None:
+            return await self._handle(event, now, passing)
+        return await self._handle_within(event, now, later, passing)
+
+    def too_large(self) -> Receipt:
+        """The answer to a body that need not be read to its end."""
+        return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
+
+    async def _handle_within(
+        self, event: Event, now: list[Handler], later: list[Handler], passing: tuple[type[Exception], ...]
+    ) -> Receipt:
+        assert self._tasks is not None
+        if not now:
+            receipt = await self._handle(event, now, passing)
+        else:
+            done = anyio.Event()
+            outcome: list[Receipt | Exception] = []
+
+            async def work() -> None:
+                try:
+                    outcome.append(await self._handle(event, now, passing))
+                except passing as error:
+                    outcome.append(error)
+                finally:
+                    done.set()
+
+            self._tasks.start_soon(work)
+            with anyio.move_on_after(self._answer_within):
+                await done.wait()
+            if not outcome:
+                return _refuse(503, "service_unavailable", "The event is still being handled.")
+            if isinstance(outcome[0], Exception):
+                raise outcome[0]
+            receipt = outcome[0]
+        if receipt.status == 204:
+            for handler in later:
+                self._tasks.start_soon(self._run_later, event, handler)
+        return receipt
+
+    async def _handle(self, event: Event, handlers: list[Handler], passing: tuple[type[Exception], ...]) -> Receipt:
+        failed: Exception | None = None
+        try:
+            for handler in handlers:
+                try:
+                    await handler(event)
+                except Exception as error:
+                    failed = error
+                    if not isinstance(error, passing):
+                        _report(event)
+        except BaseException:  # cancelled: nobody knows how far it came
+            with anyio.CancelScope(shield=True):
+                await self._log.release(event.id)
+            raise
+        if failed is None:
+            await self._log.done(event.id)
+            return Receipt(204)
+        await self._log.release(event.id)
+        if isinstance(failed, passing):
+            raise failed
+        return _refuse(500, "internal_error", "The event could not be handled.")
+
+    async def _run_later(self, event: Event, handler: Handler) -> None:
+        try:
+            await handler(event)
+        except Exception:
+            _report(event)
+
+
+def _report(event: Event) -> None:
+    # The traceback is masked as text, for a log handler would print the exception as it is.
+    logger.error("webhook %s failed: %s", mask(repr(event.id)), mask(traceback.format_exc()))
