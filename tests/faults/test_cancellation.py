@@ -146,6 +146,7 @@ def test_storm_on_trio() -> None:
         dice = random.Random(SEED)
         sockets_before = sockets()
         ends: Counter[str] = Counter()
+
         # By hand and not by a deadline, which the limiter would see coming.
         async def cancel(scope: trio.CancelScope, after: float) -> None:
             await trio.sleep(after)

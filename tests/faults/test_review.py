@@ -1,0 +1,400 @@
+"""What a hostile reading of the request road found. A test marked xfail is a defect that still stands."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import time
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+import anyio
+import pytest
+
+from ajoxi_async import (
+    AjoxiError,
+    APIConnectionError,
+    APIError,
+    APITimeoutError,
+    AsyncAjoxi,
+    ClientCredentials,
+    OutcomeUnknownError,
+    Recording,
+    RetryPolicy,
+)
+from ajoxi_async.contract import codec
+from ajoxi_async.limits.local import LocalLimiter
+
+from . import kinds
+from .clients import KEY, client_of, outcome_of
+from .kinds import envelope, html, lying, replying
+from .server import Exchange, FaultServer, answer
+from .test_cancellation import until_settled
+
+pytestmark = pytest.mark.anyio
+
+BEYOND = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
+TOKEN = replying(200, {"access_token": "secret", "expires_in": 60})
+
+
+def create(client: AsyncAjoxi, **options: Any) -> Any:
+    return client.calls.create(to="+14155551234", from_="+14155550100", **options)
+
+
+def with_tokens(url: str, provider: Any, preset: str = "documented", **settings: Any) -> AsyncAjoxi:
+    policy = RetryPolicy(base=0.001, cap=0.002, writes=preset)  # type: ignore[arg-type]
+    return AsyncAjoxi(base_url=url, token_provider=provider, mode="test", retry=policy, **settings)
+
+
+def known_on(engine: str, why: str, backend: str, request: pytest.FixtureRequest) -> None:
+    """Mark a defect of one engine only."""
+    if backend == engine:
+        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
+
+
+# A header that cannot be read.
+
+
+@pytest.mark.xfail(strict=True, reason="parsedate_to_datetime raises OverflowError as well")
+async def test_a_retry_after_beyond_all_dates() -> None:
+    """A Retry-After that is no date is none at all: the POST that was refused is sent again, and the turn is settled."""
+    refused = replying(429, envelope("rate_limited"), {"Retry-After": BEYOND, "Date": DATE})
+    async with FaultServer(refused) as server, client_of(server.url) as client:
+        assert await outcome_of(create(client)) is None
+        assert len(server.received) == 2
+
+
+@pytest.mark.xfail(strict=True, reason="an exception while an answer is looked at leaves the turn taken for ever")
+async def test_a_turn_is_settled_whatever_an_answer_says() -> None:
+    """Every turn ends, also where looking at the answer failed: a hundred of them would stop the client for good."""
+    refused = replying(429, envelope("rate_limited"), {"Retry-After": BEYOND, "Date": DATE})
+    async with FaultServer(refused) as server, client_of(server.url, retries=0) as client:
+        await outcome_of(create(client))
+        with anyio.fail_after(2.5):
+            await until_settled(client)
+
+
+@pytest.mark.xfail(strict=True, reason="parsedate_to_datetime raises OverflowError as well")
+async def test_a_sunset_beyond_all_dates() -> None:
+    """A call that was placed is returned, whatever a notice of retirement looks like."""
+    async with FaultServer(lying({"Sunset": BEYOND})) as server, client_of(server.url) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert await outcome_of(create(client)) is None
+
+
+@pytest.mark.parametrize("status", [200, 422, 429, 500])
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 200_000, b'{"a":' * 100_000, b'{"error": {"code": "\xff"}}', b'{"error": {"code": "\\ud800"}}', b"\0" * 9],
+    ids=["deep list", "deep object", "no UTF-8", "half a surrogate", "zeros"],
+)
+async def test_a_body_that_cannot_be_read(status: int, body: bytes) -> None:
+    """Whatever the body, the caller gets an APIError that can be printed, and the turn is settled."""
+    async with FaultServer(then=replying(status, body)) as server, client_of(server.url, retries=0) as client:
+        error = await outcome_of(create(client))
+        assert isinstance(error, APIError)
+        assert str(error)
+        assert client.limiter.snapshot().next_free < float("inf")
+
+
+# Deadlines.
+
+
+async def test_a_deadline_that_passed_while_the_token_came(
+    anyio_backend_name: str, request: pytest.FixtureRequest
+) -> None:
+    """When the call's time is up before anything was sent, nothing is sent and the call ends."""
+    known_on("asyncio", "aiohttp takes a timeout of 0 and less for none", anyio_backend_name, request)
+
+    async def slow_token() -> str:
+        await anyio.sleep(0.1)
+        return "secret"
+
+    async with (
+        FaultServer(then=kinds.stall_before_headers) as server,
+        with_tokens(server.url, slow_token) as client,
+    ):
+        with anyio.move_on_after(1) as scope:
+            error = await outcome_of(create(client, timeout=0.05))
+        assert not scope.cancelled_caught, f"still waiting; {len(server.received)} sent after the deadline"
+        assert type(error) is APITimeoutError
+        assert not server.received
+
+
+@pytest.mark.xfail(strict=True, reason="a token is fetched with a timeout of its own, 30 s")
+async def test_a_deadline_holds_for_the_token_too() -> None:
+    """A call's timeout bounds the whole call, its token included."""
+    async with (
+        FaultServer(then=kinds.stall_before_headers) as tokens,
+        FaultServer() as server,
+        with_tokens(server.url, ClientCredentials(f"{tokens.url}/token", "id", "secret")) as client,
+    ):
+        with anyio.move_on_after(1) as scope:
+            error = await outcome_of(client.calls.retrieve("call_1", timeout=0.1))
+        assert not scope.cancelled_caught
+        assert type(error) is APITimeoutError
+
+
+@pytest.mark.xfail(strict=True, reason="the turn of a download has no deadline")
+async def test_a_deadline_holds_for_a_download_too() -> None:
+    """A download's timeout bounds its turn at the limiter."""
+    slow = lying({"X-RateLimit-Limit": 1})
+    async with FaultServer(then=slow) as server, client_of(server.url, limiter=LocalLimiter(1)) as client:
+        await client.calls.retrieve("call_1")
+        recording = codec.decode(json.dumps({"id": "rec_1", "url": f"{server.url}/v1/a"}).encode(), Recording)
+        began = time.monotonic()
+        assert type(await outcome_of(client.recordings.download(recording, timeout=0.1))) is APITimeoutError
+        assert time.monotonic() - began < 0.6
+
+
+async def test_a_timeout_without_end(anyio_backend_name: str, request: pytest.FixtureRequest) -> None:
+    """An infinite timeout is refused by name or waits for ever; it is no OverflowError."""
+    known_on("asyncio", "ceil(inf)", anyio_backend_name, request)
+    async with FaultServer() as server:
+        try:
+            client = client_of(server.url, timeout=float("inf"))
+        except AjoxiError:
+            return
+        async with client:
+            error = await outcome_of(client.calls.retrieve("call_1"))
+        assert error is None or isinstance(error, AjoxiError)
+
+
+# A POST sent again under "always", the first of which may have been carried out.
+
+
+@pytest.mark.xfail(strict=True, reason="what the limiter raises goes out as it is")
+async def test_the_limiter_refuses_the_second_attempt() -> None:
+    """Where the second attempt gets no turn in time, the first may still have been carried out, and the caller is told."""
+    async with (
+        FaultServer(kinds.reset_after_commit) as server,
+        client_of(server.url, "always", limiter=LocalLimiter(1)) as client,
+    ):
+        error = await outcome_of(create(client, timeout=0.3))
+    assert len(server.committed) == 1
+    assert type(error) is OutcomeUnknownError
+
+
+@pytest.mark.xfail(strict=True, reason="what the token provider raises goes out as it is")
+async def test_no_token_for_the_second_attempt() -> None:
+    """Where the second attempt gets no token, the first may still have been carried out, and the caller is told."""
+    tokens = ["secret"]
+
+    async def provider() -> str:
+        if not tokens:
+            raise APIConnectionError("the token endpoint did not answer")
+        return tokens.pop()
+
+    async with FaultServer(kinds.reset_after_commit) as server, with_tokens(server.url, provider, "always") as client:
+        error = await outcome_of(create(client))
+    assert len(server.committed) == 1
+    assert type(error) is OutcomeUnknownError
+
+
+# Tokens.
+
+
+@pytest.mark.xfail(strict=True, reason="a token is asked for once, and any status but 200 is an AuthenticationError")
+@pytest.mark.parametrize("fault", [html(503), kinds.reset_before_commit], ids=["503", "reset"])
+async def test_a_token_endpoint_that_stumbles(fault: Any) -> None:
+    """A token that could not be had for a moment is asked for again: nothing was sent to the API yet."""
+    async with (
+        FaultServer(fault, then=TOKEN) as tokens,
+        FaultServer() as server,
+        with_tokens(server.url, ClientCredentials(f"{tokens.url}/token", "id", "secret")) as client,
+    ):
+        assert await outcome_of(create(client)) is None
+        assert len(server.received) == 1
+
+
+async def test_who_fetches_the_token_is_cancelled() -> None:
+    """A task cancelled while it fetches the token for all leaves the others nothing worse than a fetch of their own."""
+    async with (
+        FaultServer(kinds.stall_before_headers, then=TOKEN) as tokens,
+        FaultServer() as server,
+        with_tokens(server.url, ClientCredentials(f"{tokens.url}/token", "id", "secret")) as client,
+        anyio.create_task_group() as others,
+    ):
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as first:
+                first.start_soon(outcome_of, create(client))
+                while not tokens.received:
+                    await anyio.sleep(0.001)
+                for _ in range(5):
+                    others.start_soon(client.calls.retrieve, "call_1")
+                await anyio.sleep(0.01)
+                first.cancel_scope.cancel()
+            while len(server.received) < 5:
+                await anyio.sleep(0.001)
+        assert len(tokens.received) == 2
+
+
+# Closing.
+
+
+@asynccontextmanager
+async def in_flight(call: Any, server: FaultServer) -> AsyncIterator[list[Any]]:
+    """Run a call until the server has it; what it ends with comes into the list."""
+    ends: list[Any] = []
+
+    async def run() -> None:
+        try:
+            ends.append(await call)
+        except Exception as error:
+            ends.append(error)
+        except BaseException as error:
+            ends.append(error)
+            raise
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run)
+        with anyio.fail_after(5):
+            while not server.received:
+                await anyio.sleep(0.001)
+        yield ends
+        tasks.cancel_scope.cancel()
+
+
+@pytest.mark.xfail(strict=True, reason="what was in flight is sent again, over connections that nobody closes any more")
+async def test_closing_ends_what_is_in_flight() -> None:
+    """A closed client sends nothing again by itself: a call in flight ends, and no connection is left open."""
+    async with FaultServer(then=kinds.stall_before_headers) as server:
+        client = client_of(server.url)
+        async with in_flight(client.calls.retrieve("call_1"), server) as ends:
+            await client.aclose()
+            with anyio.move_on_after(0.3):
+                while not ends:
+                    await anyio.sleep(0.01)
+            sent, left = len(server.received), server.open_connections
+        await client.aclose()
+    assert (sent, left) == (1, 0)
+    assert isinstance(ends[0], APIConnectionError)
+
+
+async def test_closing_makes_a_post_in_flight_unknown() -> None:
+    """A POST in flight when the client is closed may have been carried out."""
+    async with FaultServer(then=kinds.stall_before_headers) as server:
+        client = client_of(server.url)
+        async with in_flight(create(client), server) as ends:
+            await client.aclose()
+            with anyio.fail_after(2):
+                while not ends:
+                    await anyio.sleep(0.001)
+        assert len(server.received) == 1
+    assert type(ends[0]) is OutcomeUnknownError
+
+
+@pytest.mark.xfail(strict=True, reason="aiohttp cancels what waits, httpx sends it: see below")
+async def test_closing_ends_what_waits_for_a_connection() -> None:
+    """A call that waits for the pool when the client is closed ends as not sent, and never as cancelled.
+
+    On asyncio aiohttp cancels the future that the call awaits: a CancelledError that nobody asked for comes out of the
+    call. On trio the call gets the connection of the one that was closed, and is sent by a client that is closed.
+    """
+    ends: list[BaseException] = []
+    async with FaultServer(then=kinds.stall_before_headers) as server:
+        client = client_of(server.url, retries=0, max_connections=1)
+
+        async def waiting() -> None:
+            try:
+                await create(client)
+            except (Exception, asyncio.CancelledError) as error:
+                ends.append(error)
+
+        async with in_flight(client.calls.retrieve("call_1"), server), anyio.create_task_group() as tasks:
+            tasks.start_soon(waiting)
+            await anyio.sleep(0.02)
+            await client.aclose()
+            with anyio.move_on_after(0.3):
+                while not ends:
+                    await anyio.sleep(0.001)
+            sent = len(server.received)
+            tasks.cancel_scope.cancel()
+        await client.aclose()
+    assert sent == 1
+    assert isinstance(ends[0], APIConnectionError)
+
+
+@pytest.mark.xfail(strict=True, reason="the page ahead is asked for again by a client that is closed")
+async def test_closing_ends_the_page_ahead() -> None:
+    """A page on its way when the client is closed is not asked for again, and leaves no connection."""
+
+    async def page(exchange: Exchange) -> None:
+        request = await exchange.read()
+        if "cursor" in request.path:
+            await exchange.stall()
+        else:
+            await exchange.send(answer(200, {"data": [{"id": "call_1"}], "next_cursor": "2", "has_more": True}))
+
+    async with FaultServer(then=page) as server:
+        async with client_of(server.url) as client:
+            calls = aiter(client.calls.list(limit=1))
+            await anext(calls)
+            while len(server.received) < 2:
+                await anyio.sleep(0.001)
+        await anyio.sleep(0.1)
+        sent, left = len(server.received), server.open_connections
+        del calls
+        await client.aclose()
+    assert (sent, left) == (2, 0)
+
+
+# Engines.
+
+
+@pytest.mark.asyncio
+@pytest.mark.xfail(strict=True, reason="aiohttp's own second attempt is on in a session that is not ours")
+async def test_a_session_of_the_callers_own_sends_once() -> None:
+    """Releasing a number on a connection that breaks is attempted once, also over a session that was given to us."""
+    async with aiohttp.ClientSession() as session, FaultServer(then=kinds.reset_unread) as server:
+        client = AsyncAjoxi(KEY, base_url=server.url, session=session, retry=RetryPolicy(max_retries=0))
+        await outcome_of(client.numbers.release("num_1"))
+    assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("reply", [answer(502), answer(407), b""], ids=["502", "407", "cut"])
+async def test_a_proxy_that_refuses_the_tunnel(
+    reply: bytes, anyio_backend_name: str, request: pytest.FixtureRequest
+) -> None:
+    """Where a proxy makes no tunnel the request never left: a POST is tried again, and ends as an APIConnectionError."""
+    known_on("trio", "httpcore traces the CONNECT like the request itself", anyio_backend_name, request)
+
+    async def proxy(exchange: Exchange) -> None:
+        await exchange.read_head()
+        if reply:
+            await exchange.send(reply)
+        await exchange.close()
+
+    async with (
+        FaultServer(then=proxy) as server,
+        client_of("https://127.0.0.1:1", proxy=server.url) as client,
+    ):
+        error = await outcome_of(create(client))
+    assert type(error) is APIConnectionError
+    assert len(server.received) == 3
+
+
+async def test_a_handshake_that_hangs(anyio_backend_name: str, request: pytest.FixtureRequest) -> None:
+    """A TLS handshake that ran out of time was not sent, and its socket is closed."""
+    known_on("trio", "httpcore does not close the socket of a cancelled handshake", anyio_backend_name, request)
+    async with FaultServer(then=kinds.tls_stall, scheme="https") as server:
+        gc.disable()  # the collector would hide it
+        try:
+            async with client_of(server.url, timeout=0.1) as client:
+                error = await outcome_of(create(client))
+            await anyio.sleep(0.05)
+            left = server.open_connections
+        finally:
+            gc.enable()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ResourceWarning)
+                gc.collect()
+    assert type(error) is APITimeoutError
+    assert error.attempts == server.connections == 3
+    assert left == 0
