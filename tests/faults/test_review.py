@@ -75,7 +75,7 @@ async def test_a_turn_is_settled_whatever_an_answer_says() -> None:
     refused = replying(429, envelope("rate_limited"), {"Retry-After": BEYOND, "Date": DATE})
     async with FaultServer(refused) as server, client_of(server.url, retries=0) as client:
         await outcome_of(create(client))
-        with anyio.fail_after(2.5):
+        with anyio.fail_after(1.5):
             await until_settled(client)
 
 
@@ -120,7 +120,7 @@ async def test_a_deadline_that_passed_while_the_token_came(
         FaultServer(then=kinds.stall_before_headers) as server,
         with_tokens(server.url, slow_token) as client,
     ):
-        with anyio.move_on_after(1) as scope:
+        with anyio.move_on_after(0.5) as scope:
             error = await outcome_of(create(client, timeout=0.05))
         assert not scope.cancelled_caught, f"still waiting; {len(server.received)} sent after the deadline"
         assert type(error) is APITimeoutError
@@ -135,7 +135,7 @@ async def test_a_deadline_holds_for_the_token_too() -> None:
         FaultServer() as server,
         with_tokens(server.url, ClientCredentials(f"{tokens.url}/token", "id", "secret")) as client,
     ):
-        with anyio.move_on_after(1) as scope:
+        with anyio.move_on_after(0.5) as scope:
             error = await outcome_of(client.calls.retrieve("call_1", timeout=0.1))
         assert not scope.cancelled_caught
         assert type(error) is APITimeoutError
@@ -348,7 +348,7 @@ async def test_closing_ends_the_page_ahead() -> None:
 # Engines.
 
 
-@pytest.mark.asyncio
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.xfail(strict=True, reason="aiohttp's own second attempt is on in a session that is not ours")
 async def test_a_session_of_the_callers_own_sends_once() -> None:
     """Releasing a number on a connection that breaks is attempted once, also over a session that was given to us."""
@@ -388,6 +388,8 @@ async def test_a_handshake_that_hangs(anyio_backend_name: str, request: pytest.F
         try:
             async with client_of(server.url, timeout=0.1) as client:
                 error = await outcome_of(create(client))
+            told = (type(error), getattr(error, "attempts", 0))
+            del error  # its traceback holds the sockets
             await anyio.sleep(0.05)
             left = server.open_connections
         finally:
@@ -395,6 +397,6 @@ async def test_a_handshake_that_hangs(anyio_backend_name: str, request: pytest.F
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ResourceWarning)
                 gc.collect()
-    assert type(error) is APITimeoutError
-    assert error.attempts == server.connections == 3
+    assert told == (APITimeoutError, 3)
+    assert server.connections == 3
     assert left == 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ajoxi_async import (
     APIConnectionError,
@@ -40,6 +40,9 @@ REPEATED = {
     "gateway":    (True,  False, False, True),
     "unknown":    (True,  False, False, True),
 }  # fmt: skip
+
+
+DOUBLE = "A DOUBLE DIAL"
 
 
 @frozen
@@ -171,12 +174,12 @@ async def check(case: Case, name: str, preset: str, *, lasting: bool) -> str | N
         error = await outcome_of(call(client))
         snapshot = client.limiter.snapshot()
     where = f"{name} under {preset}, {'lasting' if lasting else 'once'}"
+    if method == "POST" and preset != "always" and case.fate in {"gateway", "unknown"} and len(server.received) > 1:
+        return f"{where}: {DOUBLE}"
     if type(error) is not (raises or type(None)):
         return f"{where}: raised {error!r}, expected {raises}"
     if len(server.received) != arrivals:
         return f"{where}: {len(server.received)} arrived, expected {arrivals}"
-    if method == "POST" and preset != "always" and case.fate in {"gateway", "unknown"} and len(server.received) > 1:
-        return f"{where}: A DOUBLE DIAL"
     whole = [one for one in server.received if one.whole]
     if len({(one.method, one.path, one.body, one.headers.get("idempotency-key")) for one in whole}) > 1:
         return f"{where}: the attempts differ"
@@ -197,15 +200,21 @@ async def check_all(cases: Iterable[Case]) -> None:
 
     async def cell(case: Case, name: str, preset: str, lasting: bool) -> None:
         found = await check(case, name, preset, lasting=lasting)
+        if found is not None and case.timeout < 1 and DOUBLE not in found:
+            # On a starved machine the time may be up before anything was sent.
+            found = await check(evolve(case, timeout=1.0), name, preset, lasting=lasting)
         if found is not None:
             wrong.append(found)
 
     async with anyio.create_task_group() as tasks:
         for case, name, preset in product(cases, METHODS, PRESETS):
+            method = METHODS[name][0]
             tasks.start_soon(cell, case, name, preset, True)
             # What is not repeated is the same once and for ever; and what follows would have to speak TLS.
-            if of(METHODS[name][0], preset, REPEATED[case.fate]) and case.scheme == "http":
-                tasks.start_soon(cell, case, name, preset, False)
+            if of(method, preset, REPEATED[case.fate]) and case.scheme == "http":
+                # The presets are for POST: the rest need not show thrice how they recover.
+                if method == "POST" or preset == "documented":
+                    tasks.start_soon(cell, case, name, preset, False)
     assert not wrong, "\n".join(sorted(wrong))
 
 
