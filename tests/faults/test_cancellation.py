@@ -35,11 +35,14 @@ def sockets() -> int:
     return found
 
 
+def away(client: AsyncAjoxi) -> int:
+    """How many turns were taken and not settled; what a limiter keeps is its own affair, so this is the one place."""
+    return len(getattr(getattr(client.limiter, "_budget", None), "_away", ()))
+
+
 def settled(client: AsyncAjoxi) -> bool:
-    """Whether the limiter has nobody waiting and every turn that is not surely over is accounted for as such."""
-    snapshot = client.limiter.snapshot()
-    waiting = getattr(snapshot, "waiting", {})
-    return sum(waiting.values()) == 0 and snapshot.next_free < float("inf")
+    """Whether nobody waits for a turn, and every turn that was taken has been settled."""
+    return sum(getattr(client.limiter.snapshot(), "waiting", {}).values()) == 0 and away(client) == 0
 
 
 async def until_settled(client: AsyncAjoxi) -> None:

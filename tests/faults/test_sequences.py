@@ -106,7 +106,7 @@ async def test_connecting_hangs() -> None:
     async with deaf_url() as url, anyio.create_task_group() as tasks:
 
         async def one(name: str, preset: str) -> None:
-            async with client_of(url, preset, timeout=0.2, retries=1) as client:
+            async with client_of(url, preset, timeout=0.1, retries=1) as client:
                 error = await outcome_of(METHODS[name][1](client))
             assert type(error) is APITimeoutError
             assert error.attempts == 2

@@ -24,11 +24,14 @@ from ajoxi_async import (
 )
 
 from . import kinds
-from .clients import METHODS, PRESETS, RETRIES, client_of, outcome_of
+from .clients import METHODS, PRESETS, client_of, outcome_of
 from .kinds import envelope, html, replying
 from .server import Fault, FaultServer, answer, ok
 
 pytestmark = pytest.mark.anyio
+
+#: One is enough to tell; `test_sequences` has longer ones.
+RETRIES = 1
 
 #: Whether an attempt of this fate is followed by another one: GET, PUT and DELETE; then POST under each preset.
 REPEATED = {
@@ -57,7 +60,6 @@ class Case:
     scheme: str = "http"
     warm: bool = False
     arrives: bool = True
-    retries: int = RETRIES
     waits: float = 0.0
 
 
@@ -70,7 +72,7 @@ def unknown(fault: Fault, **more: Any) -> Case:
 
 
 def hanging(fault: Fault, **more: Any) -> Case:
-    return Case(fault, "unknown", APITimeoutError, OutcomeUnknownError, timeout=0.2, retries=1, **more)
+    return Case(fault, "unknown", APITimeoutError, OutcomeUnknownError, timeout=0.15, **more)
 
 
 def gateway(status: int) -> Case:
@@ -82,7 +84,7 @@ def answered(fate: str, error: type[Exception], fault: Fault, **more: Any) -> Ca
 
 
 def refused(fault: Fault, **more: Any) -> Case:
-    return answered("refused", RateLimitError, fault, retries=1, **more)
+    return answered("refused", RateLimitError, fault, **more)
 
 
 CASES = {
@@ -163,11 +165,11 @@ async def check(case: Case, name: str, preset: str, *, lasting: bool) -> str | N
     raises = case.raises_post if method == "POST" else case.raises
     attempts = 1
     if repeated:
-        attempts, raises = (1 + case.retries, raises) if lasting else (2, None)
+        attempts, raises = (1 + RETRIES, raises) if lasting else (2, None)
     arrivals = attempts if case.arrives else 0 if lasting else attempts - 1
     script = [ok] if case.warm else []
     server = FaultServer(*script, case.fault, then=case.fault if lasting else ok, scheme=case.scheme)
-    async with server, client_of(server.url, preset, timeout=case.timeout, retries=case.retries) as client:
+    async with server, client_of(server.url, preset, timeout=case.timeout, retries=RETRIES) as client:
         if case.warm:
             await client.calls.retrieve("call_0")
             server.received.clear()
