@@ -190,6 +190,54 @@ def test_storm_on_trio() -> None:
 
 
 @pytest.mark.anyio
+async def test_storm_on_streams() -> None:
+    """Live streams cancelled at any moment leave no turn and no connection behind."""
+    dice = random.Random(SEED)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    segment = b'{"sequence": 1, "revision": 1, "text": "Hello", "is_final": true}'
+    events = (
+        b"id: 1\nevent: transcript.segment\ndata: " + segment + b"\n\n"
+        b'id: 2\nevent: transcript.completed\ndata: {"call_id": "call_1", "last_sequence": 1}\n\n'
+    )
+
+    async def speaking(exchange: Exchange) -> None:
+        await exchange.read()
+        await anyio.sleep(dice.random() * 0.01)
+        await exchange.send(head)
+        await anyio.sleep(dice.random() * 0.01)
+        await exchange.send(events)
+        await exchange.close()
+
+    ends: Counter[str] = Counter()
+    async with FaultServer(then=speaking) as server, client_of(server.url, limiter=LocalLimiter(LIMIT)) as client:
+
+        async def one(after: float) -> None:
+            async with anyio.create_task_group() as tasks:
+
+                async def cancel() -> None:
+                    await anyio.sleep(after)
+                    tasks.cancel_scope.cancel()
+
+                tasks.start_soon(cancel)
+                async with client.transcripts.stream("call_1") as live:
+                    assert [segment.text async for segment in live] == ["Hello"]
+                ends["completed"] += 1
+                tasks.cancel_scope.cancel()
+                return
+            ends["cancelled"] += 1
+
+        for _ in range(3):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(60):
+                    tasks.start_soon(one, dice.random() * 0.1)
+        assert min(ends["completed"], ends["cancelled"]) > 10, ends
+        assert settled(client)
+        with anyio.fail_after(2):
+            while server.open_connections:
+                await anyio.sleep(0.001)
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("part", ["unread", "before headers", "within the head", "within the body"])
 async def test_a_post_cancelled_after_sending_is_reported(part: str) -> None:
     """Wherever the answer stood, the hook is told of the POST that may have been carried out, and the cancel goes on."""

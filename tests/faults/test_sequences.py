@@ -203,6 +203,19 @@ async def test_a_failed_attempt_costs_one_connection() -> None:
     assert len(server.received) == server.connections == 3
 
 
+async def test_an_idle_connection_that_was_closed() -> None:
+    """A kept connection that the server closed while it was idle is not used: any method goes over a fresh one, once."""
+    for name, (_, call) in METHODS.items():
+        async with FaultServer(kinds.ok_then_close) as server, client_of(server.url, retries=0) as client:
+            await client.calls.retrieve("call_0")
+            with anyio.fail_after(5):
+                while server.open_connections:
+                    await anyio.sleep(0)
+                await anyio.sleep(0.01)
+            assert await outcome_of(call(client)) is None, name
+            assert (len(server.received), server.connections) == (2, 2)
+
+
 async def test_a_reset_at_the_door() -> None:
     """A connection torn down as soon as it stands: sent or not is a race, and a POST arrives at most once either way."""
     for name, (method, call) in METHODS.items():

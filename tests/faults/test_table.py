@@ -93,7 +93,6 @@ CASES = {
     "103 early hints": done(kinds.with_interim(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")),
     "answered twice at once": done(kinds.twice()),
     "answered twice": done(kinds.twice(0.01)),
-    "idle connection closed": done(ok, warm=True),
     "clock an hour ahead": done(kinds.skewed(3600)),
     "clock an hour behind": done(kinds.skewed(-3600)),
     # No byte of a request left.
