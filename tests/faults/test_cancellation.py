@@ -193,7 +193,8 @@ def test_storm_on_trio() -> None:
 async def test_storm_on_streams() -> None:
     """Live streams cancelled at any moment leave no turn and no connection behind."""
     dice = random.Random(SEED)
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+    # Without a limit in the headers there are no turns to lose.
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nX-RateLimit-Limit: 5000\r\nConnection: close\r\n\r\n"
     segment = b'{"sequence": 1, "revision": 1, "text": "Hello", "is_final": true}'
     events = (
         b"id: 1\nevent: transcript.segment\ndata: " + segment + b"\n\n"

@@ -22,6 +22,7 @@ from ajoxi_async import (
     APITimeoutError,
     AsyncAjoxi,
     ClientCredentials,
+    NotFoundError,
     OutcomeUnknownError,
     Recording,
     RetryPolicy,
@@ -415,3 +416,33 @@ async def test_the_quota_gets_back_what_was_drawn() -> None:
         await client.calls.retrieve("call_1")
         assert len(server.received) == 5
         assert client._pipeline.quota.left <= left + 0.2
+
+
+class NotingLanes(LocalLimiter):
+    """Notes the lane of every turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lanes: list[str] = []
+
+    def try_acquire(self, lane: Any = "default") -> Any:
+        self.lanes.append(lane)
+        return super().try_acquire(lane)
+
+
+@pytest.mark.xfail(strict=True, reason="streams and downloads go in the lane of their client")
+@pytest.mark.parametrize("what", ["stream", "download"])
+async def test_the_lane_of_a_call_holds_for_all_it_sends(what: str) -> None:
+    """A lane given to a call is the lane of each of its requests, streams and downloads not excepted."""
+    limiter = NotingLanes()
+    async with FaultServer(then=replying(404, envelope("not_found"))) as server:
+        async with client_of(server.url, limiter=limiter, lane="default") as client:
+            if what == "stream":
+                with pytest.raises(NotFoundError):
+                    async with client.transcripts.stream("call_1", lane="bulk"):
+                        pass
+            else:
+                recording = codec.decode(json.dumps({"id": "rec_1", "url": f"{server.url}/v1/a"}).encode(), Recording)
+                assert isinstance(await outcome_of(client.recordings.download(recording, lane="bulk")), NotFoundError)
+    assert limiter.lanes
+    assert set(limiter.lanes) == {"bulk"}

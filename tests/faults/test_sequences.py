@@ -179,7 +179,12 @@ async def shorter_than_said(exchange: Exchange) -> None:
     await exchange.send(success(request).replace(b"Content-Length: ", b"Content-Length: 0\r\nX-Was: "))
 
 
-DESYNCHRONISED = {"at once": kinds.twice(), "later": kinds.twice(0.01), "longer than said": shorter_than_said}
+DESYNCHRONISED = {
+    "at once": kinds.twice(),
+    "later": kinds.twice(0.01),
+    "longer than said": shorter_than_said,
+    "408 while idle": kinds.ok_then_408,
+}
 
 
 @pytest.mark.parametrize("kind", DESYNCHRONISED)
