@@ -212,14 +212,15 @@ async def test_storm_on_streams() -> None:
     ends: Counter[str] = Counter()
     async with FaultServer(then=speaking) as server, client_of(server.url, limiter=LocalLimiter(LIMIT)) as client:
 
-        async def one(after: float) -> None:
+        async def one(after: float | None) -> None:
             async with anyio.create_task_group() as tasks:
 
-                async def cancel() -> None:
+                async def cancel(after: float) -> None:
                     await anyio.sleep(after)
                     tasks.cancel_scope.cancel()
 
-                tasks.start_soon(cancel)
+                if after is not None:
+                    tasks.start_soon(cancel, after)
                 async with client.transcripts.stream("call_1") as live:
                     assert [segment.text async for segment in live] == ["Hello"]
                 ends["completed"] += 1
@@ -229,8 +230,8 @@ async def test_storm_on_streams() -> None:
 
         for _ in range(3):
             async with anyio.create_task_group() as tasks:
-                for _ in range(60):
-                    tasks.start_soon(one, dice.random() * 0.1)
+                for number in range(60):
+                    tasks.start_soon(one, dice.random() * 0.03 if number % 3 else None)
         assert min(ends["completed"], ends["cancelled"]) > 10, ends
         assert settled(client)
         with anyio.fail_after(2):

@@ -119,8 +119,8 @@ async def test_connecting_hangs() -> None:
 async def test_waiting_for_the_pool() -> None:
     """A request that waited for a connection in vain was not sent: any method is tried again."""
     async with (
-        FaultServer(kinds.stall_before_headers, kinds.stall_before_headers) as server,
-        client_of(server.url, timeout=0.5, retries=0, max_connections=1) as client,
+        FaultServer(then=kinds.stall_before_headers) as server,
+        client_of(server.url, timeout=60, retries=0, max_connections=1) as client,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(outcome_of, client.calls.retrieve("call_0"))
