@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import json
 import time
 import warnings
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
@@ -31,7 +28,7 @@ from ajoxi_async.contract import codec
 from ajoxi_async.limits.local import LocalLimiter
 
 from . import kinds
-from .clients import KEY, client_of, outcome_of
+from .clients import KEY, client_of, create, known_on, outcome_of, with_tokens
 from .kinds import envelope, html, lying, replying
 from .server import Exchange, FaultServer, answer
 from .test_cancellation import settled
@@ -41,21 +38,6 @@ pytestmark = pytest.mark.anyio
 BEYOND = "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
 DATE = "Mon, 23 Nov 2026 10:00:00 GMT"
 TOKEN = replying(200, {"access_token": "secret", "expires_in": 60})
-
-
-def create(client: AsyncAjoxi, **options: Any) -> Any:
-    return client.calls.create(to="+14155551234", from_="+14155550100", **options)
-
-
-def with_tokens(url: str, provider: Any, preset: str = "documented", **settings: Any) -> AsyncAjoxi:
-    policy = RetryPolicy(base=0.001, cap=0.002, writes=preset)  # type: ignore[arg-type]
-    return AsyncAjoxi(base_url=url, token_provider=provider, mode="test", retry=policy, **settings)
-
-
-def known_on(engine: str, why: str, backend: str, request: pytest.FixtureRequest) -> None:
-    """Mark a defect of one engine only."""
-    if backend == engine:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
 
 
 # A header that cannot be read.
@@ -233,117 +215,6 @@ async def test_who_fetches_the_token_is_cancelled() -> None:
             while len(server.received) < 5:
                 await anyio.sleep(0.001)
         assert len(tokens.received) == 2
-
-
-# Closing.
-
-
-@asynccontextmanager
-async def in_flight(call: Any, server: FaultServer) -> AsyncIterator[list[Any]]:
-    """Run a call until the server has it; what it ends with comes into the list."""
-    ends: list[Any] = []
-
-    async def run() -> None:
-        try:
-            ends.append(await call)
-        except Exception as error:
-            ends.append(error)
-        except BaseException as error:
-            ends.append(error)
-            raise
-
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(run)
-        with anyio.fail_after(5):
-            while not server.received:
-                await anyio.sleep(0.001)
-        yield ends
-        tasks.cancel_scope.cancel()
-
-
-@pytest.mark.xfail(strict=True, reason="what was in flight is sent again, over connections that nobody closes any more")
-async def test_closing_ends_what_is_in_flight() -> None:
-    """A closed client sends nothing again by itself: a call in flight ends, and no connection is left open."""
-    async with FaultServer(then=kinds.stall_before_headers) as server:
-        client = client_of(server.url)
-        async with in_flight(client.calls.retrieve("call_1"), server) as ends:
-            await client.aclose()
-            with anyio.move_on_after(0.3):
-                while not ends:
-                    await anyio.sleep(0.01)
-            sent, left = len(server.received), server.open_connections
-        await client.aclose()
-    assert (sent, left) == (1, 0)
-    assert isinstance(ends[0], APIConnectionError)
-
-
-async def test_closing_makes_a_post_in_flight_unknown() -> None:
-    """A POST in flight when the client is closed may have been carried out."""
-    async with FaultServer(then=kinds.stall_before_headers) as server:
-        client = client_of(server.url)
-        async with in_flight(create(client), server) as ends:
-            await client.aclose()
-            with anyio.fail_after(2):
-                while not ends:
-                    await anyio.sleep(0.001)
-        assert len(server.received) == 1
-    assert type(ends[0]) is OutcomeUnknownError
-
-
-async def test_closing_ends_what_waits_for_a_connection(
-    anyio_backend_name: str, request: pytest.FixtureRequest
-) -> None:
-    """A call that waits for the pool when the client is closed ends as not sent, and never as cancelled."""
-    known_on(
-        "asyncio", "aiohttp cancels the future the call awaits, and nobody asked for that", anyio_backend_name, request
-    )
-    known_on("trio", "it is sent when a place is free, by a client that is closed", anyio_backend_name, request)
-    ends: list[BaseException] = []
-    async with FaultServer(then=kinds.stall_before_headers) as server:
-        client = client_of(server.url, retries=0, max_connections=1)
-
-        async def waiting() -> None:
-            try:
-                await create(client)
-            except (Exception, asyncio.CancelledError) as error:
-                ends.append(error)
-
-        async with in_flight(client.calls.retrieve("call_1"), server), anyio.create_task_group() as tasks:
-            tasks.start_soon(waiting)
-            await anyio.sleep(0.02)
-            await client.aclose()
-            with anyio.move_on_after(0.3):
-                while not ends:
-                    await anyio.sleep(0.001)
-            sent = len(server.received)
-            tasks.cancel_scope.cancel()
-        await client.aclose()
-    assert sent == 1
-    assert isinstance(ends[0], APIConnectionError)
-
-
-@pytest.mark.xfail(strict=True, reason="the page ahead is asked for again by a client that is closed")
-async def test_closing_ends_the_page_ahead() -> None:
-    """A page on its way when the client is closed is not asked for again, and leaves no connection."""
-
-    async def page(exchange: Exchange) -> None:
-        request = await exchange.read()
-        if "cursor" in request.path:
-            await exchange.stall()
-        else:
-            await exchange.send(answer(200, {"data": [{"id": "call_1"}], "next_cursor": "2", "has_more": True}))
-
-    async with FaultServer(then=page) as server:
-        async with client_of(server.url) as client:
-            calls = aiter(client.calls.list(limit=1))
-            await anext(calls)
-            while len(server.received) < 2:
-                await anyio.sleep(0.001)
-        await anyio.sleep(0.1)
-        sent, left = len(server.received), server.open_connections
-        del calls
-        await client.aclose()
-    assert (sent, left) == (2, 0)
 
 
 # Engines.
