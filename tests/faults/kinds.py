@@ -134,6 +134,14 @@ async def ok_then_close(exchange: Exchange) -> None:
     await exchange.close()
 
 
+async def ok_then_408(exchange: Exchange) -> None:
+    """A good answer, then what some proxies say to an idle connection before they close it."""
+    await ok(exchange)
+    await anyio.sleep(0.01)
+    await exchange.send(answer(408, b"<html>"))
+    await exchange.close()
+
+
 # An answer came, and it is a refusal, a failure or odd.
 
 

@@ -106,7 +106,7 @@ async def test_connecting_hangs() -> None:
     async with deaf_url() as url, anyio.create_task_group() as tasks:
 
         async def one(name: str, preset: str) -> None:
-            async with client_of(url, preset, timeout=0.2, retries=1) as client:
+            async with client_of(url, preset, timeout=0.1, retries=1) as client:
                 error = await outcome_of(METHODS[name][1](client))
             assert type(error) is APITimeoutError
             assert error.attempts == 2
@@ -119,8 +119,8 @@ async def test_connecting_hangs() -> None:
 async def test_waiting_for_the_pool() -> None:
     """A request that waited for a connection in vain was not sent: any method is tried again."""
     async with (
-        FaultServer(kinds.stall_before_headers, kinds.stall_before_headers) as server,
-        client_of(server.url, timeout=0.5, retries=0, max_connections=1) as client,
+        FaultServer(then=kinds.stall_before_headers) as server,
+        client_of(server.url, timeout=60, retries=0, max_connections=1) as client,
         anyio.create_task_group() as tasks,
     ):
         tasks.start_soon(outcome_of, client.calls.retrieve("call_0"))
@@ -179,7 +179,12 @@ async def shorter_than_said(exchange: Exchange) -> None:
     await exchange.send(success(request).replace(b"Content-Length: ", b"Content-Length: 0\r\nX-Was: "))
 
 
-DESYNCHRONISED = {"at once": kinds.twice(), "later": kinds.twice(0.01), "longer than said": shorter_than_said}
+DESYNCHRONISED = {
+    "at once": kinds.twice(),
+    "later": kinds.twice(0.01),
+    "longer than said": shorter_than_said,
+    "408 while idle": kinds.ok_then_408,
+}
 
 
 @pytest.mark.parametrize("kind", DESYNCHRONISED)
@@ -201,6 +206,19 @@ async def test_a_failed_attempt_costs_one_connection() -> None:
     async with FaultServer(then=CUT) as server, client_of(server.url) as client:
         await outcome_of(client.calls.retrieve("call_1"))
     assert len(server.received) == server.connections == 3
+
+
+async def test_an_idle_connection_that_was_closed() -> None:
+    """A kept connection that the server closed while it was idle is not used: any method goes over a fresh one, once."""
+    for name, (_, call) in METHODS.items():
+        async with FaultServer(kinds.ok_then_close) as server, client_of(server.url, retries=0) as client:
+            await client.calls.retrieve("call_0")
+            with anyio.fail_after(5):
+                while server.open_connections:
+                    await anyio.sleep(0)
+                await anyio.sleep(0.01)
+            assert await outcome_of(call(client)) is None, name
+            assert (len(server.received), server.connections) == (2, 2)
 
 
 async def test_a_reset_at_the_door() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from attrs import frozen
+from attrs import evolve, frozen
 
 from ajoxi_async import (
     APIConnectionError,
@@ -24,11 +24,14 @@ from ajoxi_async import (
 )
 
 from . import kinds
-from .clients import METHODS, PRESETS, RETRIES, client_of, outcome_of
+from .clients import METHODS, PRESETS, client_of, outcome_of
 from .kinds import envelope, html, replying
 from .server import Fault, FaultServer, answer, ok
 
 pytestmark = pytest.mark.anyio
+
+#: One is enough to tell; `test_sequences` has longer ones.
+RETRIES = 1
 
 #: Whether an attempt of this fate is followed by another one: GET, PUT and DELETE; then POST under each preset.
 REPEATED = {
@@ -40,6 +43,9 @@ REPEATED = {
     "gateway":    (True,  False, False, True),
     "unknown":    (True,  False, False, True),
 }  # fmt: skip
+
+
+DOUBLE = "A DOUBLE DIAL"
 
 
 @frozen
@@ -54,7 +60,6 @@ class Case:
     scheme: str = "http"
     warm: bool = False
     arrives: bool = True
-    retries: int = RETRIES
     waits: float = 0.0
 
 
@@ -67,7 +72,7 @@ def unknown(fault: Fault, **more: Any) -> Case:
 
 
 def hanging(fault: Fault, **more: Any) -> Case:
-    return Case(fault, "unknown", APITimeoutError, OutcomeUnknownError, timeout=0.2, retries=1, **more)
+    return Case(fault, "unknown", APITimeoutError, OutcomeUnknownError, timeout=0.15, **more)
 
 
 def gateway(status: int) -> Case:
@@ -79,7 +84,7 @@ def answered(fate: str, error: type[Exception], fault: Fault, **more: Any) -> Ca
 
 
 def refused(fault: Fault, **more: Any) -> Case:
-    return answered("refused", RateLimitError, fault, retries=1, **more)
+    return answered("refused", RateLimitError, fault, **more)
 
 
 CASES = {
@@ -88,7 +93,6 @@ CASES = {
     "103 early hints": done(kinds.with_interim(b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")),
     "answered twice at once": done(kinds.twice()),
     "answered twice": done(kinds.twice(0.01)),
-    "idle connection closed": done(ok, warm=True),
     "clock an hour ahead": done(kinds.skewed(3600)),
     "clock an hour behind": done(kinds.skewed(-3600)),
     # No byte of a request left.
@@ -160,23 +164,23 @@ async def check(case: Case, name: str, preset: str, *, lasting: bool) -> str | N
     raises = case.raises_post if method == "POST" else case.raises
     attempts = 1
     if repeated:
-        attempts, raises = (1 + case.retries, raises) if lasting else (2, None)
+        attempts, raises = (1 + RETRIES, raises) if lasting else (2, None)
     arrivals = attempts if case.arrives else 0 if lasting else attempts - 1
     script = [ok] if case.warm else []
     server = FaultServer(*script, case.fault, then=case.fault if lasting else ok, scheme=case.scheme)
-    async with server, client_of(server.url, preset, timeout=case.timeout, retries=case.retries) as client:
+    async with server, client_of(server.url, preset, timeout=case.timeout, retries=RETRIES) as client:
         if case.warm:
             await client.calls.retrieve("call_0")
             server.received.clear()
         error = await outcome_of(call(client))
         snapshot = client.limiter.snapshot()
     where = f"{name} under {preset}, {'lasting' if lasting else 'once'}"
+    if method == "POST" and preset != "always" and case.fate in {"gateway", "unknown"} and len(server.received) > 1:
+        return f"{where}: {DOUBLE}"
     if type(error) is not (raises or type(None)):
         return f"{where}: raised {error!r}, expected {raises}"
     if len(server.received) != arrivals:
         return f"{where}: {len(server.received)} arrived, expected {arrivals}"
-    if method == "POST" and preset != "always" and case.fate in {"gateway", "unknown"} and len(server.received) > 1:
-        return f"{where}: A DOUBLE DIAL"
     whole = [one for one in server.received if one.whole]
     if len({(one.method, one.path, one.body, one.headers.get("idempotency-key")) for one in whole}) > 1:
         return f"{where}: the attempts differ"
@@ -197,15 +201,21 @@ async def check_all(cases: Iterable[Case]) -> None:
 
     async def cell(case: Case, name: str, preset: str, lasting: bool) -> None:
         found = await check(case, name, preset, lasting=lasting)
+        if found is not None and case.timeout < 1 and DOUBLE not in found:
+            # On a starved machine the time may be up before anything was sent.
+            found = await check(evolve(case, timeout=1.0), name, preset, lasting=lasting)
         if found is not None:
             wrong.append(found)
 
     async with anyio.create_task_group() as tasks:
         for case, name, preset in product(cases, METHODS, PRESETS):
+            method = METHODS[name][0]
             tasks.start_soon(cell, case, name, preset, True)
             # What is not repeated is the same once and for ever; and what follows would have to speak TLS.
-            if of(METHODS[name][0], preset, REPEATED[case.fate]) and case.scheme == "http":
-                tasks.start_soon(cell, case, name, preset, False)
+            if of(method, preset, REPEATED[case.fate]) and case.scheme == "http":
+                # The presets are for POST: the rest need not show thrice how they recover.
+                if method == "POST" or preset == "documented":
+                    tasks.start_soon(cell, case, name, preset, False)
     assert not wrong, "\n".join(sorted(wrong))
 
 
