@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import random
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -16,13 +17,19 @@ from typing import Protocol
 from urllib.parse import quote_plus, urlencode
 
 import anyio
+from attrs import evolve
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.checks import http_url
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Transport
 from ajoxi_async.protocol.credentials import check_token
-from ajoxi_async.protocol.errors import APIConnectionError, AuthenticationError, ConfigurationError
+from ajoxi_async.protocol.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    ConfigurationError,
+    InternalServerError,
+)
 
 __all__ = ["ApiKey", "ClientCredentials", "Credentials", "ProvidedToken", "TokenProvider"]
 
@@ -30,6 +37,8 @@ TokenProvider = Callable[[], Awaitable[str]]
 
 #: A token is fetched anew this many seconds before it expires, or after half its life if that is shorter.
 _LEEWAY = 60.0
+#: Asking for a token changes nothing, so it is asked again after a failure.
+_ATTEMPTS = 3
 
 
 class Credentials(Protocol):
@@ -157,12 +166,20 @@ class ClientCredentials:
             urlencode(form).encode(),
             timeout=30.0,
         )
-        try:
-            response = await transport.send(request)
-        except ExchangeError as error:
-            raise APIConnectionError(f"the token endpoint did not answer: {error}", route="oauth.token") from error
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await anyio.sleep(random.random() * 0.25 * 2**attempt)
+            try:
+                response = await transport.send(evolve(request))
+            except ExchangeError as error:
+                if attempt + 1 < _ATTEMPTS:
+                    continue
+                raise APIConnectionError(f"the token endpoint did not answer: {error}", route="oauth.token") from error
+            if response.status < 500:
+                break
         if response.status != 200:
-            raise AuthenticationError(
+            kind = InternalServerError if response.status >= 500 else AuthenticationError
+            raise kind(
                 f"the token endpoint answered {response.status}", route="oauth.token", status_code=response.status
             )
         try:

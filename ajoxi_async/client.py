@@ -7,6 +7,7 @@ import os
 import platform
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
@@ -65,6 +66,7 @@ class RawResponse(Generic[T]):
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
 
 
+@cache
 def _user_agent() -> str:
     try:
         own = version("ajoxi-async")
@@ -362,7 +364,8 @@ class AsyncAjoxi:
         )
 
     async def aclose(self) -> None:
-        """Close every connection. Idempotent; a later call opens new ones."""
+        """Close every connection. Idempotent; calls under way fail, a later call opens new connections."""
+        self._pipeline.lifetime.closes += 1
         await self._pipeline.transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -385,5 +388,7 @@ def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
 
 
 def _check_timeout(timeout: Any) -> None:
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not timeout > 0):
+    if timeout is not None and (
+        isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf")
+    ):
         raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {timeout!r}")

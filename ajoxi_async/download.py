@@ -28,6 +28,8 @@ _NAME = "recordings.download"
 async def download(pipeline: Pipeline, recording: Recording | str, options: CallOptions) -> bytes:
     """Fetch the audio of a recording; see `Recordings.download`."""
     check_options(options)
+    if options.get("lane"):
+        pipeline = pipeline.variant(lane=options["lane"])
     if not isinstance(recording, (str, Recording)):
         raise InvalidParameterError("recording", f"expected a Recording or its id, got {type(recording).__name__}")
     if isinstance(recording, str):
@@ -50,7 +52,7 @@ async def _get(pipeline: Pipeline, url: str, timeout: float | None) -> Response:
     limiter, turn = pipeline.limiter, None
     if origin(url) == origin(pipeline.base_url):
         sent[headers.AUTHORIZATION] = await pipeline.credentials.header(pipeline.transport)
-        turn = await limiter.acquire(pipeline.lane)
+        turn = await limiter.acquire(pipeline.lane, deadline=None if timeout is None else pipeline.clock() + timeout)
     request = Request("GET", url, sent, timeout=timeout or pipeline.timeout)
     try:
         response = await pipeline.transport.send(request)

@@ -36,7 +36,7 @@ def check_options(options: CallOptions) -> None:
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
     timeout: Any = options.get("timeout")
-    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+    if timeout is not None and not (isinstance(timeout, (int, float)) and 0 < timeout < float("inf")):
         raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r}")
     lane = options.get("lane")
     if lane is not None:

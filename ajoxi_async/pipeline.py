@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
@@ -38,11 +38,11 @@ from ajoxi_async.hooks import Hooks, Watch, tell
 from ajoxi_async.limits import Limiter
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
-from ajoxi_async.protocol.errors import OutcomeUnknownError
+from ajoxi_async.protocol.errors import APITimeoutError
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
 
-__all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
+__all__ = ["AjoxiDeprecationWarning", "Lifetime", "Pipeline", "last_response"]
 
 T = TypeVar("T")
 
@@ -54,6 +54,13 @@ last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_
 
 class AjoxiDeprecationWarning(DeprecationWarning):
     """The API announced that it retires a route (API reference: Versioning)."""
+
+
+@define
+class Lifetime:
+    """Shared by all variants: how often the client was closed. What was under way then is not sent again."""
+
+    closes: int = 0
 
 
 @frozen(kw_only=True)
@@ -79,6 +86,7 @@ class Pipeline:
     client_references: bool = False
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
+    lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
     #: By route, when notices of retirement are to be looked for again: once a second will do.
     look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -163,92 +171,118 @@ class Pipeline:
         limiter, lane, deadline = self.limiter, self.lane, None
         if options:
             lane, deadline = options.get("lane") or lane, self._deadline(options)
-        attempt, fresh_token_used = 0, False
+        attempt, drawn, fresh_token_used = 0, 0, False
         # When the first attempt left that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
         began: float | None = None
+        outcome: Response | ExchangeError | None = None
+        closes = self.lifetime.closes
         watch = None
         if self.hooks is not None:
             watch = Watch(hooks=self.hooks, route=route.name, method=route.method, lane=lane)
-        while True:
-            attempt += 1
-            authorization = self.credentials.at_hand or await self.credentials.header(self.transport)
-            asked = self.clock() if watch is not None else 0.0
-            turn = limiter.try_acquire(lane) or await limiter.acquire(lane, deadline=deadline)
-            started = self.clock()
-            if began is None:
-                began = started
-            if attempt > 1:  # as a value of its own: what was sent before stays as it was
-                request = evolve(request, headers={**request.headers}, sent=True)
-            request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
-            request.timeout = self.timeout
-            if deadline is not None:
-                request.timeout = min(self.timeout or deadline - started, deadline - started)
-            if watch is not None:
-                watch.begins(request, attempt, started - asked)
-            outcome: Response | ExchangeError
-            error_body = None
-            wait_for: float | None = None
-            try:
-                outcome = await self.transport.send(request)
-            except ExchangeError as error:
-                outcome = error
-                if error.sent:
-                    limiter.lost(turn)
-                else:
-                    limiter.give_back(turn)
-            except BaseException:
+        try:
+            while True:
+                outcome = None
+                authorization = self.credentials.at_hand or await self._authorization(deadline)
+                asked = self.clock() if watch is not None else 0.0
+                permit = limiter.try_acquire(lane) or await limiter.acquire(lane, deadline=deadline)
+                started = self.clock()
+                if deadline is not None and started >= deadline:
+                    limiter.give_back(permit)
+                    raise APITimeoutError("the time was up before it was sent", route=route.name, attempts=attempt)
+                attempt += 1
+                if began is None:
+                    began = started
+                else:  # as a value of its own: what was sent before stays as it was
+                    request = evolve(request, headers={**request.headers}, sent=True)
+                request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
+                request.timeout = self.timeout
+                if deadline is not None:
+                    request.timeout = min(self.timeout or deadline - started, deadline - started)
                 if watch is not None:
-                    watch.cancelled(request, attempt, self.clock() - started)
-                if request.sent:
-                    limiter.lost(turn)
-                    if route.method == "POST":
-                        at = perhaps_done_at or self._wall(started)
-                        self._unknown(route, request, None, params=params, sent_at=at, attempts=attempt)
+                    watch.begins(request, attempt, started - asked)
+                error_body = None
+                wait_for: float | None = None
+                try:
+                    outcome = await self.transport.send(request)
+                except ExchangeError as error:
+                    outcome = error
+                    (limiter.lost if error.sent else limiter.give_back)(permit)
+                except BaseException:
+                    if watch is not None:
+                        watch.cancelled(request, attempt, self.clock() - started)
+                    (limiter.lost if request.sent else limiter.give_back)(permit)
+                    if request.sent and perhaps_done_at is None:
+                        perhaps_done_at = self._wall(started)
+                    raise
                 else:
-                    limiter.give_back(turn)
-                raise
-            else:
-                if outcome.status >= 300:
-                    wait_for = answers.retry_after_of(outcome)
-                    error_body = answers.error_body_of(outcome)
-                limiter.observe(turn, route.name, outcome.status, outcome.headers, wait_for)
-                if started >= self.look_again.get(route.name, 0.0):
-                    self._warn_if_retiring(route, outcome, started)
-                if (seen := last_response.get()) is not None:
-                    seen.append(outcome)
-            fate = retry.classify(outcome, has_envelope=error_body is not None)
-            if logger.isEnabledFor(logging.DEBUG):
-                self._log(route, request, attempt, outcome, self.clock() - started)
-            if watch is not None:
-                elapsed = self.clock() - started
-                watch.ended(request, attempt, outcome, fate, elapsed=elapsed, retry_after=wait_for)
-            if isinstance(outcome, Response):
-                if fate is Fate.DONE:
-                    if self.quota.left < self.quota.capacity:
-                        self.quota.earn(attempt - 1)
-                    return outcome
-                if outcome.status == 404 and request.method == "DELETE" and perhaps_done_at is not None:
-                    return Response(route.status, outcome.headers, b"")
-                if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
-                    fresh_token_used = True
-                    continue
-            if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
-                perhaps_done_at = self._wall(started)
-            delay = retry.delay_before_retry(
-                self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
-            )
-            if delay is None or not self._may_wait(delay, fate, began, deadline):
-                if route.method == "POST" and perhaps_done_at is not None:
-                    raise self._unknown(
-                        route, request, outcome, params=params, sent_at=perhaps_done_at, attempts=attempt
-                    )
+                    try:
+                        if outcome.status >= 300:
+                            wait_for = answers.retry_after_of(outcome)
+                            error_body = answers.error_body_of(outcome)
+                    finally:
+                        limiter.observe(permit, route.name, outcome.status, outcome.headers, wait_for)
+                    if started >= self.look_again.get(route.name, 0.0):
+                        self._warn_if_retiring(route, outcome, started)
+                    if (seen := last_response.get()) is not None:
+                        seen.append(outcome)
+                fate = retry.classify(outcome, has_envelope=error_body is not None)
+                if logger.isEnabledFor(logging.DEBUG):
+                    self._log(route, request, attempt, outcome, self.clock() - started)
+                if watch is not None:
+                    elapsed = self.clock() - started
+                    watch.ended(request, attempt, outcome, fate, elapsed=elapsed, retry_after=wait_for)
                 if isinstance(outcome, Response):
-                    raise answers.error_from(outcome, error_body, route.name, attempt)
-                raise answers.no_answer(outcome, route.name, attempt)
-            if watch is not None:
-                watch.retries(attempt, fate, delay)
-            await self.sleep(delay)
+                    if fate is Fate.DONE:
+                        if self.quota.left < self.quota.capacity:
+                            self.quota.earn(drawn)
+                        return outcome
+                    if outcome.status == 404 and request.method == "DELETE" and perhaps_done_at is not None:
+                        return Response(route.status, outcome.headers, b"")
+                    if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
+                        fresh_token_used = True
+                        continue
+                if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
+                    perhaps_done_at = self._wall(started)
+                delay = retry.delay_before_retry(
+                    self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
+                )
+                closed = closes != self.lifetime.closes
+                if delay is None or closed or not self._may_wait(delay, fate, began, deadline):
+                    if isinstance(outcome, Response):
+                        raise answers.error_from(outcome, error_body, route.name, attempt)
+                    raise answers.no_answer(outcome, route.name, attempt)
+                drawn += fate is not Fate.REFUSED
+                if watch is not None:
+                    watch.retries(attempt, fate, delay)
+                await self.sleep(delay)
+        except BaseException as error:
+            if route.method != "POST" or perhaps_done_at is None:
+                raise
+            # Whatever ends the call now, a POST of its may have been carried out.
+            unknown = answers.outcome_unknown(
+                route,
+                request,
+                outcome,
+                params=params,
+                idempotency_header=self.idempotency_header,
+                sent_at=perhaps_done_at,
+                attempts=attempt,
+            )
+            if self.hooks is not None:
+                tell(self.hooks.on_outcome_unknown, unknown)
+            if not isinstance(error, Exception):
+                raise
+            raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
+
+    async def _authorization(self, deadline: float | None) -> str:
+        if deadline is None:
+            return await self.credentials.header(self.transport)
+        try:
+            with anyio.fail_after(deadline - self.clock()):
+                return await self.credentials.header(self.transport)
+        except TimeoutError:
+            raise APITimeoutError("no token came in time; nothing was sent", attempts=0) from None
 
     def _deadline(self, options: CallOptions) -> float | None:
         timeout = options.get("timeout")
@@ -266,29 +300,6 @@ class Pipeline:
             return False
         return fate is Fate.REFUSED or self.quota.spend()
 
-    def _unknown(
-        self,
-        route: Route[Any],
-        request: Request,
-        outcome: Response | ExchangeError | None,
-        *,
-        params: Mapping[str, Any] | None,
-        sent_at: float,
-        attempts: int,
-    ) -> OutcomeUnknownError:
-        error = answers.outcome_unknown(
-            route,
-            request,
-            outcome,
-            params=params,
-            idempotency_header=self.idempotency_header,
-            sent_at=sent_at,
-            attempts=attempts,
-        )
-        if self.hooks is not None:
-            tell(self.hooks.on_outcome_unknown, error)
-        return error
-
     def _log(
         self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
     ) -> None:
@@ -304,4 +315,9 @@ class Pipeline:
         notice = answers.retirement_notice(route, response.headers)
         self.look_again[route.name] = now + 1.0 if notice is None else float("inf")
         if notice is not None:
-            warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)
+            try:
+                warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)
+            except AjoxiDeprecationWarning:  # warnings are errors here; but what a write brought is not to be lost
+                if route.method == "GET":
+                    raise
+                logger.warning("%s", notice)

@@ -403,7 +403,7 @@ class RedisLimiter:
             now = time.monotonic()
             if turn.taken_at > self._refused_at:
                 self._refused_at = now
-                self._pause = now + min(retry_after or 1.0, 60.0)
+                self._pause = now + min(1.0 if retry_after is None else retry_after, 60.0)
                 self._local_next = max(self._local_next, self._pause)
                 if self._leader is not None:
                     self._leader.signal.set()

@@ -149,7 +149,7 @@ def _sunset_at(value: str) -> str:
     # RFC 8594: an HTTP-date.
     try:
         return parsedate_to_datetime(value).date().isoformat()
-    except ValueError:
+    except (ValueError, OverflowError):
         return value[:40]
 
 

@@ -357,7 +357,7 @@ class Budget:
             return  # it was in flight together with one that was refused before
         since = now - self._refused_at
         self._refused_at = now
-        self._paused_until = self._next = now + min(retry_after or PERIOD, _LONGEST_PAUSE)
+        self._paused_until = self._next = now + min(PERIOD if retry_after is None else retry_after, _LONGEST_PAUSE)
         if self.limit is not None:
             self._failed_share = min(self._share, self._ceiling)
             self._lost_share = self._failed_share * (_OFTEN_LOSS if since < _OFTEN else _LOSS)

@@ -7,10 +7,11 @@ Every attempt has a fate, read from what was observed:
     done        2xx, whole                                     return           return
     not sent    DNS, connect, TLS or pool wait failed          send again       send again
     refused     429                                            send again       send again, after Retry-After
-    rejected    3xx, other 4xx                                 raise            raise
+    rejected    3xx but 303, other 4xx                         raise            raise
     documented  5xx with the API's error envelope              send again       send again (API reference: 5xx,
                                                                                 "retries ... are safe")
-    gateway     5xx without it: a proxy speaks, not the API    send again       never: OutcomeUnknownError
+    gateway     5xx without it, 303: a proxy speaks, not the   send again       never: OutcomeUnknownError
+                API
     unknown     headers may have gone out, no whole response   send again       never: OutcomeUnknownError
 
 Rules:
@@ -106,7 +107,7 @@ def classify(outcome: Response | ExchangeError, *, has_envelope: bool = False) -
         return Fate.REFUSED
     if outcome.status >= 500:
         return Fate.DOCUMENTED if has_envelope else Fate.GATEWAY
-    return Fate.REJECTED
+    return Fate.GATEWAY if outcome.status == 303 else Fate.REJECTED
 
 
 def _may_repeat(fate: Fate, method: str, writes: str) -> bool:
@@ -153,7 +154,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
         return float(value)
     try:
         until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return max(0.0, (_aware(until) - _aware(now)).total_seconds())
 

@@ -72,8 +72,9 @@ class Transcripts:
             raise InvalidParameterError("timeout", "a live stream has none; see idle_timeout and max_outage")
         check_event_id(resume_from=resume_from)
         check_seconds(idle_timeout=idle_timeout, max_outage=max_outage)
+        pipeline = self._pipeline.variant(lane=options["lane"]) if options.get("lane") else self._pipeline
         source = EventSource(
-            self._pipeline,
+            pipeline,
             self._pipeline.request(routes.TRANSCRIPTS_STREAM, options, id=id),
             Rules(
                 name=f"the live transcript of {id}",

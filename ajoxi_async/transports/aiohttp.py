@@ -47,6 +47,10 @@ class _Exchange:
         self.expired = True
         self.task.cancel()
 
+    def was_not_asked_for(self) -> bool:
+        """Whether nobody cancelled the task: aiohttp cancels what waits for a connection when its connector is closed."""
+        return not self.expired and self.task.cancelling() <= self.cancelling
+
     def was_cancelled_by_expiry(self) -> bool:
         """Whether the CancelledError in hand is our own; as `asyncio.timeout` tells it."""
         return self.expired and self.task.uncancel() <= self.cancelling
@@ -107,6 +111,8 @@ class AiohttpTransport:
         self._settings = settings
         self._rest: aiohttp.ClientSession | None = settings.session
         self._streams: aiohttp.ClientSession | None = settings.session
+        if settings.session is not None:
+            settings.session._retry_connection = False  # rule 3: DELETE of a number is irreversible
         self._loop: asyncio.AbstractEventLoop | None = None
         self._expiries: _Expiries
 
@@ -166,6 +172,8 @@ class AiohttpTransport:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._translate(error, exchange) from error
         except asyncio.CancelledError as error:
+            if exchange.was_not_asked_for():
+                raise self._translate(aiohttp.ClientConnectionError("the client was closed"), exchange) from error
             if not exchange.was_cancelled_by_expiry():
                 request.sent = exchange.sent or self._settings.session is not None
                 raise

@@ -33,7 +33,8 @@ class _Trace:
         self.sent = False
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
-        if event.endswith("send_request_headers.started"):
+        # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.
+        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             self.sent = True
 
 

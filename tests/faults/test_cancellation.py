@@ -292,7 +292,6 @@ async def test_a_cancel_before_sending_is_no_unknown_outcome() -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.xfail(strict=True, reason="only a cancellation within an exchange is reported")
 async def test_a_cancel_between_attempts_of_an_unknown_post_is_reported() -> None:
     """Under "always", a POST cancelled while it waits to be sent again may have been carried out the first time."""
     told: list[OutcomeUnknownError] = []

@@ -42,7 +42,6 @@ async def in_flight(call: Any, server: FaultServer) -> AsyncIterator[list[Any]]:
         tasks.cancel_scope.cancel()
 
 
-@pytest.mark.xfail(strict=True, reason="what was in flight is sent again, over connections that nobody closes any more")
 async def test_closing_ends_what_is_in_flight() -> None:
     """A closed client sends nothing again by itself: a call in flight ends, and no connection is left open."""
     async with FaultServer(then=kinds.stall_before_headers) as server:
@@ -75,9 +74,6 @@ async def test_closing_ends_what_waits_for_a_connection(
     anyio_backend_name: str, request: pytest.FixtureRequest
 ) -> None:
     """A call that waits for the pool when the client is closed ends as not sent, and never as cancelled."""
-    known_on(
-        "asyncio", "aiohttp cancels the future the call awaits, and nobody asked for that", anyio_backend_name, request
-    )
     known_on("trio", "it is sent when a place is free, by a client that is closed", anyio_backend_name, request)
     ends: list[BaseException] = []
     async with FaultServer(then=kinds.stall_before_headers) as server:
@@ -103,7 +99,6 @@ async def test_closing_ends_what_waits_for_a_connection(
     assert isinstance(ends[0], APIConnectionError)
 
 
-@pytest.mark.xfail(strict=True, reason="the page ahead is asked for again by a client that is closed")
 async def test_closing_ends_the_page_ahead() -> None:
     """A page on its way when the client is closed is not asked for again, and leaves no connection."""
 

@@ -43,7 +43,6 @@ TOKEN = replying(200, {"access_token": "secret", "expires_in": 60})
 # A header that cannot be read.
 
 
-@pytest.mark.xfail(strict=True, reason="parsedate_to_datetime raises OverflowError as well")
 async def test_a_retry_after_beyond_all_dates() -> None:
     """A Retry-After that is no date is none at all: the POST that was refused is sent again, and the turn is settled."""
     refused = replying(429, envelope("rate_limited"), {"Retry-After": BEYOND, "Date": DATE})
@@ -52,7 +51,6 @@ async def test_a_retry_after_beyond_all_dates() -> None:
         assert len(server.received) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="an exception while an answer is looked at leaves the turn taken for ever")
 async def test_a_turn_is_settled_whatever_an_answer_says() -> None:
     """Every turn ends, also where looking at the answer failed: a hundred of them would stop the client for good."""
     refused = replying(429, envelope("rate_limited"), {"Retry-After": BEYOND, "Date": DATE})
@@ -61,7 +59,6 @@ async def test_a_turn_is_settled_whatever_an_answer_says() -> None:
         assert settled(client)
 
 
-@pytest.mark.xfail(strict=True, reason="parsedate_to_datetime raises OverflowError as well")
 async def test_a_sunset_beyond_all_dates() -> None:
     """A call that was placed is returned, whatever a notice of retirement looks like."""
     async with FaultServer(lying({"Sunset": BEYOND})) as server, client_of(server.url) as client:
@@ -92,7 +89,6 @@ async def test_a_deadline_that_passed_while_the_token_came(
     anyio_backend_name: str, request: pytest.FixtureRequest
 ) -> None:
     """When the call's time is up before anything was sent, nothing is sent and the call ends."""
-    known_on("asyncio", "aiohttp takes a timeout of 0 and less for none", anyio_backend_name, request)
 
     async def slow_token() -> str:
         await anyio.sleep(0.1)
@@ -109,7 +105,6 @@ async def test_a_deadline_that_passed_while_the_token_came(
         assert not server.received
 
 
-@pytest.mark.xfail(strict=True, reason="a token is fetched with a timeout of its own, 30 s")
 async def test_a_deadline_holds_for_the_token_too() -> None:
     """A call's timeout bounds the whole call, its token included."""
     async with (
@@ -123,7 +118,6 @@ async def test_a_deadline_holds_for_the_token_too() -> None:
         assert type(error) is APITimeoutError
 
 
-@pytest.mark.xfail(strict=True, reason="the turn of a download has no deadline")
 async def test_a_deadline_holds_for_a_download_too() -> None:
     """A download's timeout bounds its turn at the limiter."""
     slow = lying({"X-RateLimit-Limit": 1})
@@ -151,7 +145,6 @@ async def test_a_timeout_without_end(anyio_backend_name: str, request: pytest.Fi
 # A POST sent again under "always", the first of which may have been carried out.
 
 
-@pytest.mark.xfail(strict=True, reason="what the limiter raises goes out as it is")
 async def test_the_limiter_refuses_the_second_attempt() -> None:
     """Where the second attempt gets no turn in time, the first may still have been carried out, and the caller is told."""
     async with (
@@ -163,7 +156,6 @@ async def test_the_limiter_refuses_the_second_attempt() -> None:
     assert type(error) is OutcomeUnknownError
 
 
-@pytest.mark.xfail(strict=True, reason="what the token provider raises goes out as it is")
 async def test_no_token_for_the_second_attempt() -> None:
     """Where the second attempt gets no token, the first may still have been carried out, and the caller is told."""
     tokens = ["secret"]
@@ -182,7 +174,6 @@ async def test_no_token_for_the_second_attempt() -> None:
 # Tokens.
 
 
-@pytest.mark.xfail(strict=True, reason="a token is asked for once, and any status but 200 is an AuthenticationError")
 @pytest.mark.parametrize("fault", [html(503), kinds.reset_before_commit], ids=["503", "reset"])
 async def test_a_token_endpoint_that_stumbles(fault: Any) -> None:
     """A token that could not be had for a moment is asked for again: nothing was sent to the API yet."""
@@ -221,7 +212,6 @@ async def test_who_fetches_the_token_is_cancelled() -> None:
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-@pytest.mark.xfail(strict=True, reason="aiohttp's own second attempt is on in a session that is not ours")
 async def test_a_session_of_the_callers_own_sends_once() -> None:
     """Releasing a number on a connection that breaks is attempted once, also over a session that was given to us."""
     async with aiohttp.ClientSession() as session, FaultServer(then=kinds.reset_unread) as server:
@@ -235,7 +225,6 @@ async def test_a_proxy_that_refuses_the_tunnel(
     reply: bytes, anyio_backend_name: str, request: pytest.FixtureRequest
 ) -> None:
     """Where a proxy makes no tunnel the request never left: a POST is tried again, and ends as an APIConnectionError."""
-    known_on("trio", "httpcore traces the CONNECT like the request itself", anyio_backend_name, request)
 
     async def proxy(exchange: Exchange) -> None:
         await exchange.read_head()
@@ -274,7 +263,6 @@ async def test_a_handshake_that_hangs(anyio_backend_name: str, request: pytest.F
     assert left == 0
 
 
-@pytest.mark.xfail(strict=True, reason="every attempt but the last comes back, whether or not it was drawn")
 async def test_the_quota_gets_back_what_was_drawn() -> None:
     """A 429 draws on no quota, so sending again after one fills none."""
     failed = replying(500, envelope("internal_error"))
@@ -302,7 +290,6 @@ class NotingLanes(LocalLimiter):
         return super().try_acquire(lane)
 
 
-@pytest.mark.xfail(strict=True, reason="streams and downloads go in the lane of their client")
 @pytest.mark.parametrize("what", ["stream", "download"])
 async def test_the_lane_of_a_call_holds_for_all_it_sends(what: str) -> None:
     """A lane given to a call is the lane of each of its requests, streams and downloads not excepted."""
