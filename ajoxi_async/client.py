@@ -177,9 +177,10 @@ class AsyncAjoxi:
         for name, given, kind in (("tls", tls, ssl.SSLContext), ("retry", retry, RetryPolicy)):
             if given is not None and not isinstance(given, kind):
                 raise ConfigurationError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
-        for name, thing, method in (("transport", transport, "send"), ("limiter", limiter, "try_acquire")):
-            if thing is not None and not callable(getattr(thing, method, None)):
-                raise ConfigurationError(f"{name}: expected a {name.capitalize()}, got {type(thing).__name__}")
+        if transport is not None and not any(hasattr(transport, name) for name in ("send", "stream")):
+            raise ConfigurationError(f"transport: expected a Transport, got {type(transport).__name__}")
+        if limiter is not None and not hasattr(limiter, "try_acquire"):
+            raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
         if session is not None and session_kind(session) is None:
             raise ConfigurationError("session: expected an aiohttp.ClientSession or an httpx.AsyncClient")
         if type(max_connections) is not int or max_connections < 1:
