@@ -18,7 +18,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
-from ajoxi_async.contract.messages import Channel, Message, MessageStatus
+from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.app import App, Key
@@ -27,9 +27,7 @@ from ajoxi_async.sandbox.deliveries import Deliveries, Delivery, Post, post_with
 from ajoxi_async.sandbox.handlers import AI_HANDLER
 from ajoxi_async.sandbox.memory import MemoryTransport
 from ajoxi_async.sandbox.plans import Timing
-from ajoxi_async.sandbox.segments import count_segments
-from ajoxi_async.sandbox.stream_faults import StreamFault
-from ajoxi_async.sandbox.world import FIRST_NUMBER, Account, at, conversation_between
+from ajoxi_async.sandbox.world import FIRST_NUMBER, Account, at
 
 __all__ = ["RealClock", "Sandbox", "StreamFault", "Timing", "VirtualClock"]
 
@@ -210,20 +208,7 @@ class Sandbox:
         """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
         account = self._app.account(key or self.api_key)
         account.own_number(to, "to")
-        now = self.clock.now()
-        message = Message(
-            id=account.mint("msg"),
-            direction=Direction.INBOUND,
-            channel=Channel.SMS,
-            conversation_id=conversation_between(from_, to),
-            from_=from_,
-            to=to,
-            body=body,
-            status=MessageStatus.RECEIVED,
-            segments=count_segments(body),
-            created_at=at(now),
-        )
-        received = account.receive_message(message, now)
+        received = account.take_message(from_=from_, to=to, body=body, now=self.clock.now())
         self._woken()
         return received
 

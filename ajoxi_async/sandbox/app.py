@@ -2,7 +2,8 @@
 
 Rules:
 1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
-   codes), with a request id and the rate-limit headers. No input makes a 500.
+   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
+   magic number that asks for one.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
 3. Before a command runs, everything that was due by then has happened.
 """
@@ -29,6 +30,7 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox import inventory, media, streams
+from ajoxi_async.sandbox.breakage import cut_stream
 from ajoxi_async.sandbox.clock import Clock
 from ajoxi_async.sandbox.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.plans import Timing
@@ -39,6 +41,8 @@ from ajoxi_async.sandbox.world import Account, Refusal
 __all__ = ["App", "EventStream", "Key"]
 
 MAX_BODY = 1024 * 1024
+#: Events after which the stream of a magic number is cut.
+CUT_AFTER = 3
 
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
 
@@ -159,6 +163,10 @@ class App:
             return self._media(parts.path, answer)
         key = self._authenticate(sent.get("authorization"), answer)
         account = self.account(key)
+        if account.throttled:
+            account.throttled = False
+            answer[headers.RETRY_AFTER] = "1"
+            raise Refusal("rate_limited", "the number asked for before makes this a 429")
         routes, id = self._paths.find(parts.path)
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
         try:
@@ -218,8 +226,10 @@ class App:
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
-        fault = self.stream_faults.popleft() if self.stream_faults else None
-        return EventStream(shown, streams.live_transcript(account, call.id, place, self.clock, self._logs, fault=fault))
+        chunks = streams.live_transcript(account, call.id, place, self.clock)
+        if account.cuts(call):
+            chunks = cut_stream(chunks, CUT_AFTER)
+        return EventStream(shown, chunks)
 
 
 def _params(route: Route[Any], query: str, body: Any) -> Any:

@@ -36,6 +36,7 @@ from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
 from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox.magic import magic
 from ajoxi_async.sandbox.segments import count_segments
 from ajoxi_async.sandbox.store import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.world import Account, Refusal, at, conversation_between
@@ -60,9 +61,12 @@ class Command:
 Handler = Callable[[Command], Model | PageBody[Any] | None]
 
 
-def _reachable(number: str) -> None:
+def _reachable(number: str, *, texting: bool = False) -> None:
     if number.startswith(UNREACHABLE):
         raise Refusal("unreachable_destination", "no route to this prefix", "to")
+    refused = magic(number).refused or (magic(number).texts_refused if texting else None)
+    if refused is not None:
+        raise Refusal(*refused, "to")
 
 
 def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) -> Call:
@@ -84,6 +88,7 @@ def create_call(command: Command) -> Call:
     params: CallCreate = command.params
     command.account.own_number(params.from_, "from")
     _reachable(params.to)
+    command.account.trouble(params.to)
     call = _new_call(command, params.to, params)
     return command.account.place_call(call, command.now, record=bool(params.record))
 
@@ -115,7 +120,7 @@ def transfer_call(command: Command) -> Call:
     _found(command.account.calls.get(command.id), "call", command.id)
     if params.to is not None:
         _reachable(params.to)
-    return command.account.transfer(command.id, params.agent_id)
+    return command.account.transfer(command.id, params.agent_id, params.to, command.now)
 
 
 def _filters(params: Params) -> str:
@@ -236,7 +241,8 @@ def send_message(command: Command) -> Message:
     number = command.account.own_number(params.from_, "from")
     if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
         raise Refusal("invalid_state", "this number does not send messages", "from")
-    _reachable(params.to)
+    _reachable(params.to, texting=True)
+    command.account.trouble(params.to)
     body = _template(params) if params.template_id is not None else params.body
     message = Message(
         id=command.account.mint("msg"),

@@ -22,7 +22,7 @@ from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.contract.transcripts import COMPLETED_EVENT, SEGMENT_EVENT, TranscriptCompleted
-from ajoxi_async.sandbox import script
+from ajoxi_async.sandbox import insights
 from ajoxi_async.sandbox.clock import Clock
 from ajoxi_async.sandbox.stream_faults import ConnectionCut, Disturbance, StreamFault
 from ajoxi_async.sandbox.world import Account
@@ -81,11 +81,12 @@ def log_of(account: Account, call: Call) -> Log | None:
         last, moment = 0, call.ended_at.timestamp() if call.ended_at else 0.0
     else:
         talk, answered = account.plan(call).talk, call.answered_at.timestamp()
-        last, moment = 0, answered + talk
-        for place, update in enumerate(script.updates(call.id, talk, ai=call.ai_handler is not None), start=1):
-            moments.append(answered + update.at * talk)
-            frames.append(event_frame(SEGMENT_EVENT, encode(update.segment), str(place)))
-            last = max(last, update.segment.sequence)
+        told = insights.told(call, talk)
+        entries = [
+            Entry(answered + update.at * talk, event_frame(SEGMENT_EVENT, encode(update.segment), str(place)))
+            for place, update in enumerate(told, start=1)
+        ]
+        last, moment = max(update.segment.sequence for update in told), answered + talk
     end = TranscriptCompleted(
         call_id=call.id,
         transcript_id=call.transcript_id,

@@ -22,14 +22,16 @@ from attrs import define, evolve, field, frozen
 
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
-from ajoxi_async.contract.messages import Message, MessageStatus
+from ajoxi_async.contract.messages import Channel, Message, MessageStatus
 from ajoxi_async.contract.numbers import Number, NumberStatus, Routing, RoutingKind, SmsConfig
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.ids import Minter
 from ajoxi_async.sandbox.insights import recording_of, transcript_of
+from ajoxi_async.sandbox.magic import magic
 from ajoxi_async.sandbox.plans import Plan, Timing, plan_for
+from ajoxi_async.sandbox.segments import count_segments
 from ajoxi_async.sandbox.store import Store
 
 __all__ = ["Account", "Emitted", "Refusal", "at", "conversation_between"]
@@ -107,6 +109,8 @@ class Account:
     owned: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)
     to_record: set[str] = field(factory=set, init=False)
+    throttled: bool = field(default=False, init=False)
+    _failed: set[str] = field(factory=set, init=False)
     _call_of: dict[str, str] = field(factory=dict, init=False)
     secrets: dict[str, str] = field(factory=dict, init=False)
     outbox: deque[Emitted] = field(factory=deque, init=False)
@@ -155,6 +159,23 @@ class Account:
     def emit(self, kind: EventType, data: Resource, moment: float) -> None:
         """Tell the webhooks."""
         self.outbox.append(Emitted(self.mint("evt"), kind, moment, data))
+
+    def trouble(self, number: str) -> None:
+        """Have the trouble that a magic number asks for."""
+        trouble = magic(number).trouble
+        if trouble == "throttled":
+            self.throttled = True
+        elif trouble == "failing" and number not in self._failed:
+            self._failed.add(number)
+            raise Refusal("internal_error", "this number fails once; ask again")
+        self._failed.discard(number)
+
+    def cuts(self, call: Call) -> bool:
+        """Whether this stream of a call is the one that is cut."""
+        if "cut" not in {magic(call.to).transcript, magic(call.from_).transcript} or call.id in self._failed:
+            return False
+        self._failed.add(call.id)
+        return True
 
     # Calls
 
@@ -212,7 +233,8 @@ class Account:
             if plan.recorded:
                 recording_id = self.mint("rec")
                 changes |= {"recording_id": recording_id, "recording_url": f"{self.media_url}/{recording_id}.wav"}
-                self.later(now + self.timing.processing, partial(self._record, id))
+                if plan.processing is not None:
+                    self.later(now + plan.processing, partial(self._record, id))
         else:
             changes["duration"] = 0
         self.emit(EventType.CALL_COMPLETED, self._change(id, **changes), now)
@@ -257,14 +279,24 @@ class Account:
                 )
             self.calls.add(call)
 
-    def transfer(self, id: str, agent_id: str | None) -> Call:
-        """Hand an active call on; only an agent shows in the call itself."""
+    def transfer(self, id: str, agent_id: str | None, to: str | None, now: float) -> Call:
+        """Hand an active call on; only an agent shows in the call itself, until it returns where nobody answers."""
         call = self.calls.get(id)
         if call is None:
             raise Refusal("not_found", f"no call {id[:60]}")
         if call.status != CallStatus.ANSWERED:
             raise Refusal("invalid_state", f"a call that is {call.status} cannot be transferred")
+        outcomes = {magic(number).transfer for number in (call.from_, call.to, to)}
+        if "refused" in outcomes:
+            raise Refusal("invalid_state", "this call cannot be transferred")
+        if "returns" in outcomes:
+            self.later(now + self.timing.ring, partial(self._return, id, call.agent_id))
         return self._change(id, agent_id=agent_id or call.agent_id)
+
+    def _return(self, id: str, agent_id: str | None, now: float) -> None:
+        call = self.calls.get(id)
+        if call is not None and call.status == CallStatus.ANSWERED:
+            self._change(id, agent_id=agent_id)
 
     def start_campaign(self, calls: list[Call], now: float, *, record: bool) -> Campaign:
         """Queue a campaign's calls; they ring one after another at the pace of the dialer."""
@@ -295,7 +327,8 @@ class Account:
     def provision(self, wanted: Number, now: float, *, port: bool) -> Number:
         """Take a number from the inventory, or begin to port one in."""
         offered = next((n for n in self.inventory if n.phone_number == wanted.phone_number), None)
-        if wanted.phone_number in self.owned or (offered is None and not port):
+        taken = wanted.phone_number in self.owned or magic(wanted.phone_number).taken
+        if taken or (offered is None and not port):
             raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
         source = offered or evolve(self.inventory[0], region=None, id=self.mint("num"))
         number = self._own(
@@ -340,7 +373,15 @@ class Account:
         message = self.messages.get(id)
         assert message is not None
         self.messages.replace(evolve(message, status=MessageStatus.SENT))
-        self.later(now + self.timing.sms_delivered, partial(self._message_delivered, id))
+        outcome = magic(message.to).message
+        if outcome != "unconfirmed":
+            arrive = self._message_undelivered if outcome == "undelivered" else self._message_delivered
+            self.later(now + self.timing.sms_delivered, partial(arrive, id))
+
+    def _message_undelivered(self, id: str, now: float) -> None:
+        message = self.messages.get(id)
+        assert message is not None
+        self.messages.replace(evolve(message, status=MessageStatus.FAILED, error="undelivered"))
 
     def _message_delivered(self, id: str, now: float) -> None:
         message = self.messages.get(id)
@@ -348,6 +389,31 @@ class Account:
         message = evolve(message, status=MessageStatus.DELIVERED, delivered_at=at(now))
         self.messages.replace(message)
         self.emit(EventType.MESSAGE_DELIVERED, message, now)
+        if magic(message.to).message == "replies":
+            self.later(now + self.timing.sms_delivered, partial(self._reply, id))
+
+    def _reply(self, id: str, now: float) -> None:
+        message = self.messages.get(id)
+        assert message is not None
+        self.take_message(from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
+
+    def take_message(self, *, from_: str, to: str, body: str, now: float) -> Message:
+        """Let a text from anybody arrive at a number of the account."""
+        return self.receive_message(
+            Message(
+                id=self.mint("msg"),
+                direction=Direction.INBOUND,
+                channel=Channel.SMS,
+                conversation_id=conversation_between(from_, to),
+                from_=from_,
+                to=to,
+                body=body,
+                status=MessageStatus.RECEIVED,
+                segments=count_segments(body),
+                created_at=at(now),
+            ),
+            now,
+        )
 
     def receive_message(self, message: Message, now: float) -> Message:
         """Take an inbound message; STOP and START are the carrier's opt-out and opt-in words."""
