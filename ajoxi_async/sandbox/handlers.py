@@ -5,7 +5,6 @@ The parity test asserts that every route has its handler here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -36,10 +35,12 @@ from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
 from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox.account import Account, conversation_between
 from ajoxi_async.sandbox.magic import magic
+from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.segments import count_segments
 from ajoxi_async.sandbox.store import decode_cursor, encode_cursor
-from ajoxi_async.sandbox.world import Account, Refusal, at, conversation_between
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -327,13 +328,12 @@ def create_webhook(command: Command) -> Webhook:
         status=WebhookStatus.ENABLED,
         created_at=at(command.now),
     )
-    secret = hashlib.sha256(f"{command.account.seed}/{command.account.key_seed}/{webhook.id}".encode()).hexdigest()
-    return command.account.subscribe(webhook, f"whsec_{secret[:48]}")
+    return command.account.outgoing.subscribe(webhook, command.account.secret_of(webhook.id))
 
 
 def delete_webhook(command: Command) -> None:
     """DELETE /v1/webhooks/{id}."""
-    command.account.unsubscribe(command.id)
+    command.account.outgoing.unsubscribe(command.id)
 
 
 #: Route name -> handler. The live transcript is answered by `streams`, which asks for nothing but the call.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from ajoxi_async.contract.numbers import Capability, Number, NumberStatus, NumberType
 from ajoxi_async.sandbox.ids import Minter
@@ -28,6 +29,7 @@ _AREAS = (
 _EACH = 60
 
 
+@cache
 def build(seed: int) -> tuple[Number, ...]:
     """All numbers on offer; the first stands first in searches."""
     rng, minter = random.Random(f"inventory/{seed}"), Minter(f"{seed}/inventory")

@@ -16,8 +16,8 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.app import MAX_BODY, App, EventStream
-from ajoxi_async.sandbox.stream_faults import ConnectionCut
+from ajoxi_async.sandbox.app import MAX_BODY, App
+from ajoxi_async.sandbox.breakage import BrokenError
 
 __all__ = ["Server"]
 
@@ -69,7 +69,12 @@ class Server:
             body = await _read(incoming)
             if body is None:
                 return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
-        answer = await self._app.handle(Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body))
+        try:
+            answer = await self._app.handle(
+                Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
+            )
+        except BrokenError as error:
+            return _hung_up(incoming, error)
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
         return await self._stream(incoming, answer)
@@ -83,20 +88,22 @@ class Server:
                 async with asyncio.timeout(self._write_timeout):
                     await response.write(chunk)
             await response.write_eof()
-        except (ConnectionCut, TimeoutError):
-            if incoming.transport is not None:
-                # Closed with nothing lingering: the peer sees a reset.
-                _linger_not(incoming.transport)
-                incoming.transport.abort()
+        except BrokenError as error:
+            _hung_up(incoming, error)
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
 
 
-def _linger_not(transport: asyncio.Transport) -> None:
-    connection = transport.get_extra_info("socket")
-    if connection is not None:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+def _hung_up(incoming: web.BaseRequest, error: BrokenError) -> web.Response:
+    """End the connection; the response that is returned goes nowhere."""
+    transport = incoming.transport
+    if transport is not None:
+        connection = transport.get_extra_info("socket")
+        if error.reset and connection is not None:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.close()
+    return web.Response()
 
 
 async def _read(incoming: web.BaseRequest) -> bytes | None:

@@ -23,9 +23,8 @@ from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.contract.transcripts import COMPLETED_EVENT, SEGMENT_EVENT, TranscriptCompleted
 from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox.account import Account
 from ajoxi_async.sandbox.clock import Clock
-from ajoxi_async.sandbox.stream_faults import ConnectionCut, Disturbance, StreamFault
-from ajoxi_async.sandbox.world import Account
 
 __all__ = ["Log", "Logs", "live_transcript", "log_of", "place_after"]
 

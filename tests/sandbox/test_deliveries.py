@@ -9,7 +9,7 @@ import pytest
 
 from ajoxi_async import AsyncAjoxi, CallCompleted, Sandbox, TranscriptReady, parse_event
 from ajoxi_async.sandbox import VirtualClock
-from ajoxi_async.sandbox.deliveries import SCHEDULE
+from ajoxi_async.sandbox.outgoing import SCHEDULE
 
 pytestmark = pytest.mark.anyio
 
@@ -131,16 +131,15 @@ async def test_gone_disables() -> None:
 
 
 async def test_no_delivery_to_strangers() -> None:
-    """Without permission nothing is posted to another machine."""
-    clock = VirtualClock()
-    endpoint = Endpoint(clock)
-    async with Sandbox(port=None, clock=clock, post=endpoint.post) as sandbox:
+    """Without permission nothing is posted to another machine, and the log says why."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
         async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
             for url in ("https://example.com/hook", "http://169.254.169.254/", "http://localhost.example.com/"):
                 await client.webhooks.create(url=url, events=["message.received"])
             sandbox.inbound_message(from_=TO, body="hi")
-            await clock.advance(100)
-    assert endpoint.got == []
+            await sandbox.clock.advance(1)
+            log = sandbox.world().deliveries()
+    assert [(attempt.status, attempt.error) for attempt in log] == [(None, "the address is not permitted")] * 3
 
 
 async def test_an_exception_in_the_block_is_the_callers_own() -> None:

@@ -1,0 +1,152 @@
+"""Posting to endpoints that strangers may have named.
+
+Rules:
+1. Posts go to this machine only, unless remote endpoints were allowed. Link-local addresses and the others under which
+   clouds hand out credentials are never posted to.
+2. The address that was checked is the one connected to: a name is resolved once, and what it resolved to is in the URL of
+   the request. ``localhost`` and names under it are this machine, whatever a resolver says.
+3. No redirect is followed and no proxy is asked. An answer has 15 s, and no more than its beginning is read.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING
+
+import anyio
+from attrs import field, frozen
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["ANSWER_SECONDS", "Answer", "HttpPost", "Post", "permitted"]
+
+ANSWER_SECONDS = 15.0
+#: Bytes of an answer that are kept.
+EXCERPT = 1_024
+#: Bytes that are read so that the connection can be used again.
+_DRAINED = 65_536
+
+_LOOPBACK = ("127.0.0.1", "::1")
+#: Where clouds hand out credentials, besides the link-local addresses.
+_METADATA = frozenset(
+    ipaddress.ip_address(address) for address in ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254")
+)
+
+
+@frozen
+class Answer:
+    """What came of a post: a status, or an error that says why there is none."""
+
+    status: int | None
+    headers: Mapping[str, str] = field(factory=dict)
+    excerpt: bytes = b""
+    error: str | None = None
+
+
+#: Posts a body. What needs no log may return a status alone, or None where no answer came.
+Post = Callable[[str, dict[str, str], bytes], Awaitable[Answer | int | None]]
+
+
+def permitted(address: str, *, remote: bool) -> bool:
+    """Whether an address may be posted to."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip.sixtofour or ip
+    if ip.is_link_local or ip in _METADATA or ip.is_unspecified or ip.is_multicast:
+        return False
+    return remote or ip.is_loopback
+
+
+async def _resolve(host: str, port: int) -> list[str]:
+    if host == "localhost" or host.endswith(".localhost"):
+        return list(_LOOPBACK)
+    found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+class HttpPost:
+    """Posts over HTTP, on asyncio and trio.
+
+    Args:
+        remote: whether endpoints on other machines are posted to.
+        resolve: from a host and a port to addresses.
+    """
+
+    def __init__(self, *, remote: bool = False, resolve: Callable[[str, int], Awaitable[list[str]]] = _resolve) -> None:
+        self._remote = remote
+        self._resolve = resolve
+        self._opened: httpx.AsyncClient | None = None
+
+    async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
+        """Post a body and say what came of it; nothing is raised."""
+        import httpx
+
+        try:
+            with anyio.fail_after(ANSWER_SECONDS):
+                target = httpx.URL(url)
+                addresses = await self._addresses(target)
+                if not addresses:
+                    return Answer(None, error="the address is not permitted")
+                return await self._first_answer(target, addresses, headers, body)
+        except TimeoutError:
+            return Answer(None, error=f"no answer within {ANSWER_SECONDS:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            return Answer(None, error=f"{type(error).__name__}: {error}"[:200])
+
+    async def aclose(self) -> None:
+        """Give every connection back."""
+        if self._opened is not None:
+            await self._opened.aclose()
+            self._opened = None
+
+    async def _addresses(self, url: httpx.URL) -> list[str]:
+        host = url.host
+        literal = permitted(host, remote=True) or host.replace(".", "").isdigit() or ":" in host
+        if literal:
+            found = [host]
+        elif self._remote or host == "localhost" or host.endswith(".localhost"):
+            found = await self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
+        else:
+            found = []
+        return [address for address in found if permitted(address, remote=self._remote)]
+
+    async def _first_answer(self, url: httpx.URL, addresses: list[str], headers: dict[str, str], body: bytes) -> Answer:
+        import httpx
+
+        for address in addresses[:-1]:
+            try:
+                return await self._exchange(url, address, headers, body)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                continue
+        return await self._exchange(url, addresses[-1], headers, body)
+
+    async def _exchange(self, url: httpx.URL, address: str, headers: dict[str, str], body: bytes) -> Answer:
+        sent = {"Host": url.netloc.decode("ascii"), "User-Agent": "ajoxi-sandbox", **headers}
+        extensions = {"sni_hostname": url.host} if url.scheme == "https" else {}
+        async with self._client().stream(
+            "POST", url.copy_with(host=address), content=body, headers=sent, extensions=extensions
+        ) as response:
+            read = bytearray()
+            async for piece in response.aiter_raw():
+                read += piece
+                if len(read) > _DRAINED:
+                    break
+            return Answer(response.status_code, dict(response.headers), bytes(read[:EXCERPT]))
+
+    def _client(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._opened is None:
+            self._opened = httpx.AsyncClient(
+                timeout=None,  # noqa: S113 - the whole exchange has its time
+                trust_env=False,
+                verify=False,  # noqa: S501 - test endpoints sign their own certificates
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=5.0),
+            )
+        return self._opened
