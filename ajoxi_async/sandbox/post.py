@@ -13,13 +13,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
 
 import anyio
+import httpx
 from attrs import field, frozen
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["ANSWER_SECONDS", "Answer", "HttpPost", "Post", "permitted"]
 
@@ -81,12 +78,10 @@ class HttpPost:
     def __init__(self, *, remote: bool = False, resolve: Callable[[str, int], Awaitable[list[str]]] = _resolve) -> None:
         self._remote = remote
         self._resolve = resolve
-        self._opened: httpx.AsyncClient | None = None
+        self._client = _open()
 
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
         """Post a body and say what came of it; nothing is raised."""
-        import httpx
-
         try:
             with anyio.fail_after(ANSWER_SECONDS):
                 target = httpx.URL(url)
@@ -101,9 +96,8 @@ class HttpPost:
 
     async def aclose(self) -> None:
         """Give every connection back."""
-        if self._opened is not None:
-            await self._opened.aclose()
-            self._opened = None
+        await self._client.aclose()
+        self._client = _open()
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
         host = url.host
@@ -117,8 +111,6 @@ class HttpPost:
         return [address for address in found if permitted(address, remote=self._remote)]
 
     async def _first_answer(self, url: httpx.URL, addresses: list[str], headers: dict[str, str], body: bytes) -> Answer:
-        import httpx
-
         for address in addresses[:-1]:
             try:
                 return await self._exchange(url, address, headers, body)
@@ -129,7 +121,7 @@ class HttpPost:
     async def _exchange(self, url: httpx.URL, address: str, headers: dict[str, str], body: bytes) -> Answer:
         sent = {"Host": url.netloc.decode("ascii"), "User-Agent": "ajoxi-sandbox", **headers}
         extensions = {"sni_hostname": url.host} if url.scheme == "https" else {}
-        async with self._client().stream(
+        async with self._client.stream(
             "POST", url.copy_with(host=address), content=body, headers=sent, extensions=extensions
         ) as response:
             read = bytearray()
@@ -139,14 +131,11 @@ class HttpPost:
                     break
             return Answer(response.status_code, dict(response.headers), bytes(read[:EXCERPT]))
 
-    def _client(self) -> httpx.AsyncClient:
-        import httpx
 
-        if self._opened is None:
-            self._opened = httpx.AsyncClient(
-                timeout=None,  # noqa: S113 - the whole exchange has its time
-                trust_env=False,
-                verify=False,  # noqa: S501 - test endpoints sign their own certificates
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=5.0),
-            )
-        return self._opened
+def _open() -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        timeout=None,  # noqa: S113 - the whole exchange has its time
+        trust_env=False,
+        verify=False,  # noqa: S501 - test endpoints sign their own certificates
+        limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=5.0),
+    )

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import heapq
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import frozen
 
 __all__ = ["Fired", "Timer", "Timers"]
 
 
-@frozen(order=True)
-class Timer:
+class Timer(NamedTuple):
     """One thing that will happen."""
 
     moment: float
