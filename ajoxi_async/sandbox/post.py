@@ -33,6 +33,9 @@ _METADATA = frozenset(
 )
 
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
 @frozen
 class Answer:
     """What came of a post: a status, or an error that says why there is none."""
@@ -49,20 +52,29 @@ Post = Callable[[str, dict[str, str], bytes], Awaitable[Answer | int | None]]
 
 def permitted(address: str, *, remote: bool) -> bool:
     """Whether an address may be posted to."""
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        ip = ip.ipv4_mapped or ip.sixtofour or ip
-    if ip.is_link_local or ip in _METADATA or ip.is_unspecified or ip.is_multicast:
+    ip = _address(address)
+    if ip is None or ip.is_link_local or ip in _METADATA or ip.is_unspecified or ip.is_multicast:
         return False
     return remote or ip.is_loopback
 
 
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that is reached in the end: the IPv4 one inside of an IPv6 one, where there is one."""
+    try:
+        ip = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip
+    inside = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else ip.ipv4_mapped or ip.sixtofour
+    return inside or ip
+
+
+def _is_local(host: str) -> bool:
+    return host == "localhost" or host.endswith(".localhost")
+
+
 async def _resolve(host: str, port: int) -> list[str]:
-    if host == "localhost" or host.endswith(".localhost"):
-        return list(_LOOPBACK)
     found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
@@ -101,12 +113,14 @@ class HttpPost:
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
         host = url.host
-        literal = permitted(host, remote=True) or host.replace(".", "").isdigit() or ":" in host
-        if literal:
+        if _address(host) is not None:
             found = [host]
-        elif self._remote or host == "localhost" or host.endswith(".localhost"):
+        elif _is_local(host):
+            found = list(_LOOPBACK)
+        elif self._remote:
             found = await self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
         else:
+            # Not even asked for: a name is another machine's until the flag says that this is all right.
             found = []
         return [address for address in found if permitted(address, remote=self._remote)]
 

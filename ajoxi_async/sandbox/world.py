@@ -152,7 +152,7 @@ class World:
         self._deliveries.abandon()
         self._settle_in(account)
         self.on_replaced(self)
-        self._sleeping_until = None
+        self.turn()
         self.wake()
 
     # What only a sandbox can do
