@@ -31,6 +31,7 @@ _EPOCH = 1_767_225_600.0
 HORIZON = 366 * 86_400.0
 #: Turns of the event loop within which a reader that was woken waits again.
 _TURNS = 20
+_FIRST_TURNS = 3
 
 
 class NeverHappenedError(AjoxiError):
@@ -233,6 +234,9 @@ class VirtualClock:
         async with self._moving:
             end = self._end(seconds, to, until_event, until_idle)
             fired: list[Fired | None] = []
+            # Readers that were only just started get to their waiting.
+            for _ in range(_FIRST_TURNS):
+                await anyio.lowlevel.checkpoint()
             self.record, seen, found = fired, 0, False
             accepts = until_event if callable(until_event) else lambda one: one.what == until_event
             try:
