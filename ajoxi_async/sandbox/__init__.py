@@ -11,6 +11,7 @@ key; `app` answers requests; `server` and `memory` are two ways to reach it.
 from __future__ import annotations
 
 import hashlib
+import secrets
 from collections.abc import Callable, Coroutine
 from functools import partial
 from types import TracebackType
@@ -71,10 +72,11 @@ class Sandbox:
             that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
-        write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
+        control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
 
     Attributes:
         api_key: a test key of its own.
+        control_token: see above.
 
     Raises:
         InvalidParameterError: there is no such clock.
@@ -92,6 +94,7 @@ class Sandbox:
         clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
         post: Post | None = None,
+        control_token: str | None = None,
     ) -> None:
         self._write_timeout = write_timeout
         self._host, self._port = host, port
@@ -99,6 +102,7 @@ class Sandbox:
         self._http = HttpPost(remote=allow_remote_webhooks)
         self._post: Post = post or self._http
         self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
+        self.control_token = control_token or secrets.token_urlsafe(24)
         self._tasks: TaskGroup | None = None
         self._app = App(seed, rate_limit, strict_keys, self._new_world)
         self.api_key = self.mint_key()
@@ -113,9 +117,10 @@ class Sandbox:
 
     async def __aenter__(self) -> Self:
         if self._port is not None:
+            from ajoxi_async.sandbox.control import Control
             from ajoxi_async.sandbox.server import Server
 
-            self._server = Server(self._app, self._write_timeout)
+            self._server = Server(self._app, Control(self._app, self.api_key, self.control_token, self.mint_key))
             port = await self._server.start(self._host, self._port)
             host = f"[{self._host}]" if ":" in self._host else self._host
             self._app.base_url = f"http://{host}:{port}"

@@ -122,6 +122,10 @@ class App:
             self.worlds[key] = self.new_world(key)
         return self.worlds[key]
 
+    def takes(self, key: str) -> bool:
+        """Whether a key is one that this sandbox takes."""
+        return _KEY.fullmatch(key) is not None and (not self.strict_keys or key in self.keys)
+
     async def handle(self, request: Request) -> Response | EventStream:
         """Answer a request.
 
@@ -201,9 +205,8 @@ class App:
             answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
         scheme, _, key = authorization.partition(" ")
-        well_formed = scheme.lower() == "bearer" and _KEY.fullmatch(key.strip()) is not None
         key = key.strip()
-        if not well_formed or (self.strict_keys and key not in self.keys):
+        if scheme.lower() != "bearer" or not self.takes(key):
             answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
         world = self.world(key)

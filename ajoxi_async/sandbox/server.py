@@ -17,7 +17,8 @@ from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.app import MAX_BODY, App
-from ajoxi_async.sandbox.breakage import BrokenError
+from ajoxi_async.sandbox.breakage import BrokenError, EventStream
+from ajoxi_async.sandbox.control import PREFIX, Control
 
 __all__ = ["Server"]
 
@@ -45,9 +46,9 @@ class _Listener(web.Server):
 class Server:
     """One listening socket."""
 
-    def __init__(self, app: App, write_timeout: float) -> None:
+    def __init__(self, app: App, control: Control) -> None:
         self._app = app
-        self._write_timeout = write_timeout
+        self._control = control
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -69,10 +70,12 @@ class Server:
             body = await _read(incoming)
             if body is None:
                 return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
+        request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
         try:
-            answer = await self._app.handle(
-                Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
-            )
+            if request.url.startswith(PREFIX):
+                answer: Response | EventStream = await self._control.handle(request, incoming.remote)
+            else:
+                answer = await self._app.handle(request)
         except BrokenError as error:
             return _hung_up(incoming, error)
         if isinstance(answer, Response):

@@ -15,6 +15,7 @@ from typing import Any
 import anyio
 from attrs import define, field, frozen
 
+from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
@@ -163,6 +164,7 @@ class World:
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
         """Let somebody call one of the account's numbers; the AI receptionist answers."""
+        checks.phone("from_", from_)
         account, now = self.account, self.clock.now()
         account.own_number(to, "to")
         call = Call(
@@ -180,6 +182,7 @@ class World:
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
         """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
+        checks.phone("from_", from_)
         self.account.own_number(to, "to")
         received = self.account.take_message(from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
