@@ -115,6 +115,11 @@ class Sandbox:
         """Where it listens; a name that does not resolve where it has no socket."""
         return self._app.base_url
 
+    @property
+    def listens(self) -> bool:
+        """Whether it has a socket."""
+        return self._port is not None
+
     async def __aenter__(self) -> Self:
         if self._port is not None:
             from ajoxi_async.sandbox.control import Control
