@@ -24,7 +24,6 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox import inventory
 from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
 from ajoxi_async.sandbox.app import App, Key
 from ajoxi_async.sandbox.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
@@ -164,8 +163,7 @@ class Sandbox:
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._app.seed, mode_of(key)
         media_url = f"{self._app.base_url}/media"
-        offered = inventory.build(seed)
-        return Account(seed, mode, key, offered, self._timing, media_url, created_at, Faults(seed)).found()
+        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed)).found()
 
     def _run(self, world: World) -> None:
         # A world that was looked at before there was a socket does not know where it listens.

@@ -23,10 +23,11 @@ from attrs import define, evolve, field
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
 from ajoxi_async.contract.messages import Channel, Message, MessageStatus
-from ajoxi_async.contract.numbers import Number, NumberStatus, Routing, RoutingKind, SmsConfig
+from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routing, RoutingKind, SmsConfig
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import EventType, Webhook
 from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox import inventory
 from ajoxi_async.sandbox.faults import Faults
 from ajoxi_async.sandbox.ids import Minter
 from ajoxi_async.sandbox.insights import recording_of, transcript_of
@@ -80,7 +81,6 @@ class Account:
     seed: int
     mode: Mode
     key_seed: str
-    inventory: tuple[Number, ...]
     timing: Timing
     media_url: str
     created_at: float
@@ -111,10 +111,10 @@ class Account:
             Number(
                 id=self.mint("num"),
                 phone_number=FIRST_NUMBER,
-                type=self.inventory[0].type,
+                type=NumberType.LOCAL,
                 country="US",
                 region="CA",
-                capabilities=self.inventory[0].capabilities,
+                capabilities=inventory.FULL,
                 status=NumberStatus.ACTIVE,
                 routing=Routing(kind=RoutingKind.AI_RECEPTIONIST),
                 sms=SmsConfig(enabled=True),
@@ -132,6 +132,11 @@ class Account:
         twin.marks, twin.on_fired = None, None
         twin.outgoing = self.outgoing.copy(twin)
         return twin
+
+    @property
+    def inventory(self) -> tuple[Number, ...]:
+        """The numbers on offer. Most tests look at none, so they are made when somebody does."""
+        return inventory.build(self.seed)
 
     @property
     def webhooks(self) -> Store[Webhook]:

@@ -8,9 +8,9 @@ from functools import cache
 from ajoxi_async.contract.numbers import Capability, Number, NumberStatus, NumberType
 from ajoxi_async.sandbox.ids import Minter
 
-__all__ = ["build"]
+__all__ = ["FULL", "build"]
 
-_FULL = (Capability.VOICE, Capability.SMS, Capability.MMS, Capability.FAX)
+FULL = (Capability.VOICE, Capability.SMS, Capability.MMS, Capability.FAX)
 _PLAIN = (Capability.VOICE, Capability.SMS)
 
 #: Country code, country, area code, region, digits that follow, type. 555-01xx and the like are kept for fiction.
@@ -43,7 +43,7 @@ def build(seed: int) -> tuple[Number, ...]:
                     type=kind,
                     country=country,
                     region=region,
-                    capabilities=_FULL if kind == NumberType.LOCAL else _PLAIN,
+                    capabilities=FULL if kind == NumberType.LOCAL else _PLAIN,
                     status=NumberStatus.AVAILABLE,
                 )
             )
