@@ -22,6 +22,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
     sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
@@ -50,6 +51,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
         strict_keys=options.strict_keys,
         clock=RealClock(options.speed) if options.clock == "real" else options.clock,
         control_token=options.control_token,
+        db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
     ) as sandbox:
         print(f"Ajoxi sandbox on {sandbox.base_url}, key {sandbox.api_key}; Ctrl-C ends it. Try:\n")

@@ -14,8 +14,9 @@ import hashlib
 import secrets
 from collections.abc import Callable, Coroutine
 from functools import partial
+from os import PathLike
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -35,6 +36,9 @@ from ajoxi_async.sandbox.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot, World
+
+if TYPE_CHECKING:
+    from ajoxi_async.sandbox.journal import Journal
 
 __all__ = [
     "Answer",
@@ -72,6 +76,7 @@ class Sandbox:
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
         control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
 
     Attributes:
         api_key: a test key of its own.
@@ -94,6 +99,7 @@ class Sandbox:
         allow_remote_webhooks: bool = False,
         post: Post | None = None,
         control_token: str | None = None,
+        db: str | PathLike[str] | None = None,
     ) -> None:
         self._write_timeout = write_timeout
         self._host, self._port = host, port
@@ -102,6 +108,8 @@ class Sandbox:
         self._post: Post = post or self._http
         self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
         self.control_token = control_token or secrets.token_urlsafe(24)
+        self._db = db
+        self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
         self._app = App(seed, rate_limit, strict_keys, self._new_world)
         self.api_key = self.mint_key()
@@ -120,6 +128,12 @@ class Sandbox:
         return self._port is not None
 
     async def __aenter__(self) -> Self:
+        if self._db is not None:
+            from ajoxi_async.sandbox.journal import Journal
+
+            journal = Journal(self._db, self._app)
+            await journal.open()
+            self._journal, self._app.saved = journal, journal.saved
         if self._port is not None:
             from ajoxi_async.sandbox.control import Control
             from ajoxi_async.sandbox.server import Server
@@ -147,6 +161,9 @@ class Sandbox:
         self._tasks = None
         with anyio.CancelScope(shield=True):
             await self._http.aclose()
+            if self._journal is not None:
+                await self._journal.aclose()
+                self._journal = self._app.saved = None
 
     def transport(self) -> MemoryTransport:
         """A `Transport` that reaches this sandbox without a socket: ``AsyncAjoxi(key, transport=...)``."""
@@ -155,15 +172,21 @@ class Sandbox:
     def _new_world(self, key: str) -> World:
         clock = self._new_clock()
         new_account = partial(self._new_account, key, clock.now())
-        world = World(key, new_account, clock, self._post, self._start, self._app.rate_limit)
+        world = World(key, new_account, clock, self._post, self._start, self._app.rate_limit, self._saved)
+        if self._journal is not None:
+            self._journal.watch(world)
         if self._tasks is not None:
             self._run(world)
         return world
 
+    async def _saved(self) -> None:
+        if self._journal is not None:
+            await self._journal.saved()
+
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._app.seed, mode_of(key)
         media_url = f"{self._app.base_url}/media"
-        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed)).found()
+        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed))
 
     def _run(self, world: World) -> None:
         # A world that was looked at before there was a socket does not know where it listens.

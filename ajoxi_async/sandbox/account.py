@@ -123,6 +123,11 @@ class Account:
         )
         return self
 
+    def settle_in(self) -> None:
+        """Work out what follows from what was loaded."""
+        self.owned = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        self.call_of = {call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id}
+
     def copy(self) -> Account:
         """A twin in the same state, of which nobody is told and nothing is written down."""
         twin = copy.copy(self)

@@ -145,8 +145,15 @@ class App:
                 return await self._disturbed(world, request, parts, sent, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
-        if self.saved is not None:
+        return response if self.saved is None else await self._acknowledged(response, answer)
+
+    async def _acknowledged(self, response: Response | EventStream, answer: dict[str, str]) -> Response | EventStream:
+        """The response, once what it tells is written down."""
+        assert self.saved is not None
+        try:
             await self.saved()
+        except Refusal as refusal:
+            return _refused(refusal, answer)
         return response
 
     def _route(
@@ -195,7 +202,7 @@ class App:
         finally:
             world.answering -= 1
         if self.saved is not None:
-            await self.saved()
+            response = await self._acknowledged(response, answer)
         for fault in struck:
             response = disturb.after(fault, response)
         return response

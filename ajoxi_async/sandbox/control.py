@@ -81,6 +81,8 @@ class Control:
         try:
             self._admit(sent, peer)
             status, shown = await self._respond(request, sent)
+            if self.app.saved is not None:
+                await self.app.saved()
         except NeverHappenedError as error:
             status, shown = 409, {**error_body("never_happened", error.message), "fired": _shown(error.fired)}
         except InvalidParameterError as error:
@@ -89,8 +91,6 @@ class Control:
         except Refusal as refusal:
             status = refusal.status or CODE_STATUS[refusal.code]
             shown = error_body(refusal.code, refusal.message, refusal.param)
-        if self.app.saved is not None:
-            await self.app.saved()
         return Response(status, {headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
 
     def _admit(self, sent: Mapping[str, str], peer: str | None) -> None:

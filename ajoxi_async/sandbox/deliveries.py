@@ -24,6 +24,7 @@ from ajoxi_async.sandbox.clock import Clock, VirtualClock
 from ajoxi_async.sandbox.moments import at
 from ajoxi_async.sandbox.outgoing import Attempt
 from ajoxi_async.sandbox.post import Answer, Post
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.timers import Fired
 
 __all__ = ["CONCURRENT", "Deliveries"]
@@ -40,13 +41,20 @@ class _Endpoint:
 
 @define(eq=False)
 class Deliveries:
-    """What one world delivers. `start` runs a task; `saved` returns once the world's state is written down."""
+    """What one world delivers.
+
+    Attributes:
+        start: runs a task.
+        saved: returns once the world's state is written down.
+        changed: called when there is something new to do.
+    """
 
     account: Account
     clock: Clock
     post: Post
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     saved: Callable[[], Awaitable[None]]
+    changed: Callable[[], None]
     under_way: int = field(default=0, init=False)
     _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
@@ -104,8 +112,6 @@ class Deliveries:
         if found is None:
             return
         delivery, webhook = found
-        # An event that somebody has seen must not be forgotten.
-        await self.saved()
         moment = self.clock.now()
         sent = outgoing.headers(delivery, moment)
         faults = account.faults
@@ -132,10 +138,16 @@ class Deliveries:
             excerpt=answer.excerpt,
         )
         outgoing.attempted(attempt)
+        self.changed()
         if place is not None and record is not None:
             record[place] = Fired(at(moment), f"delivery.{'succeeded' if attempt.succeeded else 'failed'}", id)
 
     async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
+        try:
+            # An event that somebody has seen must not be forgotten.
+            await self.saved()
+        except Refusal as refusal:
+            return Answer(None, error=refusal.message)
         answer = await self.post(url, sent, body)
         if isinstance(answer, Answer):
             return answer

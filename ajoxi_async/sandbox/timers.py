@@ -45,6 +45,7 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
+        self._by_order: dict[int, Timer] = {}
         self._order = 0
 
     def __len__(self) -> int:
@@ -58,6 +59,7 @@ class Timers:
     def add(self, timer: Timer) -> None:
         """Set a timer."""
         self._order = max(self._order, timer.order)
+        self._by_order[timer.order] = timer
         heapq.heappush(self._heap, timer)
 
     @property
@@ -67,7 +69,13 @@ class Timers:
 
     def pop(self) -> Timer:
         """Take the next one."""
-        return heapq.heappop(self._heap)
+        timer = heapq.heappop(self._heap)
+        del self._by_order[timer.order]
+        return timer
+
+    def get(self, order: int) -> Timer | None:
+        """The timer of a place, while it is set."""
+        return self._by_order.get(order)
 
     def all(self) -> list[Timer]:
         """Every timer that is set, the next one first."""
@@ -76,5 +84,5 @@ class Timers:
     def copy(self) -> Timers:
         """The same timers, set apart."""
         twin = Timers()
-        twin._heap, twin._order = self._heap.copy(), self._order
+        twin._heap, twin._by_order, twin._order = self._heap.copy(), self._by_order.copy(), self._order
         return twin

@@ -10,6 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -27,6 +28,7 @@ from ajoxi_async.sandbox.moments import at
 from ajoxi_async.sandbox.outgoing import Attempt, Delivery
 from ajoxi_async.sandbox.post import Post
 from ajoxi_async.sandbox.quota import Quota
+from ajoxi_async.sandbox.refusal import Refusal
 
 __all__ = ["Snapshot", "World"]
 
@@ -53,6 +55,7 @@ class World:
     """
 
     key: str
+    #: Makes an account that holds nothing yet.
     new_account: Callable[[], Account]
     clock: Clock
     post: Post
@@ -72,7 +75,7 @@ class World:
     _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        account = self.new_account()
+        account = self.new_account().found()
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
         self._settle_in(account)
@@ -83,7 +86,7 @@ class World:
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self.account = account
-        self._deliveries = Deliveries(account, self.clock, self.post, self.start, self.saved)
+        self._deliveries = Deliveries(account, self.clock, self.post, self.start, self.saved, self.changed)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -126,8 +129,10 @@ class World:
     async def run(self) -> None:
         """Let time pass by itself, as the clock has it, until cancelled."""
         while True:
+            self._woken, self._sleeping_until = anyio.Event(), None
             self.turn()
-            self._woken = anyio.Event()
+            with suppress(Refusal):
+                await self.saved()
             self._sleeping_until = self.account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 
@@ -147,7 +152,11 @@ class World:
         """Make the world new: nothing but its first number, the same ids again, no faults."""
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
-        self._replace(self.new_account())
+        self._replace(self.new_account().found())
+
+    def adopt(self, account: Account) -> None:
+        """Go on with an account that was loaded."""
+        self._settle_in(account)
 
     def _replace(self, account: Account) -> None:
         self._deliveries.abandon()
