@@ -4,6 +4,7 @@ Rules:
 1. An event becomes one delivery for each enabled webhook that subscribed to it: the same bytes on every attempt.
 2. 2xx is success. A redirect is a failure; 410 disables the webhook and ends the delivery.
 3. Otherwise it is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead letter.
+   An attempt that comes late, since nobody ran, stands for all that were due by then.
 4. A dead letter that is replayed lives again from the start of the schedule: same event id, same bytes, current secret.
 5. A rotated secret goes on signing beside the new one for 24 hours. The newest signs first.
 """
@@ -54,7 +55,7 @@ class Delivery:
     Attributes:
         body: what is posted, on every attempt.
         since: the moment the schedule counts from.
-        attempts: how many were made.
+        attempts: how many places of the schedule are behind it.
         dead: whether it was given up.
         order: its place among timers of the same moment.
     """
@@ -76,7 +77,7 @@ class Attempt:
     """One line of the delivery log.
 
     Attributes:
-        number: from 1.
+        number: its place in the schedule, from 1.
         at: when, on the sandbox's clock.
         status: of the answer; ``None`` where none came, and `error` says why.
         latency: seconds until the answer.
@@ -210,16 +211,18 @@ class Outgoing:
         if delivery is None:
             return
         self.log.setdefault(attempt.webhook_id, deque(maxlen=KEPT)).append(attempt)
-        number = delivery.attempts + 1
+        began = attempt.at.timestamp()
+        later = range(delivery.attempts + 1, len(SCHEDULE))
+        following = next((n for n in later if delivery.since + SCHEDULE[n] > began), None)
         if attempt.succeeded:
             self._forget(delivery)
         elif attempt.status == 410:
             self._disable(delivery.webhook_id)
             self._forget(delivery)
-        elif number < len(SCHEDULE):
-            self.keep(evolve(delivery, attempts=number, due=delivery.since + SCHEDULE[number]))
+        elif following is not None:
+            self.keep(evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following]))
         else:
-            self.keep(evolve(delivery, attempts=number, dead=True))
+            self.keep(evolve(delivery, attempts=len(SCHEDULE), dead=True))
 
     def _disable(self, id: str) -> None:
         webhook = self.webhooks.get(id)

@@ -307,3 +307,16 @@ async def test_rotation() -> None:
             assert all(await signed_by(fourth, third))
             with pytest.raises(Refusal):
                 sandbox.world().rotate_secret("wh_0000000000")
+
+
+async def test_retries_on_a_clock_that_runs_by_itself() -> None:
+    """On real time, sped up, retries come by themselves, to the dead letter."""
+    endpoint = Endpoint(VirtualClock(), 500)
+    async with Sandbox(port=None, clock="speed=1000000", post=endpoint.post) as sandbox:
+        async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+            await subscribe(client, ["message.received"])
+            sandbox.inbound_message(from_=TO, body="hi")
+            with anyio.fail_after(5):
+                while not sandbox.dead_letters():
+                    await anyio.sleep(0.005)
+    assert 2 <= len(endpoint.got) <= 11
