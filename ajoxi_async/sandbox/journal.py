@@ -147,7 +147,7 @@ class Journal:
     # In the thread
 
     def _open(self) -> dict[str, list[Row]]:
-        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=1.0)
+        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,3 +140,11 @@ def test_the_entry_point_is_the_module() -> None:
     """It is named like its module, so that it is never registered twice."""
     text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
     assert '[project.entry-points.pytest11]\n"ajoxi_async.testing" = "ajoxi_async.testing"' in text
+
+
+def test_the_guides_tests(tmp_path: Path) -> None:
+    """The code and the tests that the guide shows pass as they stand."""
+    page = (Path(__file__).parents[2] / "docs/sandbox.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]
+    done = run(tmp_path, "\n".join(blocks))
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
