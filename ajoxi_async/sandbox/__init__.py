@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
 from types import TracebackType
@@ -128,42 +129,54 @@ class Sandbox:
         return self._port is not None
 
     async def __aenter__(self) -> Self:
-        if self._db is not None:
-            from ajoxi_async.sandbox.journal import Journal
-
-            journal = Journal(self._db, self._app)
-            await journal.open()
-            self._journal, self._app.saved = journal, journal.saved
-        if self._port is not None:
-            from ajoxi_async.sandbox.control import Control
-            from ajoxi_async.sandbox.server import Server
-
-            self._server = Server(self._app, Control(self._app, self.api_key, self.control_token, self.mint_key))
-            port = await self._server.start(self._host, self._port)
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            self._app.base_url = f"http://{host}:{port}"
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        for world in self._app.worlds.values():
-            self._run(world)
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_whole, self._http.aclose)
+            if self._db is not None:
+                await self._open_journal(stack)
+            if self._port is not None:
+                await self._listen(stack, self._port)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._tasks.cancel_scope.cancel)
+            stack.callback(self._pause)
+            for world in self._app.worlds.values():
+                self._run(world)
+            self._opened = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._tasks is not None
-        with anyio.CancelScope(shield=True):
-            if self._port is not None:
-                await self._server.stop()
-        self._tasks.cancel_scope.cancel()
         # Not told of the caller's own exception, which would come out wrapped in a group.
-        await self._tasks.__aexit__(None, None, None)
-        self._tasks = None
-        with anyio.CancelScope(shield=True):
-            await self._http.aclose()
+        await self._opened.aclose()
+
+    async def _open_journal(self, stack: AsyncExitStack) -> None:
+        from ajoxi_async.sandbox.journal import Journal
+
+        journal = Journal(self._db or "", self._app)
+        await journal.open()
+        self._journal, self._app.saved = journal, journal.saved
+
+        async def close() -> None:
             if self._journal is not None:
-                await self._journal.aclose()
                 self._journal = self._app.saved = None
+                await journal.aclose()
+
+        stack.push_async_callback(_whole, close)
+
+    async def _listen(self, stack: AsyncExitStack, port: int) -> None:
+        from ajoxi_async.sandbox.control import Control
+        from ajoxi_async.sandbox.server import Server
+
+        server = Server(self._app, Control(self._app, self.api_key, self.control_token, self.mint_key))
+        stack.push_async_callback(_whole, server.stop)
+        port = await server.start(self._host, port)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._app.base_url = f"http://{host}:{port}"
+
+    def _pause(self) -> None:
+        self._tasks = None
+        for world in self._app.worlds.values():
+            world.running = False
 
     def transport(self) -> MemoryTransport:
         """A `Transport` that reaches this sandbox without a socket: ``AsyncAjoxi(key, transport=...)``."""
@@ -261,6 +274,12 @@ class Sandbox:
     def dead_letters(self, *, key: str | None = None) -> tuple[Delivery, ...]:
         """See `World.dead_letters`."""
         return self.world(key).dead_letters()
+
+
+async def _whole(close: Callable[[], Awaitable[None]]) -> None:
+    """Close something, whoever is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await close()
 
 
 def mode_of(key: str) -> Mode:

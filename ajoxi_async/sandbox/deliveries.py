@@ -33,9 +33,13 @@ __all__ = ["CONCURRENT", "Deliveries"]
 CONCURRENT = 10
 
 
+#: The record that an attempt is written down in, and where.
+_Place = tuple[list[Fired | None], int] | None
+
+
 @define(eq=False)
 class _Endpoint:
-    waiting: deque[tuple[str, int | None]] = field(factory=deque)
+    waiting: deque[tuple[str, _Place]] = field(factory=deque)
     workers: int = 0
 
 
@@ -84,12 +88,13 @@ class Deliveries:
         for endpoint in self._endpoints.values():
             endpoint.waiting.clear()
 
-    def _reserve(self) -> int | None:
+    def _reserve(self) -> _Place:
         """Keep a place in the clock's record, which is in the order of the beginnings."""
-        if not isinstance(self.clock, VirtualClock) or self.clock.record is None:
+        record = self.clock.record if isinstance(self.clock, VirtualClock) else None
+        if record is None:
             return None
-        self.clock.record.append(None)
-        return len(self.clock.record) - 1
+        record.append(None)
+        return record, len(record) - 1
 
     async def _work(self, endpoint: _Endpoint) -> None:
         try:
@@ -105,9 +110,8 @@ class Deliveries:
         finally:
             endpoint.workers -= 1
 
-    async def _attempt(self, id: str, place: int | None) -> None:
+    async def _attempt(self, id: str, place: _Place) -> None:
         account, outgoing = self.account, self.account.outgoing
-        record = self.clock.record if isinstance(self.clock, VirtualClock) else None
         found = outgoing.target(id)
         if found is None:
             return
@@ -139,8 +143,9 @@ class Deliveries:
         )
         outgoing.attempted(attempt)
         self.changed()
-        if place is not None and record is not None:
-            record[place] = Fired(at(moment), f"delivery.{'succeeded' if attempt.succeeded else 'failed'}", id)
+        if place is not None:
+            record, index = place
+            record[index] = Fired(at(moment), f"delivery.{'succeeded' if attempt.succeeded else 'failed'}", id)
 
     async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
         try:

@@ -140,7 +140,8 @@ class Journal:
             account = world.new_account()
             load(account, [each for each in rows if each[0] != "clock"])
             for _, _, body in (each for each in rows if each[0] == "clock"):
-                world.clock.start_at(msgspec.json.decode(body))
+                # A clock that several worlds share goes on where the last of them stood.
+                world.clock.start_at(max(world.clock.now(), msgspec.json.decode(body)))
             account.watch()
             world.adopt(account)
 

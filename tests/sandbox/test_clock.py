@@ -248,3 +248,42 @@ def test_the_same_seed_gives_the_same_trace(loop: str) -> None:
     first = anyio.run(trace, 7, backend_options={"use_uvloop": loop == "uvloop"})
     assert first == anyio.run(trace, 7)
     assert first != anyio.run(trace, 8)
+
+
+@pytest.mark.anyio
+async def test_an_advance_that_is_cancelled() -> None:
+    """Whoever stops waiting leaves the clock as usable as before, and the next advance tells its own story only."""
+    go_on = anyio.Event()
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> int:
+        await go_on.wait()
+        return 200
+
+    async with Sandbox(port=None, clock="manual", post=post) as sandbox:
+        await ask(sandbox, "/v1/webhooks", b'{"url": "http://127.0.0.1:9/", "events": ["call.completed"]}')
+        await ask(sandbox, "/v1/calls", f'{{"to": "{TO}", "from": "{FROM}"}}'.encode())
+        with anyio.move_on_after(0.01) as scope:
+            await sandbox.clock.advance(60)
+        assert scope.cancelled_caught
+        await ask(sandbox, "/v1/messages", f'{{"to": "{TO}", "from": "{FROM}", "body": "x"}}'.encode())
+        go_on.set()
+        assert [one.what for one in await sandbox.clock.advance(60)] == ["message.sent", "message.delivered"]
+        assert len(sandbox.world().deliveries()) == 1
+
+
+@pytest.mark.anyio
+async def test_advances_wait_for_each_other() -> None:
+    """Two advances at once add up, and each event is told once."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        before = sandbox.clock.now()
+        await ask(sandbox, "/v1/calls", f'{{"to": "{TO}", "from": "{FROM}"}}'.encode())
+        told: list[str] = []
+
+        async def advance() -> None:
+            told.extend(one.what for one in await sandbox.clock.advance(2))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(advance)
+            tasks.start_soon(advance)
+        assert told == ["call.answered", "call.completed"]
+        assert sandbox.clock.now() == before + 4

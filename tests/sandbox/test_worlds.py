@@ -146,3 +146,27 @@ async def test_inbound_to_a_strange_number() -> None:
             sandbox.inbound_call(from_=TO, to="+12125550000")
         with pytest.raises(Refusal, match="to is not"):
             sandbox.inbound_message(from_=TO, to="+12125550000", body="hi")
+
+
+async def test_a_sandbox_that_is_not_running() -> None:
+    """Before and after its block a sandbox can be prepared and looked at; nothing is delivered then, or lost."""
+    got: list[bytes] = []
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> int:
+        got.append(body)
+        return 200
+
+    sandbox = Sandbox(port=None, clock="manual", post=post)
+    request = Request(
+        "POST", "/v1/webhooks", {"Authorization": f"Bearer {sandbox.api_key}"},
+        b'{"url": "http://127.0.0.1:9/", "events": ["message.received"]}',
+    )  # fmt: skip
+    assert (await sandbox.transport().send(request)).status == 201
+    sandbox.inbound_message(from_=TO, body="before")
+    assert got == []
+    for _ in range(2):
+        async with sandbox:
+            await sandbox.clock.advance(1)
+        sandbox.inbound_message(from_=TO, body="after")
+    assert len(got) == 2
+    assert len(sandbox.world().pending()) == 1
