@@ -22,12 +22,12 @@ from attrs import define, evolve, field
 
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
-from ajoxi_async.contract.messages import Channel, Message, MessageStatus
+from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routing, RoutingKind, SmsConfig
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import EventType, Webhook
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox import inventory
+from ajoxi_async.sandbox import holdings, inventory, texts
 from ajoxi_async.sandbox.faults import Faults
 from ajoxi_async.sandbox.ids import Minter
 from ajoxi_async.sandbox.insights import recording_of, transcript_of
@@ -36,22 +36,15 @@ from ajoxi_async.sandbox.moments import at
 from ajoxi_async.sandbox.outgoing import Outgoing
 from ajoxi_async.sandbox.plans import Plan, Timing, plan_for
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.segments import count_segments
 from ajoxi_async.sandbox.store import Store
 from ajoxi_async.sandbox.timers import Fired, Timer, Timers
 
-__all__ = ["ACTIONS", "FIRST_NUMBER", "Account", "conversation_between"]
+__all__ = ["ACTIONS", "FIRST_NUMBER", "Account"]
 
 #: The number every account has from the start, so that the reference's own request works.
 FIRST_NUMBER = "+14155550100"
 #: The mark of an account whose next answer is a 429.
 THROTTLED = "throttled"
-
-
-def conversation_between(one: str, other: str) -> str:
-    """The conversation of two numbers, whichever of them writes."""
-    pair = "/".join(sorted((one, other)))
-    return f"conv_{hashlib.sha256(pair.encode()).hexdigest()[:10]}"
 
 
 def _call_keys(call: Call) -> list[tuple[str, str]]:
@@ -107,7 +100,8 @@ class Account:
 
     def found(self) -> Account:
         """Begin with the number that every account has; return the account."""
-        self._own(
+        holdings.own(
+            self,
             Number(
                 id=self.mint("num"),
                 phone_number=FIRST_NUMBER,
@@ -119,7 +113,7 @@ class Account:
                 routing=Routing(kind=RoutingKind.AI_RECEPTIONIST),
                 sms=SmsConfig(enabled=True),
                 created_at=at(self.created_at),
-            )
+            ),
         )
         return self
 
@@ -179,7 +173,8 @@ class Account:
         if self.marks is not None:
             self.marks[kind, id] = None
 
-    def _flag(self, kind: str, id: str, on: bool) -> None:
+    def flag(self, kind: str, id: str, on: bool) -> None:
+        """Set or take away one of the marks that are kept as sets."""
         flags: set[str] = getattr(self, kind)
         if on != (id in flags):
             flags.symmetric_difference_update((id,))
@@ -222,23 +217,23 @@ class Account:
         """Have the trouble that a magic number asks for."""
         trouble = magic(number).trouble
         if trouble == "throttled":
-            self._flag("tripped", THROTTLED, True)
+            self.flag("tripped", THROTTLED, True)
         elif trouble == "failing" and number not in self.tripped:
-            self._flag("tripped", number, True)
+            self.flag("tripped", number, True)
             raise Refusal("internal_error", "this number fails once; ask again")
-        self._flag("tripped", number, False)
+        self.flag("tripped", number, False)
 
     def throttled(self) -> bool:
         """Whether this is the answer that a magic number makes a 429."""
         throttled = THROTTLED in self.tripped
-        self._flag("tripped", THROTTLED, False)
+        self.flag("tripped", THROTTLED, False)
         return throttled
 
     def cuts(self, call: Call) -> bool:
         """Whether this stream of a call is the one that is cut."""
         if "cut" not in {magic(call.to).transcript, magic(call.from_).transcript} or call.id in self.tripped:
             return False
-        self._flag("tripped", call.id, True)
+        self.flag("tripped", call.id, True)
         return True
 
     # Calls
@@ -251,7 +246,7 @@ class Account:
         """Queue a call and let it ring after `wait` seconds, at once by default."""
         self.calls.add(call)
         if record:
-            self._flag("to_record", call.id, True)
+            self.flag("to_record", call.id, True)
         if wait > 0:
             self.later(now + wait, "ring", call.id)
         else:
@@ -375,139 +370,17 @@ class Account:
             )
         return Campaign(id=campaign_id, status="queued", calls_queued=len(calls))
 
-    # Numbers
 
-    def _own(self, number: Number) -> Number:
-        self.numbers.add(number)
-        self.owned[number.phone_number or ""] = number.id
-        return number
-
-    def own_number(self, phone_number: str, param: str) -> Number:
-        """An active number of the account; a call or message can come from no other."""
-        number = self.numbers.get(self.owned.get(phone_number, ""))
-        if number is None or number.status != NumberStatus.ACTIVE:
-            raise Refusal("invalid_parameter", f"{param} is not an active number of this account", param, status=422)
-        return number
-
-    def provision(self, wanted: Number, now: float, *, port: bool) -> Number:
-        """Take a number from the inventory, or begin to port one in."""
-        offered = next((n for n in self.inventory if n.phone_number == wanted.phone_number), None)
-        taken = wanted.phone_number in self.owned or magic(wanted.phone_number).taken
-        if taken or (offered is None and not port):
-            raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
-        source = offered or evolve(self.inventory[0], region=None, id=self.mint("num"))
-        number = self._own(
-            evolve(
-                source,
-                phone_number=wanted.phone_number,
-                status=NumberStatus.PORTING if port else NumberStatus.ACTIVE,
-                routing=wanted.routing,
-                caller_id=wanted.caller_id,
-                sms=wanted.sms,
-                created_at=at(now),
-            )
-        )
-        if port:
-            self.later(now + self.timing.porting, "ported", number.id)
-        return number
-
-    def _ported(self, id: str, now: float) -> None:
-        number = self.numbers.get(id)
-        if number is not None:
-            self.numbers.replace(evolve(number, status=NumberStatus.ACTIVE))
-            self.fired("number.ported", id, now)
-
-    def release(self, id: str) -> None:
-        """Give a number back. Irreversible (API reference: Numbers)."""
-        number = self.numbers.get(id)
-        if number is None:
-            raise Refusal("not_found", f"no number {id[:60]}")
-        self.numbers.remove(id)
-        del self.owned[number.phone_number or ""]
-
-    # Messages
-
-    def send_message(self, message: Message, now: float) -> Message:
-        """Queue a message; it is sent and delivered in its time."""
-        if message.to in self.opted_out:
-            raise Refusal("opted_out", "the recipient has opted out", "to")
-        self.messages.add(message)
-        self.later(now + self.timing.sms_sent, "message_sent", message.id)
-        return message
-
-    def _message_sent(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        self.messages.replace(evolve(message, status=MessageStatus.SENT))
-        self.fired("message.sent", id, now)
-        outcome = magic(message.to).message
-        if outcome != "unconfirmed":
-            arrive = "message_undelivered" if outcome == "undelivered" else "message_delivered"
-            self.later(now + self.timing.sms_delivered, arrive, id)
-
-    def _message_undelivered(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        self.messages.replace(evolve(message, status=MessageStatus.FAILED, error="undelivered"))
-        self.fired("message.failed", id, now)
-
-    def _message_delivered(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        message = evolve(message, status=MessageStatus.DELIVERED, delivered_at=at(now))
-        self.messages.replace(message)
-        self.emit(EventType.MESSAGE_DELIVERED, message, now)
-        if magic(message.to).message == "replies":
-            self.later(now + self.timing.sms_delivered, "reply", id)
-
-    def _reply(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        self.take_message(from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
-
-    def take_message(self, *, from_: str, to: str, body: str, now: float) -> Message:
-        """Let a text from anybody arrive at a number of the account."""
-        return self.receive_message(
-            Message(
-                id=self.mint("msg"),
-                direction=Direction.INBOUND,
-                channel=Channel.SMS,
-                conversation_id=conversation_between(from_, to),
-                from_=from_,
-                to=to,
-                body=body,
-                status=MessageStatus.RECEIVED,
-                segments=count_segments(body),
-                created_at=at(now),
-            ),
-            now,
-        )
-
-    def receive_message(self, message: Message, now: float) -> Message:
-        """Take an inbound message; STOP and START are the carrier's opt-out and opt-in words."""
-        self.messages.add(message)
-        word = (message.body or "").strip().upper()
-        if word == "STOP":
-            self._flag("opted_out", message.from_ or "", True)
-        elif word == "START":
-            self._flag("opted_out", message.from_ or "", False)
-        self.emit(EventType.MESSAGE_RECEIVED, message, now)
-        return message
-
-
-#: What timers do, by name. An action takes the timer's arguments and its moment.
+#: What timers do, by name. An action takes the account, the timer's arguments and its moment.
 ACTIONS: dict[str, Callable[..., None]] = {
-    name: getattr(Account, f"_{name}")
-    for name in (
-        "ring",
-        "answer",
-        "end",
-        "record",
-        "return",
-        "ported",
-        "message_sent",
-        "message_delivered",
-        "message_undelivered",
-        "reply",
-    )
+    "ring": Account._ring,
+    "answer": Account._answer,
+    "end": Account._end,
+    "record": Account._record,
+    "return": Account._return,
+    "ported": holdings.ported,
+    "message_sent": texts.sent,
+    "message_delivered": texts.delivered,
+    "message_undelivered": texts.undelivered,
+    "reply": texts.reply,
 }

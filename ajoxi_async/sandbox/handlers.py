@@ -34,8 +34,8 @@ from ajoxi_async.contract.numbers import (
 from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
-from ajoxi_async.sandbox import insights
-from ajoxi_async.sandbox.account import Account, conversation_between
+from ajoxi_async.sandbox import holdings, insights, texts
+from ajoxi_async.sandbox.account import Account
 from ajoxi_async.sandbox.magic import magic
 from ajoxi_async.sandbox.moments import at
 from ajoxi_async.sandbox.refusal import Refusal
@@ -87,7 +87,7 @@ def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) ->
 def create_call(command: Command) -> Call:
     """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
     params: CallCreate = command.params
-    command.account.own_number(params.from_, "from")
+    holdings.own_number(command.account, params.from_, "from")
     _reachable(params.to)
     command.account.trouble(params.to)
     call = _new_call(command, params.to, params)
@@ -97,7 +97,7 @@ def create_call(command: Command) -> Call:
 def create_campaign(command: Command) -> Model:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
     params: CampaignCreate = command.params
-    command.account.own_number(params.from_, "from")
+    holdings.own_number(command.account, params.from_, "from")
     for contact in params.campaign.contacts:
         _reachable(contact)
     calls = [_new_call(command, contact, params) for contact in params.campaign.contacts]
@@ -208,7 +208,7 @@ def provision_number(command: Command) -> Number:
         sms=params.sms,
         status=NumberStatus.AVAILABLE,
     )
-    return command.account.provision(wanted, command.now, port=params.port is not None)
+    return holdings.provision(command.account, wanted, command.now, port=params.port is not None)
 
 
 def update_number(command: Command) -> Number:
@@ -227,7 +227,7 @@ def update_number(command: Command) -> Number:
 
 def release_number(command: Command) -> None:
     """DELETE /v1/numbers/{id}."""
-    command.account.release(command.id)
+    holdings.release(command.account, command.id)
 
 
 def _template(params: MessageSend) -> str:
@@ -239,7 +239,7 @@ def _template(params: MessageSend) -> str:
 def send_message(command: Command) -> Message:
     """POST /v1/messages."""
     params: MessageSend = command.params
-    number = command.account.own_number(params.from_, "from")
+    number = holdings.own_number(command.account, params.from_, "from")
     if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
         raise Refusal("invalid_state", "this number does not send messages", "from")
     _reachable(params.to, texting=True)
@@ -249,7 +249,7 @@ def send_message(command: Command) -> Message:
         id=command.account.mint("msg"),
         direction=Direction.OUTBOUND,
         channel=Channel.MMS if params.media_urls else Channel.SMS,
-        conversation_id=conversation_between(params.from_, params.to),
+        conversation_id=texts.conversation_between(params.from_, params.to),
         from_=params.from_,
         to=params.to,
         body=body,
@@ -259,7 +259,7 @@ def send_message(command: Command) -> Message:
         segments=1 if params.media_urls else count_segments(body or ""),
         created_at=at(command.now),
     )
-    return command.account.send_message(message, command.now)
+    return texts.send(command.account, message, command.now)
 
 
 def list_messages(command: Command) -> PageBody[Message]:

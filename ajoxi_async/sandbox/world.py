@@ -19,6 +19,7 @@ from attrs import define, field, frozen
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.sandbox import holdings, texts
 from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
 from ajoxi_async.sandbox.clock import Clock, VirtualClock
 from ajoxi_async.sandbox.deliveries import Deliveries
@@ -175,7 +176,7 @@ class World:
         """Let somebody call one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
         account, now = self.account, self.clock.now()
-        account.own_number(to, "to")
+        holdings.own_number(account, to, "to")
         call = Call(
             id=account.mint("call"),
             status=CallStatus.QUEUED,
@@ -192,8 +193,8 @@ class World:
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
         """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
-        self.account.own_number(to, "to")
-        received = self.account.take_message(from_=from_, to=to, body=body, now=self.clock.now())
+        holdings.own_number(self.account, to, "to")
+        received = texts.take(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
         return received
 
