@@ -131,15 +131,6 @@ def test_the_first_example_shows_a_transcript(capsys: pytest.CaptureFixture[str]
     assert "ai: " in capsys.readouterr().out
 
 
-GUIDE = re.findall(r"```python\n(.*?)```", (ROOT / "docs/sandbox.md").read_text(), re.DOTALL)
-
-
-@pytest.mark.parametrize("code", [code for code in GUIDE if "Sandbox(" in code])
-def test_the_sandbox_guides_code_runs(code: str) -> None:
-    """Each program of the sandbox's guide runs as it stands."""
-    exec(compile(code, "sandbox.md", "exec"), {"__name__": "guide"})
-
-
 def test_nothing_is_left_unfinished() -> None:
     """No marker of unfinished work stands in the package."""
     for path in Path(ajoxi_async.__file__).parent.rglob("*.py"):

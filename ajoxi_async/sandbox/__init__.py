@@ -35,6 +35,7 @@ from ajoxi_async.sandbox.outgoing import Attempt, Delivery
 from ajoxi_async.sandbox.plans import Timing
 from ajoxi_async.sandbox.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.stream_faults import StreamFault
 from ajoxi_async.sandbox.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot, World
 
@@ -54,6 +55,7 @@ __all__ = [
     "Refusal",
     "Sandbox",
     "Snapshot",
+    "StreamFault",
     "Timing",
     "VirtualClock",
     "World",
@@ -76,6 +78,7 @@ class Sandbox:
             that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
+        write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
         control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
         db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
 
@@ -99,6 +102,7 @@ class Sandbox:
         clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
         post: Post | None = None,
+        write_timeout: float = 30.0,
         control_token: str | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
@@ -167,7 +171,9 @@ class Sandbox:
         from ajoxi_async.sandbox.control import Control
         from ajoxi_async.sandbox.server import Server
 
-        server = Server(self._app, Control(self._app, self.api_key, self.control_token, self.mint_key))
+        server = Server(
+            self._app, Control(self._app, self.api_key, self.control_token, self.mint_key), self._write_timeout
+        )
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
         host = f"[{self._host}]" if ":" in self._host else self._host

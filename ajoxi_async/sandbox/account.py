@@ -16,6 +16,7 @@ import copy
 import hashlib
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 from attrs import define, evolve, field
@@ -45,6 +46,8 @@ __all__ = ["ACTIONS", "FIRST_NUMBER", "Account"]
 FIRST_NUMBER = "+14155550100"
 #: The mark of an account whose next answer is a 429.
 THROTTLED = "throttled"
+
+_serials = count()
 
 
 def _call_keys(call: Call) -> list[tuple[str, str]]:
@@ -92,6 +95,8 @@ class Account:
     outgoing: Outgoing = field(init=False)
     #: What changed since it was last written down, as kind and id; ``None`` where nothing is written down.
     marks: dict[tuple[str, str], None] | None = field(default=None, init=False)
+    #: Which of all accounts this is: a twin, or the account after a reset, is another one with the same ids.
+    serial: int = field(factory=_serials.__next__, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -128,7 +133,7 @@ class Account:
         for name in ("calls", "messages", "recordings", "numbers", "owned", "opted_out", "to_record", "tripped"):
             setattr(twin, name, getattr(self, name).copy())
         twin.call_of, twin.minter, twin.timers = self.call_of.copy(), self.minter.copy(), self.timers.copy()
-        twin.marks, twin.on_fired = None, None
+        twin.marks, twin.on_fired, twin.serial = None, None, next(_serials)
         twin.outgoing = self.outgoing.copy(twin)
         return twin
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -29,11 +30,13 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox import disturb, media, streams
-from ajoxi_async.sandbox.breakage import EventStream, cut_stream
+from ajoxi_async.sandbox.account import Account
+from ajoxi_async.sandbox.breakage import EventStream
 from ajoxi_async.sandbox.faults import Fault
 from ajoxi_async.sandbox.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.stream_faults import StreamFault
 from ajoxi_async.sandbox.world import World
 
 __all__ = ["App", "EventStream", "Key"]
@@ -110,6 +113,8 @@ class App:
     saved: Callable[[], Awaitable[None]] | None = None
     worlds: dict[str, World] = field(factory=dict, init=False)
     keys: dict[str, Key] = field(factory=dict, init=False)
+    stream_faults: deque[StreamFault] = field(factory=deque, init=False)
+    _logs: streams.Logs = field(factory=streams.Logs, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
 
@@ -121,6 +126,10 @@ class App:
         if key not in self.worlds:
             self.worlds[key] = self.new_world(key)
         return self.worlds[key]
+
+    def account(self, key: str) -> Account:
+        """The state of a key's world."""
+        return self.world(key).account
 
     def takes(self, key: str) -> bool:
         """Whether a key is one that this sandbox takes."""
@@ -246,15 +255,22 @@ class App:
 
     def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | EventStream:
         account = world.account
-        log = streams.log_of(account, call)
+        log = self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
-        chunks = streams.live_transcript(account, call.id, place, world.clock)
-        fault = world.faults.first("sse_cut", "transcripts.stream") if len(world.faults) else None
-        if account.cuts(call) or fault is not None:
-            chunks = cut_stream(chunks, fault.events if fault is not None else CUT_AFTER)
-        return EventStream(shown, chunks)
+        fault = self._stream_fault(world, call)
+        return EventStream(
+            shown, streams.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        )
+
+    def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
+        if self.stream_faults:
+            return self.stream_faults.popleft()
+        cut = world.faults.first("sse_cut", "transcripts.stream") if len(world.faults) else None
+        if cut is not None:
+            return StreamFault(cut_after_events=cut.events)
+        return StreamFault(cut_after_events=CUT_AFTER) if world.account.cuts(call) else None
 
 
 def _split(url: str) -> SplitResult:

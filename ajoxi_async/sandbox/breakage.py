@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 import anyio
 from attrs import field, frozen
 
-__all__ = ["BrokenError", "EventStream", "cut_stream", "slowly", "truncated"]
+__all__ = ["BrokenError", "EventStream", "slowly", "truncated"]
 
 #: Pieces in which a slow body comes.
 _PIECES = 10
@@ -28,21 +28,6 @@ class BrokenError(Exception):
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__("the connection is broken on purpose")
         self.reset = reset
-
-
-async def cut_stream(chunks: AsyncIterator[bytes], events: int) -> AsyncIterator[bytes]:
-    """An event stream that ends, without its last word, after some events."""
-    try:
-        async for chunk in chunks:
-            frames = chunk.split(b"\n\n")
-            for place, frame in enumerate(frames):
-                events -= b"data:" in frame
-                if events <= 0 and b"data:" in frame:
-                    yield b"".join(kept + b"\n\n" for kept in frames[: place + 1])
-                    return
-            yield chunk
-    finally:
-        await chunks.aclose()  # type: ignore[attr-defined]
 
 
 async def truncated(body: bytes) -> AsyncIterator[bytes]:

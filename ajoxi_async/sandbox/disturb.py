@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import anyio
-from attrs import evolve
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import CODE_STATUS
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.sandbox.breakage import BrokenError, EventStream, cut_stream, slowly, truncated
+from ajoxi_async.sandbox.breakage import BrokenError, EventStream, slowly, truncated
 from ajoxi_async.sandbox.faults import Fault
 from ajoxi_async.sandbox.refusal import Refusal
 
@@ -47,8 +46,7 @@ def after(fault: Fault, response: Response | EventStream) -> Response | EventStr
     if fault.action == "drop_after_commit":
         raise BrokenError
     if isinstance(response, EventStream):
-        cut = cut_stream(response.chunks, fault.events) if fault.action == "truncate" else response.chunks
-        return evolve(response, chunks=cut)
+        return response
     sized = {**response.headers, "Content-Length": str(len(response.body))}
     if fault.action == "truncate":
         return EventStream(sized, truncated(response.body), response.status)

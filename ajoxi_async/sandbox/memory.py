@@ -73,7 +73,7 @@ class _Stream:
         except BrokenError as error:
             raise ExchangeError(str(error), sent=True) from None
         self.status, self.headers = answer.status, _Headers(answer.headers)
-        self._chunks = _unbroken(answer.chunks if isinstance(answer, EventStream) else _pieces(answer.body))
+        self._chunks = answer.chunks if isinstance(answer, EventStream) else _pieces(answer.body)
         return self
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -89,8 +89,8 @@ class _Stream:
                 return await anext(self._chunks)
         except TimeoutError:
             raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True) from None
-        except ConnectionCut:
-            raise ExchangeError("the connection was reset", sent=True) from None
+        except BrokenError as error:
+            raise ExchangeError(str(error), sent=True) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -103,13 +103,3 @@ class _Stream:
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     if body:
         yield body
-
-
-async def _unbroken(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        async for chunk in chunks:
-            yield chunk
-    except BrokenError as error:
-        raise ExchangeError(str(error), sent=True) from None
-    finally:
-        await chunks.aclose()  # type: ignore[attr-defined]

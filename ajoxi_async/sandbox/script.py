@@ -68,8 +68,9 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
     """The live transcript of a call, in the order it is sent.
 
     Each line comes as an interim and then as a final; every second line begins before the one before it is final, as
-    people interrupt each other. The last but one final is corrected once. Where it is lively, every line interrupts the
-    one before it and comes in four interims, and every final but the last is corrected.
+    people interrupt each other, and every fifth ends before the one before it does. The last final but one is corrected
+    once, and so is every tenth. Where it is lively, every line interrupts the one before it and comes in four interims, and
+    every final but the last is corrected.
 
     Args:
         call_id: decides what is said.
@@ -84,7 +85,7 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
     for number, (speaker, text, mood) in enumerate(lines, start=1):
         begin = 0.05 + (number - 1) * step - (overlap if number % 2 == 0 or (lively and number > 1) else 0.0)
         end = 0.05 + number * step
-        if number % _INTERJECTED == 0:
+        if number % _INTERJECTED == 0 and not lively:
             # Begun and ended while the line before it went on: finals do not come in the order of their sequences.
             begin, end = begin - 0.5 * step, end - 1.2 * step
         words = text.split()
@@ -108,9 +109,10 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
             heard = " ".join(words[: max(1, int(len(words) * share))])
             told.append(Update(begin + (end - begin) * share, segment(part, heard, final=False)))
         told.append(Update(end, segment(interims + 1, text, final=True)))
-        if number == len(lines) - 1 or (lively and number < len(lines)):
+        if number == len(lines) - 1 or number % _CORRECTED == 0 or (lively and number < len(lines)):
             told.append(Update(end + step / 2, segment(interims + 2, text.replace("three", "3"), final=True)))
-    return sorted(told, key=lambda update: update.at)
+    told.sort(key=lambda update: update.at)
+    return told
 
 
 def segments(call_id: str, talk: float, *, ai: bool, lively: bool = False, share: float = 1.0) -> tuple[Segment, ...]:

@@ -46,9 +46,10 @@ class _Listener(web.Server):
 class Server:
     """One listening socket."""
 
-    def __init__(self, app: App, control: Control) -> None:
+    def __init__(self, app: App, control: Control, write_timeout: float) -> None:
         self._app = app
         self._control = control
+        self._write_timeout = write_timeout
         self._runner: web.ServerRunner | None = None
 
     async def start(self, host: str, port: int) -> int:
@@ -93,6 +94,8 @@ class Server:
             await response.write_eof()
         except BrokenError as error:
             _hung_up(incoming, error)
+        except TimeoutError:
+            _hung_up(incoming, BrokenError(reset=True))
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
@@ -101,10 +104,14 @@ class Server:
 def _hung_up(incoming: web.BaseRequest, error: BrokenError) -> web.Response:
     """End the connection; the response that is returned goes nowhere."""
     transport = incoming.transport
-    if transport is not None:
-        connection = transport.get_extra_info("socket")
-        if error.reset and connection is not None:
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if transport is None:
+        return web.Response()
+    connection = transport.get_extra_info("socket")
+    if error.reset and connection is not None:
+        # Closed with nothing lingering: the peer sees a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
         transport.close()
     return web.Response()
 
