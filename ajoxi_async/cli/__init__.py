@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from ajoxi_async.contract.errors import InvalidParameterError
+
 __all__ = ["main"]
 
 
@@ -80,5 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_sandbox(options))
     except OSError as error:
         print(f"ajoxi: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 1
+    except InvalidParameterError as error:
+        print(f"ajoxi: --{error}", file=sys.stderr)
         return 1
     return 0

@@ -51,7 +51,8 @@ class Journal:
         self._writing = anyio.Lock()
         self._wiped: set[str] = set()
         self._keys_written = 0
-        self._clocks: dict[str, float] = {}
+        #: The last write that was begun, and the last that is committed.
+        self._begun = self._written = 0
 
     async def open(self) -> None:
         """Take the file and fill the worlds with what it holds.
@@ -90,9 +91,14 @@ class Journal:
         Raises:
             Refusal: it cannot be written.
         """
+        begun = self._begun
         # Not to be cancelled between taking the changes and having them written.
         with anyio.CancelScope(shield=True):
             async with self._writing:
+                if self._written > begun:
+                    # A write that began after the call took these changes along.
+                    return
+                self._begun = number = self._begun + 1
                 changes = self._collect()
                 if not changes:
                     return
@@ -101,6 +107,7 @@ class Journal:
                 except sqlite3.Error as error:
                     self._take_back(changes)
                     raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
+                self._written = number
 
     def _collect(self) -> list[_Change]:
         changes: list[_Change] = []
