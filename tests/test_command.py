@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -50,3 +51,11 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["sandbox", "--port", str(taken.getsockname()[1])]) == 1
     assert "cannot listen" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A file that is none of ours is a message and status 1, not a traceback."""
+    file = tmp_path / "x.db"
+    file.write_bytes(b"not a database" * 100)
+    assert main(["sandbox", "--port", "0", "--db", str(file)]) == 1
+    assert "--db: expected a sandbox's file" in capsys.readouterr().err

@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
+from ajoxi_async.contract.errors import InvalidParameterError
+
 __all__ = ["main"]
 
 
@@ -21,6 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--seed", type=int, default=0, help="same seed, same ids and bodies (default: %(default)s)")
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
+    sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
+    sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
+    sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     return parser
@@ -45,13 +51,20 @@ async def _sandbox(options: argparse.Namespace) -> None:
         seed=options.seed,
         rate_limit=options.rate_limit or None,
         strict_keys=options.strict_keys,
-        clock=RealClock(options.speed),
+        clock=RealClock(options.speed) if options.clock == "real" else options.clock,
+        control_token=options.control_token,
+        db=options.db,
+        allow_remote_webhooks=options.allow_remote_webhooks,
     ) as sandbox:
         print(f"Ajoxi sandbox on {sandbox.base_url}, key {sandbox.api_key}; Ctrl-C ends it. Try:\n")
         print(
             f"  curl -X POST {sandbox.base_url}/v1/calls \\\n"
             f'    -H "Authorization: Bearer {sandbox.api_key}" -H "Content-Type: application/json" \\\n'
             """    -d '{ "to": "+14155551234", "from": "+14155550100", "ai_receptionist": true }'""",
+        )
+        print(
+            f"\nTime, faults, inbound calls: see docs/sandbox.md; token {sandbox.control_token}. For instance:\n\n"
+            f"  curl {sandbox.base_url}/_ajoxi/clock -H 'Authorization: Bearer {sandbox.control_token}'",
             flush=True,
         )
         await stop.wait()
@@ -69,5 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         asyncio.run(_sandbox(options))
     except OSError as error:
         print(f"ajoxi: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        return 1
+    except InvalidParameterError as error:
+        print(f"ajoxi: --{error}", file=sys.stderr)
         return 1
     return 0

@@ -4,41 +4,68 @@
         async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
             await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=True)
 
-Pure state is in `world`, `plans`, `script`, `store`; `app` answers requests; `server` and `memory` are two ways to reach it.
+Pure state is in `account`, `outgoing`, `plans`, `script`, `store`; a `World` adds time, faults and deliveries to it for each
+key; `app` answers requests; `server` and `memory` are two ways to reach it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from functools import partial
+from os import PathLike
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
-from ajoxi_async.contract.calls import Call, CallStatus, Direction
-from ajoxi_async.contract.messages import Channel, Message, MessageStatus
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
 from ajoxi_async.sandbox.app import App, Key
-from ajoxi_async.sandbox.clock import Clock, RealClock, VirtualClock
-from ajoxi_async.sandbox.deliveries import Deliveries, Delivery, Post, post_with_httpx
-from ajoxi_async.sandbox.handlers import AI_HANDLER
+from ajoxi_async.sandbox.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
+from ajoxi_async.sandbox.faults import Fault, Faults
 from ajoxi_async.sandbox.memory import MemoryTransport
+from ajoxi_async.sandbox.outgoing import Attempt, Delivery
 from ajoxi_async.sandbox.plans import Timing
-from ajoxi_async.sandbox.segments import count_segments
+from ajoxi_async.sandbox.post import Answer, HttpPost, Post
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.stream_faults import StreamFault
-from ajoxi_async.sandbox.world import FIRST_NUMBER, Account, at, conversation_between
+from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.world import Snapshot, World
 
-__all__ = ["RealClock", "Sandbox", "StreamFault", "Timing", "VirtualClock"]
+if TYPE_CHECKING:
+    from ajoxi_async.sandbox.journal import Journal
 
-#: Longest time the driver sleeps when nothing is due.
-_IDLE = 3600.0
+__all__ = [
+    "Answer",
+    "Attempt",
+    "AutoClock",
+    "Delivery",
+    "Fault",
+    "Faults",
+    "Fired",
+    "NeverHappenedError",
+    "RealClock",
+    "Refusal",
+    "Sandbox",
+    "Snapshot",
+    "StreamFault",
+    "Timing",
+    "VirtualClock",
+    "World",
+]
 
 
 class Sandbox:
     """A simulator, running from ``async with`` to its end.
+
+    Each key has a `World` of its own; what the sandbox itself offers is that of its own key, `api_key`.
 
     Args:
         host: address to listen on; loopback, unless you know why not.
@@ -47,14 +74,20 @@ class Sandbox:
         rate_limit: requests a second of each key (API reference: Rate limits); ``None`` for an Enterprise account.
         strict_keys: take minted keys only, instead of any well-formed one.
         timing: how long things take.
-        clock: `RealClock`, perhaps sped up, or `VirtualClock`.
+        clock: ``"real"``, ``"speed=N"``, ``"manual"`` or ``"auto"``, and each world has a clock of its own; or a clock
+            that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
         write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
+        control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
 
     Attributes:
-        base_url: where it listens.
         api_key: a test key of its own.
+        control_token: see above.
+
+    Raises:
+        InvalidParameterError: there is no such clock.
     """
 
     def __init__(
@@ -66,28 +99,26 @@ class Sandbox:
         rate_limit: int | None = 100,
         strict_keys: bool = False,
         timing: Timing | None = None,
-        clock: Clock | None = None,
+        clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
-        post: Post = post_with_httpx,
+        post: Post | None = None,
         write_timeout: float = 30.0,
+        control_token: str | None = None,
+        db: str | PathLike[str] | None = None,
     ) -> None:
         self._write_timeout = write_timeout
         self._host, self._port = host, port
-        self.clock: Clock = clock or RealClock()
-        self._app = App(
-            seed,
-            self.clock,
-            timing or Timing(),
-            rate_limit,
-            strict_keys,
-            "http://sandbox.invalid",
-            self._woken,
-        )
-        self._allow_remote, self._post = allow_remote_webhooks, post
-        self._deliveries: dict[str, Deliveries] = {}
+        self._timing = timing or Timing()
+        self._http = HttpPost(remote=allow_remote_webhooks)
+        self._post: Post = post or self._http
+        self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
+        self.control_token = control_token or secrets.token_urlsafe(24)
+        self._db = db
+        self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
-        self._wake = anyio.Event()
+        self._app = App(seed, rate_limit, strict_keys, self._new_world)
         self.api_key = self.mint_key()
+        self.world()
 
     # Lifetime
 
@@ -96,80 +127,100 @@ class Sandbox:
         """Where it listens; a name that does not resolve where it has no socket."""
         return self._app.base_url
 
-    async def __aenter__(self) -> Self:
-        if self._port is not None:
-            from ajoxi_async.sandbox.server import Server
+    @property
+    def listens(self) -> bool:
+        """Whether it has a socket."""
+        return self._port is not None
 
-            self._server = Server(self._app, self._write_timeout)
-            port = await self._server.start(self._host, self._port)
-            host = f"[{self._host}]" if ":" in self._host else self._host
-            self._app.base_url = f"http://{host}:{port}"
-        self._wake = anyio.Event()
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
-        self._tasks.start_soon(self._drive)
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(_whole, self._http.aclose)
+            if self._db is not None:
+                await self._open_journal(stack)
+            if self._port is not None:
+                await self._listen(stack, self._port)
+            self._tasks = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(self._tasks.cancel_scope.cancel)
+            stack.callback(self._pause)
+            for world in self._app.worlds.values():
+                self._run(world)
+            self._opened = stack.pop_all()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._tasks is not None
-        if self._port is not None:
-            with anyio.CancelScope(shield=True):
-                await self._server.stop()
-        self._tasks.cancel_scope.cancel()
         # Not told of the caller's own exception, which would come out wrapped in a group.
-        await self._tasks.__aexit__(None, None, None)
+        await self._opened.aclose()
+
+    async def _open_journal(self, stack: AsyncExitStack) -> None:
+        from ajoxi_async.sandbox.journal import Journal
+
+        journal = Journal(self._db or "", self._app)
+        await journal.open()
+        self._journal, self._app.saved = journal, journal.saved
+
+        async def close() -> None:
+            if self._journal is not None:
+                self._journal = self._app.saved = None
+                await journal.aclose()
+
+        stack.push_async_callback(_whole, close)
+
+    async def _listen(self, stack: AsyncExitStack, port: int) -> None:
+        from ajoxi_async.sandbox.control import Control
+        from ajoxi_async.sandbox.server import Server
+
+        server = Server(
+            self._app, Control(self._app, self.api_key, self.control_token, self.mint_key), self._write_timeout
+        )
+        stack.push_async_callback(_whole, server.stop)
+        port = await server.start(self._host, port)
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        self._app.base_url = f"http://{host}:{port}"
+
+    def _pause(self) -> None:
+        self._tasks = None
+        for world in self._app.worlds.values():
+            world.running = False
 
     def transport(self) -> MemoryTransport:
         """A `Transport` that reaches this sandbox without a socket: ``AsyncAjoxi(key, transport=...)``."""
         return MemoryTransport(self._app)
 
-    # Time passing by itself
+    def _new_world(self, key: str) -> World:
+        clock = self._new_clock()
+        new_account = partial(self._new_account, key, clock.now())
+        world = World(key, new_account, clock, self._post, self._start, self._app.rate_limit, self._saved)
+        if self._journal is not None:
+            self._journal.watch(world)
+        if self._tasks is not None:
+            self._run(world)
+        return world
 
-    def _woken(self) -> None:
-        self._wake.set()
+    async def _saved(self) -> None:
+        if self._journal is not None:
+            await self._journal.saved()
 
-    async def _drive(self) -> None:
-        while True:
-            self._app.run_due()
-            for key, account in list(self._app.accounts.items()):
-                self._deliveries_of(key, account).pick_up()
-            self._wake = anyio.Event()
-            due = [moment for account in self._app.accounts.values() if (moment := account.next_due) is not None]
-            await self._wait(min(due, default=self.clock.now() + _IDLE))
+    def _new_account(self, key: str, created_at: float) -> Account:
+        seed, mode = self._app.seed, mode_of(key)
+        media_url = f"{self._app.base_url}/media"
+        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed))
 
-    async def _wait(self, moment: float) -> None:
-        """Return at a moment, or when something changed before it."""
+    def _run(self, world: World) -> None:
+        # A world that was looked at before there was a socket does not know where it listens.
+        world.account.media_url = f"{self._app.base_url}/media"
+        world.running = True
+        self._start(world.run)
 
-        async def sleep() -> None:
-            await self.clock.wait_until(moment)
-            race.cancel_scope.cancel()
-
-        async with anyio.create_task_group() as race:
-            race.start_soon(sleep)
-            await self._wake.wait()
-            race.cancel_scope.cancel()
-
-    def _deliveries_of(self, key: str, account: Account) -> Deliveries:
-        if key not in self._deliveries:
-            self._deliveries[key] = Deliveries(
-                account, partial(self._start_delivery, key), self._post, self._allow_remote
-            )
-        return self._deliveries[key]
-
-    def _start_delivery(self, key: str, delivery: Delivery, number: int) -> None:
-        async def attempt() -> None:
-            await self._deliveries[key].attempt(delivery, number)
-            self._woken()
-
+    def _start(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
         assert self._tasks is not None
-        self._tasks.start_soon(attempt)
+        self._tasks.start_soon(task)
 
     # What only a sandbox can do
 
     def mint_key(self, mode: Mode = "test", *, deny: frozenset[str] | set[str] = frozenset()) -> str:
-        """Make a key with an account of its own.
+        """Make a key with a world of its own.
 
         Args:
             mode: ``"test"`` or ``"live"``: separate worlds, and neither rings a phone here.
@@ -184,54 +235,59 @@ class Sandbox:
         self._app.keys[key] = Key(mode, frozenset(deny))
         return key
 
+    def world(self, key: str | None = None) -> World:
+        """The world of a key, or the sandbox's own."""
+        return self._app.world(key or self.api_key)
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the sandbox's own world."""
+        return self.world().clock
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong on purpose in the sandbox's own world."""
+        return self.world().faults
+
+    def snapshot(self) -> Snapshot:
+        """See `World.snapshot`."""
+        return self.world().snapshot()
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """See `World.restore`."""
+        self.world().restore(snapshot)
+
+    def reset(self) -> None:
+        """See `World.reset`."""
+        self.world().reset()
+
     def seed_calls(self, amount: int, *, key: str | None = None) -> None:
-        """Fill an account's past with finished calls, a minute apart."""
-        self._app.account(key or self.api_key).seed_calls(amount, self.clock.now())
+        """See `World.seed_calls`."""
+        self.world(key).seed_calls(amount)
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER, key: str | None = None) -> Call:
-        """Let somebody call one of the account's numbers; the AI receptionist answers."""
-        account = self._app.account(key or self.api_key)
-        account.own_number(to, "to")
-        now = self.clock.now()
-        call = Call(
-            id=account.mint("call"),
-            status=CallStatus.QUEUED,
-            ai_handler=AI_HANDLER,
-            direction=Direction.INBOUND,
-            from_=from_,
-            to=to,
-            created_at=at(now),
-        )
-        placed = account.place_call(call, now)
-        self._woken()
-        return placed
+        """See `World.inbound_call`."""
+        return self.world(key).inbound_call(from_=from_, to=to)
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER, key: str | None = None) -> Message:
-        """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
-        account = self._app.account(key or self.api_key)
-        account.own_number(to, "to")
-        now = self.clock.now()
-        message = Message(
-            id=account.mint("msg"),
-            direction=Direction.INBOUND,
-            channel=Channel.SMS,
-            conversation_id=conversation_between(from_, to),
-            from_=from_,
-            to=to,
-            body=body,
-            status=MessageStatus.RECEIVED,
-            segments=count_segments(body),
-            created_at=at(now),
-        )
-        received = account.receive_message(message, now)
-        self._woken()
-        return received
+        """See `World.inbound_message`."""
+        return self.world(key).inbound_message(from_=from_, body=body, to=to)
 
     def disturb_streams(self, *faults: StreamFault | None) -> None:
         """Let something go wrong with the next live transcripts, a fault for each connection; ``None`` lets one be."""
         self._app.stream_faults.extend(fault or StreamFault() for fault in faults)
 
     def dead_letters(self, *, key: str | None = None) -> tuple[Delivery, ...]:
-        """Deliveries that were given up after 24 hours."""
-        deliveries = self._deliveries.get(key or self.api_key)
-        return tuple(deliveries.dead_letters) if deliveries is not None else ()
+        """See `World.dead_letters`."""
+        return self.world(key).dead_letters()
+
+
+async def _whole(close: Callable[[], Awaitable[None]]) -> None:
+    """Close something, whoever is being cancelled."""
+    with anyio.CancelScope(shield=True):
+        await close()
+
+
+def mode_of(key: str) -> Mode:
+    """Which of the two worlds a key is for."""
+    return "live" if key.startswith("AJX_LIVE_") else "test"

@@ -2,9 +2,11 @@
 
 Rules:
 1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
-   codes), with a request id and the rate-limit headers. No input makes a 500.
+   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
+   magic number that asks for one.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
-3. Before a command runs, everything that was due by then has happened.
+3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
+4. Before a command runs, everything that was due by then has happened.
 """
 
 from __future__ import annotations
@@ -13,9 +15,9 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from attrs import define, field, frozen
 
@@ -24,21 +26,24 @@ from ajoxi_async.contract.base import Model
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.codec import DecodeError, PageBody
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
-from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox import inventory, media, streams
-from ajoxi_async.sandbox.clock import Clock
+from ajoxi_async.sandbox import disturb, media, streams
+from ajoxi_async.sandbox.account import Account
+from ajoxi_async.sandbox.breakage import EventStream
+from ajoxi_async.sandbox.faults import Fault
 from ajoxi_async.sandbox.handlers import HANDLERS, Command
-from ajoxi_async.sandbox.plans import Timing
 from ajoxi_async.sandbox.quota import Quota
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.stream_faults import StreamFault
-from ajoxi_async.sandbox.world import Account, Refusal
+from ajoxi_async.sandbox.world import World
 
 __all__ = ["App", "EventStream", "Key"]
 
 MAX_BODY = 1024 * 1024
+#: Events after which the stream of a magic number is cut.
+CUT_AFTER = 3
 
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
 
@@ -52,12 +57,13 @@ class Key:
 
 
 @frozen
-class EventStream:
-    """An answer that is written as it happens."""
+class _Asked:
+    """What a request asks for."""
 
-    headers: Mapping[str, str]
-    chunks: AsyncIterator[bytes] = field(eq=False)
-    status: int = 200
+    route: Route[Any]
+    id: str
+    body: Any
+    last_event_id: str | None
 
 
 class _Paths:
@@ -95,105 +101,139 @@ def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Ro
 
 @define(eq=False)
 class App:
-    """All accounts of one sandbox."""
+    """All worlds of one sandbox; `new_world` makes the world of a key."""
 
     seed: int
-    clock: Clock
-    timing: Timing
     rate_limit: int | None
     strict_keys: bool
-    base_url: str
-    on_change: Callable[[], None] = lambda: None
+    new_world: Callable[[str], World]
+    base_url: str = "http://sandbox.invalid"
     monotonic: Callable[[], float] = time.monotonic
-    accounts: dict[str, Account] = field(factory=dict, init=False)
+    #: Writes down what changed, before it is answered.
+    saved: Callable[[], Awaitable[None]] | None = None
+    worlds: dict[str, World] = field(factory=dict, init=False)
     keys: dict[str, Key] = field(factory=dict, init=False)
     stream_faults: deque[StreamFault] = field(factory=deque, init=False)
     _logs: streams.Logs = field(factory=streams.Logs, init=False)
-    _quotas: dict[str, Quota] = field(factory=dict, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
-    _inventory: tuple[Number, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._request_ids = random.Random(f"{self.seed}/requests")
-        self._inventory = inventory.build(self.seed)
+
+    def world(self, key: str) -> World:
+        """The world of a key, made when it is first asked for."""
+        if key not in self.worlds:
+            self.worlds[key] = self.new_world(key)
+        return self.worlds[key]
 
     def account(self, key: str) -> Account:
-        """The account of a key, made when it is first asked for."""
-        if key not in self.accounts:
-            self.accounts[key] = Account(
-                self.seed,
-                "live" if key.startswith("AJX_LIVE_") else "test",
-                key,
-                self._inventory,
-                self.timing,
-                f"{self.base_url}/media",
-                self.clock.now(),
-            )
-        return self.accounts[key]
+        """The state of a key's world."""
+        return self.world(key).account
 
-    def run_due(self) -> None:
-        """Let everything that is due happen, in every account."""
-        now = self.clock.now()
-        for account in self.accounts.values():
-            account.run_due(now)
+    def takes(self, key: str) -> bool:
+        """Whether a key is one that this sandbox takes."""
+        return _KEY.fullmatch(key) is not None and (not self.strict_keys or key in self.keys)
 
     async def handle(self, request: Request) -> Response | EventStream:
-        """Answer a request."""
+        """Answer a request.
+
+        Raises:
+            BrokenError: a fault ends the connection instead.
+        """
         sent = {name.lower(): value for name, value in request.headers.items()}
         answer = {headers.REQUEST_ID: f"req_{self._request_ids.getrandbits(64):016x}"}
         try:
-            return self._respond(request, sent, answer)
+            parts = _split(request.url)
+            if parts.path.startswith("/media/"):
+                return self._media(parts.path, answer)
+            world = self._authenticate(sent.get("authorization"), answer)
+            if not len(world.faults):
+                response = self._respond(world, self._route(world, request, parts.path, sent, answer), parts, answer)
+            else:
+                return await self._disturbed(world, request, parts, sent, answer)
+        except (Refusal, InvalidParameterError) as error:
+            response = _refused(error, answer)
+        return response if self.saved is None else await self._acknowledged(response, answer)
+
+    async def _acknowledged(self, response: Response | EventStream, answer: dict[str, str]) -> Response | EventStream:
+        """The response, once what it tells is written down."""
+        assert self.saved is not None
+        try:
+            await self.saved()
         except Refusal as refusal:
             return _refused(refusal, answer)
-        except InvalidParameterError as error:
-            code = "missing_parameter" if error.missing else "invalid_parameter"
-            return _refused(Refusal(code, error.why, codec.wire_name(error.param)), answer)
+        return response
 
-    def _respond(self, request: Request, sent: Mapping[str, str], answer: dict[str, str]) -> Response | EventStream:
-        try:
-            parts = urlsplit(request.url)
-        except ValueError:
-            raise Refusal("not_found", "no such endpoint") from None
-        if parts.path.startswith("/media/"):
-            return self._media(parts.path, answer)
-        key = self._authenticate(sent.get("authorization"), answer)
-        account = self.account(key)
-        routes, id = self._paths.find(parts.path)
+    def _route(
+        self, world: World, request: Request, path: str, sent: Mapping[str, str], answer: dict[str, str]
+    ) -> _Asked:
+        if world.account.throttled():
+            answer[headers.RETRY_AFTER] = "1"
+            raise Refusal("rate_limited", "the number asked for before makes this a 429")
+        routes, id = self._paths.find(path)
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
         try:
             route = _choose(routes, request.method, sent.get("accept", ""), body)
         except Refusal:
             answer["Allow"] = ", ".join(sorted({route.method for route in routes}))
             raise
-        if route.name in self.keys.get(key, Key("test")).deny:
+        if route.name in self.keys.get(world.key, Key("test")).deny:
             raise Refusal("permission_denied", f"this key may not use {route.name}")
-        command = Command(account, self.clock.now(), id, _params(route, parts.query, body))
-        account.run_due(command.now)
+        return _Asked(route, id, body, sent.get("last-event-id"))
+
+    def _respond(
+        self, world: World, asked: _Asked, parts: SplitResult, answer: dict[str, str]
+    ) -> Response | EventStream:
+        account, now, route = world.account, world.clock.now(), asked.route
+        command = Command(account, now, asked.id, _params(route, parts.query, asked.body))
+        account.run_due(now)
         result = HANDLERS[route.name](command)
-        self.on_change()
+        world.changed()
         if route.streaming and isinstance(result, Call):
-            return self._stream(account, result, streams.place_after(sent.get("last-event-id")), answer)
+            return self._stream(world, result, streams.place_after(asked.last_event_id), answer)
         return _answer(route, result, answer)
 
-    def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> str:
+    async def _disturbed(
+        self, world: World, request: Request, parts: SplitResult, sent: Mapping[str, str], answer: dict[str, str]
+    ) -> Response | EventStream:
+        """Answer a request that faults may strike."""
+        struck: list[Fault] = []
+        world.answering += 1
+        try:
+            asked = self._route(world, request, parts.path, sent, answer)
+            struck = world.faults.of_answers(asked.route.name, self.monotonic())
+            for fault in struck:
+                await disturb.before(fault, answer)
+            response = self._respond(world, asked, parts, answer)
+        except (Refusal, InvalidParameterError) as error:
+            response = _refused(error, answer)
+        finally:
+            world.answering -= 1
+        if self.saved is not None:
+            response = await self._acknowledged(response, answer)
+        for fault in struck:
+            response = disturb.after(fault, response)
+        return response
+
+    def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> World:
         if authorization is None:
             answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
         scheme, _, key = authorization.partition(" ")
-        well_formed = scheme.lower() == "bearer" and _KEY.fullmatch(key.strip()) is not None
         key = key.strip()
-        if not well_formed or (self.strict_keys and key not in self.keys):
+        if scheme.lower() != "bearer" or not self.takes(key):
             answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
-        quota = self._quotas.setdefault(key, Quota(self.rate_limit))
+        world = self.world(key)
+        quota = world.quota
         moment = self.monotonic()
         admitted = quota.admit(moment)
         answer.update(quota.headers(moment, time.time()))
         if not admitted:
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", f"over {self.rate_limit} requests a second")
-        return key
+        return world
 
     @staticmethod
     def _body(request: Request, sent: Mapping[str, str]) -> Any:
@@ -208,18 +248,36 @@ class App:
 
     def _media(self, path: str, answer: dict[str, str]) -> Response:
         id = path.removeprefix("/media/").removesuffix(".wav")
-        recording = next((found for a in self.accounts.values() if (found := a.recordings.get(id))), None)
+        recording = next((found for world in self.worlds.values() if (found := world.account.recordings.get(id))), None)
         if recording is None:
             raise Refusal("not_found", "no such recording")
         return Response(200, {**answer, headers.CONTENT_TYPE: "audio/wav"}, media.wav(recording.duration or 0))
 
-    def _stream(self, account: Account, call: Call, place: int, answer: dict[str, str]) -> Response | EventStream:
+    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | EventStream:
+        account = world.account
         log = self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
-        fault = self.stream_faults.popleft() if self.stream_faults else None
-        return EventStream(shown, streams.live_transcript(account, call.id, place, self.clock, self._logs, fault=fault))
+        fault = self._stream_fault(world, call)
+        return EventStream(
+            shown, streams.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        )
+
+    def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
+        if self.stream_faults:
+            return self.stream_faults.popleft()
+        cut = world.faults.first("sse_cut", "transcripts.stream") if len(world.faults) else None
+        if cut is not None:
+            return StreamFault(cut_after_events=cut.events)
+        return StreamFault(cut_after_events=CUT_AFTER) if world.account.cuts(call) else None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise Refusal("not_found", "no such endpoint") from None
 
 
 def _params(route: Route[Any], query: str, body: Any) -> Any:
@@ -248,7 +306,10 @@ def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dic
     return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
 
 
-def _refused(refusal: Refusal, answer: Mapping[str, str]) -> Response:
-    body = codec.encode(error_body(refusal.code, refusal.message, refusal.param))
-    status = refusal.status or CODE_STATUS[refusal.code]
+def _refused(error: Refusal | InvalidParameterError, answer: Mapping[str, str]) -> Response:
+    if isinstance(error, InvalidParameterError):
+        code = "missing_parameter" if error.missing else "invalid_parameter"
+        error = Refusal(code, error.why, codec.wire_name(error.param))
+    body = codec.encode(error_body(error.code, error.message, error.param))
+    status = error.status or CODE_STATUS[error.code]
     return Response(status, {**answer, headers.CONTENT_TYPE: headers.JSON}, body)

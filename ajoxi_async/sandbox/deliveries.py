@@ -1,115 +1,159 @@
-"""Webhook deliveries (API reference: Webhooks).
+"""The work of delivering: one line of waiting deliveries for each endpoint.
 
 Rules:
-1. A delivery is the event's body, the same bytes on every attempt, signed with the webhook's secret.
-2. 2xx within 15 s is success. A redirect is a failure; 410 disables the webhook and ends the delivery.
-3. Otherwise it is tried again at the moments of `SCHEDULE`, on the sandbox's clock, for up to 24 hours; after the last
-   attempt it is moved to the dead letters.
-4. Deliveries go to loopback only, unless `allow_remote` is set: a sandbox is no way to post to strangers.
+1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
+   holds up nobody else's.
+2. Deliveries of an endpoint start in the order in which they were due.
+3. What is under way is counted, so that a virtual clock knows when an instant is over.
+4. What comes of an attempt that began before its world was reset or restored is forgotten.
 """
 
 from __future__ import annotations
 
-import ipaddress
-from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
-from attrs import define, field, frozen
+import anyio
+from attrs import define, field
 
-from ajoxi_async.contract import codec, headers
-from ajoxi_async.contract.signing import sign
-from ajoxi_async.contract.webhooks import WebhookStatus
-from ajoxi_async.sandbox.world import Account, Emitted, at
+from ajoxi_async.contract import headers
+from ajoxi_async.sandbox.account import Account
+from ajoxi_async.sandbox.clock import Clock, VirtualClock
+from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.outgoing import Attempt
+from ajoxi_async.sandbox.post import Answer, Post
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.timers import Fired
 
-__all__ = ["SCHEDULE", "Deliveries", "Delivery", "Post", "post_with_httpx"]
+__all__ = ["CONCURRENT", "Deliveries"]
 
-#: Seconds after the event at which attempts are made.
-SCHEDULE = (0, 5, 35, 155, 755, 2_555, 6_155, 13_355, 27_755, 49_355, 85_955)
-ANSWER_SECONDS = 15.0
-
-#: Posts a body and returns the status, or None where no answer came.
-Post = Callable[[str, dict[str, str], bytes], Awaitable[int | None]]
+#: Deliveries of one endpoint at a time.
+CONCURRENT = 10
 
 
-@frozen
-class Delivery:
-    """One event for one webhook."""
+#: The record that an attempt is written down in, and where.
+_Place = tuple[list[Fired | None], int] | None
 
-    webhook_id: str
-    event_id: str
-    body: bytes
-    emitted_at: float
+
+@define(eq=False)
+class _Endpoint:
+    waiting: deque[tuple[str, _Place]] = field(factory=deque)
+    workers: int = 0
 
 
 @define(eq=False)
 class Deliveries:
-    """Deliveries of one account. `start` begins an attempt and does not wait for it."""
+    """What one world delivers.
+
+    Attributes:
+        start: runs a task.
+        saved: returns once the world's state is written down.
+        changed: called when there is something new to do.
+    """
 
     account: Account
-    start: Callable[[Delivery, int], None]
+    clock: Clock
     post: Post
-    allow_remote: bool
-    dead_letters: list[Delivery] = field(factory=list, init=False)
+    start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+    saved: Callable[[], Awaitable[None]]
+    changed: Callable[[], None]
+    under_way: int = field(default=0, init=False)
+    _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
+    _over: anyio.Event = field(factory=anyio.Event, init=False)
 
-    def pick_up(self) -> None:
-        """Begin the deliveries of what was emitted."""
-        account = self.account
-        while account.outbox:
-            event = account.outbox.popleft()
-            body = None
-            for webhook in account.webhooks.newest_first():
-                if webhook.status == WebhookStatus.ENABLED and event.type in webhook.events:
-                    body = body or body_of(event, account.mode)
-                    self.start(Delivery(webhook.id, event.id, body, event.moment), 0)
+    def start_due(self) -> None:
+        """Begin what is due and do not wait for it."""
+        due = self.account.outgoing.due
+        while due:
+            id = due.popleft()
+            found = self.account.outgoing.target(id)
+            if found is None:
+                continue
+            endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
+            endpoint.waiting.append((id, self._reserve()))
+            self.under_way += 1
+            if endpoint.workers < CONCURRENT:
+                endpoint.workers += 1
+                self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
 
-    async def attempt(self, delivery: Delivery, number: int) -> None:
-        """Make one attempt and see to what follows from it."""
-        webhook = self.account.webhooks.get(delivery.webhook_id)
-        if webhook is None or webhook.status != WebhookStatus.ENABLED or webhook.url is None:
+    async def quiet(self) -> None:
+        """Return once nothing is under way."""
+        while self.under_way:
+            await self._over.wait()
+
+    def abandon(self) -> None:
+        """Begin nothing more of what is waiting."""
+        for endpoint in self._endpoints.values():
+            endpoint.waiting.clear()
+
+    def _reserve(self) -> _Place:
+        """Keep a place in the clock's record, which is in the order of the beginnings."""
+        record = self.clock.record if isinstance(self.clock, VirtualClock) else None
+        if record is None:
+            return None
+        record.append(None)
+        return record, len(record) - 1
+
+    async def _work(self, endpoint: _Endpoint) -> None:
+        try:
+            while endpoint.waiting:
+                id, place = endpoint.waiting.popleft()
+                try:
+                    await self._attempt(id, place)
+                finally:
+                    self.under_way -= 1
+                    if not self.under_way:
+                        self._over.set()
+                        self._over = anyio.Event()
+        finally:
+            endpoint.workers -= 1
+
+    async def _attempt(self, id: str, place: _Place) -> None:
+        account, outgoing = self.account, self.account.outgoing
+        found = outgoing.target(id)
+        if found is None:
             return
-        secret = self.account.secrets[webhook.id]
-        sent = {headers.CONTENT_TYPE: headers.JSON, headers.SIGNATURE: sign(delivery.body, [secret])}
-        allowed = self.allow_remote or _is_loopback(urlsplit(webhook.url).hostname or "")
-        status = await self.post(webhook.url, sent, delivery.body) if allowed else None
-        if status is not None and 200 <= status < 300:
-            return
-        if status == 410:
-            self.account.disable(webhook.id)
-        elif number + 1 < len(SCHEDULE):
-            following = delivery.emitted_at + SCHEDULE[number + 1]
-            self.account.later(following, lambda _: self.start(delivery, number + 1))
-        else:
-            self.dead_letters.append(delivery)
+        delivery, webhook = found
+        moment = self.clock.now()
+        sent = outgoing.headers(delivery, moment)
+        faults = account.faults
+        if len(faults) and faults.first("webhook_bad_signature", delivery.type) is not None:
+            sent[headers.SIGNATURE] = "0" * 64
+        url, began = webhook.url or "", time.perf_counter()
+        answer = await self._posted(url, sent, delivery.body)
+        latency = time.perf_counter() - began
+        if len(faults) and faults.first("webhook_duplicate", delivery.type) is not None:
+            await self._posted(url, sent, delivery.body)
+        attempt = Attempt(
+            delivery_id=id,
+            webhook_id=webhook.id,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            url=url,
+            number=delivery.attempts + 1,
+            at=at(moment),
+            status=answer.status,
+            latency=latency,
+            error=answer.error,
+            request_headers=sent,
+            response_headers=answer.headers,
+            excerpt=answer.excerpt,
+        )
+        outgoing.attempted(attempt)
+        self.changed()
+        if place is not None:
+            record, index = place
+            record[index] = Fired(at(moment), f"delivery.{'succeeded' if attempt.succeeded else 'failed'}", id)
 
-
-def body_of(event: Emitted, mode: str) -> bytes:
-    """The body of an event, which every attempt sends."""
-    return codec.encode(
-        {
-            "id": event.id,
-            "type": str(event.type),
-            "created_at": codec.format_time(at(event.moment)),
-            "mode": mode,
-            "data": codec.to_wire(event.data),
-        }
-    )
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-async def post_with_httpx(url: str, sent: dict[str, str], body: bytes) -> int | None:
-    """Post a body, on asyncio or trio, and return the status; no redirect is followed and no proxy asked."""
-    import httpx
-
-    try:
-        async with httpx.AsyncClient(timeout=ANSWER_SECONDS, trust_env=False, verify=False) as client:  # noqa: S501 - test endpoints sign their own certificates
-            return (await client.post(url, content=body, headers=sent)).status_code
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
-        return None
+    async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
+        try:
+            # An event that somebody has seen must not be forgotten.
+            await self.saved()
+        except Refusal as refusal:
+            return Answer(None, error=refusal.message)
+        answer = await self.post(url, sent, body)
+        if isinstance(answer, Answer):
+            return answer
+        return Answer(answer, error="no answer" if answer is None else None)

@@ -5,7 +5,6 @@ The parity test asserts that every route has its handler here.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from typing import Any
 
@@ -35,10 +34,13 @@ from ajoxi_async.contract.numbers import (
 from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
-from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox import holdings, insights, texts
+from ajoxi_async.sandbox.account import Account
+from ajoxi_async.sandbox.magic import magic
+from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.segments import count_segments
 from ajoxi_async.sandbox.store import decode_cursor, encode_cursor
-from ajoxi_async.sandbox.world import Account, Refusal, at, conversation_between
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -60,9 +62,12 @@ class Command:
 Handler = Callable[[Command], Model | PageBody[Any] | None]
 
 
-def _reachable(number: str) -> None:
+def _reachable(number: str, *, texting: bool = False) -> None:
     if number.startswith(UNREACHABLE):
         raise Refusal("unreachable_destination", "no route to this prefix", "to")
+    refused = magic(number).refused or (magic(number).texts_refused if texting else None)
+    if refused is not None:
+        raise Refusal(*refused, "to")
 
 
 def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) -> Call:
@@ -82,8 +87,9 @@ def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) ->
 def create_call(command: Command) -> Call:
     """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
     params: CallCreate = command.params
-    command.account.own_number(params.from_, "from")
+    holdings.own_number(command.account, params.from_, "from")
     _reachable(params.to)
+    command.account.trouble(params.to)
     call = _new_call(command, params.to, params)
     return command.account.place_call(call, command.now, record=bool(params.record))
 
@@ -91,7 +97,7 @@ def create_call(command: Command) -> Call:
 def create_campaign(command: Command) -> Model:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
     params: CampaignCreate = command.params
-    command.account.own_number(params.from_, "from")
+    holdings.own_number(command.account, params.from_, "from")
     for contact in params.campaign.contacts:
         _reachable(contact)
     calls = [_new_call(command, contact, params) for contact in params.campaign.contacts]
@@ -115,7 +121,7 @@ def transfer_call(command: Command) -> Call:
     _found(command.account.calls.get(command.id), "call", command.id)
     if params.to is not None:
         _reachable(params.to)
-    return command.account.transfer(command.id, params.agent_id)
+    return command.account.transfer(command.id, params.agent_id, params.to, command.now)
 
 
 def _filters(params: Params) -> str:
@@ -202,7 +208,7 @@ def provision_number(command: Command) -> Number:
         sms=params.sms,
         status=NumberStatus.AVAILABLE,
     )
-    return command.account.provision(wanted, command.now, port=params.port is not None)
+    return holdings.provision(command.account, wanted, command.now, port=params.port is not None)
 
 
 def update_number(command: Command) -> Number:
@@ -221,7 +227,7 @@ def update_number(command: Command) -> Number:
 
 def release_number(command: Command) -> None:
     """DELETE /v1/numbers/{id}."""
-    command.account.release(command.id)
+    holdings.release(command.account, command.id)
 
 
 def _template(params: MessageSend) -> str:
@@ -233,16 +239,17 @@ def _template(params: MessageSend) -> str:
 def send_message(command: Command) -> Message:
     """POST /v1/messages."""
     params: MessageSend = command.params
-    number = command.account.own_number(params.from_, "from")
+    number = holdings.own_number(command.account, params.from_, "from")
     if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
         raise Refusal("invalid_state", "this number does not send messages", "from")
-    _reachable(params.to)
+    _reachable(params.to, texting=True)
+    command.account.trouble(params.to)
     body = _template(params) if params.template_id is not None else params.body
     message = Message(
         id=command.account.mint("msg"),
         direction=Direction.OUTBOUND,
         channel=Channel.MMS if params.media_urls else Channel.SMS,
-        conversation_id=conversation_between(params.from_, params.to),
+        conversation_id=texts.conversation_between(params.from_, params.to),
         from_=params.from_,
         to=params.to,
         body=body,
@@ -252,7 +259,7 @@ def send_message(command: Command) -> Message:
         segments=1 if params.media_urls else count_segments(body or ""),
         created_at=at(command.now),
     )
-    return command.account.send_message(message, command.now)
+    return texts.send(command.account, message, command.now)
 
 
 def list_messages(command: Command) -> PageBody[Message]:
@@ -321,13 +328,12 @@ def create_webhook(command: Command) -> Webhook:
         status=WebhookStatus.ENABLED,
         created_at=at(command.now),
     )
-    secret = hashlib.sha256(f"{command.account.seed}/{command.account.key_seed}/{webhook.id}".encode()).hexdigest()
-    return command.account.subscribe(webhook, f"whsec_{secret[:48]}")
+    return command.account.outgoing.subscribe(webhook, command.account.secret_of(webhook.id))
 
 
 def delete_webhook(command: Command) -> None:
     """DELETE /v1/webhooks/{id}."""
-    command.account.unsubscribe(command.id)
+    command.account.outgoing.unsubscribe(command.id)
 
 
 #: Route name -> handler. The live transcript is answered by `streams`, which asks for nothing but the call.

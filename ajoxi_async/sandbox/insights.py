@@ -10,9 +10,19 @@ from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.transcripts import Transcript, TranscriptStatus
 from ajoxi_async.sandbox import script
+from ajoxi_async.sandbox.magic import magic
 from ajoxi_async.sandbox.media import wav_size
 
-__all__ = ["detailed", "recording_of", "transcript_of"]
+__all__ = ["detailed", "recording_of", "told", "transcript_of"]
+
+
+def _lively(call: Call) -> bool:
+    return "lively" in {magic(call.to).transcript, magic(call.from_).transcript}
+
+
+def told(call: Call, talk: float) -> list[script.Update]:
+    """The live transcript of a call that was answered, in the order it is sent."""
+    return script.updates(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call))
 
 
 def transcript_of(call: Call, talk: float, now: float) -> Transcript:
@@ -20,7 +30,7 @@ def transcript_of(call: Call, talk: float, now: float) -> Transcript:
     done = call.status == CallStatus.COMPLETED
     answered = call.answered_at.timestamp() if call.answered_at is not None else now
     share = 1.0 if done else (now - answered) / talk if talk else 1.0
-    said = script.segments(call.id, talk, ai=call.ai_handler is not None, share=share)
+    said = script.segments(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call), share=share)
     return Transcript(
         id=call.transcript_id or "",
         call_id=call.id,

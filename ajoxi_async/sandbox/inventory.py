@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from ajoxi_async.contract.numbers import Capability, Number, NumberStatus, NumberType
 from ajoxi_async.sandbox.ids import Minter
 
-__all__ = ["build"]
+__all__ = ["FULL", "build"]
 
-_FULL = (Capability.VOICE, Capability.SMS, Capability.MMS, Capability.FAX)
+FULL = (Capability.VOICE, Capability.SMS, Capability.MMS, Capability.FAX)
 _PLAIN = (Capability.VOICE, Capability.SMS)
 
 #: Country code, country, area code, region, digits that follow, type. 555-01xx and the like are kept for fiction.
@@ -28,6 +29,7 @@ _AREAS = (
 _EACH = 60
 
 
+@cache
 def build(seed: int) -> tuple[Number, ...]:
     """All numbers on offer; the first stands first in searches."""
     rng, minter = random.Random(f"inventory/{seed}"), Minter(f"{seed}/inventory")
@@ -41,7 +43,7 @@ def build(seed: int) -> tuple[Number, ...]:
                     type=kind,
                     country=country,
                     region=region,
-                    capabilities=_FULL if kind == NumberType.LOCAL else _PLAIN,
+                    capabilities=FULL if kind == NumberType.LOCAL else _PLAIN,
                     status=NumberStatus.AVAILABLE,
                 )
             )

@@ -11,7 +11,7 @@ import anyio.lowlevel
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.sandbox.app import App, EventStream
-from ajoxi_async.sandbox.stream_faults import ConnectionCut
+from ajoxi_async.sandbox.breakage import BrokenError
 
 __all__ = ["MemoryTransport"]
 
@@ -41,10 +41,13 @@ class MemoryTransport:
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
         await anyio.lowlevel.checkpoint()
-        answer = await self._app.handle(request)
-        if isinstance(answer, EventStream):
-            body = b"".join([chunk async for chunk in answer.chunks])
-            return Response(answer.status, _Headers(answer.headers), body)
+        try:
+            answer = await self._app.handle(request)
+            if isinstance(answer, EventStream):
+                body = b"".join([chunk async for chunk in answer.chunks])
+                return Response(answer.status, _Headers(answer.headers), body)
+        except BrokenError as error:
+            raise ExchangeError(str(error), sent=True) from None
         return Response(answer.status, _Headers(answer.headers), answer.body)
 
     def stream(self, request: Request) -> _Stream:
@@ -65,7 +68,10 @@ class _Stream:
 
     async def __aenter__(self) -> Self:
         await anyio.lowlevel.checkpoint()
-        answer = await self._app.handle(self._request)
+        try:
+            answer = await self._app.handle(self._request)
+        except BrokenError as error:
+            raise ExchangeError(str(error), sent=True) from None
         self.status, self.headers = answer.status, _Headers(answer.headers)
         self._chunks = answer.chunks if isinstance(answer, EventStream) else _pieces(answer.body)
         return self
@@ -83,8 +89,8 @@ class _Stream:
                 return await anext(self._chunks)
         except TimeoutError:
             raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True) from None
-        except ConnectionCut:
-            raise ExchangeError("the connection was reset", sent=True) from None
+        except BrokenError as error:
+            raise ExchangeError(str(error), sent=True) from None
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -5,7 +5,8 @@ Rules:
 2. Numbers ``+1415555....`` and extensions are always answered by a person, or by the AI receptionist where one was asked
    for: the reference's own example has to work. Other numbers behave like a population: 70 % answered, 10 % voicemail,
    12 % no answer, 5 % busy, 3 % failed, each number always the same way for one seed.
-3. A call is recorded when that was asked for, or when the AI receptionist takes it; voicemail is always recorded.
+3. Magic numbers (see `magic`) come first, inbound or outbound, wherever they stand.
+4. A call is recorded when that was asked for, or when the AI receptionist takes it; voicemail is always recorded.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ import hashlib
 from attrs import field, frozen, validators
 
 from ajoxi_async.contract.calls import Call, Disposition
+from ajoxi_async.sandbox.magic import MAGIC, magic
 
 __all__ = ["Plan", "Timing", "plan_for"]
+
+
+#: Seconds a recording takes longer that comes late.
+LATE = 600.0
 
 
 @frozen(kw_only=True)
@@ -44,19 +50,25 @@ class Timing:
     heartbeat: float = field(default=10.0, validator=validators.gt(0))
 
 
-@frozen
+@frozen(kw_only=True)
 class Plan:
-    """How a call goes: seconds of ringing and talking, how it ends, and whether it is recorded."""
+    """How a call goes.
+
+    Attributes:
+        ring: seconds of ringing.
+        talk: seconds from the answer to the end.
+        answered: whether somebody, or something, picks up.
+        disposition: how it ends.
+        recorded: whether there is a recording.
+        processing: seconds from the end to the recording; ``None`` where it fails.
+    """
 
     ring: float
     talk: float
+    answered: bool
     disposition: Disposition
     recorded: bool
-
-    @property
-    def answered(self) -> bool:
-        """Whether somebody, or something, picks up."""
-        return self.disposition in {Disposition.ANSWERED, Disposition.VOICEMAIL}
+    processing: float | None
 
 
 _POPULATION = (
@@ -69,6 +81,8 @@ _POPULATION = (
 
 
 def _disposition(number: str, seed: int) -> Disposition:
+    if number in MAGIC:
+        return MAGIC[number].ends
     if number.startswith(("+1415555", "ext:")):
         return Disposition.ANSWERED
     draw = int.from_bytes(hashlib.sha256(f"{seed}/{number}".encode()).digest()[:4]) % 100
@@ -78,6 +92,19 @@ def _disposition(number: str, seed: int) -> Disposition:
 def plan_for(call: Call, seed: int, timing: Timing, *, record: bool = False) -> Plan:
     """What a call comes to; an inbound one is always answered. `record` says whether recording was asked for."""
     inbound = call.direction == "inbound"
-    disposition = Disposition.ANSWERED if inbound else _disposition(call.to or "", seed)
+    other = (call.from_ if inbound else call.to) or ""
+    special = magic(other)
+    disposition = Disposition.ANSWERED if inbound and other not in MAGIC else _disposition(other, seed)
+    dropped = disposition == Disposition.FAILED and special.cut is not None
+    answered = dropped or disposition in {Disposition.ANSWERED, Disposition.VOICEMAIL}
+    share = special.cut or 1.0
     recorded = record or call.ai_handler is not None or disposition == Disposition.VOICEMAIL
-    return Plan(timing.ring, timing.talk, disposition, recorded)
+    processing = timing.processing + (LATE if special.recording == "late" else 0.0)
+    return Plan(
+        ring=timing.ring * (1.0 if answered else share),
+        talk=timing.talk * share,
+        answered=answered,
+        disposition=disposition,
+        recorded=recorded or special.recording is not None,
+        processing=None if special.recording == "fails" else processing,
+    )

@@ -64,25 +64,28 @@ def _lines(call_id: str, talk: float, ai: bool) -> list[tuple[Speaker, str, floa
         topic = rng.choice(_TOPICS)
 
 
-def updates(call_id: str, talk: float, *, ai: bool) -> list[Update]:
+def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> list[Update]:
     """The live transcript of a call, in the order it is sent.
 
     Each line comes as an interim and then as a final; every second line begins before the one before it is final, as
     people interrupt each other, and every fifth ends before the one before it does. The last final but one is corrected
-    once, and so is every tenth.
+    once, and so is every tenth. Where it is lively, every line interrupts the one before it and comes in four interims, and
+    every final but the last is corrected.
 
     Args:
         call_id: decides what is said.
         talk: seconds from answer to end.
         ai: whether the AI receptionist is the host.
+        lively: whether people talk at once and a lot is revised.
     """
     lines = _lines(call_id, talk, ai)
     step = 0.9 / len(lines)
+    overlap, interims = (0.6 * step, 4) if lively else (0.3 * step, 1)
     told: list[Update] = []
     for number, (speaker, text, mood) in enumerate(lines, start=1):
-        begin = 0.05 + (number - 1) * step - (0.3 * step if number % 2 == 0 else 0.0)
+        begin = 0.05 + (number - 1) * step - (overlap if number % 2 == 0 or (lively and number > 1) else 0.0)
         end = 0.05 + number * step
-        if number % _INTERJECTED == 0:
+        if number % _INTERJECTED == 0 and not lively:
             # Begun and ended while the line before it went on: finals do not come in the order of their sequences.
             begin, end = begin - 0.5 * step, end - 1.2 * step
         words = text.split()
@@ -101,20 +104,21 @@ def updates(call_id: str, talk: float, *, ai: bool) -> list[Update]:
                 sentiment=mood if final else None,  # noqa: B023
             )
 
-        half = " ".join(words[: max(1, len(words) // 2)])
-        told.append(Update((begin + end) / 2, segment(1, half, final=False)))
-        told.append(Update(end, segment(2, text, final=True)))
-        if number == len(lines) - 1 or number % _CORRECTED == 0:
-            told.append(Update(end + step / 2, segment(3, text.replace("three", "3"), final=True)))
+        for part in range(1, interims + 1):
+            share = part / (interims + 1)
+            heard = " ".join(words[: max(1, int(len(words) * share))])
+            told.append(Update(begin + (end - begin) * share, segment(part, heard, final=False)))
+        told.append(Update(end, segment(interims + 1, text, final=True)))
+        if number == len(lines) - 1 or number % _CORRECTED == 0 or (lively and number < len(lines)):
+            told.append(Update(end + step / 2, segment(interims + 2, text.replace("three", "3"), final=True)))
     told.sort(key=lambda update: update.at)
     return told
 
 
-def segments(call_id: str, talk: float, *, ai: bool, share: float = 1.0) -> tuple[Segment, ...]:
+def segments(call_id: str, talk: float, *, ai: bool, lively: bool = False, share: float = 1.0) -> tuple[Segment, ...]:
     """The finals after `share` of the talk time, in the order of the conversation."""
-    latest = {
-        u.segment.sequence: u.segment for u in updates(call_id, talk, ai=ai) if u.segment.is_final and u.at <= share
-    }
+    told = updates(call_id, talk, ai=ai, lively=lively)
+    latest = {u.segment.sequence: u.segment for u in told if u.segment.is_final and u.at <= share}
     return tuple(latest[number] for number in sorted(latest))
 
 

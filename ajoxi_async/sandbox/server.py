@@ -16,8 +16,9 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.app import MAX_BODY, App, EventStream
-from ajoxi_async.sandbox.stream_faults import ConnectionCut
+from ajoxi_async.sandbox.app import MAX_BODY, App
+from ajoxi_async.sandbox.breakage import BrokenError, EventStream
+from ajoxi_async.sandbox.control import PREFIX, Control
 
 __all__ = ["Server"]
 
@@ -45,8 +46,9 @@ class _Listener(web.Server):
 class Server:
     """One listening socket."""
 
-    def __init__(self, app: App, write_timeout: float) -> None:
+    def __init__(self, app: App, control: Control, write_timeout: float) -> None:
         self._app = app
+        self._control = control
         self._write_timeout = write_timeout
         self._runner: web.ServerRunner | None = None
 
@@ -69,7 +71,14 @@ class Server:
             body = await _read(incoming)
             if body is None:
                 return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
-        answer = await self._app.handle(Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body))
+        request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
+        try:
+            if request.url.startswith(PREFIX):
+                answer: Response | EventStream = await self._control.handle(request, incoming.remote)
+            else:
+                answer = await self._app.handle(request)
+        except BrokenError as error:
+            return _hung_up(incoming, error)
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
         return await self._stream(incoming, answer)
@@ -83,20 +92,28 @@ class Server:
                 async with asyncio.timeout(self._write_timeout):
                     await response.write(chunk)
             await response.write_eof()
-        except (ConnectionCut, TimeoutError):
-            if incoming.transport is not None:
-                # Closed with nothing lingering: the peer sees a reset.
-                _linger_not(incoming.transport)
-                incoming.transport.abort()
+        except BrokenError as error:
+            _hung_up(incoming, error)
+        except TimeoutError:
+            _hung_up(incoming, BrokenError(reset=True))
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
 
 
-def _linger_not(transport: asyncio.Transport) -> None:
+def _hung_up(incoming: web.BaseRequest, error: BrokenError) -> web.Response:
+    """End the connection; the response that is returned goes nowhere."""
+    transport = incoming.transport
+    if transport is None:
+        return web.Response()
     connection = transport.get_extra_info("socket")
-    if connection is not None:
+    if error.reset and connection is not None:
+        # Closed with nothing lingering: the peer sees a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+    return web.Response()
 
 
 async def _read(incoming: web.BaseRequest) -> bytes | None:

@@ -57,6 +57,15 @@ class Store(Generic[R]):
         self._ids: list[str] = []
         self._objects: dict[str, R] = {}
         self._index: dict[tuple[str, str], list[int]] = {}
+        #: Told the id of whatever changes.
+        self.changed: Callable[[str], None] | None = None
+
+    def copy(self) -> Store[R]:
+        """The same objects in the same order, set apart; of its changes nobody is told."""
+        twin = Store(self._keys)
+        twin._ids, twin._objects = self._ids.copy(), self._objects.copy()
+        twin._index = {key: places.copy() for key, places in self._index.items()}
+        return twin
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -71,14 +80,20 @@ class Store(Generic[R]):
             self._index.setdefault(key, []).append(len(self._ids))
         self._ids.append(item.id)
         self._objects[item.id] = item
+        if self.changed is not None:
+            self.changed(item.id)
 
     def replace(self, item: R) -> None:
         """Change an object; its indexed values stay."""
         self._objects[item.id] = item
+        if self.changed is not None:
+            self.changed(item.id)
 
     def remove(self, id: str) -> None:
         """Forget an object; its place in the order stays empty."""
         del self._objects[id]
+        if self.changed is not None:
+            self.changed(id)
 
     def page(
         self,

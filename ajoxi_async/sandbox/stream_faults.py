@@ -11,13 +11,9 @@ from typing import Literal
 
 from attrs import define, field, frozen, validators
 
-__all__ = ["ConnectionCut", "Disturbance", "StreamFault"]
+__all__ = ["Disturbance", "StreamFault"]
 
 _count = validators.optional(validators.and_(validators.instance_of(int), validators.ge(0)))
-
-
-class ConnectionCut(Exception):
-    """The connection is to be reset here."""
 
 
 @frozen(kw_only=True)

@@ -22,10 +22,11 @@ from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.contract.transcripts import COMPLETED_EVENT, SEGMENT_EVENT, TranscriptCompleted
-from ajoxi_async.sandbox import script
+from ajoxi_async.sandbox import insights
+from ajoxi_async.sandbox.account import Account
+from ajoxi_async.sandbox.breakage import BrokenError
 from ajoxi_async.sandbox.clock import Clock
-from ajoxi_async.sandbox.stream_faults import ConnectionCut, Disturbance, StreamFault
-from ajoxi_async.sandbox.world import Account
+from ajoxi_async.sandbox.stream_faults import Disturbance, StreamFault
 
 __all__ = ["Log", "Logs", "live_transcript", "log_of", "place_after"]
 
@@ -52,12 +53,12 @@ class Logs:
     """The logs in use, and those used last, as long as they are not too many events."""
 
     most_events: int = 200_000
-    _logs: OrderedDict[tuple[str, str], Log] = field(factory=OrderedDict)
+    _logs: OrderedDict[tuple[int, str], Log] = field(factory=OrderedDict)
     _events: int = 0
 
     def of(self, account: Account, call: Call) -> Log | None:
         """The log of a call; ``None`` while nobody has answered yet."""
-        name = (account.key_seed, call.id)
+        name = (account.serial, call.id)
         log = self._logs.get(name)
         if log is not None:
             self._logs.move_to_end(name)
@@ -82,7 +83,7 @@ def log_of(account: Account, call: Call) -> Log | None:
     else:
         talk, answered = account.plan(call).talk, call.answered_at.timestamp()
         last, moment = 0, answered + talk
-        for place, update in enumerate(script.updates(call.id, talk, ai=call.ai_handler is not None), start=1):
+        for place, update in enumerate(insights.told(call, talk), start=1):
             moments.append(answered + update.at * talk)
             frames.append(event_frame(SEGMENT_EVENT, encode(update.segment), str(place)))
             last = max(last, update.segment.sequence)
@@ -109,7 +110,7 @@ async def live_transcript(
     """Send a call's log from `place` on, each event when it is said.
 
     Raises:
-        ConnectionCut: where the fault says so.
+        BrokenError: where the fault says so.
     """
     line = Disturbance(fault or StreamFault())
     place = line.start_at(place)
@@ -143,7 +144,7 @@ async def live_transcript(
     if line.state == "stalled":
         await anyio.sleep_forever()
     if line.fault.reset:
-        raise ConnectionCut
+        raise BrokenError(reset=True)
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:

@@ -1,381 +1,233 @@
-"""The state of one account, and everything that can be done to it. No I/O, no waiting, no wall clock, no chance.
+"""One key's world: its state, its time, its faults, and what is delivered from it.
 
 Rules:
-1. A command is a method: it takes the present moment, changes the state or raises `Refusal`, and returns what the API
-   answers. What will happen later is a timer in the one heap; `run_due` makes it happen.
-2. A transition emits its webhook event into the outbox, from which deliveries are made.
-3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
-4. What a call will come to is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
+1. Each key has a world of its own, so that parallel test workers share one server and nothing else.
+2. A snapshot is a copy of the state and of the moment; restoring or resetting a world replaces its account, so whoever
+   still holds the old one, a live transcript for instance, sees no other world's calls.
+3. A reset gives the world its first state again: the same ids follow, faults and counts are gone.
 """
 
 from __future__ import annotations
 
-import hashlib
-import heapq
-from collections import deque
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
-from itertools import count
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
-from attrs import define, evolve, field, frozen
+import anyio
+from attrs import define, field, frozen
 
-from ajoxi_async.contract.base import Resource
-from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
-from ajoxi_async.contract.messages import Message, MessageStatus
-from ajoxi_async.contract.numbers import Number, NumberStatus, Routing, RoutingKind, SmsConfig
-from ajoxi_async.contract.recordings import Recording
-from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
-from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.ids import Minter
-from ajoxi_async.sandbox.insights import recording_of, transcript_of
-from ajoxi_async.sandbox.plans import Plan, Timing, plan_for
-from ajoxi_async.sandbox.store import Store
+from ajoxi_async.contract import checks
+from ajoxi_async.contract.calls import Call, CallStatus, Direction
+from ajoxi_async.contract.messages import Message
+from ajoxi_async.sandbox import holdings, texts
+from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
+from ajoxi_async.sandbox.clock import Clock, VirtualClock
+from ajoxi_async.sandbox.deliveries import Deliveries
+from ajoxi_async.sandbox.faults import Faults
+from ajoxi_async.sandbox.handlers import AI_HANDLER
+from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.outgoing import Attempt, Delivery
+from ajoxi_async.sandbox.post import Post
+from ajoxi_async.sandbox.quota import Quota
+from ajoxi_async.sandbox.refusal import Refusal
 
-__all__ = ["Account", "Emitted", "Refusal", "at", "conversation_between"]
-
-#: The number every account has from the start, so that the reference's own request works.
-FIRST_NUMBER = "+14155550100"
+__all__ = ["Snapshot", "World"]
 
 
-class Refusal(Exception):
-    """The API's answer to a command that cannot be carried out; `status` where it is not the code's own."""
+@frozen(eq=False)
+class Snapshot:
+    """A world as it was; restored as often as one likes."""
 
-    def __init__(self, code: str, message: str, param: str | None = None, status: int | None = None) -> None:
-        super().__init__(message)
-        self.code = code
-        self.message = message
-        self.param = param
-        self.status = status
-
-
-@frozen
-class Emitted:
-    """An event on its way to the webhooks."""
-
-    id: str
-    type: EventType
+    account: Account
     moment: float
-    data: Resource
 
 
-def at(moment: float) -> datetime:
-    """Seconds since the epoch as an aware time, to the millisecond that travels."""
-    return datetime.fromtimestamp(round(moment, 3), UTC)
-
-
-def conversation_between(one: str, other: str) -> str:
-    """The conversation of two numbers, whichever of them writes."""
-    pair = "/".join(sorted((one, other)))
-    return f"conv_{hashlib.sha256(pair.encode()).hexdigest()[:10]}"
-
-
-def _call_keys(call: Call) -> list[tuple[str, str]]:
-    keys = [("direction", str(call.direction))]
-    if call.campaign_id is not None:
-        keys.append(("campaign_id", call.campaign_id))
-    keys.extend((f"metadata[{name}]", value) for name, value in call.metadata.items())
-    return keys
-
-
-def _message_keys(message: Message) -> list[tuple[str, str]]:
-    return [
-        ("direction", str(message.direction)),
-        ("channel", str(message.channel)),
-        ("conversation_id", message.conversation_id or ""),
-    ]
+async def _nothing() -> None:
+    return None
 
 
 @define(eq=False)
-class Account:
-    """Everything one API key sees."""
+class World:
+    """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
-    seed: int
-    mode: Mode
-    key_seed: str
-    inventory: tuple[Number, ...]
-    timing: Timing
-    media_url: str
-    created_at: float
-    calls: Store[Call] = field(factory=lambda: Store(_call_keys), init=False)
-    messages: Store[Message] = field(factory=lambda: Store(_message_keys), init=False)
-    recordings: Store[Recording] = field(
-        factory=lambda: Store(lambda item: [("agent_id", item.agent_id)] if item.agent_id else []), init=False
-    )
-    numbers: Store[Number] = field(factory=Store, init=False)
-    webhooks: Store[Webhook] = field(factory=Store, init=False)
-    owned: dict[str, str] = field(factory=dict, init=False)
-    opted_out: set[str] = field(factory=set, init=False)
-    to_record: set[str] = field(factory=set, init=False)
-    _call_of: dict[str, str] = field(factory=dict, init=False)
-    secrets: dict[str, str] = field(factory=dict, init=False)
-    outbox: deque[Emitted] = field(factory=deque, init=False)
-    _timers: list[tuple[float, int, Callable[[float], None]]] = field(factory=list, init=False)
-    _order: count[int] = field(factory=count, init=False)
-    _minter: Minter = field(init=False)
+    Attributes:
+        clock: its time.
+        faults: what goes wrong on purpose.
+    """
+
+    key: str
+    #: Makes an account that holds nothing yet.
+    new_account: Callable[[], Account]
+    clock: Clock
+    post: Post
+    start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+    rate_limit: int | None
+    saved: Callable[[], Awaitable[None]] = _nothing
+    account: Account = field(init=False)
+    faults: Faults = field(init=False)
+    quota: Quota = field(init=False)
+    #: Whether there is anything that runs what is started.
+    running: bool = field(default=False, init=False)
+    #: Requests that are being answered, where that takes time.
+    answering: int = field(default=0, init=False)
+    on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    _deliveries: Deliveries = field(init=False)
+    _woken: anyio.Event = field(factory=anyio.Event, init=False)
+    _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._minter = Minter(f"{self.seed}/{self.key_seed}")
-        self._own(
-            Number(
-                id=self.mint("num"),
-                phone_number=FIRST_NUMBER,
-                type=self.inventory[0].type,
-                country="US",
-                region="CA",
-                capabilities=self.inventory[0].capabilities,
-                status=NumberStatus.ACTIVE,
-                routing=Routing(kind=RoutingKind.AI_RECEPTIONIST),
-                sms=SmsConfig(enabled=True),
-                created_at=at(self.created_at),
-            )
-        )
+        account = self.new_account().found()
+        self.faults = account.faults
+        self.quota = Quota(self.rate_limit)
+        self._settle_in(account)
+        self.clock.join(self)
 
-    def mint(self, prefix: str) -> str:
-        """A new id."""
-        return self._minter.mint(prefix)
+    def _settle_in(self, account: Account) -> None:
+        account.faults = self.faults
+        if isinstance(self.clock, VirtualClock):
+            account.on_fired = self._record
+        self.account = account
+        self._deliveries = Deliveries(account, self.clock, self.post, self.start, self.saved, self.changed)
+
+    def _record(self, fired: object) -> None:
+        record = getattr(self.clock, "record", None)
+        if record is not None:
+            record.append(fired)
 
     # Time
 
-    def later(self, moment: float, action: Callable[[float], None]) -> None:
-        """Have `action` done at a moment."""
-        heapq.heappush(self._timers, (moment, next(self._order), action))
-
     @property
     def next_due(self) -> float | None:
-        """The moment of the next timer."""
-        return self._timers[0][0] if self._timers else None
+        """See `Party`."""
+        return self.account.next_due
 
-    def run_due(self, now: float) -> None:
-        """Do what is due, each thing at its own instant and in order."""
-        while self._timers and self._timers[0][0] <= now:
-            moment, _, action = heapq.heappop(self._timers)
-            action(moment)
+    @property
+    def busy(self) -> bool:
+        """See `Party`."""
+        return bool(self._deliveries.under_way or self.answering)
 
-    def emit(self, kind: EventType, data: Resource, moment: float) -> None:
-        """Tell the webhooks."""
-        self.outbox.append(Emitted(self.mint("evt"), kind, moment, data))
+    def turn(self) -> None:
+        """See `Party`."""
+        self.account.run_due(self.clock.now())
+        if self.running and self.account.outgoing.due:
+            self._deliveries.start_due()
 
-    # Calls
+    def wake(self) -> None:
+        """See `Party`."""
+        self._woken.set()
 
-    def plan(self, call: Call) -> Plan:
-        """What a call comes to, and when."""
-        return plan_for(call, self.seed, self.timing, record=call.id in self.to_record)
+    async def quiet(self) -> None:
+        """See `Party`."""
+        await self._deliveries.quiet()
 
-    def place_call(self, call: Call, now: float, *, record: bool = False, wait: float = 0.0) -> Call:
-        """Queue a call and let it ring after `wait` seconds, at once by default."""
-        self.calls.add(call)
-        if record:
-            self.to_record.add(call.id)
-        if wait > 0:
-            self.later(now + wait, partial(self._ring, call.id))
-        else:
-            self._ring(call.id, now)
-        return self.calls.get(call.id) or call
+    def changed(self) -> None:
+        """Start what a command made due, and have the next thing done in its time."""
+        self.turn()
+        due = self.account.next_due
+        if due is not None and (self._sleeping_until is None or due < self._sleeping_until):
+            self._woken.set()
 
-    def _ring(self, id: str, now: float) -> None:
-        call = self._change(id, status=CallStatus.RINGING)
-        plan = self.plan(call)
-        self.emit(EventType.CALL_STARTED, call, now)
-        if plan.answered:
-            self.later(now + plan.ring, partial(self._answer, id))
-        else:
-            self.later(now + plan.ring, partial(self._end, id))
+    async def run(self) -> None:
+        """Let time pass by itself, as the clock has it, until cancelled."""
+        while True:
+            self._woken, self._sleeping_until = anyio.Event(), None
+            self.turn()
+            with suppress(Refusal):
+                await self.saved()
+            self._sleeping_until = self.account.next_due
+            await self.clock.idle(self._sleeping_until, self._woken)
 
-    def _answer(self, id: str, now: float) -> None:
-        call = self._change(id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=self._transcript_id(id))
-        self.emit(EventType.CALL_ANSWERED, call, now)
-        self.later(now + self.plan(call).talk, partial(self._end, id))
+    # State
 
-    def _transcript_id(self, call_id: str) -> str:
-        transcript_id = self.mint("tr")
-        self._call_of[transcript_id] = call_id
-        return transcript_id
+    def snapshot(self) -> Snapshot:
+        """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it."""
+        return Snapshot(self.account.copy(), self.clock.now())
 
-    def find_call(self, id: str) -> Call | None:
-        """The call that a call's, a transcript's or a recording's id belongs to."""
-        recording = self.recordings.get(id)
-        return self.calls.get((recording.call_id or "") if recording is not None else self._call_of.get(id, id))
+    def restore(self, snapshot: Snapshot) -> None:
+        """Make the world what it was; a virtual clock goes back as well, on a real one what is past is due at once."""
+        if isinstance(self.clock, VirtualClock):
+            self.clock.start_at(snapshot.moment)
+        self._replace(snapshot.account.copy())
 
-    def _end(self, id: str, now: float) -> None:
-        before = self.calls.get(id)
-        assert before is not None
-        plan = self.plan(before)
-        ended = at(now)
-        changes: dict[str, object] = {
-            "status": CallStatus.COMPLETED,
-            "ended_at": ended,
-            "disposition": plan.disposition,
-        }
-        if before.answered_at is not None:
-            changes["duration"] = round((ended - before.answered_at).total_seconds())
-            if plan.recorded:
-                recording_id = self.mint("rec")
-                changes |= {"recording_id": recording_id, "recording_url": f"{self.media_url}/{recording_id}.wav"}
-                self.later(now + self.timing.processing, partial(self._record, id))
-        else:
-            changes["duration"] = 0
-        self.emit(EventType.CALL_COMPLETED, self._change(id, **changes), now)
+    def reset(self) -> None:
+        """Make the world new: nothing but its first number, the same ids again, no faults."""
+        self.faults.clear()
+        self.quota = Quota(self.rate_limit)
+        self._replace(self.new_account().found())
 
-    def _record(self, id: str, now: float) -> None:
-        call = self.calls.get(id)
-        assert call is not None
-        recording = recording_of(call, at(now))
-        self.recordings.add(recording)
-        self.emit(EventType.RECORDING_READY, recording, now)
-        self.emit(EventType.TRANSCRIPT_READY, transcript_of(call, self.plan(call).talk, now), now)
+    def adopt(self, account: Account) -> None:
+        """Go on with an account that was loaded."""
+        self._settle_in(account)
 
-    def _change(self, id: str, **changes: object) -> Call:
-        call = self.calls.get(id)
-        assert call is not None
-        call = evolve(call, **changes)  # type: ignore[arg-type]
-        self.calls.replace(call)
-        return call
+    def _replace(self, account: Account) -> None:
+        self._deliveries.abandon()
+        self._settle_in(account)
+        self.on_replaced(self)
+        self.turn()
+        self.wake()
 
-    def seed_calls(self, amount: int, now: float) -> None:
-        """Fill the past with finished calls, a minute apart, the newest a minute ago. Nothing is emitted."""
-        for number in range(amount):
-            began = now - 60.0 * (amount - number)
-            call = Call(
-                id=self.mint("call"),
-                status=CallStatus.COMPLETED,
-                direction=Direction.OUTBOUND,
-                from_=FIRST_NUMBER,
-                to=f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}",
-                created_at=at(began),
-            )
-            plan = self.plan(call)
-            call = evolve(call, ended_at=at(began + plan.ring), duration=0, disposition=plan.disposition)
-            if plan.answered:
-                answered = began + plan.ring
-                call = evolve(
-                    call,
-                    answered_at=at(answered),
-                    ended_at=at(answered + plan.talk),
-                    duration=round(plan.talk),
-                    transcript_id=self._transcript_id(call.id),
-                )
-            self.calls.add(call)
+    # What only a sandbox can do
 
-    def transfer(self, id: str, agent_id: str | None) -> Call:
-        """Hand an active call on; only an agent shows in the call itself."""
-        call = self.calls.get(id)
-        if call is None:
-            raise Refusal("not_found", f"no call {id[:60]}")
-        if call.status != CallStatus.ANSWERED:
-            raise Refusal("invalid_state", f"a call that is {call.status} cannot be transferred")
-        return self._change(id, agent_id=agent_id or call.agent_id)
+    def seed_calls(self, amount: int) -> None:
+        """Fill the past with finished calls, a minute apart."""
+        self.account.seed_calls(amount, self.clock.now())
 
-    def start_campaign(self, calls: list[Call], now: float, *, record: bool) -> Campaign:
-        """Queue a campaign's calls; they ring one after another at the pace of the dialer."""
-        campaign_id = self.mint("camp")
-        for number, call in enumerate(calls):
-            self.place_call(
-                evolve(call, id=self.mint("call"), campaign_id=campaign_id),
-                now,
-                record=record,
-                wait=(number + 1) / self.timing.campaign_pace,
-            )
-        return Campaign(id=campaign_id, status="queued", calls_queued=len(calls))
-
-    # Numbers
-
-    def _own(self, number: Number) -> Number:
-        self.numbers.add(number)
-        self.owned[number.phone_number or ""] = number.id
-        return number
-
-    def own_number(self, phone_number: str, param: str) -> Number:
-        """An active number of the account; a call or message can come from no other."""
-        number = self.numbers.get(self.owned.get(phone_number, ""))
-        if number is None or number.status != NumberStatus.ACTIVE:
-            raise Refusal("invalid_parameter", f"{param} is not an active number of this account", param, status=422)
-        return number
-
-    def provision(self, wanted: Number, now: float, *, port: bool) -> Number:
-        """Take a number from the inventory, or begin to port one in."""
-        offered = next((n for n in self.inventory if n.phone_number == wanted.phone_number), None)
-        if wanted.phone_number in self.owned or (offered is None and not port):
-            raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
-        source = offered or evolve(self.inventory[0], region=None, id=self.mint("num"))
-        number = self._own(
-            evolve(
-                source,
-                phone_number=wanted.phone_number,
-                status=NumberStatus.PORTING if port else NumberStatus.ACTIVE,
-                routing=wanted.routing,
-                caller_id=wanted.caller_id,
-                sms=wanted.sms,
-                created_at=at(now),
-            )
+    def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
+        """Let somebody call one of the account's numbers; the AI receptionist answers."""
+        checks.phone("from_", from_)
+        account, now = self.account, self.clock.now()
+        holdings.own_number(account, to, "to")
+        call = Call(
+            id=account.mint("call"),
+            status=CallStatus.QUEUED,
+            ai_handler=AI_HANDLER,
+            direction=Direction.INBOUND,
+            from_=from_,
+            to=to,
+            created_at=at(now),
         )
-        if port:
-            self.later(now + self.timing.porting, partial(self._ported, number.id))
-        return number
+        placed = account.place_call(call, now)
+        self.changed()
+        return placed
 
-    def _ported(self, id: str, now: float) -> None:
-        number = self.numbers.get(id)
-        if number is not None:
-            self.numbers.replace(evolve(number, status=NumberStatus.ACTIVE))
+    def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
+        """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
+        checks.phone("from_", from_)
+        holdings.own_number(self.account, to, "to")
+        received = texts.take(self.account, from_=from_, to=to, body=body, now=self.clock.now())
+        self.changed()
+        return received
 
-    def release(self, id: str) -> None:
-        """Give a number back. Irreversible (API reference: Numbers)."""
-        number = self.numbers.get(id)
-        if number is None:
-            raise Refusal("not_found", f"no number {id[:60]}")
-        self.numbers.remove(id)
-        del self.owned[number.phone_number or ""]
+    def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
+        """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
+        log = self.account.outgoing.log
+        attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
+        return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
-    # Messages
+    def pending(self) -> tuple[Delivery, ...]:
+        """Deliveries that are still to be made or tried again."""
+        return tuple(one for one in self.account.outgoing.deliveries.values() if not one.dead)
 
-    def send_message(self, message: Message, now: float) -> Message:
-        """Queue a message; it is sent and delivered in its time."""
-        if message.to in self.opted_out:
-            raise Refusal("opted_out", "the recipient has opted out", "to")
-        self.messages.add(message)
-        self.later(now + self.timing.sms_sent, partial(self._message_sent, message.id))
-        return message
+    def dead_letters(self) -> tuple[Delivery, ...]:
+        """Deliveries that were given up after 24 hours."""
+        return self.account.outgoing.dead_letters()
 
-    def _message_sent(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        self.messages.replace(evolve(message, status=MessageStatus.SENT))
-        self.later(now + self.timing.sms_delivered, partial(self._message_delivered, id))
+    def replay(self, *ids: str) -> int:
+        """Deliver dead letters again, by their ids or all of them, and return how many.
 
-    def _message_delivered(self, id: str, now: float) -> None:
-        message = self.messages.get(id)
-        assert message is not None
-        message = evolve(message, status=MessageStatus.DELIVERED, delivered_at=at(now))
-        self.messages.replace(message)
-        self.emit(EventType.MESSAGE_DELIVERED, message, now)
+        Same event id, same bytes, signed with the secret of today; the schedule starts again.
 
-    def receive_message(self, message: Message, now: float) -> Message:
-        """Take an inbound message; STOP and START are the carrier's opt-out and opt-in words."""
-        self.messages.add(message)
-        word = (message.body or "").strip().upper()
-        if word == "STOP":
-            self.opted_out.add(message.from_ or "")
-        elif word == "START":
-            self.opted_out.discard(message.from_ or "")
-        self.emit(EventType.MESSAGE_RECEIVED, message, now)
-        return message
+        Raises:
+            Refusal: an id is no dead letter, or its webhook is disabled.
+        """
+        amount = self.account.outgoing.replay(ids or None, self.clock.now())
+        self.changed()
+        return amount
 
-    # Webhooks
+    def rotate_secret(self, webhook_id: str) -> str:
+        """Give a webhook a new secret and return it; the old one signs beside it for 24 hours.
 
-    def subscribe(self, webhook: Webhook, secret: str) -> Webhook:
-        """Keep a subscription; the secret is in this answer and in no later one."""
-        self.webhooks.add(webhook)
-        self.secrets[webhook.id] = secret
-        return evolve(webhook, secret=secret)
-
-    def unsubscribe(self, id: str) -> None:
-        """Remove a subscription."""
-        if self.webhooks.get(id) is None:
-            raise Refusal("not_found", f"no webhook {id[:60]}")
-        self.webhooks.remove(id)
-
-    def disable(self, id: str) -> None:
-        """Stop delivering to an endpoint that is gone."""
-        webhook = self.webhooks.get(id)
-        if webhook is not None:
-            self.webhooks.replace(evolve(webhook, status=WebhookStatus.DISABLED))
+        Raises:
+            Refusal: there is no such webhook.
+        """
+        return self.account.outgoing.rotate(webhook_id, self.clock.now())

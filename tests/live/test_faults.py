@@ -43,7 +43,7 @@ async def follow(broken: Broken, id: str, *, idle_timeout: float = 0.3) -> int:
     async with client_of(broken) as client, client.transcripts.stream(id, idle_timeout=idle_timeout) as live:
         seen = [line async for line in live if line.is_final]
         whole = await live.until_done()
-        expected = broken.told(id, broken.sandbox._app.timing.talk)
+        expected = broken.told(id, broken.sandbox.world().account.timing.talk)
         assert [(line.sequence, line.revision) for line in seen] == [(u.sequence, u.revision) for u in expected]
         assert [line.text for line in seen] == [u.text for u in expected]
         latest = {u.sequence: u.text for u in expected}

@@ -273,3 +273,19 @@ def test_a_call_that_is_no_answer() -> None:
     ringing = Call(id="call_1", status=CallStatus.RINGING, direction=Direction.OUTBOUND, from_=FROM, to=TO)
     assert streams.log_of(account, ringing) is None
     assert streams.Logs().of(account, ringing) is None
+
+
+@pytest.mark.anyio
+async def test_a_world_that_was_reset_says_something_else() -> None:
+    """After a reset the same call id is another call, and its transcript is its own."""
+    bodies = []
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        for to in (TO, "+15005550101"):
+            async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+                call = await client.calls.create(to=to, from_=FROM)
+                await sandbox.clock.advance(60)
+                async with client.transcripts.stream(call.id) as live:
+                    bodies.append((call.id, len((await live.until_done()).segments)))
+            sandbox.reset()
+    assert bodies[0][0] == bodies[1][0]
+    assert [amount > 0 for _, amount in bodies] == [True, False]

@@ -1,0 +1,108 @@
+"""A pytest plugin: a sandbox and a client for each test.
+
+    @pytest.mark.anyio                                   # or pytest.mark.asyncio
+    @pytest.mark.ajoxi(clock="auto", seed=7)             # only where the defaults do not do
+    async def test_my_code(ajoxi_sandbox, ajoxi_client): ...
+
+Rules:
+1. Installing it costs other test runs nothing: until a fixture is asked for, nothing is imported but pytest.
+2. It brings no event loop of its own: a test runs on whatever runs it, anyio's plugin or pytest-asyncio.
+3. Each test has a sandbox of its own, on a manual clock and without a rate limit, listening on a free port of this machine;
+   on trio in memory only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ajoxi_async.client import AsyncAjoxi
+    from ajoxi_async.sandbox import Sandbox
+
+__all__ = ["ajoxi_client", "ajoxi_sandbox", "open_client", "open_sandbox"]
+
+_MARK = (
+    "ajoxi(seed, clock, faults, **options): the sandbox of a test: any option of `Sandbox`, and `faults`, a list of "
+    "parameters of `faults.add`"
+)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say what the marker is; where pytest-asyncio is there, bring fixtures that run on it."""
+    config.addinivalue_line("markers", _MARK)
+    if config.pluginmanager.hasplugin("asyncio"):
+        from ajoxi_async.testing import on_asyncio
+
+        config.pluginmanager.register(on_asyncio, "ajoxi_async.testing.on_asyncio")
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the markers say, the nearest last."""
+    options: dict[str, Any] = {"clock": "manual", "rate_limit": None}
+    for mark in reversed(list(request.node.iter_markers("ajoxi"))):
+        if mark.args:
+            raise pytest.UsageError("pytest.mark.ajoxi takes keywords only")
+        options |= mark.kwargs
+    return options
+
+
+def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
+    """The sandbox of a test, to be entered; for fixtures of one's own."""
+    from ajoxi_async.sandbox import Sandbox
+
+    options = _options(request)
+    faults = options.pop("faults", ())
+    if not listens:
+        options["port"] = None
+    try:
+        sandbox = Sandbox(**options)
+        for fault in faults:
+            sandbox.faults.add(**fault)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"pytest.mark.ajoxi: {error}") from None
+    return sandbox
+
+
+def open_client(sandbox: Sandbox) -> AsyncAjoxi:
+    """A client of a sandbox that was entered."""
+    from ajoxi_async.client import AsyncAjoxi
+
+    if sandbox.listens:
+        return AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url)
+    return AsyncAjoxi(sandbox.api_key, transport=sandbox.transport())
+
+
+def _fixture(request: pytest.FixtureRequest, name: str) -> Any:
+    if "anyio_backend" in request.fixturenames:
+        return request.getfixturevalue(f"_{name}_on_anyio")
+    if request.node.get_closest_marker("asyncio") is not None:
+        return request.getfixturevalue(f"_{name}_on_asyncio")
+    raise pytest.UsageError(f"{name} is for async tests: mark the test with pytest.mark.anyio or pytest.mark.asyncio")
+
+
+@pytest.fixture
+def ajoxi_sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    """A running `Sandbox` of the test's own; `pytest.mark.ajoxi` chooses its options."""
+    return _fixture(request, "ajoxi_sandbox")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def ajoxi_client(request: pytest.FixtureRequest) -> AsyncAjoxi:
+    """An `AsyncAjoxi` that talks to `ajoxi_sandbox`."""
+    return _fixture(request, "ajoxi_client")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+async def _ajoxi_sandbox_on_anyio(request: pytest.FixtureRequest, anyio_backend_name: str) -> AsyncIterator[Sandbox]:
+    # The server is aiohttp's, which runs on asyncio alone.
+    async with open_sandbox(request, listens=anyio_backend_name == "asyncio") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def _ajoxi_client_on_anyio(ajoxi_sandbox: Sandbox) -> AsyncIterator[AsyncAjoxi]:
+    async with open_client(ajoxi_sandbox) as client:
+        yield client

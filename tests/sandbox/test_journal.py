@@ -1,0 +1,235 @@
+"""Worlds in a file: what was acknowledged is there again, whenever the process ended."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from ajoxi_async import AsyncAjoxi, InternalServerError, InvalidParameterError, RetryPolicy, Sandbox
+from ajoxi_async.contract.wire import Request
+from ajoxi_async.sandbox import VirtualClock
+
+from .kill_rounds import run
+
+TO, FROM = "+15005550100", "+14155550100"
+
+
+class Endpoint:
+    """A receiver in place of the network."""
+
+    def __init__(self, status: int = 200) -> None:
+        self.status = status
+        self.got: list[tuple[str, bytes]] = []
+
+    async def post(self, url: str, headers: dict[str, str], body: bytes) -> int:
+        await anyio.lowlevel.checkpoint()
+        self.got.append((headers["X-Ajoxi-Signature"], body))
+        return self.status
+
+
+def killed(sandbox: Sandbox) -> None:
+    """Leave the file as a kill leaves it: closed by the system, with nothing more written."""
+    assert sandbox._journal is not None
+    sandbox._journal._connection.close()
+    sandbox._journal = sandbox._app.saved = None
+
+
+async def everything(client: AsyncAjoxi) -> Any:
+    """What a client can see of its world."""
+    return [
+        [call async for call in client.calls.list(limit=7)],
+        [message async for message in client.messages.list()],
+        [recording async for recording in client.recordings.list()],
+        [number async for number in client.numbers.search(status="active")],
+        [webhook async for webhook in client.webhooks.list()],
+        [call async for call in client.calls.list(metadata={"team": "blue"})],
+    ]
+
+
+@pytest.mark.anyio
+async def test_a_killed_sandbox_goes_on(tmp_path: Path) -> None:
+    """Objects, indexes, timers, pending deliveries, opt-outs, secrets, keys and the clock: as if it had not been killed."""
+    fates: list[Any] = []
+    for kill in (False, True):
+        endpoint, file = Endpoint(500), tmp_path / f"{kill}.db"
+
+        async def first(sandbox: Sandbox) -> str:
+            key = sandbox.mint_key(deny={"numbers.release"})
+            async with AsyncAjoxi(key, transport=sandbox.transport()) as client:
+                webhook = await client.webhooks.create(
+                    url="http://127.0.0.1:9/", events=["call.completed", "recording.ready", "message.delivered"]
+                )
+                for number in range(20):
+                    await client.calls.create(
+                        to=TO, from_=FROM, record=True, metadata={"team": "blue" if number % 3 else "red"}
+                    )
+                await client.messages.send(to=TO, from_=FROM, body="hi")
+                found = await client.numbers.search(limit=2)
+                taken = [await client.numbers.provision(phone_number=str(one.phone_number)) for one in found.data]
+                sandbox.inbound_message(from_="+12125550199", body="STOP", key=key)
+                await sandbox.world(key).clock.advance(3.5)
+                sandbox.world(key).rotate_secret(webhook.id)
+                await sandbox.world(key).clock.advance(100)
+                await client.numbers.update(taken[0].id, caller_id={"name": "Ada"})
+                await client.calls.create(to="+15005550123", from_=FROM)
+                await client.webhooks.list()
+            return key
+
+        async def second(sandbox: Sandbox, key: str) -> None:
+            async with AsyncAjoxi(key, transport=sandbox.transport()) as client:
+                before = len(endpoint.got), sandbox.world(key).clock.now()
+                shown = await everything(client)
+                fired = await sandbox.world(key).clock.advance(until_idle=True)
+                made = await client.calls.create(to=TO, from_=FROM)
+                fates.append((before, shown, fired, await everything(client), made.id, sorted(endpoint.got)))
+                fates[-1] += (sandbox.world(key).dead_letters(), sandbox.mint_key())
+
+        options: dict[str, Any] = {"port": None, "clock": "manual", "post": endpoint.post, "strict_keys": True}
+        if kill:
+            async with Sandbox(**options, db=file) as sandbox:
+                key = await first(sandbox)
+                killed(sandbox)
+            async with Sandbox(**options, db=file) as sandbox:
+                await second(sandbox, key)
+        else:
+            async with Sandbox(**options) as sandbox:
+                await second(sandbox, await first(sandbox))
+    for whole, again in zip(*fates, strict=True):
+        assert whole == again
+
+
+@pytest.mark.anyio
+async def test_retries_resume_at_their_due_time(tmp_path: Path) -> None:
+    """What was due while nobody ran is made once, at once; what is due later waits for its moment, as without the pause."""
+    endpoint = Endpoint(500)
+    began = VirtualClock().now()
+    for pause, moments in ((0, [0]), (20, [20, 35, 155]), (10_000, [10_000, 13_355]), (90_000, [90_000])):
+        clock = VirtualClock()
+        async with Sandbox(port=None, clock=clock, post=endpoint.post, db=tmp_path / "x.db") as sandbox:
+            if not pause:
+                async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+                    await client.webhooks.create(url="http://127.0.0.1:9/", events=["message.received"])
+                sandbox.inbound_message(from_=TO, body="hi")
+            clock.start_at(began + pause)
+            assert len(sandbox.world().pending()) == 1
+            for moment in moments:
+                await clock.advance(to=began + moment)
+            log = sandbox.world().deliveries()
+            assert [round(attempt.at.timestamp() - began) for attempt in log] == moments
+            assert len(sandbox.dead_letters()) == (pause == 90_000)
+            killed(sandbox)
+    assert len({body for _, body in endpoint.got}) == 1
+
+
+@pytest.mark.anyio
+async def test_reset_and_restore_are_kept(tmp_path: Path) -> None:
+    """A world that was reset or restored is read back as it was made, and other worlds are left alone."""
+    file = tmp_path / "x.db"
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        other = sandbox.mint_key()
+        async with (
+            AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client,
+            AsyncAjoxi(other, transport=sandbox.transport()) as neighbour,
+        ):
+            await neighbour.calls.create(to=TO, from_=FROM)
+            kept = await client.calls.create(to=TO, from_=FROM)
+            snapshot = sandbox.snapshot()
+            await client.calls.create(to=TO, from_=FROM)
+            sandbox.reset()
+            assert (await client.calls.list()).data == ()
+            sandbox.restore(snapshot)
+            await client.calls.list()
+        killed(sandbox)
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        async with (
+            AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client,
+            AsyncAjoxi(other, transport=sandbox.transport()) as neighbour,
+        ):
+            assert [call.id for call in (await client.calls.list()).data] == [kept.id]
+            assert len((await neighbour.calls.list()).data) == 1
+
+
+@pytest.mark.anyio
+async def test_files_that_cannot_be(tmp_path: Path) -> None:
+    """A file in use, of another seed or of something else is refused by name, and left as it was."""
+    file, other = tmp_path / "x.db", tmp_path / "y.db"
+    other.write_bytes(b"not a database" * 100)
+    async with Sandbox(port=None, db=file):
+        with pytest.raises(InvalidParameterError, match="db: .*locked"):
+            async with Sandbox(port=None, db=file):
+                pass
+    with pytest.raises(InvalidParameterError, match="db: .*seed 0"):
+        async with Sandbox(port=None, db=file, seed=1):
+            pass
+    with pytest.raises(InvalidParameterError, match="db: .*not a database"):
+        async with Sandbox(port=None, db=other):
+            pass
+    assert other.read_bytes() == b"not a database" * 100
+    with pytest.raises(InvalidParameterError, match="db"):
+        async with Sandbox(port=None, db=tmp_path / "no" / "x.db"):
+            pass
+
+
+@pytest.mark.anyio
+async def test_what_cannot_be_written_is_not_acknowledged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is a 503; once there is room again, what happened meanwhile is written as well."""
+    file = tmp_path / "x.db"
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        async with AsyncAjoxi(
+            sandbox.api_key, transport=sandbox.transport(), retry=RetryPolicy(max_retries=0)
+        ) as client:
+            journal = sandbox._journal
+            assert journal is not None
+            write = journal._write
+
+            def full(changes: Any) -> None:
+                raise sqlite3.OperationalError("database or disk is full")
+
+            monkeypatch.setattr(journal, "_write", full)
+            with pytest.raises(InternalServerError, match="full"):
+                await client.calls.create(to=TO, from_=FROM)
+            monkeypatch.setattr(journal, "_write", write)
+            second = await client.calls.create(to=TO, from_=FROM)
+        killed(sandbox)
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+            calls = (await client.calls.list()).data
+            assert (len(calls), calls[0].id) == (2, second.id)
+
+
+@pytest.mark.anyio
+async def test_many_requests_share_a_commit(tmp_path: Path) -> None:
+    """While one commit is under way, whoever else asks waits for the next one, not for one each."""
+    async with Sandbox(port=None, clock="manual", rate_limit=None, db=tmp_path / "x.db") as sandbox:
+        journal = sandbox._journal
+        assert journal is not None
+        write, commits = journal._write, 0
+
+        def counting(changes: Any) -> None:
+            nonlocal commits
+            commits += 1
+            time.sleep(0.005)
+            write(changes)
+
+        journal._write = counting  # type: ignore[method-assign]
+        body = f'{{"to": "{TO}", "from": "{FROM}"}}'.encode()
+        request = Request("POST", "/v1/calls", {"Authorization": f"Bearer {sandbox.api_key}"}, body)
+        async with anyio.create_task_group() as tasks:
+            for _ in range(100):
+                tasks.start_soon(sandbox.transport().send, request)
+        assert 1 <= commits < 20
+        assert len(sandbox.world().account.calls) == 100
+
+
+@pytest.mark.asyncio
+async def test_sigkill(tmp_path: Path) -> None:
+    """Killed by SIGKILL at random moments, nothing that was acknowledged is lost; the script beside it does fifty."""
+    done = await run(tmp_path / "x.db", 2, seed=1)
+    assert done.faults == []
+    assert done.calls
+    assert done.messages

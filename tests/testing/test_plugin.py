@@ -1,0 +1,150 @@
+"""The pytest plugin, in pytest runs of its own."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ASYNC_TESTS = """
+import anyio
+import pytest
+
+pytestmark = pytest.mark.{mark}
+TO, FROM = "+15005550100", "+14155550100"
+seen = []
+
+async def test_defaults(ajoxi_sandbox, ajoxi_client):
+    call = await ajoxi_client.calls.create(to=TO, from_=FROM)
+    await ajoxi_sandbox.clock.advance(until_event="call.completed")
+    assert (await ajoxi_client.calls.retrieve(call.id)).disposition == "answered"
+    for _ in range(150):
+        ajoxi_sandbox.inbound_message(from_=TO, body="hi")
+
+async def test_each_test_has_its_own(ajoxi_client):
+    assert (await ajoxi_client.calls.list()).data == ()
+
+@pytest.mark.ajoxi(seed=5, clock="auto", faults=[{{"action": "status", "match": "calls.list", "when": "nth", "status": 500}}])
+class TestMarked:
+    async def test_seed_clock_and_faults(self, ajoxi_sandbox, ajoxi_client):
+        assert ajoxi_sandbox.clock.mode == "auto"
+        await ajoxi_client.calls.list()
+        assert [fault.fired for fault in ajoxi_sandbox.faults] == [1]
+        seen.append(ajoxi_sandbox.api_key)
+
+    @pytest.mark.ajoxi(seed=6, port=None)
+    async def test_the_nearest_wins(self, ajoxi_sandbox, ajoxi_client):
+        assert not ajoxi_sandbox.listens
+        assert ajoxi_sandbox.clock.mode == "auto"
+        assert ajoxi_sandbox.api_key not in seen
+        await ajoxi_client.calls.list()
+
+async def test_an_exception_is_the_tests_own(ajoxi_sandbox):
+    with pytest.raises(ZeroDivisionError):
+        1 / 0
+"""
+
+
+#: pytest-asyncio warns where it is not set.
+LOOP_SCOPE = "asyncio_default_fixture_loop_scope = function\n"
+
+
+#: Writes down how long each test's fixtures take.
+STOPWATCH = """
+import time
+import pytest
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item):
+    began = time.process_time()
+    yield
+    with open("took.txt", "a") as file:
+        print(time.process_time() - began, file=file)
+"""
+
+
+def run(path: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a test file with the plugin, warnings being errors, and without this project's own settings."""
+    (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else LOOP_SCOPE))
+    (path / "conftest.py").write_text(STOPWATCH)
+    (path / "test_it.py").write_text(code)
+    arguments = ["-p", "ajoxi_async.testing", "-W", "error", "--strict-markers", "-q", *options]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *arguments], cwd=path, capture_output=True, text=True, timeout=50, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("mark", "options", "passed"),
+    [("anyio", (), 10), ("asyncio", (), 5), ("asyncio", ("-o", "asyncio_mode=auto"), 5)],
+    ids=["anyio", "asyncio", "asyncio auto"],
+)
+def test_fixtures(tmp_path: Path, mark: str, options: tuple[str, ...], passed: int) -> None:
+    """Sandbox and client under anyio's plugin (both backends) and pytest-asyncio, each test with its own, in no time."""
+    done = run(tmp_path, ASYNC_TESTS.format(mark=mark), *options)
+    assert f"{passed} passed" in done.stdout, done.stdout + done.stderr
+    took = sorted(float(line) for line in (tmp_path / "took.txt").read_text().split())
+    assert len(took) == passed
+    # Of the processor, for others use the machine as well; the median, since the first one also imports.
+    assert took[passed // 2] < 0.01, took
+
+
+def test_unrelated_runs(tmp_path: Path) -> None:
+    """A run that asks for no fixture imports neither client nor sandbox nor engines."""
+    code = """
+import sys
+
+def test_nothing_is_imported():
+    heavy = {"aiohttp", "httpx", "attrs", "msgspec", "ajoxi_async.client", "ajoxi_async.sandbox"}
+    assert not heavy & set(sys.modules)
+"""
+    done = run(tmp_path, code, "-p", "no:anyio", "-p", "no:asyncio", "-p", "no:hypothesispytest")
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
+
+
+MISTAKES = """
+import pytest
+
+def test_sync(ajoxi_sandbox): pass
+
+@pytest.mark.anyio
+@pytest.mark.ajoxi(colour=1)
+async def test_option(ajoxi_sandbox): pass
+
+@pytest.mark.anyio
+@pytest.mark.ajoxi(7)
+async def test_positional(ajoxi_sandbox): pass
+
+@pytest.mark.anyio
+@pytest.mark.ajoxi(clock="x")
+async def test_clock(ajoxi_sandbox): pass
+
+@pytest.mark.anyio
+@pytest.mark.ajoxi(faults=[{"action": "x"}])
+async def test_fault(ajoxi_sandbox): pass
+"""
+
+
+def test_what_cannot_be(tmp_path: Path) -> None:
+    """A test that cannot be is an error that says why."""
+    done = run(tmp_path, MISTAKES, "-k", "not trio")
+    assert "5 errors" in done.stdout
+    for said in ("is for async tests", "argument 'colour'", "keywords only", "clock: expected", "action: expected"):
+        assert said in done.stdout
+
+
+def test_the_entry_point_is_the_module() -> None:
+    """It is named like its module, so that it is never registered twice."""
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert '[project.entry-points.pytest11]\n"ajoxi_async.testing" = "ajoxi_async.testing"' in text
+
+
+def test_the_guides_tests(tmp_path: Path) -> None:
+    """The code and the tests that the guide shows pass as they stand."""
+    page = (Path(__file__).parents[2] / "docs/sandbox.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]
+    done = run(tmp_path, "\n".join(blocks))
+    assert "6 passed" in done.stdout, done.stdout + done.stderr
