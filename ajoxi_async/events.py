@@ -77,6 +77,7 @@ class EventStream:
             if source.ended:
                 source.check()
                 raise StopAsyncIteration
+            source.consumed_all()
             await source.read()
         frame = source.ready.popleft()
         source.consumed(frame)

@@ -155,6 +155,31 @@ async def test_sockets_are_closed(broken: Broken, how: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_closed_by_another_task(broken: Broken) -> None:
+    """`aclose` ends a read of another task over a socket, quietly and at once."""
+    id = broken.finished_call(TALK)
+    broken.plan = lambda _: Fault("stall", 3000)
+    async with client_of(broken) as client, client.transcripts.stream(id, idle_timeout=20) as live:
+        seen = []
+
+        async def read() -> None:
+            seen.extend([line async for line in live])
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                while live.last_event_id is None or live.stats.last_byte_age < 0.1:
+                    await anyio.sleep(0.01)
+                began = time.monotonic()
+                await live.aclose()
+        assert len(seen) > 3
+        while broken.open:
+            await anyio.sleep(0.01)
+        assert time.monotonic() - began < 0.5
+        assert live.state == "ended"
+
+
+@pytest.mark.anyio
 async def test_polling_over_a_socket(broken: Broken) -> None:
     """A consumer that looks in for a moment at a time loses nothing."""
     id = broken.finished_call(TALK)

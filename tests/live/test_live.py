@@ -209,6 +209,20 @@ async def test_checkpoint() -> None:
         assert live.last_event_id == "2"
 
 
+async def test_a_replay_moves_no_checkpoint() -> None:
+    """While what was delivered comes again, the checkpoint stays behind it, and so it does across the next cut."""
+    mood = event_frame("transcript.mood", b"{}", "2")
+    wire = Connections(
+        connection(segment(1, 1), segment(3, 2)),
+        connection(segment(1, 1), mood),
+        connection(segment(1, 1), segment(3, 2), segment(4, 3), completed(5, 3)),
+    )
+    async with client_on(wire).transcripts.stream("call_1") as live:
+        checkpoints = [live.last_event_id async for _ in live]
+    assert checkpoints == ["1", "3", "4"]
+    assert wire.resumed_from == [None, "3", "3"]
+
+
 async def test_what_was_received_but_not_delivered_comes_again() -> None:
     """A process that died in between resumes from the checkpoint and misses nothing."""
     wire = Connections(connection(segment(2, 2), segment(3, 3), completed(4, 3)))
