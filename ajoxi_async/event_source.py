@@ -70,6 +70,7 @@ class Rules:
 
     Attributes:
         name: what errors call it.
+        route: the name by which the limiter and API errors know its endpoint; the same for all streams of a kind.
         delay: seconds before a connection, from the failures since the last progress, the server's ``retry`` in
             milliseconds, and a draw from [0, 1).
         waited_out: which statuses are failures to be waited out, as opposed to the end.
@@ -81,6 +82,7 @@ class Rules:
     """
 
     name: str
+    route: str
     delay: Callable[[int, int | None, float], float]
     waited_out: Callable[[int], bool]
     reconnect: bool = True
@@ -357,7 +359,7 @@ class EventSource:
         self._connection = connection
         head = Response(stream.status, stream.headers, b"")
         if permit is not None:
-            limiter.observe(permit, rules.name, head.status, head.headers, answers.retry_after_of(head))
+            limiter.observe(permit, rules.route, head.status, head.headers, answers.retry_after_of(head))
         try:
             return await self._accept(stream, head, url, authorization, hops)
         finally:
@@ -373,7 +375,7 @@ class EventSource:
         if status == 200:
             if _media_type(head.headers) != headers.EVENT_STREAM:
                 body = await _read_error(stream)
-                raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.name)
+                raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.route)
             # The last id holds until the stream sets another one.
             self._decoder = SSEDecoder(last_id=self.last_event_id or "")
             self._chunks = aiter(stream.chunks())
@@ -383,9 +385,9 @@ class EventSource:
             self._enter("live")
             return ""
         if rules.redirects and status in {301, 302, 303, 307, 308} and hops < MOST_REDIRECTS:
-            return next_hop(url, head.headers.get("Location"), rules.name)
+            return next_hop(url, head.headers.get("Location"), rules.route)
         response = evolve(head, body=await _read_error(stream))
-        error = answers.error_from(response, answers.error_body_of(response), rules.name, 1)
+        error = answers.error_from(response, answers.error_body_of(response), rules.route, 1)
         fresh_token = (
             status == 401
             and not self._failures

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -191,6 +192,24 @@ async def test_polling_over_a_socket(broken: Broken) -> None:
                 seen.append(await anext(live, None))
     finals = [(line.sequence, line.revision) for line in seen if line is not None]
     assert finals == [(u.sequence, u.revision) for u in broken.told(id, TALK)]
+
+
+@pytest.mark.anyio
+async def test_streams_take_no_connection_of_calls(broken: Broken) -> None:
+    """With ten streams open, a client that may hold one connection still makes its calls."""
+    id = broken.finished_call(TALK)
+    broken.plan = lambda _: Fault("stall", 3000)
+    limiter = LocalLimiter(None)
+    async with (
+        AsyncAjoxi(broken.sandbox.api_key, base_url=broken.base_url, max_connections=1, limiter=limiter) as client,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(10):
+            live = await stack.enter_async_context(client.transcripts.stream(id))
+            await anext(live)
+        assert broken.open == 10
+        with anyio.fail_after(2):
+            assert (await client.calls.retrieve(id)).id == id
 
 
 @pytest.mark.anyio

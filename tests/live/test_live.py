@@ -142,6 +142,7 @@ async def test_a_server_that_refuses(status: int) -> None:
     with pytest.raises(NotFoundError if status == 404 else Exception) as caught:
         await texts(client_on(wire))
     assert getattr(caught.value, "status_code", None) == status
+    assert getattr(caught.value, "route", None) == "transcripts.stream"
     assert len(wire.opened) == 1
     assert wire.used[0].closed
 
@@ -247,6 +248,18 @@ async def test_every_connection_takes_a_turn() -> None:
     client = client_on(wire)
     await texts(client)
     assert client.limiter.snapshot().granted == 4
+
+
+async def test_the_limiter_knows_one_endpoint() -> None:
+    """However many calls are followed, to the limiter they are one endpoint."""
+    client = client_on(Connections(connection(completed(1, 0))))
+    observed = []
+    observe = client.limiter.observe
+    client.limiter.observe = lambda turn, route, *rest: (observed.append(route), observe(turn, route, *rest))  # type: ignore[method-assign]
+    for number in range(3):
+        async with client.transcripts.stream(f"call_{number}") as live:
+            await live.until_done()
+    assert observed == ["transcripts.stream"] * 3
 
 
 @pytest.mark.parametrize("wrong", [{"idle_timeout": 0}, {"max_outage": -1}, {"timeout": 5.0}])
