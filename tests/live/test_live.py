@@ -27,7 +27,7 @@ from tests.client.fakes import (
     client_on,
     lost,
 )
-from tests.live.wire import Connections, completed, connection, segment
+from tests.live.wire import EVENT_STREAM, Connections, completed, connection, segment
 
 pytestmark = pytest.mark.anyio
 
@@ -282,3 +282,46 @@ async def test_a_resume_that_cannot_be() -> None:
     """A checkpoint is a string."""
     with pytest.raises(InvalidParameterError, match="resume_from"):
         client_on(Connections(connection())).transcripts.stream("call_1", resume_from=5)  # type: ignore[arg-type]
+
+
+class Timed(ScriptedStream):
+    """A connection whose pieces are ten seconds apart, and which ends after a silence."""
+
+    def __init__(self, clock: SteppedClock, *pieces: bytes, silence: float = 0.0, then: ExchangeError | None = None):
+        super().__init__(EVENT_STREAM, pieces, then)
+        self.clock = clock
+        self.silence = silence
+
+    async def _read(self) -> Any:
+        for piece in self.pieces:
+            self.clock.now += 10
+            yield piece
+        self.clock.now += self.silence
+        if self.then is not None:
+            raise self.then
+
+
+async def test_a_call_that_rings_for_long() -> None:
+    """Connections that were kept alive for a while are no outage, though nothing was said on them for an hour."""
+    clock = SteppedClock()
+    held = [Timed(clock, HEARTBEAT, HEARTBEAT, HEARTBEAT) for _ in range(120)]
+    wire = Connections(*held, connection(segment(1, 1), completed(2, 1)))
+    assert await texts(client_on(wire, clock=clock), max_outage=60) == ["line 1"]
+    assert clock.now - 1000 > 3600
+
+
+async def test_a_server_that_opens_and_is_silent() -> None:
+    """Connections that open, greet and say nothing for the idle time are an outage like others."""
+    clock = SteppedClock()
+    dead = Timed(clock, silence=25, then=lost(sent=True, timeout=True))
+    with pytest.raises(StreamInterruptedError):
+        await texts(client_on(Connections(dead), clock=clock), max_outage=60)
+    assert clock.now - 1000 < 200
+
+
+async def test_retry_after() -> None:
+    """A server that says when to come back is not asked before."""
+    clock = SteppedClock()
+    busy = ScriptedStream(answer(503, ENVELOPE, {"Retry-After": "7"}))
+    await texts(client_on(Connections(busy, connection(completed(1, 0))), clock=clock))
+    assert 7 <= clock.now - 1000 < 9
