@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Literal
 
 import anyio
@@ -69,6 +70,7 @@ class Rules:
 
     Attributes:
         name: what errors call it.
+        route: the name by which the limiter and API errors know its endpoint; the same for all streams of a kind.
         delay: seconds before a connection, from the failures since the last progress, the server's ``retry`` in
             milliseconds, and a draw from [0, 1).
         waited_out: which statuses are failures to be waited out, as opposed to the end.
@@ -80,6 +82,7 @@ class Rules:
     """
 
     name: str
+    route: str
     delay: Callable[[int, int | None, float], float]
     waited_out: Callable[[int], bool]
     reconnect: bool = True
@@ -144,7 +147,7 @@ class EventSource:
         self._failure: Exception | None = None
         self.reconnects = 0
         self.received_at = self._opened_at = pipeline.clock()
-        self._decoder = SSEDecoder()
+        self._decoder = SSEDecoder(last_id=last_event_id or "")
         self.retry_ms: int | None = None
         self._connection: AbstractAsyncContextManager[StreamResponse] | None = None
         self._chunks: AsyncIterator[bytes] | None = None
@@ -152,11 +155,16 @@ class EventSource:
         self._failures = 0
         self._outage_began: float | None = None
         self._not_before = 0.0
-        self._reading: anyio.CancelScope | None = None
+        self._waiting = False
+        self._working: anyio.CancelScope | None = None
 
     def consumed(self, frame: Frame) -> None:
         """Move the checkpoint to an event."""
         self.last_event_id = frame.id or None
+
+    def consumed_all(self) -> None:
+        """Move it to the last id the stream has set, which may have come without an event."""
+        self.last_event_id = self._decoder.last_id or None
 
     def progress(self) -> None:
         """Something new was said: failures are counted anew from here."""
@@ -176,21 +184,55 @@ class EventSource:
             StreamInterruptedError: cut, and not resumed in time.
             StreamProtocolError: an event is over the size limit.
         """
-        await self.guarded(self._receive if self._chunks is not None else self._connect)
+        if self._waiting:
+            raise anyio.BusyResourceError("reading from")
+        if self._chunks is None:
+            await self.guarded(self._connect)
+            return
+        # The way of every event: no scope, no further coroutine. Whoever closes the connection ends the wait.
+        decoder, self._waiting = self._decoder, True
+        lost: tuple[str, ExchangeError | None]
+        try:
+            # A decoder that has failed says so when it is fed.
+            chunk = await anext(self._chunks) if decoder.failure is None else b""
+            self._torn = False
+            self.received_at = self._pipeline.clock()
+            self.ready.extend(decoder.feed(chunk))
+        except StopAsyncIteration:
+            lost = "the response ended before the stream did", None
+        except ExchangeError as error:
+            lost = str(error), error
+        except StreamProtocolError as error:
+            failure = StreamProtocolError(str(error), last_event_id=self.last_event_id)
+            await self.fail(failure)
+            raise failure from None
+        except BaseException:
+            # Cancelled: most transports can go on reading, others are found at their end next time.
+            self._torn = True
+            raise
+        else:
+            if decoder.retry is not None:
+                self.retry_ms = decoder.retry
+            return
+        finally:
+            self._waiting = False
+        if not self.closed:
+            await self.guarded(partial(self._lost, *lost))
 
     async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         """Do a part of the stream's work so that `aclose` can interrupt it, and a failure ends the stream."""
-        if self._reading is not None:
+        if self._waiting:
             raise anyio.BusyResourceError("reading from")
         self.check()
-        with anyio.CancelScope() as self._reading:
+        self._waiting = True
+        with anyio.CancelScope() as self._working:
             try:
                 await work()
             except Exception as error:
                 await self.fail(error)
                 raise
             finally:
-                self._reading = None
+                self._waiting, self._working = False, None
                 if self.ended:
                     await self.disconnect()
 
@@ -205,8 +247,8 @@ class EventSource:
         """End the stream and close its socket, whichever task reads it. Idempotent."""
         self.ended = self.closed = True
         self.ready.clear()
-        if self._reading is not None:
-            self._reading.cancel()
+        if self._working is not None:
+            self._working.cancel()
         else:
             await self.disconnect()
         self._enter("ended")
@@ -236,38 +278,8 @@ class EventSource:
             if self._on_state is not None:
                 self._on_state(state)
 
-    async def _receive(self) -> None:
-        assert self._chunks is not None
-        if self._decoder.failure is not None:
-            raise self._with_checkpoint(self._decoder.failure)
-        try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            await self._lost("the response ended before the stream did", None)
-        except ExchangeError as error:
-            await self._lost(str(error), error)
-        except BaseException:
-            # Cancelled: most transports can go on reading, others are found at their end next time.
-            self._torn = True
-            raise
-        else:
-            self._torn = False
-            self.received_at = self._pipeline.clock()
-            decoder = self._decoder
-            try:
-                self.ready.extend(decoder.feed(chunk))
-            except StreamProtocolError as error:
-                raise self._with_checkpoint(error) from None
-            if decoder.retry is not None:
-                self.retry_ms = decoder.retry
-
-    def _with_checkpoint(self, error: StreamProtocolError) -> StreamProtocolError:
-        return StreamProtocolError(str(error), last_event_id=self.last_event_id)
-
     async def _lost(self, why: str, error: ExchangeError | None) -> None:
         await self.disconnect()
-        # All events were consumed, or there would have been nothing to wait for; an id may have come without one.
-        self.last_event_id = self._decoder.last_id or None
         if not self._rules.reconnect:
             if error is not None:
                 raise self._interrupted(why) from error
@@ -347,7 +359,7 @@ class EventSource:
         self._connection = connection
         head = Response(stream.status, stream.headers, b"")
         if permit is not None:
-            limiter.observe(permit, rules.name, head.status, head.headers, answers.retry_after_of(head))
+            limiter.observe(permit, rules.route, head.status, head.headers, answers.retry_after_of(head))
         try:
             return await self._accept(stream, head, url, authorization, hops)
         finally:
@@ -363,7 +375,7 @@ class EventSource:
         if status == 200:
             if _media_type(head.headers) != headers.EVENT_STREAM:
                 body = await _read_error(stream)
-                raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.name)
+                raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.route)
             # The last id holds until the stream sets another one.
             self._decoder = SSEDecoder(last_id=self.last_event_id or "")
             self._chunks = aiter(stream.chunks())
@@ -373,9 +385,9 @@ class EventSource:
             self._enter("live")
             return ""
         if rules.redirects and status in {301, 302, 303, 307, 308} and hops < MOST_REDIRECTS:
-            return next_hop(url, head.headers.get("Location"), rules.name)
+            return next_hop(url, head.headers.get("Location"), rules.route)
         response = evolve(head, body=await _read_error(stream))
-        error = answers.error_from(response, answers.error_body_of(response), rules.name, 1)
+        error = answers.error_from(response, answers.error_body_of(response), rules.route, 1)
         fresh_token = (
             status == 401
             and not self._failures

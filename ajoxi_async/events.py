@@ -77,6 +77,7 @@ class EventStream:
             if source.ended:
                 source.check()
                 raise StopAsyncIteration
+            source.consumed_all()
             await source.read()
         frame = source.ready.popleft()
         source.consumed(frame)
@@ -108,6 +109,7 @@ def open_events(
         path += ("&" if "?" in path else "?") + urlencode(extra)
     rules = Rules(
         name=f"the event stream of {path.partition('?')[0]}",
+        route="events",
         delay=standard_delay,
         waited_out=lambda _: False,
         reconnect=reconnect,

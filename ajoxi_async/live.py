@@ -71,6 +71,7 @@ class LiveTranscript:
         # A resumed stream begins in the middle: what came before it is the checkpoint's owner's.
         self._resumed = source.last_event_id is not None
         self._assembly = Assembly()
+        self._replayed = False
         self._completed: TranscriptCompleted | None = None
         # The completed event waits here until what was missing before it is delivered.
         self._end: Frame | None = None
@@ -146,10 +147,14 @@ class LiveTranscript:
                     self._end = frame
                     await source.disconnect()
                     break
-                source.consumed(frame)
                 if segment is None:
+                    if not self._replayed:
+                        source.consumed(frame)
                     return frame, None
-                if self._assembly.accept(segment):
+                # What comes again does not move the checkpoint back to where it stood then.
+                self._replayed = not self._assembly.accept(segment)
+                if not self._replayed:
+                    source.consumed(frame)
                     source.progress()
                     return frame, segment
             if self._filled:

@@ -83,7 +83,8 @@ class StreamResponse(Protocol):
         """The body, in pieces as they arrive; to be iterated once.
 
         Raises:
-            ExchangeError: the connection broke before the end, or stayed silent for the request's `idle_timeout`.
+            ExchangeError: the connection broke before the end, stayed silent for the request's `idle_timeout`, or was
+                closed by another task while this one waited.
         """
         ...
 
@@ -101,7 +102,7 @@ class Transport(Protocol):
         ...
 
     def stream(self, request: Request, /) -> AbstractAsyncContextManager[StreamResponse]:
-        """Open a response and read it as it comes; leaving the block closes its connection."""
+        """Open a response and read it as it comes; leaving the block closes its connection, from whichever task."""
         ...
 
     async def aclose(self) -> None:

@@ -78,6 +78,7 @@ class Transcripts:
             self._pipeline.request(routes.TRANSCRIPTS_STREAM, options, id=id),
             Rules(
                 name=f"the live transcript of {id}",
+                route=routes.TRANSCRIPTS_STREAM.name,
                 delay=reconnect_delay,
                 # What passes; 400, 401, 403, 404 and 422 do not.
                 waited_out=lambda status: status == 429 or status >= 500,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Self
@@ -65,6 +66,8 @@ class _Stream:
         self.status = 0
         self.headers: Mapping[str, str] = {}
         self._chunks: AsyncIterator[bytes] = _pieces(b"")
+        self._reading: anyio.CancelScope | None = None
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         await anyio.lowlevel.checkpoint()
@@ -84,17 +87,26 @@ class _Stream:
         return self
 
     async def __anext__(self) -> bytes:
-        try:
-            with anyio.fail_after(self._request.idle_timeout):
+        within = self._request.idle_timeout
+        deadline = math.inf if within is None else anyio.current_time() + within
+        with anyio.CancelScope(deadline=deadline) as self._reading:
+            try:
                 return await anext(self._chunks)
-        except TimeoutError:
-            raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True) from None
-        except BrokenError as error:
-            raise ExchangeError(str(error), sent=True) from None
+            except BrokenError as error:
+                raise ExchangeError(str(error), sent=True) from None
+            finally:
+                self._reading = None
+        if self._closed:
+            raise ExchangeError("the connection was closed", sent=True)
+        raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self._closed = True
+        if self._reading is not None:
+            self._reading.cancel()
+            return
         close = getattr(self._chunks, "aclose", None)
         if close is not None:
             await close()

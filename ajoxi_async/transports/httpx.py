@@ -169,7 +169,8 @@ class _Stream:
     ) -> None:
         # A cancelled caller must still give its connection back.
         with anyio.CancelScope(shield=True):
-            if self._chunks is not None:
+            # One that is read by another task ends when its connection is closed under it.
+            if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
                 await self._chunks.aclose()
             if self._response is not None:
                 await self._response.aclose()

@@ -75,6 +75,7 @@ class ScriptedStream:
         self.then = then
         self.closed = False
         self._reading: AsyncGenerator[bytes, None] | None = None
+        self._waiting: anyio.CancelScope | None = None
 
     @property
     def status(self) -> int:
@@ -96,12 +97,26 @@ class ScriptedStream:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.closed = True
-        if self._reading is not None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        elif self._reading is not None:
             await self._reading.aclose()
 
     def chunks(self) -> AsyncIterator[bytes]:
         self._reading = self._read()
-        return self._reading
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        assert self._reading is not None
+        with anyio.CancelScope() as self._waiting:
+            try:
+                return await anext(self._reading)
+            finally:
+                self._waiting = None
+        raise ExchangeError("closed by another task", sent=True)
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         for piece in self.pieces:

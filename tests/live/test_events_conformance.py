@@ -50,6 +50,9 @@ class Server:
         self.opened.append(stream)
         return stream
 
+    async def send(self, request: Request) -> Response:
+        raise AssertionError(f"{request} is no stream")
+
     async def aclose(self) -> None:
         """Nothing to give back."""
 

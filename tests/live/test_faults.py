@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -155,6 +156,31 @@ async def test_sockets_are_closed(broken: Broken, how: str) -> None:
 
 
 @pytest.mark.anyio
+async def test_closed_by_another_task(broken: Broken) -> None:
+    """`aclose` ends a read of another task over a socket, quietly and at once."""
+    id = broken.finished_call(TALK)
+    broken.plan = lambda _: Fault("stall", 3000)
+    async with client_of(broken) as client, client.transcripts.stream(id, idle_timeout=20) as live:
+        seen = []
+
+        async def read() -> None:
+            seen.extend([line async for line in live])
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                while live.last_event_id is None or live.stats.last_byte_age < 0.1:
+                    await anyio.sleep(0.01)
+                began = time.monotonic()
+                await live.aclose()
+        assert len(seen) > 3
+        while broken.open:
+            await anyio.sleep(0.01)
+        assert time.monotonic() - began < 0.5
+        assert live.state == "ended"
+
+
+@pytest.mark.anyio
 async def test_polling_over_a_socket(broken: Broken) -> None:
     """A consumer that looks in for a moment at a time loses nothing."""
     id = broken.finished_call(TALK)
@@ -166,6 +192,24 @@ async def test_polling_over_a_socket(broken: Broken) -> None:
                 seen.append(await anext(live, None))
     finals = [(line.sequence, line.revision) for line in seen if line is not None]
     assert finals == [(u.sequence, u.revision) for u in broken.told(id, TALK)]
+
+
+@pytest.mark.anyio
+async def test_streams_take_no_connection_of_calls(broken: Broken) -> None:
+    """With ten streams open, a client that may hold one connection still makes its calls."""
+    id = broken.finished_call(TALK)
+    broken.plan = lambda _: Fault("stall", 3000)
+    limiter = LocalLimiter(None)
+    async with (
+        AsyncAjoxi(broken.sandbox.api_key, base_url=broken.base_url, max_connections=1, limiter=limiter) as client,
+        AsyncExitStack() as stack,
+    ):
+        for _ in range(10):
+            live = await stack.enter_async_context(client.transcripts.stream(id))
+            await anext(live)
+        assert broken.open == 10
+        with anyio.fail_after(2):
+            assert (await client.calls.retrieve(id)).id == id
 
 
 @pytest.mark.anyio

@@ -27,7 +27,7 @@ from tests.client.fakes import (
     client_on,
     lost,
 )
-from tests.live.wire import Connections, completed, connection, segment
+from tests.live.wire import EVENT_STREAM, Connections, completed, connection, segment
 
 pytestmark = pytest.mark.anyio
 
@@ -142,6 +142,7 @@ async def test_a_server_that_refuses(status: int) -> None:
     with pytest.raises(NotFoundError if status == 404 else Exception) as caught:
         await texts(client_on(wire))
     assert getattr(caught.value, "status_code", None) == status
+    assert getattr(caught.value, "route", None) == "transcripts.stream"
     assert len(wire.opened) == 1
     assert wire.used[0].closed
 
@@ -209,6 +210,20 @@ async def test_checkpoint() -> None:
         assert live.last_event_id == "2"
 
 
+async def test_a_replay_moves_no_checkpoint() -> None:
+    """While what was delivered comes again, the checkpoint stays behind it, and so it does across the next cut."""
+    mood = event_frame("transcript.mood", b"{}", "2")
+    wire = Connections(
+        connection(segment(1, 1), segment(3, 2)),
+        connection(segment(1, 1), mood),
+        connection(segment(1, 1), segment(3, 2), segment(4, 3), completed(5, 3)),
+    )
+    async with client_on(wire).transcripts.stream("call_1") as live:
+        checkpoints = [live.last_event_id async for _ in live]
+    assert checkpoints == ["1", "3", "4"]
+    assert wire.resumed_from == [None, "3", "3"]
+
+
 async def test_what_was_received_but_not_delivered_comes_again() -> None:
     """A process that died in between resumes from the checkpoint and misses nothing."""
     wire = Connections(connection(segment(2, 2), segment(3, 3), completed(4, 3)))
@@ -235,6 +250,18 @@ async def test_every_connection_takes_a_turn() -> None:
     assert client.limiter.snapshot().granted == 4
 
 
+async def test_the_limiter_knows_one_endpoint() -> None:
+    """However many calls are followed, to the limiter they are one endpoint."""
+    client = client_on(Connections(connection(completed(1, 0))))
+    observed = []
+    observe = client.limiter.observe
+    client.limiter.observe = lambda turn, route, *rest: (observed.append(route), observe(turn, route, *rest))  # type: ignore[method-assign]
+    for number in range(3):
+        async with client.transcripts.stream(f"call_{number}") as live:
+            await live.until_done()
+    assert observed == ["transcripts.stream"] * 3
+
+
 @pytest.mark.parametrize("wrong", [{"idle_timeout": 0}, {"max_outage": -1}, {"timeout": 5.0}])
 async def test_options_that_cannot_be(wrong: dict[str, Any]) -> None:
     """Nonsense is refused before anything is opened."""
@@ -255,3 +282,46 @@ async def test_a_resume_that_cannot_be() -> None:
     """A checkpoint is a string."""
     with pytest.raises(InvalidParameterError, match="resume_from"):
         client_on(Connections(connection())).transcripts.stream("call_1", resume_from=5)  # type: ignore[arg-type]
+
+
+class Timed(ScriptedStream):
+    """A connection whose pieces are ten seconds apart, and which ends after a silence."""
+
+    def __init__(self, clock: SteppedClock, *pieces: bytes, silence: float = 0.0, then: ExchangeError | None = None):
+        super().__init__(EVENT_STREAM, pieces, then)
+        self.clock = clock
+        self.silence = silence
+
+    async def _read(self) -> Any:
+        for piece in self.pieces:
+            self.clock.now += 10
+            yield piece
+        self.clock.now += self.silence
+        if self.then is not None:
+            raise self.then
+
+
+async def test_a_call_that_rings_for_long() -> None:
+    """Connections that were kept alive for a while are no outage, though nothing was said on them for an hour."""
+    clock = SteppedClock()
+    held = [Timed(clock, HEARTBEAT, HEARTBEAT, HEARTBEAT) for _ in range(120)]
+    wire = Connections(*held, connection(segment(1, 1), completed(2, 1)))
+    assert await texts(client_on(wire, clock=clock), max_outage=60) == ["line 1"]
+    assert clock.now - 1000 > 3600
+
+
+async def test_a_server_that_opens_and_is_silent() -> None:
+    """Connections that open, greet and say nothing for the idle time are an outage like others."""
+    clock = SteppedClock()
+    dead = Timed(clock, silence=25, then=lost(sent=True, timeout=True))
+    with pytest.raises(StreamInterruptedError):
+        await texts(client_on(Connections(dead), clock=clock), max_outage=60)
+    assert clock.now - 1000 < 200
+
+
+async def test_retry_after() -> None:
+    """A server that says when to come back is not asked before."""
+    clock = SteppedClock()
+    busy = ScriptedStream(answer(503, ENVELOPE, {"Retry-After": "7"}))
+    await texts(client_on(Connections(busy, connection(completed(1, 0))), clock=clock))
+    assert 7 <= clock.now - 1000 < 9

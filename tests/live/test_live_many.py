@@ -157,6 +157,16 @@ async def test_come_and_go() -> None:
     assert wire.opened[-1].headers.get("Last-Event-ID") == "6"
 
 
+async def test_discarded_while_its_buffer_had_room_again() -> None:
+    """A call that is discarded in the moment its reader may go on says nothing more."""
+    async with client_on(Calls(call=[flood(50)])).transcripts.stream_many(["call"], max_buffer=1) as many:
+        await anyio.wait_all_tasks_blocked()
+        await anext(many)
+        many.discard("call")
+        await anyio.wait_all_tasks_blocked()
+        assert [item async for item in many] == []
+
+
 async def test_it_waits_for_the_first_call() -> None:
     """Without a call it waits for one; discarding the last one ends it."""
     wire = Calls(call_0=[connection(segment(1, 1), completed(2, 1))])

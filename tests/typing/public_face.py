@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import assert_type
 
+from httpx_sse import ServerSentEvent
+
 from ajoxi_async import (
     AsyncAjoxi,
     Call,
@@ -16,7 +18,10 @@ from ajoxi_async import (
     RawResponse,
     Recording,
     Segment,
+    StreamItem,
     Transcript,
+    TranscriptSnapshot,
+    Turn,
     Webhook,
     parse_event,
 )
@@ -41,6 +46,16 @@ async def public_face(client: AsyncAjoxi) -> None:
         async for segment in live:
             assert_type(segment, Segment)
         assert_type(await live.until_done(), Transcript)
+        assert_type(live.turns(), tuple[Turn, ...])
+        assert_type(live.snapshot(), TranscriptSnapshot)
+        async for raw in live.events():
+            assert_type(raw, ServerSentEvent)
+    async with client.transcripts.stream_many(["call_1"], overflow="coalesce") as many:
+        async for item in many:
+            assert_type(item, StreamItem)
+    async with client.events("GET", "/v1/transcripts/call_1", reconnect=False) as events:
+        async for raw in events:
+            assert_type(raw, ServerSentEvent)
     assert_type(await client.with_raw_response(client.webhooks.create)(url="http://a", events=[]), RawResponse[Webhook])
     event = parse_event(b"", "", "whsec_x")
     assert_type(event, Event)
