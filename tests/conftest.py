@@ -5,10 +5,15 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
+from ajoxi_async.contract.wire import Response
+from ajoxi_async.sandbox import app
+
+from .contract.published import Contract
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex
@@ -60,3 +65,26 @@ def _only_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     monkeypatch.setattr(socket.socket, "connect_ex", connect_ex)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _every_answer_is_as_published() -> Iterator[None]:
+    """Whatever the sandbox answers in any test is valid by the published OpenAPI document."""
+    contract = Contract()
+    respond, refused = app.App._respond, app._refused
+
+    def check_response(self: Any, world: Any, asked: Any, parts: Any, answer: Any) -> Any:
+        response = respond(self, world, asked, parts, answer)
+        if isinstance(response, Response):
+            contract.check(asked.route, response)
+        return response
+
+    def check_refusal(error: Any, answer: Any) -> Any:
+        response = refused(error, answer)
+        contract.check(None, response)
+        return response
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.App, "_respond", check_response)
+        patch.setattr(app, "_refused", check_refusal)
+        yield

@@ -1,4 +1,4 @@
-"""The command ``ajoxi``; ``ajoxi sandbox`` runs the sandbox until it is interrupted."""
+"""The command ``ajoxi``: ``ajoxi sandbox`` runs the sandbox until it is interrupted, ``ajoxi openapi`` prints the contract."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import ipaddress
 import signal
 import sys
 from collections.abc import Sequence
+from importlib.resources import files
 
 from ajoxi_async.contract.errors import InvalidParameterError
 
@@ -17,6 +18,7 @@ __all__ = ["main"]
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="ajoxi", description="Tools around the Ajoxi API.")
     commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("openapi", help="print the API as an OpenAPI 3.1 document")
     sandbox = commands.add_parser("sandbox", help="run a simulator of the whole API; no phone rings")
     sandbox.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     sandbox.add_argument("--port", type=int, default=8027, help="port, 0 for a free one (default: %(default)s)")
@@ -74,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
     parser = _parser()
     options = parser.parse_args(argv)
+    if options.command == "openapi":
+        print(files("ajoxi_async").joinpath("openapi.json").read_text("utf-8"), end="")
+        return 0
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
     if options.speed <= 0 or options.rate_limit < 0 or not 0 <= options.port < 65536:

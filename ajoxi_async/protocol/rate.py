@@ -55,6 +55,8 @@ _TICK: Final = 1e-9
 BURST: Final = 5
 #: Round trips after which the shortest one is forgotten, in two steps: paths change.
 _MEMORY: Final = 2000
+#: Requests a second that one process may have sent before it heard of a limit.
+_COUNTABLE: Final = 5000
 #: Round trips after which the shortest is taken for what it is.
 _ENOUGH: Final = 50
 #: Part of the limit below which what others seem to use is not told from noise, and above which the key is crowded.
@@ -329,9 +331,11 @@ class Budget:
 
     def _set_limit(self, limit: int | None, now: float) -> None:
         if self.limit is None:
-            # What was sent without counting may have arrived just now.
-            self._cooling = deque(now + PERIOD * (part + 1) / (limit or 1) for part in range(limit or 0))
-            self._slots, self._free = limit or 0, 0
+            # What was sent without counting may have arrived just now; not that anybody sends more than thousands.
+            slots = limit or 0
+            held = slots if slots <= _COUNTABLE else 0
+            self._cooling = deque(now + PERIOD * (part + 1) / held for part in range(held))
+            self._slots, self._free = slots, slots - held
             self._next = now
         self.limit = limit
         self._resize()

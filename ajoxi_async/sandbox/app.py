@@ -16,6 +16,8 @@ import re
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
+from importlib.resources import files
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -66,6 +68,11 @@ class _Asked:
     last_event_id: str | None
 
 
+@cache
+def _openapi() -> bytes:
+    return files("ajoxi_async").joinpath("openapi.json").read_bytes()
+
+
 class _Paths:
     """The routes by path."""
 
@@ -88,8 +95,6 @@ class _Paths:
 def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Route[Any]:
     """The route of a method; where two share method and path, what was asked for decides."""
     fitting = [route for route in routes if route.method == method]
-    if not fitting:
-        raise Refusal("method_not_allowed", f"{method[:20]} is not allowed here")
     if any(route.streaming for route in fitting):
         wanted = headers.EVENT_STREAM in accept
         return next(route for route in fitting if route.streaming == wanted)
@@ -147,6 +152,8 @@ class App:
             parts = _split(request.url)
             if parts.path.startswith("/media/"):
                 return self._media(parts.path, answer)
+            if parts.path == "/openapi.json" and request.method == "GET":
+                return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
             world = self._authenticate(sent.get("authorization"), answer)
             if not len(world.faults):
                 response = self._respond(world, self._route(world, request, parts.path, sent, answer), parts, answer)
@@ -172,12 +179,11 @@ class App:
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", "the number asked for before makes this a 429")
         routes, id = self._paths.find(path)
-        body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
-        try:
-            route = _choose(routes, request.method, sent.get("accept", ""), body)
-        except Refusal:
+        if all(route.method != request.method for route in routes):
             answer["Allow"] = ", ".join(sorted({route.method for route in routes}))
-            raise
+            raise Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here")
+        body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
+        route = _choose(routes, request.method, sent.get("accept", ""), body)
         if route.name in self.keys.get(world.key, Key("test")).deny:
             raise Refusal("permission_denied", f"this key may not use {route.name}")
         return _Asked(route, id, body, sent.get("last-event-id"))

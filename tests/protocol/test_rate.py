@@ -179,6 +179,17 @@ def test_from_no_cap_to_one() -> None:
     assert budget.wait(6.01) == 0
 
 
+def test_a_limit_nobody_reaches_costs_nothing() -> None:
+    """A server that announces billions is believed, at once and in no memory."""
+    budget = Budget(None)
+    permit = budget.take(0.0)
+    assert permit is not None
+    budget.observe(permit, 0.0, 200, {"X-RateLimit-Limit": "9999999999"})
+    assert budget.limit == 9_999_999_999
+    assert budget.wait(0.0) == 0
+    assert not budget._cooling
+
+
 def test_a_429_slows_the_restart() -> None:
     """After the pause requests go out at half the pace for a second."""
     budget = Budget(10)
