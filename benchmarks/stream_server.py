@@ -24,7 +24,7 @@ __all__ = ["frame", "running"]
 
 HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-    b"Transfer-Encoding: chunked\r\nX-RateLimit-Limit: 1000000\r\n\r\n"
+    b"Transfer-Encoding: chunked\r\n\r\n"
 )
 
 
