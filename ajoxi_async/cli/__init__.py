@@ -1,4 +1,7 @@
-"""The command ``ajoxi``: ``ajoxi sandbox`` runs the sandbox until it is interrupted, ``ajoxi openapi`` prints the contract."""
+"""The command ``ajoxi``.
+
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tries receivers.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from importlib.resources import files
 
+from ajoxi_async.cli import webhooks
 from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = ["main"]
@@ -31,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
+    webhooks.add_parser(commands)
     return parser
 
 
@@ -79,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.command == "openapi":
         print(files("ajoxi_async").joinpath("openapi.json").read_text("utf-8"), end="")
         return 0
+    if options.command == "webhooks":
+        return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
     if options.speed <= 0 or options.rate_limit < 0 or not 0 <= options.port < 65536:

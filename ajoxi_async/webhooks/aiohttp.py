@@ -79,13 +79,13 @@ def open_router(router: WebhookRouter) -> Callable[[web.Application], AsyncItera
 class _NoLog:
     """Every delivery is new: the function that is called deduplicates."""
 
-    async def claim(self, id: str) -> Literal["new"]:
+    async def claim(self, id: str, owner: str) -> Literal["new"]:
         return "new"
 
     async def done(self, id: str) -> None:
         """Nothing is remembered."""
 
-    async def release(self, id: str) -> None:
+    async def release(self, id: str, owner: str) -> None:
         """Nothing is remembered."""
 
 

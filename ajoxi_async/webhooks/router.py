@@ -14,13 +14,18 @@ Rules:
 3. The platform waits 15 seconds for an answer. Handlers that take longer than `answer_within` are answered 503 and go on;
    when they are done the next delivery is acknowledged.
 4. A handler registered with ``background=True`` runs after the acknowledgement, in the task group of ``async with
-   router``, whose end waits for it. What it raises is logged and comes not again. Where the router is not open (Flask, a
-   mounted ASGI app without its lifespan) it runs before the answer like any other.
+   router``, whose end waits for it, even if it is cancelled. What it raises is logged; the platform, which was told 204,
+   does not deliver again by itself. Where the router is not open (Flask, a mounted ASGI app without its lifespan) it runs
+   before the answer like any other.
+5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
+   fails, a delivery that comes again, or that an operator replays, is handled.
+6. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
@@ -62,10 +67,32 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
     return Receipt(status, encode(error_body(code, message, param)))
 
 
+_HANDLED: Final = Receipt(204)
+
+
 @frozen
 class _Registered:
     handler: Handler
     background: bool
+
+
+class _Outcome:
+    """What to answer, once it is known; the first thing that is told counts."""
+
+    def __init__(self, passing: tuple[type[Exception], ...]) -> None:
+        self.passing = passing
+        self.known = anyio.Event()
+        self._told: Receipt | Exception | None = None
+
+    def tell(self, what: Receipt | Exception) -> None:
+        if self._told is None:
+            self._told = what
+            self.known.set()
+
+    def receipt(self) -> Receipt:
+        if isinstance(self._told, Exception):
+            raise self._told
+        return self._told or _refuse(503, "service_unavailable", "The event is still being handled.")
 
 
 class WebhookRouter:
@@ -178,80 +205,73 @@ class WebhookRouter:
         except DecodeError as error:
             logger.error("webhook is signed, and no event: %s", error)
             return _refuse(400, "invalid_json", "The body is not an event.")
-        state = await self._log.claim(event.id)
+        owner = secrets.token_hex(8)
+        try:
+            state = await self._log.claim(event.id, owner)
+        except Exception:
+            _report(event)
+            return _refuse(503, "service_unavailable", "The event cannot be handled now.")
         if state == "done":
-            return Receipt(204)
+            return _HANDLED
         if state == "running":
             return _refuse(503, "service_unavailable", "The event is being handled.")
         handlers = self._handlers.get(type(event)) or self._fallback
-        now = [one.handler for one in handlers if not (one.background and self._tasks is not None)]
-        later = [one.handler for one in handlers if one.background and self._tasks is not None]
-        if self._tasks is None:
-            return await self._handle(event, now, passing)
-        return await self._handle_within(event, now, later, passing)
+        outcome, tasks = _Outcome(passing), self._tasks
+        if tasks is None:
+            await self._handle(event, owner, handlers, [], outcome)
+            return outcome.receipt()
+        now = [one for one in handlers if not one.background]
+        later = [one for one in handlers if one.background]
+        tasks.start_soon(self._handle, event, owner, now, later, outcome)
+        with anyio.move_on_after(self._answer_within):
+            await outcome.known.wait()
+        return outcome.receipt()
 
     def too_large(self) -> Receipt:
         """The answer to a body that need not be read to its end."""
         return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
 
-    async def _handle_within(
-        self, event: Event, now: list[Handler], later: list[Handler], passing: tuple[type[Exception], ...]
-    ) -> Receipt:
-        assert self._tasks is not None
-        if not now:
-            receipt = await self._handle(event, now, passing)
-        else:
-            done = anyio.Event()
-            outcome: list[Receipt | Exception] = []
-
-            async def work() -> None:
-                try:
-                    outcome.append(await self._handle(event, now, passing))
-                except passing as error:
-                    outcome.append(error)
-                finally:
-                    done.set()
-
-            self._tasks.start_soon(work)
-            with anyio.move_on_after(self._answer_within):
-                await done.wait()
-            if not outcome:
-                return _refuse(503, "service_unavailable", "The event is still being handled.")
-            if isinstance(outcome[0], Exception):
-                raise outcome[0]
-            receipt = outcome[0]
-        if receipt.status == 204:
-            for handler in later:
-                self._tasks.start_soon(self._run_later, event, handler)
-        return receipt
-
-    async def _handle(self, event: Event, handlers: list[Handler], passing: tuple[type[Exception], ...]) -> Receipt:
-        failed: Exception | None = None
+    async def _handle(
+        self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
+    ) -> None:
+        """Run the handlers, tell the outcome as soon as it is known, and settle the claim."""
+        handled = False
         try:
-            for handler in handlers:
-                try:
-                    await handler(event)
-                except Exception as error:
-                    failed = error
-                    if not isinstance(error, passing):
-                        _report(event)
-        except BaseException:  # cancelled: nobody knows how far it came
-            with anyio.CancelScope(shield=True):
-                await self._log.release(event.id)
-            raise
+            failed = await _run(event, now, outcome.passing)
+            if failed is None and later:
+                outcome.tell(_HANDLED)
+                # What was acknowledged is finished, whoever is cancelled.
+                with anyio.CancelScope(shield=True):
+                    failed = await _run(event, later, ())
+            handled = failed is None
+        finally:  # also when it was cancelled, where nobody knows how far it came
+            await self._settle(event, owner, handled)
         if failed is None:
-            await self._log.done(event.id)
-            return Receipt(204)
-        await self._log.release(event.id)
-        if isinstance(failed, passing):
-            raise failed
-        return _refuse(500, "internal_error", "The event could not be handled.")
+            outcome.tell(_HANDLED)
+        elif isinstance(failed, outcome.passing):
+            outcome.tell(failed)
+        else:
+            outcome.tell(_refuse(500, "internal_error", "The event could not be handled."))
 
-    async def _run_later(self, event: Event, handler: Handler) -> None:
+    async def _settle(self, event: Event, owner: str, handled: bool) -> None:
+        with anyio.CancelScope(shield=True):
+            try:
+                await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
+            except Exception:
+                _report(event)
+
+
+async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]) -> Exception | None:
+    """Run all handlers, and return what the last one that failed raised."""
+    failed: Exception | None = None
+    for one in handlers:
         try:
-            await handler(event)
-        except Exception:
-            _report(event)
+            await one.handler(event)
+        except Exception as error:
+            failed = error
+            if not isinstance(error, passing):
+                _report(event)
+    return failed
 
 
 def _report(event: Event) -> None:

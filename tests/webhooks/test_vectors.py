@@ -15,7 +15,7 @@ import pytest
 from ajoxi_async import ConfigurationError, WebhookSignatureError, parse_event, verify_webhook
 from ajoxi_async.contract.signing import sign
 
-#: RFC 4231, test cases 2 and 7, whose keys are text: key, message, HMAC-SHA256.
+#: RFC 4231, test case 2, whose key is text: key, message, HMAC-SHA256.
 RFC_4231 = [
     (
         "Jefe",
@@ -23,6 +23,44 @@ RFC_4231 = [
         "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
     ),
 ]
+#: Project Wycheproof, hmac_sha256_test.json: tcId, key, message, tag (all hex), whether it is valid.
+WYCHEPROOF = [
+    (1, "1e225cafb90339bba1b24076d4206c3e79c355805d851682bc818baa4f5a7779", "",
+     "b175b57d89ea6cb606fb3363f2538abd73a4c00b4a1386905bac809004cf1933", True),
+    (2, "8159fd15133cd964c9a6964c94f0ea269a806fd9f43f0da58b6cd1b33d189b2a", "77",
+     "dfc5105d5eecf7ae7b8b8de3930e7659e84c4172f2555142f1e568fc1872ad93", True),
+    (9, "233e4fdee70bcc20235b6977ddfc05b0df66f5635d827c66e5a63cdb16a24938", "fdb2ee4b6d1a0ac2",
+     "120b26ee1355c134c262513c7922deb6c4fd90303de4cd61b9f9cd08f22d6e18", True),
+    (13, "055f95c9461b0809575eccdfa5cdd06275f25d30915c4eb8db40e1acd3ab7591", "bfb7d6a08dbaa5225f320887",
+     "e76d5c8c070a6b3c4824e9f342dc3056e63819509e1def98b585aeba0d638a00", True),
+    (20, "186e248ad824e1eb93329a7fdcd565b6cb4eaf3f85b90b910777128d8c538d27",
+     "92ef9ff52f46eccc7e38b9ee19fd2de3b37726c8e6ce9e1b96db5dda4c317902",
+     "3fc1d73dd4a8858c1fc3d8c4a3f33ed5ad0c70210038394a5902cb26fe287348", True),
+    (28, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "",
+     "d28b42096d80f45f826b44a9d5607de72496a415d3f4a1a8c88e3bb9da8dc1cb", False),
+    (31, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "000102030405060708090a0b0c0d0e0f",
+     "dab99f2709a3ca74172cbe93824c1f29b23a0c1e9c21bd851ff2d2c39dbef14e", False),
+    (32, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "",
+     "538b42096d80f45f826b44a9d5607de72496a415d3f4a1a8c88e3bb9da8dc1cb", False),
+]  # fmt: skip
+
+
+class RawKey(str):
+    """A secret whose bytes are no text, as the vectors' keys are."""
+
+    __slots__ = ("raw",)
+
+    raw: bytes
+
+    def __new__(cls, raw: bytes) -> RawKey:
+        key = super().__new__(cls, "raw")
+        key.raw = raw
+        return key
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return self.raw
+
+
 #: Keys and messages after the kinds of Project Wycheproof's HMAC-SHA256 group: empty and long messages, short and long
 #: keys, beyond the block size of 64 bytes.
 KINDS = [
@@ -30,6 +68,18 @@ KINDS = [
     for key in ("k", "whsec_0123456789abcdef", "k" * 64, "k" * 65, "ключ")
     for message in (b"", b"\0", b"{}", b"x" * 63, b"x" * 64, b"x" * 65, bytes(range(256)) * 40)
 ]
+
+
+@pytest.mark.parametrize(("number", "key", "message", "tag", "valid"), WYCHEPROOF)
+def test_wycheproof(number: int, key: str, message: str, tag: str, valid: bool) -> None:
+    """Each vector is judged as Wycheproof does, and as the standard library does."""
+    body, secret = bytes.fromhex(message), RawKey(bytes.fromhex(key))
+    assert (hmac.new(secret.raw, body, "sha256").hexdigest() == tag) is valid
+    if valid:
+        verify_webhook(body, tag, secret)
+    else:
+        with pytest.raises(WebhookSignatureError):
+            verify_webhook(body, tag, secret)
 
 
 @pytest.mark.parametrize(("key", "message", "mac"), RFC_4231)
