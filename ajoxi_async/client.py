@@ -370,6 +370,8 @@ class AsyncAjoxi:
         await self._pipeline.transport.aclose()
 
     async def __aenter__(self) -> Self:
+        if isinstance(self._pipeline.transport, EngineTransport):
+            self._pipeline.transport.prepare()
         return self
 
     async def __aexit__(

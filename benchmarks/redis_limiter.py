@@ -90,10 +90,9 @@ def _work(number: int, port: int, redis_port: int, latency: float, pipe: Any) ->
         port=redis_port, socket_timeout=0.25, socket_connect_timeout=0.25, retry=Retry(NoBackoff(), 0)
     )
     limiter = RedisLimiter(connection, key=KEY)
-    pipe.send("ready")
-    until = pipe.recv()
     waits: list[float] = []
     failures: Counter[str] = Counter()
+    until = 0.0
 
     async def bulk(client: AsyncAjoxi) -> None:
         while time.monotonic() < until:
@@ -119,6 +118,10 @@ def _work(number: int, port: int, redis_port: int, latency: float, pipe: Any) ->
         async with AsyncAjoxi(
             KEY, base_url=f"http://127.0.0.1:{port}", limiter=limiter, default_headers=headers
         ) as client:
+            await client._pipeline.transport.send(client._pipeline.request(_route(), {}, id="call_warm_up"))
+            nonlocal until
+            pipe.send("ready")
+            until = await asyncio.to_thread(pipe.recv)
             await asyncio.gather(interactive(client), *(bulk(client) for _ in range(WAITERS)))
 
     asyncio.run(main())
@@ -237,7 +240,7 @@ def measure(name: str, seconds: float, *, latency: float = 0.0, kill_for: float 
         redis.kill()
         redis.wait()
     begin = until - seconds + 1
-    times = [at for at, _, _ in arrivals]
+    times = [at for at, _, _ in arrivals if at > until - seconds - 1]  # without the processes' own beginnings
     counted = [at for at in times if begin <= at < until]
     counts = Counter(worker for at, worker, _ in arrivals if begin <= at < until)
     shares = [counts[str(number)] for number in range(PROCESSES)]

@@ -83,6 +83,10 @@ class EngineTransport:
             self._loop, self._on_loop = asyncio.get_running_loop(), engine
         return engine
 
+    def prepare(self) -> None:
+        """Import the engine now: at the first request it would take time between its turn and its leaving."""
+        self._engine()
+
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
         """See `Transport.send`."""
         return self._engine().send(request)
