@@ -309,7 +309,8 @@ class Account:
         recording = recording_of(call, at(now))
         self.recordings.add(recording)
         self.emit(EventType.RECORDING_READY, recording, now)
-        self.emit(EventType.TRANSCRIPT_READY, transcript_of(call, self.plan(call).talk, now), now)
+        self.fired(str(EventType.TRANSCRIPT_READY), call.transcript_id or "", now)
+        self.outgoing.emit(EventType.TRANSCRIPT_READY, lambda: transcript_of(call, self.plan(call).talk, now), now)
 
     def _change(self, id: str, **changes: object) -> Call:
         call = self.calls.get(id)

@@ -12,7 +12,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -161,13 +161,13 @@ class Outgoing:
 
     # Deliveries
 
-    def emit(self, kind: EventType, data: Resource, moment: float) -> None:
-        """Make the deliveries of an event."""
+    def emit(self, kind: EventType, data: Resource | Callable[[], Resource], moment: float) -> None:
+        """Make the deliveries of an event; what is long to make is made only where somebody subscribes to it."""
         event_id = self.account.mint("evt")
         body = b""
         for webhook in self.webhooks.newest_first():
             if webhook.status == WebhookStatus.ENABLED and kind in webhook.events:
-                body = body or _body(event_id, kind, data, moment, self.account.mode)
+                body = body or _body(event_id, kind, data() if callable(data) else data, moment, self.account.mode)
                 delivery = Delivery(
                     id=self.account.mint("dlv"),
                     webhook_id=webhook.id,
