@@ -4,7 +4,7 @@ Rules:
 1. What is handed out is *send times*, one interval apart, and not tokens: however many a process takes at once, its
    requests go out one interval apart. The pace is 1 % under the limit, so that a request may be a whole interval late and
    no sliding second holds more than the limit. Later than `LATEST` it does not go out at all, but waits for another time.
-2. Redis keeps the schedule in one hash and by its own clock; `SCRIPT` is all that touches it. Its clock is mapped to ours
+2. Redis keeps the schedule in one hash and by its own clock; ``schedule.lua`` is all that touches it. Its clock is mapped to ours
    by the answer that was fastest.
 3. Lanes: each gets the next time there is, but only while that is no further ahead than the lane's `AHEAD`: so
    interactive calls never find a long schedule. A lane that got nothing for ten intervals is served all the same.
@@ -27,6 +27,7 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from importlib.resources import files
 from threading import Lock
 from typing import Any, Final
 
@@ -60,75 +61,7 @@ WORKERS_FOR: Final = 15.0
 #: The part of the limit that is used without Redis.
 LOCAL_SHARE: Final = 0.9
 
-# Everything in whole microseconds of Redis's clock. The hash's fields: `next` time to be given, `wake` the last moment a
-# process was told to come back at, `limit`, `seen` the last use, `default` and `bulk` the lanes' last turns, `refunds`
-# times that were given back, `w:...` the workers by their last use.
-SCRIPT: Final = """
-local key, worker = KEYS[1], ARGV[1]
-local wanted = {tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])}
-local limit, pause, back, ticket = tonumber(ARGV[5]), tonumber(ARGV[6]), ARGV[7] == '1', tonumber(ARGV[8])
-local lead, hold, ahead = tonumber(ARGV[10]), tonumber(ARGV[11]), {tonumber(ARGV[12]), tonumber(ARGV[13]), tonumber(ARGV[14])}
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
-local all, state, workers = redis.call('HGETALL', key), {}, 1
-for i = 1, #all, 2 do
-  local name = all[i]
-  if string.sub(name, 1, 2) ~= 'w:' then
-    state[name] = all[i + 1]
-  elseif now - all[i + 1] > 10000000 then
-    redis.call('HDEL', key, name)
-  elseif name ~= 'w:' .. worker then
-    workers = workers + 1
-  end
-end
-if limit == 0 then limit = tonumber(state.limit or ARGV[9]) end
-local step = 1000000 / (limit - math.max(0.5, limit * 0.01))
-local next = tonumber(state.next)
-if not next or (back and now - state.seen > 300000) then
-  next = math.max(next or 0, now + hold)
-end
-next = math.max(next, now + lead, now + pause)
-local refunds = {}
-for given in string.gmatch((state.refunds or '') .. ',' .. ARGV[15], '%d+') do
-  local at = tonumber(given)
-  if at > now + lead and at < next and pause == 0 then refunds[#refunds + 1] = at end
-end
-table.sort(refunds)
-local given = {}
-local function give()
-  local at = table.remove(refunds, 1)
-  if not at then at, next = next, next + step end
-  given[#given + 1] = string.format('%.0f', at)
-end
-local lanes, open = {'interactive', 'default', 'bulk'}, nil
-for rank, lane in ipairs(lanes) do
-  local last, got = tonumber(state[lane] or 0), false
-  for _ = 1, wanted[rank] do
-    local starved = now - last > 10 * step and next - now < ahead[1]
-    if #refunds == 0 and next - now > ahead[rank] and not starved then
-      open = open or next - ahead[rank]
-      break
-    end
-    give()
-    last, got = now, true
-  end
-  if got then redis.call('HSET', key, lane, string.format('%.0f', now)) end
-end
-local come = 0
-if open then
-  come = ticket
-  if ticket <= now then
-    -- One interval apart, ahead of the schedule by one round of all workers at most.
-    come = math.min(math.max(tonumber(state.wake or 0), open), open + workers * step)
-    redis.call('HSET', key, 'wake', string.format('%.0f', come + step))
-  end
-end
-for index, at in ipairs(refunds) do refunds[index] = string.format('%.0f', at) end
-redis.call('HSET', key, 'next', string.format('%.0f', next), 'limit', limit, 'seen', string.format('%.0f', now),
-  'refunds', table.concat(refunds, ','), 'w:' .. worker, string.format('%.0f', now))
-redis.call('PEXPIRE', key, 60000)
-return {string.format('%.0f', now), string.format('%.0f', come), workers, limit, table.concat(given, ',')}
-"""
+SCRIPT: Final = files("ajoxi_async.limits").joinpath("schedule.lua").read_text("utf-8")
 
 
 @frozen
