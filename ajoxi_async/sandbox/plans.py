@@ -12,6 +12,7 @@ Rules:
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 from attrs import field, frozen, validators
 
@@ -93,12 +94,18 @@ def plan_for(call: Call, seed: int, timing: Timing, *, record: bool = False) -> 
     """What a call comes to; an inbound one is always answered. `record` says whether recording was asked for."""
     inbound = call.direction == "inbound"
     other = (call.from_ if inbound else call.to) or ""
+    return _plan(other, inbound, record or call.ai_handler is not None, seed, timing)
+
+
+# Each call is planned anew at every step of its life, and calls to the same number come to the same.
+@lru_cache(maxsize=4096)
+def _plan(other: str, inbound: bool, record: bool, seed: int, timing: Timing) -> Plan:
     special = magic(other)
     disposition = Disposition.ANSWERED if inbound and other not in MAGIC else _disposition(other, seed)
     dropped = disposition == Disposition.FAILED and special.cut is not None
     answered = dropped or disposition in {Disposition.ANSWERED, Disposition.VOICEMAIL}
     share = special.cut or 1.0
-    recorded = record or call.ai_handler is not None or disposition == Disposition.VOICEMAIL
+    recorded = record or disposition == Disposition.VOICEMAIL
     processing = timing.processing + (LATE if special.recording == "late" else 0.0)
     return Plan(
         ring=timing.ring * (1.0 if answered else share),
