@@ -158,9 +158,7 @@ class LocalLimiter:
     ) -> None:
         """See `Limiter`."""
         with self._lock:
-            now = self._clock()
-            took = self._budget.answered(turn, now, route)
-            self._budget.observe(turn, now, status, answer, retry_after=retry_after, took=took)
+            self._budget.observe(turn, self._clock(), route, status, answer, retry_after)
             if self._leader is not None:
                 self._nudge()
 

@@ -112,7 +112,7 @@ class _RoundTrip:
             self._learn(took)
         elif excess > self.largest:
             self.largest = excess
-        self._mean += (took - self._mean) / (min(_MEMORY, count))
+        self._mean += (took - self._mean) / (count if count < _MEMORY else _MEMORY)
 
     def _learn(self, took: float) -> None:
         count = self.count
@@ -187,7 +187,9 @@ class Budget:
             return None
         if self.limit is None:
             return Permit(lane, now, False)
-        self._cool(now + _TICK)
+        cooling = self._cooling
+        if self._cooling_too or (cooling and cooling[0] <= now + _TICK):
+            self._cool(now + _TICK)
         if self._free < 1 and not self._recall(now):
             return None
         interval = self._interval
@@ -234,14 +236,16 @@ class Budget:
             turn.holds = False
             heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
 
-    def answered(self, turn: Permit, now: float, route: str) -> float:
+    def _answered(self, turn: Permit, now: float, route: str) -> float:
         """A response came in; returns the seconds it took."""
-        took = now - turn.taken_at
+        sent_at = turn.taken_at
+        took = now - sent_at
         trip = self._trips.get(route)
         if trip is None:
             trip = self._trips[route] = _RoundTrip()
         trip.note(took)
-        self._latest_answered = max(self._latest_answered, turn.taken_at)
+        if sent_at > self._latest_answered:
+            self._latest_answered = sent_at
         if turn.holds:
             turn.holds = False
             if self._away.pop(turn, turn) is None:
@@ -304,17 +308,18 @@ class Budget:
         self,
         turn: Permit,
         now: float,
+        route: str,
         status: int,
         answer: Mapping[str, str],
-        *,
         retry_after: float | None = None,
-        took: float = 0.0,
     ) -> None:
-        """Learn from the headers of the response that answered `turn`."""
+        """A response came in that answered `turn`; learn from when it came and from its headers."""
+        took = self._answered(turn, now, route)
         text = answer.get(headers.RATE_LIMIT)
         if text != self._limit_text:
             self._hear_limit(text, turn, now, status)
-        self._believed = max(self._believed, turn.taken_at)
+        if turn.taken_at > self._believed:
+            self._believed = turn.taken_at
         if status == 429:
             self._refuse(turn, now, retry_after)
         elif now >= self._count_at and self.limit is not None:

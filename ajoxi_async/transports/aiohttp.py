@@ -168,7 +168,10 @@ class AiohttpTransport:
                 timeout=timeout,
                 allow_redirects=False,
             ) as response:
-                return Response(response.status, response.headers, await _read(response))
+                content = response.content
+                # A short body has come with the headers, mostly: what is all here needs no reading.
+                body = content.read_nowait() if content.is_eof() else await _read(response)
+                return Response(response.status, response.headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._translate(error, exchange) from error
         except asyncio.CancelledError as error:
@@ -213,12 +216,6 @@ class AiohttpTransport:
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
-    if (
-        response.content_length is not None
-        and response.content_length <= MAX_BODY
-        and not response.headers.get("Content-Encoding")
-    ):
-        return await response.read()
     pieces, size = [], 0
     async for piece in response.content.iter_any():
         pieces.append(piece)

@@ -29,9 +29,8 @@ class Client:
         return turn
 
     def hear(self, sent: Any, now: float, status: int, headers: Mapping[str, str]) -> None:
-        took = self.budget.answered(sent, now, headers["Route"])
         retry_after = float(headers["Retry-After"]) if "Retry-After" in headers else None
-        self.budget.observe(sent, now, status, headers, retry_after=retry_after, took=took)
+        self.budget.observe(sent, now, headers["Route"], status, headers, retry_after)
 
 
 @pytest.mark.parametrize("jitter", JITTERS)
@@ -66,7 +65,7 @@ def test_never_over_a_small_limit(limit: int, legs: list[tuple[float, float, flo
             answers.sort(key=lambda answer: answer[0])
             while answers and answers[0][0] <= now:
                 at, turn = answers.pop(0)
-                budget.answered(turn, at, "calls.list")
+                budget.observe(turn, at, "calls.list", 200, {"X-RateLimit-Limit": str(limit)})
             wait = budget.wait(now)
             if wait <= 0:
                 break
@@ -164,7 +163,7 @@ def test_a_turn_is_settled_once() -> None:
     for _ in range(3):
         budget.give_back(turn)
         budget.lost(turn, 0.0)
-        budget.answered(turn, 0.1, "calls.list")
+        budget.observe(turn, 0.1, "calls.list", 200, {"X-RateLimit-Limit": "10"})
     assert budget.in_use == 0
 
 
@@ -173,7 +172,7 @@ def test_from_no_cap_to_one() -> None:
     budget = Budget(None)
     turn = budget.take(5.0)
     assert turn is not None
-    budget.observe(turn, 5.0, 200, {"X-RateLimit-Limit": "10"})
+    budget.observe(turn, 5.0, "calls.list", 200, {"X-RateLimit-Limit": "10"})
     assert budget.limit == 10
     assert 0 < budget.wait(5.0) <= 0.1
     assert budget.wait(6.01) == 0
@@ -184,7 +183,7 @@ def test_a_limit_nobody_reaches_costs_nothing() -> None:
     budget = Budget(None)
     permit = budget.take(0.0)
     assert permit is not None
-    budget.observe(permit, 0.0, 200, {"X-RateLimit-Limit": "9999999999"})
+    budget.observe(permit, 0.0, "calls.list", 200, {"X-RateLimit-Limit": "9999999999"})
     assert budget.limit == 9_999_999_999
     assert budget.wait(0.0) == 0
     assert not budget._cooling
@@ -195,7 +194,7 @@ def test_a_429_slows_the_restart() -> None:
     budget = Budget(10)
     turn = budget.take(0.0)
     assert turn is not None
-    budget.observe(turn, 0.1, 429, {}, retry_after=3.0)
+    budget.observe(turn, 0.1, "calls.list", 429, {}, 3.0)
     assert budget.wait(0.1) == pytest.approx(3.0)
     now, taken = 3.1, 0
     while now < 4.1:
