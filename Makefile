@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml $(shell find ajoxi_async -name '*.py')
+SOURCES := pyproject.toml $(shell find ajoxi_async -type f -not -name '*.pyc')
 TEST_ARGS ?=
 
 .PHONY: demo test lint bench build clean

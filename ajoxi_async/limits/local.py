@@ -158,7 +158,7 @@ class LocalLimiter:
     ) -> None:
         """See `Limiter`."""
         with self._lock:
-            self._budget.observe(turn, self._clock(), route, status, answer, retry_after)
+            self._budget.observe(turn, self._clock(), status, answer, route=route, retry_after=retry_after)
             if self._leader is not None:
                 self._nudge()
 

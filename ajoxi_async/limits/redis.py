@@ -223,7 +223,8 @@ class RedisLimiter:
             counts = self._queue.counts()
         if leader.turn is not None:
             return 0.0
-        if counts["interactive"] == 0 and self._ticket > now:
+        # The others are to hear of a 429 at once.
+        if counts["interactive"] == 0 and self._ticket > now and self._pause == 0.0:
             return self._ticket - now
         answer = await self._ask(counts)
         with self._lock:
@@ -325,7 +326,7 @@ class RedisLimiter:
     def observe(
         self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
-        """See `Limiter`. A new limit and a 429's pause go to Redis with the next question."""
+        """See `Limiter`. A new limit goes to Redis with the next question, a 429's pause at once where anybody waits."""
         announced = answer.get(headers.RATE_LIMIT, "")
         if 200 <= status < 300:
             self._uncapped = not announced

@@ -65,8 +65,9 @@ _NOISE, _CROWDED = 0.05, 0.95
 _LEAST_SHARE: Final = 0.1
 #: Refusals nearer to each other than this, in seconds, mean that the pace is far off, and not just a little.
 _OFTEN: Final = 4.0
-#: What a refusal takes of the pace, and the seconds after which it is back where it failed.
-_LOSS, _OFTEN_LOSS, _RECOVERY = 0.03, 0.08, 90.0
+#: What a refusal takes of the pace, seldom and often, and the seconds after which it is back where it failed: a server
+#: that refuses because it counts more strictly refuses again at that pace, so it is not tried more often than this.
+_LOSS, _OFTEN_LOSS, _RECOVERY = 0.01, 0.08, 300.0
 #: Seconds between looks at X-RateLimit-Remaining: at full pace, every answer's.
 _COUNT_EVERY: Final = 0.005
 #: The longest pause a 429 may impose, for a header can be wrong.
@@ -112,7 +113,7 @@ class _RoundTrip:
             self._learn(took)
         elif excess > self.largest:
             self.largest = excess
-        self._mean += (took - self._mean) / (count if count < _MEMORY else _MEMORY)
+        self._mean += (took - self._mean) / (min(_MEMORY, count))
 
     def _learn(self, took: float) -> None:
         count = self.count
@@ -244,8 +245,7 @@ class Budget:
         if trip is None:
             trip = self._trips[route] = _RoundTrip()
         trip.note(took)
-        if sent_at > self._latest_answered:
-            self._latest_answered = sent_at
+        self._latest_answered = max(self._latest_answered, sent_at)
         if turn.holds:
             turn.holds = False
             if self._away.pop(turn, turn) is None:
@@ -308,9 +308,10 @@ class Budget:
         self,
         turn: Permit,
         now: float,
-        route: str,
         status: int,
         answer: Mapping[str, str],
+        *,
+        route: str,
         retry_after: float | None = None,
     ) -> None:
         """A response came in that answered `turn`; learn from when it came and from its headers."""
@@ -318,8 +319,7 @@ class Budget:
         text = answer.get(headers.RATE_LIMIT)
         if text != self._limit_text:
             self._hear_limit(text, turn, now, status)
-        if turn.taken_at > self._believed:
-            self._believed = turn.taken_at
+        self._believed = max(self._believed, turn.taken_at)
         if status == 429:
             self._refuse(turn, now, retry_after)
         elif now >= self._count_at and self.limit is not None:

@@ -160,18 +160,22 @@ class AiohttpTransport:
                 timeout = aiohttp.ClientTimeout(total=request.timeout)
         token = _current.set(exchange)
         try:
-            async with session.request(
+            # Awaited, not entered: entering and leaving is five coroutines. A short body has come with the headers, mostly,
+            # and then the connection is back in the pool by itself.
+            response = await session.request(
                 request.method,
                 URL(request.url, encoded=True),
                 headers=request.headers,
                 data=request.body,
                 timeout=timeout,
                 allow_redirects=False,
-            ) as response:
-                content = response.content
-                # A short body has come with the headers, mostly: what is all here needs no reading.
-                body = content.read_nowait() if content.is_eof() else await _read(response)
-                return Response(response.status, response.headers, body)
+            )
+            if response.content.is_eof():
+                body = response.content.read_nowait()
+            else:
+                async with response:
+                    body = await _read(response)
+            return Response(response.status, response.headers, body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise self._translate(error, exchange) from error
         except asyncio.CancelledError as error:

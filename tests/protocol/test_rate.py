@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from ajoxi_async.protocol.rate import Budget, Permit
 
-from .rate_servers import COUNTERS, JITTERS, Bucket, Counter, FixedWindow, Leg, SlidingLog, most_in_a_second, run
+from .rate_servers import (
+    COUNTERS,
+    JITTERS,
+    Bucket,
+    Counter,
+    FixedWindow,
+    Leg,
+    SlidingCounter,
+    SlidingLog,
+    most_in_a_second,
+    run,
+)
 
 
 class Client:
@@ -30,7 +41,7 @@ class Client:
 
     def hear(self, sent: Any, now: float, status: int, headers: Mapping[str, str]) -> None:
         retry_after = float(headers["Retry-After"]) if "Retry-After" in headers else None
-        self.budget.observe(sent, now, headers["Route"], status, headers, retry_after)
+        self.budget.observe(sent, now, status, headers, route=headers["Route"], retry_after=retry_after)
 
 
 @pytest.mark.parametrize("jitter", JITTERS)
@@ -65,7 +76,7 @@ def test_never_over_a_small_limit(limit: int, legs: list[tuple[float, float, flo
             answers.sort(key=lambda answer: answer[0])
             while answers and answers[0][0] <= now:
                 at, turn = answers.pop(0)
-                budget.observe(turn, at, "calls.list", 200, {"X-RateLimit-Limit": str(limit)})
+                budget.observe(turn, at, 200, {"X-RateLimit-Limit": str(limit)}, route="calls.list")
             wait = budget.wait(now)
             if wait <= 0:
                 break
@@ -89,11 +100,16 @@ def test_a_wrong_clock_of_the_servers_changes_nothing(skew: float) -> None:
 )
 def test_a_stricter_server_is_learnt(counter: Any, least: float) -> None:
     """A server that announces 100 and counts more strictly refuses at most four requests a minute in steady state."""
-    client = Client()
-    run(client, counter(), JITTERS["uniform 0-10 ms"], seconds=60)
     counted = run(Client(), counter(), JITTERS["uniform 0-10 ms"], seconds=300)
     assert counted.refused <= 4
     assert counted.mean >= least
+
+
+def test_a_sliding_counter_is_learnt() -> None:
+    """What admits no more than 98 % without refusing is used at 97 % in the long run, with few refusals."""
+    seen = run(Client(), SlidingCounter(), JITTERS["uniform 0-10 ms"], seconds=600)
+    assert seen.refused <= 1
+    assert seen.mean >= 97
 
 
 @pytest.mark.parametrize("foreign", [20, 50, 80])
@@ -163,7 +179,7 @@ def test_a_turn_is_settled_once() -> None:
     for _ in range(3):
         budget.give_back(turn)
         budget.lost(turn, 0.0)
-        budget.observe(turn, 0.1, "calls.list", 200, {"X-RateLimit-Limit": "10"})
+        budget.observe(turn, 0.1, 200, {"X-RateLimit-Limit": "10"}, route="calls.list")
     assert budget.in_use == 0
 
 
@@ -172,7 +188,7 @@ def test_from_no_cap_to_one() -> None:
     budget = Budget(None)
     turn = budget.take(5.0)
     assert turn is not None
-    budget.observe(turn, 5.0, "calls.list", 200, {"X-RateLimit-Limit": "10"})
+    budget.observe(turn, 5.0, 200, {"X-RateLimit-Limit": "10"}, route="calls.list")
     assert budget.limit == 10
     assert 0 < budget.wait(5.0) <= 0.1
     assert budget.wait(6.01) == 0
@@ -183,7 +199,7 @@ def test_a_limit_nobody_reaches_costs_nothing() -> None:
     budget = Budget(None)
     permit = budget.take(0.0)
     assert permit is not None
-    budget.observe(permit, 0.0, "calls.list", 200, {"X-RateLimit-Limit": "9999999999"})
+    budget.observe(permit, 0.0, 200, {"X-RateLimit-Limit": "9999999999"}, route="calls.list")
     assert budget.limit == 9_999_999_999
     assert budget.wait(0.0) == 0
     assert not budget._cooling
@@ -194,7 +210,7 @@ def test_a_429_slows_the_restart() -> None:
     budget = Budget(10)
     turn = budget.take(0.0)
     assert turn is not None
-    budget.observe(turn, 0.1, "calls.list", 429, {}, 3.0)
+    budget.observe(turn, 0.1, 429, {}, route="calls.list", retry_after=3.0)
     assert budget.wait(0.1) == pytest.approx(3.0)
     now, taken = 3.1, 0
     while now < 4.1:
