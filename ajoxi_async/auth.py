@@ -59,7 +59,7 @@ class ApiKey:
     """A static key."""
 
     def __init__(self, key: str) -> None:
-        self.at_hand = f"Bearer {key}"
+        self.at_hand: str = f"Bearer {key}"
 
     async def header(self, transport: Transport) -> str:
         """See `Credentials`."""

@@ -189,7 +189,7 @@ class AsyncAjoxi:
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
-        self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
+        self.webhook_secret: str | None = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
             TransportSettings(
                 proxy=proxy, tls=tls, trust_env=trust_env, max_connections=max_connections, session=session

@@ -143,10 +143,12 @@ class EventSource:
         self.state: StreamState = "resuming"
         self.last_event_id = last_event_id
         self.ready: deque[Frame] = deque()
-        self.ended = self.closed = False
+        self.ended: bool = False
+        self.closed: bool = False
         self._failure: Exception | None = None
-        self.reconnects = 0
-        self.received_at = self._opened_at = pipeline.clock()
+        self.reconnects: int = 0
+        self.received_at: float = pipeline.clock()
+        self._opened_at = self.received_at
         self._decoder = SSEDecoder(last_id=last_event_id or "")
         self.retry_ms: int | None = None
         self._connection: AbstractAsyncContextManager[StreamResponse] | None = None

@@ -28,7 +28,7 @@ __all__ = ["Hooks", "RateLimitedEvent", "RequestEvent", "ResponseEvent", "RetryE
 
 _calls = count(1)
 
-logger = logging.getLogger("ajoxi_async")
+logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 @frozen(kw_only=True)

@@ -127,7 +127,7 @@ class Pager(Generic[T]):
         self._options = options
         self._max_items = max_items
         self._start: str | None = query.get("cursor")
-        self.cursor = self._start
+        self.cursor: str | None = self._start
 
     def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:
         return self._pipeline.page(self._route, self._options, evolve(self._query, cursor=cursor))  # type: ignore[call-arg]

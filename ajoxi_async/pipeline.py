@@ -46,7 +46,7 @@ __all__ = ["AjoxiDeprecationWarning", "Lifetime", "Pipeline", "last_response"]
 
 T = TypeVar("T")
 
-logger = logging.getLogger("ajoxi_async")
+logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 #: Set by `with_raw_response` to a list that receives the response a call ended with.
 last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_response", default=None)

@@ -244,7 +244,7 @@ def _given(body: dict[str, Any]) -> dict[str, Any]:
     return {key: _given(item) if type(item) is dict else item for key, item in body.items() if item is not None}
 
 
-converter = cattrs.Converter()
+converter: cattrs.Converter = cattrs.Converter()
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Model), _structure_model)
 converter.register_structure_hook(Event, _pick_event)
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)

@@ -62,7 +62,7 @@ class AjoxiError(Exception):
     def __init__(self, message: str) -> None:
         # Tracebacks and log handlers print ``args``, so only the masked text goes there.
         super().__init__(mask(message))
-        self.message = self.args[0]
+        self.message: str = self.args[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.args[0] if self.args else "", dict(self.__dict__))

@@ -44,7 +44,7 @@ from ajoxi_async.protocol.rate import Lane, Permit, check_lane
 
 __all__ = ["RedisLimiter"]
 
-logger = logging.getLogger("ajoxi_async")
+logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 #: Seconds after its time at which a request does not go out any more.
 LATEST: Final = 0.008

@@ -85,8 +85,8 @@ class Waiter:
     __slots__ = ("lane", "signal", "turn")
 
     def __init__(self, lane: Lane) -> None:
-        self.lane = lane
-        self.signal = make_signal()
+        self.lane: Lane = lane
+        self.signal: Signal = make_signal()
         self.turn: Permit | None = None
 
 

@@ -61,7 +61,7 @@ class SSEDecoder:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT, *, last_id: str = "") -> None:
         self.retry: int | None = None
-        self.last_id = last_id
+        self.last_id: str = last_id
         self.failure: StreamProtocolError | None = None
         self._max = max_event_bytes
         self._at_start = True

@@ -112,12 +112,12 @@ class Sandbox:
         self._http = HttpPost(remote=allow_remote_webhooks)
         self._post: Post = post or self._http
         self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
-        self.control_token = control_token or secrets.token_urlsafe(24)
+        self.control_token: str = control_token or secrets.token_urlsafe(24)
         self._db = db
         self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
         self._app = App(seed, rate_limit, strict_keys, self._new_world)
-        self.api_key = self.mint_key()
+        self.api_key: str = self.mint_key()
         self.world()
 
     # Lifetime

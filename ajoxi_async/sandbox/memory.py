@@ -63,7 +63,7 @@ class _Stream:
     def __init__(self, app: App, request: Request) -> None:
         self._app = app
         self._request = request
-        self.status = 0
+        self.status: int = 0
         self.headers: Mapping[str, str] = {}
         self._chunks: AsyncIterator[bytes] = _pieces(b"")
         self._reading: anyio.CancelScope | None = None

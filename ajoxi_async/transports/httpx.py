@@ -30,7 +30,7 @@ class _Trace:
     """Notes the moment a request starts to leave."""
 
     def __init__(self) -> None:
-        self.sent = False
+        self.sent: bool = False
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.

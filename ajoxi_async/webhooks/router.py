@@ -46,7 +46,7 @@ from ajoxi_async.webhooks.logs import EventLog, MemoryLog
 
 __all__ = ["Receipt", "WebhookRouter"]
 
-logger = logging.getLogger("ajoxi_async.webhooks")
+logger: logging.Logger = logging.getLogger("ajoxi_async.webhooks")
 
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Any], Awaitable[object]]
