@@ -91,9 +91,12 @@ async def follow_the_transcript(client: AsyncAjoxi, call: Call) -> None:
     """Print each line as it becomes final."""
     step("Follow its live transcript")
     async with client.transcripts.stream(call.id, interim=False) as live:
+        said: set[int] = set()
         async for segment in live:
             speaker = str(segment.speaker)
-            out.print(f"  [{SPEAKERS.get(speaker, 'white')}]{speaker:>9}[/]  {segment.text}")
+            again = "  [dim](corrected)[/]" if segment.sequence in said else ""
+            said.add(segment.sequence)
+            out.print(f"  [{SPEAKERS.get(speaker, 'white')}]{speaker:>9}[/]  {segment.text}{again}")
 
 
 async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
