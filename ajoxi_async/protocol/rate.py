@@ -18,11 +18,9 @@ Rules:
 5. ``X-RateLimit-Limit`` is the limit, and a success without it means that there is none (Enterprise); both are believed
    only from the answer to a later request than the one believed before.
 6. ``X-RateLimit-Remaining`` never gates: near zero is the healthy state of a key in full use. What others use of the key
-   is inferred from it, window by window, windows being told apart by the server's own ``X-RateLimit-Reset`` and by no
-   clock of ours; when it lasts for three windows, our share follows by additive increase and multiplicative decrease.
+   is inferred from it: see `share`.
 7. A 429 stops everything until its Retry-After, once for all requests that were in flight together, then lets requests
-   out at half the pace for a second, and lowers a ceiling that comes back along a cubic: fast at first, slowly near
-   where it failed. So a server that counts more strictly than documented is learnt.
+   out at half the pace for a second, and lowers our share of the limit for a while.
 """
 
 from __future__ import annotations
@@ -37,6 +35,7 @@ from attrs import define, field
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.share import Share
 
 __all__ = ["LANES", "Budget", "Lane", "Permit", "check_lane"]
 
@@ -59,15 +58,6 @@ _MEMORY: Final = 2000
 _COUNTABLE: Final = 5000
 #: Round trips after which the shortest is taken for what it is.
 _ENOUGH: Final = 50
-#: Part of the limit below which what others seem to use is not told from noise, and above which the key is crowded.
-_NOISE, _CROWDED = 0.05, 0.95
-#: Our share of the limit and the ceiling after 429s never fall below this.
-_LEAST_SHARE: Final = 0.1
-#: Refusals nearer to each other than this, in seconds, mean that the pace is far off, and not just a little.
-_OFTEN: Final = 4.0
-#: What a refusal takes of the pace, seldom and often, and the seconds after which it is back where it failed: a server
-#: that refuses because it counts more strictly refuses again at that pace, so it is not tried more often than this.
-_LOSS, _OFTEN_LOSS, _RECOVERY = 0.01, 0.08, 300.0
 #: Seconds between looks at X-RateLimit-Remaining: at full pace, every answer's.
 _COUNT_EVERY: Final = 0.005
 #: The longest pause a 429 may impose, for a header can be wrong.
@@ -130,15 +120,6 @@ class _RoundTrip:
 
 
 @define
-class _Window:
-    """What the server's own counting says of one of its windows."""
-
-    reset: int
-    used: float = 0.0
-    foreign: float = 0.0
-
-
-@define
 class Budget:
     """State of one key's budget. Times are seconds on the caller's clock, which must not go back.
 
@@ -149,9 +130,7 @@ class Budget:
 
     limit: int | None = headers.DEFAULT_RATE
     refused: int = field(init=False, default=0)
-    #: Part of the limit that is ours, as far as others use the key; and as far as 429s allow.
-    _share: float = field(init=False, default=1.0)
-    _ceiling: float = field(init=False, default=1.0)
+    _share: Share = field(init=False, factory=Share)
     _slots: int = field(init=False, default=0)
     #: Slots nobody holds; below zero while slots are still held that a lower limit does away with.
     _free: int = field(init=False, default=0)
@@ -165,8 +144,6 @@ class Budget:
     _next: float = field(init=False, default=float("-inf"))
     _paused_until: float = field(init=False, default=float("-inf"))
     _refused_at: float = field(init=False, default=float("-inf"))
-    _failed_share: float = field(init=False, default=1.0)
-    _lost_share: float = field(init=False, default=0.0)
     #: The header that was believed last, and the start of the request whose answer it was in.
     _limit_text: str | None = field(init=False, default="")
     _believed: float = field(init=False, default=float("-inf"))
@@ -174,8 +151,6 @@ class Budget:
     _trips: dict[str, _RoundTrip] = field(init=False, factory=dict)
     #: Counting what others use is worth no more than this much time.
     _count_at: float = field(init=False, default=float("-inf"))
-    _window: _Window = field(init=False, factory=lambda: _Window(-1))
-    _foreign: deque[float] = field(init=False, factory=lambda: deque(maxlen=3))
 
     def __attrs_post_init__(self) -> None:
         self._resize()
@@ -354,8 +329,7 @@ class Budget:
                 turn.holds = False
             self._away.clear()
             return
-        share = min(self._share, self._ceiling)
-        slots = max(1, int(self.limit * share))
+        slots = max(1, int(self.limit * self._share.part))
         self._free += slots - self._slots
         self._slots = slots
         self._interval = PERIOD / slots
@@ -364,54 +338,19 @@ class Budget:
         self.refused += 1
         if turn.taken_at <= self._refused_at:
             return  # it was in flight together with one that was refused before
-        since = now - self._refused_at
         self._refused_at = now
         self._paused_until = self._next = now + min(PERIOD if retry_after is None else retry_after, _LONGEST_PAUSE)
         if self.limit is not None:
-            self._failed_share = min(self._share, self._ceiling)
-            self._lost_share = self._failed_share * (_OFTEN_LOSS if since < _OFTEN else _LOSS)
-            self._ceiling = max(_LEAST_SHARE, self._failed_share - self._lost_share)
+            self._share.refused(now, self._paused_until)
             self._resize()
-
-    def _recover(self, now: float) -> None:
-        # CUBIC (RFC 9438): steep, then flat around where it failed, then steep again.
-        since = now - self._paused_until
-        if self._ceiling >= 1.0 or since < 0:
-            return
-        left = 1 - since / _RECOVERY
-        self._ceiling = min(1.0, max(self._ceiling, self._failed_share - self._lost_share * left * left * left))
 
     def _count(self, answer: Mapping[str, str], limit: int, now: float, took: float) -> None:
         reset, remaining = _whole(answer.get(headers.RATE_RESET)), _whole(answer.get(headers.RATE_REMAINING))
-        window = self._window
-        if reset is None or remaining is None or reset < window.reset - 2:
-            if reset is not None and remaining is not None:
-                self._window = _Window(reset)  # the server's clock was set back
+        if reset is None or remaining is None:
             return
-        if reset > window.reset:
-            if window.reset >= 0:
-                self._close(window, limit, now)
-            window = self._window = _Window(reset)
-        elif reset < window.reset:
-            return  # a late answer, of a window that is closed
-        used = limit - remaining
         # Ours that the server may have counted: all that hold a slot, and those whose slot came free on the way back.
-        foreign = used - self.in_use - limit * took
-        window.used = max(window.used, used)
-        window.foreign = max(window.foreign, foreign)
-
-    def _close(self, window: _Window, limit: int, now: float) -> None:
-        self._foreign.append(window.foreign)
-        share = self._share
-        if len(self._foreign) == 3 and min(self._foreign) > limit * _NOISE:
-            crowded = window.used >= limit * _CROWDED
-            share = max(_LEAST_SHARE, share * 0.9) if crowded else min(1.0, share + 0.005)
-        elif max(self._foreign) <= limit * _NOISE:
-            share = min(1.0, share + 0.05)
-        ceiling = self._ceiling
-        self._recover(now)
-        if share != self._share or ceiling != self._ceiling:
-            self._share = share
+        ours = self.in_use + limit * took
+        if self._share.count(reset, limit - remaining, ours, limit, now):
             self._resize()
 
 

@@ -118,7 +118,7 @@ def test_others_use_of_the_key_is_left_to_them(counter: type[Counter], foreign: 
     """What others use of the key is inferred from the headers, and our share follows."""
     client = Client()
     seen = run(client, counter(), JITTERS["uniform 0-10 ms"], seconds=120, foreign=lambda now: foreign)
-    assert client.budget._share < 1
+    assert client.budget._share.left < 1
     assert 0.6 * (100 - foreign) < seen.mean < 100 - foreign
 
 
@@ -126,14 +126,14 @@ def test_our_share_comes_back_when_others_stop() -> None:
     """Once nobody else uses the key the whole of it is ours again."""
     client = Client()
     run(client, SlidingLog(), JITTERS["none"], seconds=120, foreign=lambda now: 40 if now < 30 else 0)
-    assert client.budget._share == 1.0
+    assert client.budget._share.left == 1.0
 
 
 def test_remaining_near_zero_gates_nothing() -> None:
     """With the key in full use, and Remaining at zero for minutes, the pace stays what it is."""
     client = Client()
     seen = run(client, SlidingLog(), JITTERS["none"], seconds=60)
-    assert client.budget._share == 1.0
+    assert client.budget._share.left == 1.0
     assert seen.mean > 99.5
 
 
