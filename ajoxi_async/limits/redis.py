@@ -50,8 +50,8 @@ logger: logging.Logger = logging.getLogger("ajoxi_async")
 LATEST: Final = 0.008
 #: Seconds for which interactive, default and bulk calls may be scheduled ahead. No lease lives longer than the first.
 AHEAD: Final = (0.2, 0.060, 0.040)
-#: Seconds Redis may take to answer, and between looks for it while it is gone.
-PATIENCE, LOOK_EVERY = 0.25, 0.1
+#: Seconds a socket of ours waits for Redis, seconds any client may take, and seconds between looks while it is gone.
+SOCKET_TIMEOUT, PATIENCE, LOOK_EVERY = 0.25, 0.3, 0.1
 #: Seconds after Redis failed at which the local share begins, and for which that is scheduled ahead.
 LEASES_RUN_OUT, LOCAL_AHEAD = 0.25, 0.2
 #: Seconds after which a schedule that was lost, or not used by anybody, begins: all have looked and used up their share.
@@ -101,7 +101,8 @@ class RedisLimiter:
     Redis is asked from a worker thread, so it serves asyncio and trio alike.
 
     Args:
-        redis: a URL, or a ``redis.Redis`` (or ``RedisCluster``) of your own, with timeouts of about 0.1 s.
+        redis: a URL, or a ``redis.Redis`` (or ``RedisCluster``) of your own. One that takes longer than 0.3 s, for its own
+            retries or for want of a timeout, counts as gone meanwhile.
         key: the API key whose budget it is; only a digest of it goes to Redis.
         limit: requests a second until the server says otherwise.
         workers: how many there are taken to be by one that has never reached Redis.
@@ -126,9 +127,11 @@ class RedisLimiter:
             raise InvalidParameterError("key", "expected the API key")
         if isinstance(redis, str):
             redis = library.Redis.from_url(
-                redis, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0)
+                redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=Retry(NoBackoff(), 0)
             )
-        self._failures = (library.RedisError, OSError)
+        self._failures = (library.RedisError, OSError)  # a TimeoutError is an OSError
+        #: Whether a question is under way; one that took too long is left to end by itself.
+        self._asking = False
         self._script = redis.register_script(SCRIPT)
         self._name = f"ajoxi:{{{blake2b(key.encode(), digest_size=12).hexdigest()}}}"
         self._worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
@@ -253,7 +256,7 @@ class RedisLimiter:
 
     async def _ask(self, counts: Mapping[Lane, int]) -> _Answer:
         now = time.monotonic()
-        if self._gone_since is not None and now < self._look_at:
+        if self._gone_since is not None and (now < self._look_at or self._asking):
             return self._ask_locally(now, sum(counts.values()))
         with self._lock:
             refunds, self._spare = self._spare, []
@@ -275,7 +278,7 @@ class RedisLimiter:
         ]
         self._asked += 1
         try:
-            answered = await anyio.to_thread.run_sync(lambda: self._script(keys=[self._name], args=arguments))
+            answered = await self._run_script(arguments)
         except self._failures as error:
             return self._without_redis(counts, error)
         then = time.monotonic()
@@ -289,6 +292,18 @@ class RedisLimiter:
         offset = self._clock.offset
         split = [int(at) / 1e6 - offset for at in times.decode().split(",") if at]
         return _Answer(split, int(come) / 1e6 - offset if int(come) else 0.0)
+
+    async def _run_script(self, arguments: list[Any]) -> Any:
+        def run() -> Any:
+            try:
+                return self._script(keys=[self._name], args=arguments)
+            finally:
+                self._asking = False
+
+        self._asking = True
+        # Whoever asks asks for all: cancelling one of them does not take the answer from the others.
+        with anyio.CancelScope(shield=True), anyio.fail_after(PATIENCE):
+            return await anyio.to_thread.run_sync(run, abandon_on_cancel=True)
 
     def _note_workers(self, now: float, workers: int) -> None:
         known = self._known_workers

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import socket
 import subprocess
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -53,6 +55,10 @@ class Server:
             else:
                 return
         raise AssertionError("redis-server does not answer")
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         if self._process is not None:
@@ -277,6 +283,24 @@ async def test_redis_killed_and_restarted_empty(server: Server, caplog: pytest.L
     gone = [record for record in caplog.records if "Redis is gone" in record.getMessage()]
     back = [record for record in caplog.records if "Redis is back" in record.getMessage()]
     assert (len(gone), len(back)) == (3, 3)
+
+
+async def test_a_redis_that_hangs(server: Server) -> None:
+    """A Redis that takes connections and answers nothing counts as gone, whatever the client's own timeouts are."""
+    limiter = RedisLimiter(redis.Redis(port=server.port), key=KEY, workers=1)
+    await limiter.acquire()
+    threads = threading.active_count()
+    server.signal(signal.SIGSTOP)
+    try:
+        with anyio.fail_after(2):
+            for _ in range(50):
+                await limiter.acquire()
+        assert threading.active_count() <= threads + 2
+    finally:
+        server.signal(signal.SIGCONT)
+    with anyio.fail_after(3):
+        while limiter.snapshot().pace != 99:
+            await limiter.acquire()
 
 
 async def test_what_goes_to_redis_is_no_key(server: Server) -> None:
