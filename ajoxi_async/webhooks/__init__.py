@@ -19,7 +19,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from typing import Final
+from itertools import product
+from typing import Any, Final
 
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError, decode_event
@@ -37,12 +38,19 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
     """Return the secrets as a tuple.
 
     Raises:
-        ConfigurationError: there is none, or one is empty: an empty key would let anybody sign.
+        ConfigurationError: there is none, or one is empty: an empty key would let anybody sign. Or one is not text, or has
+            white space around it, as what is read from a file has.
     """
-    secrets = (secret,) if isinstance(secret, str) else tuple(secret or ())
-    if not secrets or not all(isinstance(one, str) and one.strip() for one in secrets):
+    secrets: tuple[Any, ...] = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret or ())
+    wrong = "none" if not secrets else ""
+    for one in secrets:
+        if not isinstance(one, str):
+            wrong = type(one).__name__
+        elif one != one.strip() or not one:
+            wrong = "one with white space around it" if one.strip() else "an empty one"
+    if wrong:
         raise ConfigurationError(
-            "secret: expected the webhook's secret, or several while it is rotated; got none or an empty one"
+            f"secret: expected the webhook's secret as text, or several while it is rotated; got {wrong}"
         )
     return secrets
 
@@ -92,8 +100,8 @@ def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         parsed = None
-    for ascii_only in (False, True):
-        again = json.dumps(parsed, separators=(",", ":"), ensure_ascii=ascii_only).encode("utf-8", "replace")
+    for separators, ascii_only in product(((",", ":"), (", ", ": ")), (False, True)):
+        again = json.dumps(parsed, separators=separators, ensure_ascii=ascii_only).encode("utf-8", "replace")
         if parsed is not None and signing.matches(again, signature, secrets):
             return "the body was parsed and serialised again; take the raw bytes of the request"
     return "either the secret is another webhook's, or the body is not the raw bytes as received"

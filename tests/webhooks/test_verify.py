@@ -111,6 +111,17 @@ def test_a_body_that_was_serialised_again() -> None:
         verify_webhook(again, signed(), SECRET)
 
 
+@pytest.mark.parametrize("sent", [{"separators": (",", ":")}, {}, {"ensure_ascii": False}])
+@pytest.mark.parametrize("dumped", [{"separators": (",", ":")}, {}, {"indent": 2}])
+def test_the_diagnosis_of_a_body_that_was_serialised_again(sent: Any, dumped: Any) -> None:
+    """Where the platform's own form can be found again, the message says that it was parsed and serialised."""
+    parsed = {"id": "evt_1", "type": "call.completed", "note": "é"}
+    original, again = (json.dumps(parsed, **how).encode() for how in (sent, dumped))
+    if original != again:
+        with pytest.raises(WebhookSignatureError, match="parsed and serialised again"):
+            verify_webhook(again, signed(original), SECRET)
+
+
 @pytest.mark.parametrize("position", [0, 40, len(BODY) - 1])
 def test_one_bit(position: int) -> None:
     """One changed bit anywhere in the body is enough to be refused."""
@@ -146,6 +157,21 @@ def test_no_secret(secret: Any) -> None:
                 call(BODY, signature, secret)
             assert isinstance(caught.value, ValueError)
             assert SECRET not in f"{caught.value!r} {vars(caught.value)}"
+
+
+@pytest.mark.parametrize(
+    ("secret", "got"),
+    [
+        (f"{SECRET}\n", "one with white space around it"),
+        ([SECRET, f" {OTHER}"], "one with white space around it"),
+        (SECRET.encode(), "bytes"),
+        ([SECRET.encode()], "bytes"),
+    ],
+)
+def test_a_secret_read_from_a_file(secret: Any, got: str) -> None:
+    """A secret with a line break at its end, or as bytes, is said to be that and not that the signature is wrong."""
+    with pytest.raises(ConfigurationError, match=f"got {got}$"):
+        verify_webhook(BODY, signed(), secret)
 
 
 def test_large_bodies() -> None:
