@@ -23,7 +23,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
-from ajoxi_async.contract import codec, signing
+from ajoxi_async.contract import checks, codec, signing
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import EventType
 
@@ -80,11 +81,12 @@ class _Target:
     """The receiver under test."""
 
     def __init__(self, url: str, remote: bool) -> None:
-        from ajoxi_async.sandbox.post import HttpPost
+        from ajoxi_async.sandbox.post import NOT_PERMITTED, HttpPost
 
         self._url, self._post = url, HttpPost(remote=remote)
         self.slowest = 0.0
         self._why = ""
+        self._hints = {NOT_PERMITTED: "; other machines only with --allow-remote"}
 
     async def send(self, body: bytes, signature: str | None) -> int | None:
         """Post a body; the status, or None where there was no answer in time."""
@@ -97,7 +99,9 @@ class _Target:
 
     def shown(self, status: int | None) -> str:
         """A status, or why there is none."""
-        return f"no answer ({self._why})" if status is None else str(status)
+        if status is not None:
+            return str(status)
+        return f"no answer ({self._why}{self._hints.get(self._why, '')})"
 
     async def aclose(self) -> None:
         await self._post.aclose()
@@ -151,11 +155,14 @@ def _checks(secret: str) -> list[_Check]:
 
 async def _doctor(target: _Target, secret: str) -> bool:
     healthy = True
-    for check in _checks(secret):
+    for number, check in enumerate(_checks(secret)):
         if check.together:
             got = await asyncio.gather(*(target.send(*one) for one in check.deliveries))
         else:
             got = [await target.send(*one) for one in check.deliveries]
+        if number == 0 and all(status is None for status in got):
+            print(f"FAIL  nothing is answered: {target.shown(None)}; nothing else was tried")
+            return False
         passed = all(check.good(status) for status in got)
         if check.together:
             passed = passed and any(_taken(status) for status in got)
@@ -221,6 +228,11 @@ def run(options: argparse.Namespace) -> int:
     secret = getattr(options, "secret", None) or os.environ.get("AJOXI_WEBHOOK_SECRET", "")
     if options.does != "listen" and not secret.strip():
         print("ajoxi: --secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET", file=sys.stderr)
+        return 2
+    try:
+        checks.http_url("URL", options.url)
+    except InvalidParameterError as error:
+        print(f"ajoxi: {error}", file=sys.stderr)
         return 2
     if not 0 <= getattr(options, "port", 0) < 65536:
         print("ajoxi: --port: expected 0 to 65535", file=sys.stderr)

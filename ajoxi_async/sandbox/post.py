@@ -18,9 +18,10 @@ import anyio
 import httpx
 from attrs import field, frozen
 
-__all__ = ["ANSWER_SECONDS", "Answer", "HttpPost", "Post", "permitted"]
+__all__ = ["ANSWER_SECONDS", "NOT_PERMITTED", "Answer", "HttpPost", "Post", "permitted"]
 
 ANSWER_SECONDS = 15.0
+NOT_PERMITTED = "the address is not permitted"
 #: Bytes of an answer that are kept.
 EXCERPT = 1_024
 #: Bytes that are read so that the connection can be used again.
@@ -99,7 +100,7 @@ class HttpPost:
                 target = httpx.URL(url)
                 addresses = await self._addresses(target)
                 if not addresses:
-                    return Answer(None, error="the address is not permitted")
+                    return Answer(None, error=NOT_PERMITTED)
                 return await self._first_answer(target, addresses, headers, body)
         except TimeoutError:
             return Answer(None, error=f"no answer within {ANSWER_SECONDS:g} s")

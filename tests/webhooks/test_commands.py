@@ -92,6 +92,26 @@ def test_trigger(
     assert "--secret" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["doctor", "nowhere"], ["trigger", "call.completed", "--to", "ftp://127.0.0.1/"], ["listen", "--forward-to", ""]],
+)
+def test_a_url_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused before anything is sent or listened for."""
+    secret = [] if arguments[0] == "listen" else ["--secret", SECRET]
+    assert main(["webhooks", *arguments, *secret]) == 2
+    assert "URL: expected an absolute http or https URL" in capsys.readouterr().err
+
+
+def test_doctor_where_nobody_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says that nothing is answered, and why, instead of a failure for each rule."""
+    assert main(["webhooks", "doctor", "http://192.0.2.1/", "--secret", SECRET]) == 1
+    out = capsys.readouterr().out
+    assert out.startswith("FAIL  nothing is answered: no answer (the address is not permitted; ")
+    assert "--allow-remote" in out
+    assert out.count("\n") == 1
+
+
 def test_a_port_that_cannot_be(capsys: pytest.CaptureFixture[str]) -> None:
     """It is refused with the option named."""
     assert main(["webhooks", "listen", "--forward-to", "http://127.0.0.1:9/", "--port", "70000"]) == 2
