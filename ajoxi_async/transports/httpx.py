@@ -5,6 +5,7 @@ Rules:
 2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there.
 3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
 4. Redirects are never followed, cookies never kept.
+5. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
 """
 
 from __future__ import annotations
@@ -27,10 +28,16 @@ MAX_BODY = 64 * 1024 * 1024
 
 
 class _Trace:
-    """Notes the moment a request starts to leave."""
+    """Notes the moment a request starts to leave; its scope ends the exchange."""
 
     def __init__(self) -> None:
         self.sent: bool = False
+        self.closed: bool = False
+        self.scope: anyio.CancelScope = anyio.CancelScope()
+
+    def close(self) -> None:
+        self.closed = True
+        self.scope.cancel()
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.
@@ -55,6 +62,7 @@ class HttpxTransport:
         self._settings = settings
         self._rest: httpx.AsyncClient | None = settings.session
         self._streams: httpx.AsyncClient | None = settings.session
+        self._under_way: set[_Trace] = set()
 
     def _open(self, limit: int | None) -> httpx.AsyncClient:
         settings = self._settings
@@ -84,8 +92,11 @@ class HttpxTransport:
         if self._rest is None:
             self._rest = self._open(self._settings.max_connections)
         trace = _Trace()
+        if request.timeout is not None:
+            trace.scope.deadline = anyio.current_time() + request.timeout
+        self._under_way.add(trace)
         try:
-            with anyio.fail_after(request.timeout):
+            with trace.scope:
                 response = await self._rest.send(self._build(self._rest, request, trace), stream=True)
                 try:
                     return Response(response.status_code, response.headers, await _read(response))
@@ -96,6 +107,11 @@ class HttpxTransport:
         except BaseException:
             request.sent = trace.sent
             raise
+        finally:
+            self._under_way.discard(trace)
+        if trace.closed:
+            raise ExchangeError("the client was closed", sent=trace.sent)
+        raise _translate(TimeoutError(f"after {request.timeout} s"), trace.sent)
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
@@ -108,6 +124,8 @@ class HttpxTransport:
         """See `Transport.aclose`."""
         if self._settings.session is not None:
             return
+        for trace in tuple(self._under_way):
+            trace.close()
         clients, self._rest, self._streams = (self._rest, self._streams), None, None
         for client in clients:
             if client is not None:

@@ -1,4 +1,4 @@
-"""A client that is closed while calls are on their way, and while they wait. An xfail is a defect that still stands."""
+"""A client that is closed while calls are on their way, and while they wait."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from ajoxi_async import APIConnectionError, OutcomeUnknownError
 
 from . import kinds
-from .clients import client_of, create, known_on
+from .clients import client_of, create
 from .server import Exchange, FaultServer, answer
 
 pytestmark = pytest.mark.anyio
@@ -70,11 +70,8 @@ async def test_closing_makes_a_post_in_flight_unknown() -> None:
     assert type(ends[0]) is OutcomeUnknownError
 
 
-async def test_closing_ends_what_waits_for_a_connection(
-    anyio_backend_name: str, request: pytest.FixtureRequest
-) -> None:
+async def test_closing_ends_what_waits_for_a_connection() -> None:
     """A call that waits for the pool when the client is closed ends as not sent, and never as cancelled."""
-    known_on("trio", "it is sent when a place is free, by a client that is closed", anyio_backend_name, request)
     ends: list[BaseException] = []
     async with FaultServer(then=kinds.stall_before_headers) as server:
         client = client_of(server.url, retries=0, max_connections=1)
