@@ -36,7 +36,8 @@ def check_options(options: CallOptions) -> None:
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
     timeout: Any = options.get("timeout")
-    if timeout is not None and not (isinstance(timeout, (int, float)) and 0 < timeout < float("inf")):
+    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
+    if timeout is not None and not (number and 0 < timeout < float("inf")):
         raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r}")
     lane = options.get("lane")
     if lane is not None:

@@ -21,6 +21,8 @@ from typing import Any, Literal, get_args
 from attrs import asdict, define, field
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.routes import ROUTES
+from ajoxi_async.contract.webhooks import EventType
 
 __all__ = ["Action", "Fault", "Faults", "When"]
 
@@ -133,7 +135,12 @@ class Faults:
         """
         _one_of("action", action, get_args(Action))
         _one_of("when", when, get_args(When))
-        _check("match", isinstance(match, str) and match, "expected a pattern such as 'calls.*'")
+        # A pattern that matches nothing would be a test of nothing.
+        _check(
+            "match",
+            isinstance(match, str) and any(fnmatchcase(name, match) for name in _names(action)),
+            f"expected a pattern such as 'calls.*', that matches one of {', '.join(_names(action))}",
+        )
         _check("n", type(n) is int and n >= 1, "expected 1 or more")
         _check("p", _number(p) and 0 <= p <= 1, "expected 0 to 1")
         _check("status", type(status) is int and 400 <= status <= 599, "expected 400 to 599")
@@ -205,6 +212,13 @@ class Faults:
         }[fault.when]
         fault.fired += strikes
         return strikes
+
+
+def _names(action: Action) -> tuple[str, ...]:
+    """What a fault can match."""
+    if action.startswith("webhook_"):
+        return tuple(EventType)
+    return tuple(name for name, route in ROUTES.items() if route.streaming or action != "sse_cut")
 
 
 def _number(value: object) -> bool:

@@ -170,7 +170,7 @@ async def test_timeout_of_an_attempt() -> None:
     assert [request.timeout for request in transport.requests] == [12.0, None, 2.0, 12.0]
 
 
-@pytest.mark.parametrize("timeout", [0, -1, "5", float("nan")])
+@pytest.mark.parametrize("timeout", [0, -1, "5", float("nan"), True])
 async def test_nonsense_timeouts(timeout: Any) -> None:
     """A timeout is seconds above 0."""
     transport = ScriptedTransport(answer(200, CALL))

@@ -57,6 +57,8 @@ def test_when() -> None:
         {"action": "explode"}, {"action": "status", "when": "never"}, {"action": "status", "n": 0},
         {"action": "status", "status": 200}, {"action": "status", "p": 2}, {"action": "status", "match": ""},
         {"action": "slow", "seconds": -1}, {"action": "slow", "seconds": "1"}, {"action": "status", "retry_after": -1},
+        {"match": "calls.dial", "action": "status"}, {"match": "call.completed", "action": "status"},
+        {"match": "calls.*", "action": "sse_cut"}, {"match": "calls.*", "action": "webhook_duplicate"},
         {"action": "sse_cut", "events": 0}, {"action": "status", "code": ""}, {"action": "status", "n": 1.5},
     ],
     ids=str,
