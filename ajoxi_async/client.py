@@ -238,9 +238,7 @@ class AsyncAjoxi:
         # Behind a transport of the caller's own stands another API than the one at the URL; a provider's tokens are not
         # known yet, but what gives them is.
         owner = "" if transport is None else f"transport {id(transport)}"
-        whose = key or "" if provider is None else f"provider {id(provider)}"
-        # An object's id may be another's later; a key and a URL are not.
-        return shared_limiter(url, owner, whose, lasting=transport is None and provider is None)
+        return shared_limiter(url, owner, key or "" if provider is None else f"provider {id(provider)}")
 
     def _adopt(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

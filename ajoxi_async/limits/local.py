@@ -7,8 +7,7 @@ Rules:
 3. A cancelled waiter leaves no trace; one that was cancelled after it got its turn gives it back.
 4. A deadline that cannot be met is refused at once; while it cannot be told, for all that may be away are, it is waited
    for.
-5. Clients of one key share one limiter, in all threads, and one after the other: it outlives its last client for as long
-   as what that sent still counts. It is found by a digest, so that no key is kept here.
+5. Clients of one key share one limiter, in all threads; it is found by a digest, so that no key is kept here.
 """
 
 from __future__ import annotations
@@ -177,11 +176,6 @@ class LocalLimiter:
             if self._leader is not None:
                 self._nudge()
 
-    def rests(self) -> bool:
-        """Whether nothing that was sent still counts, and nobody waits."""
-        with self._lock:
-            return not self._queue and self._budget.rests(self._clock())
-
     def snapshot(self) -> LimiterSnapshot:
         """See `Limiter`."""
         with self._lock:
@@ -199,25 +193,18 @@ class LocalLimiter:
 
 
 _shared: WeakValueDictionary[bytes, LocalLimiter] = WeakValueDictionary()
-#: Keeps them alive while they do not rest, for a client may be made for each call.
-_busy: dict[bytes, LocalLimiter] = {}
 _shared_lock = Lock()
 
 
-def shared_limiter(*identity: str, lasting: bool = False) -> LocalLimiter:
+def shared_limiter(*identity: str) -> LocalLimiter:
     """The limiter of a key, the same for everybody who asks for as long as somebody holds it.
 
     Args:
         identity: what tells one budget from another: the key and the API it is for. Only a digest of it is kept.
-        lasting: whether nobody else can have this identity later, so that the limiter may outlive whoever holds it.
     """
     digest = blake2b("\0".join(identity).encode("utf-8", "surrogatepass")).digest()
     with _shared_lock:
-        for resting in [other for other, limiter in _busy.items() if limiter.rests()]:
-            del _busy[resting]
         limiter = _shared.get(digest)
         if limiter is None:
             limiter = _shared[digest] = LocalLimiter()
-        if lasting:
-            _busy[digest] = limiter
         return limiter

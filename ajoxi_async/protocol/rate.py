@@ -267,11 +267,6 @@ class Budget:
         self._free += 1
         return True
 
-    def rests(self, now: float) -> bool:
-        """Whether what was sent before matters no more: every slot is free, and no pause is on."""
-        self._cool(now + _TICK)
-        return self.in_use == 0 and now >= self._paused_until
-
     @property
     def in_use(self) -> int:
         """Slots held: requests that are away, and those that may have arrived less than a second ago."""

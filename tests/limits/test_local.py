@@ -330,20 +330,8 @@ async def test_one_limiter_for_each_key() -> None:
     assert b"one_limiter" not in b"".join(local._shared)
     count = len(local._shared)
     del first, again, other, elsewhere
-    shared_limiter("looks for what rests")
     gc.collect()
     assert len(local._shared) == count - 3
-
-
-async def test_one_client_after_the_other(anyio_backend_name: str) -> None:
-    """A client made for each call does not begin a budget anew: what the one before sent still counts."""
-    key = f"AJX_TEST_one_after_the_other_{anyio_backend_name}"
-    for _ in range(3):
-        client = AsyncAjoxi(key)
-        assert client.limiter.try_acquire() is not None
-        del client
-        gc.collect()
-    assert AsyncAjoxi(key).limiter.snapshot().in_use == 3
 
 
 async def test_ten_thousand_waiters_are_small() -> None:
