@@ -10,8 +10,8 @@ Every attempt has a fate, read from what was observed:
     rejected    3xx but 303, other 4xx                         raise            raise
     documented  5xx with the API's error envelope              send again       send again (API reference: 5xx,
                                                                                 "retries ... are safe")
-    gateway     5xx without it, 303: a proxy speaks, not the   send again       never: OutcomeUnknownError
-                API
+    gateway     5xx without it, 303, 101: a proxy speaks, not  send again       never: OutcomeUnknownError
+                the API
     unknown     headers may have gone out, no whole response   send again       never: OutcomeUnknownError
 
 Rules:
@@ -107,7 +107,7 @@ def classify(outcome: Response | ExchangeError, *, has_envelope: bool = False) -
         return Fate.REFUSED
     if outcome.status >= 500:
         return Fate.DOCUMENTED if has_envelope else Fate.GATEWAY
-    return Fate.GATEWAY if outcome.status == 303 else Fate.REJECTED
+    return Fate.GATEWAY if outcome.status == 303 or outcome.status < 200 else Fate.REJECTED
 
 
 def _may_repeat(fate: Fate, method: str, writes: str) -> bool:

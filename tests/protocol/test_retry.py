@@ -26,6 +26,8 @@ METHODS = ("GET", "PUT", "DELETE", "POST")
         (Response(500, {}, b""), False, Fate.GATEWAY),
         (Response(502, {}, b""), False, Fate.GATEWAY),
         (Response(524, {}, b""), False, Fate.GATEWAY),
+        (Response(303, {}, b""), False, Fate.GATEWAY),
+        (Response(101, {}, b""), False, Fate.GATEWAY),
         (ExchangeError("dns", sent=False), False, Fate.NOT_SENT),
         (ExchangeError("reset", sent=True), False, Fate.UNKNOWN),
     ],
