@@ -95,6 +95,33 @@ class MemoryLog:
                 del self._running[id]
 
 
+#: Seconds to wait for another process that writes.
+WAIT: Final = 10.0
+#: `state` is "done", or the owner of the claim.
+_SET_UP: Final = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, state TEXT NOT NULL, until REAL NOT NULL) STRICT",
+    "CREATE INDEX IF NOT EXISTS events_until ON events (until)",
+)
+
+
+def _set_up(database: sqlite3.Connection) -> None:
+    end = time.monotonic() + WAIT
+    while True:
+        try:
+            for statement in _SET_UP:
+                database.execute(statement)
+        except sqlite3.OperationalError as error:
+            # The workers of a server begin together, and whoever switches to WAL does not wait for another that does,
+            # whatever the timeout of the connection.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(0.005)
+        else:
+            return
+
+
 class SqliteLog:
     """In a file, for all workers of one machine; it outlives them.
 
@@ -124,14 +151,8 @@ class SqliteLog:
         process = os.getpid()
         if process not in self._opened:
             self._lock = Lock()
-            database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=10)
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=FULL")
-            # `state` is "done", or the owner of the claim.
-            database.execute(
-                "CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, state TEXT NOT NULL, until REAL NOT NULL) STRICT"
-            )
-            database.execute("CREATE INDEX IF NOT EXISTS events_until ON events (until)")
+            database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=WAIT)
+            _set_up(database)
             self._opened[process] = database
         return self._opened[process]
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -106,3 +108,16 @@ async def test_without_redis_py(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(modules, "redis", None)
     with pytest.raises(ConfigurationError, match=r"ajoxi-async\[redis\]"):
         RedisLog("redis://127.0.0.1:1")
+
+
+def test_workers_that_begin_together(tmp_path: Path) -> None:
+    """The workers of a server open the file at the same moment, and none of them fails."""
+    together = threading.Barrier(4)
+
+    def begin(path: Path) -> None:
+        together.wait()
+        SqliteLog(path).close()
+
+    with ThreadPoolExecutor(4) as workers:
+        for round_number in range(20):
+            list(workers.map(begin, [tmp_path / f"{round_number}.db"] * 4))
