@@ -11,8 +11,7 @@ Rules:
    For the same reason a request gives its slot free while it is still away only when it has been away for a second
    and longer than the network ever took, and a request sent after it was answered: then it is not the network that
    stands still. (The kernel's TCP round trip tells no more: it ends at a proxy, and not where requests are counted.)
-3. A pacer (GCRA) in front keeps requests apart: bursts of `BURST` while few slots are taken, shrinking to two when all
-   are, for servers that count by buckets or windows refuse bursts which an exact log lets pass.
+3. A pacer in front keeps requests apart, for servers that count by buckets or windows: see `pacer`.
 4. A request whose arrival is not known (cancelled, timed out, cut off) holds its slot for a second and the largest excess
    seen. One that was never sent gives it back at once.
 5. ``X-RateLimit-Limit`` is the limit, and a success without it means that there is none (Enterprise); both are believed
@@ -35,6 +34,7 @@ from attrs import define, field
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.pacer import PERIOD, TICK, Pacer
 from ajoxi_async.protocol.share import Share
 
 __all__ = ["LANES", "Budget", "Lane", "Permit", "check_lane"]
@@ -44,21 +44,15 @@ Lane = Literal["interactive", "default", "bulk"]
 #: From the first to be served to the last.
 LANES: Final[tuple[Lane, ...]] = ("interactive", "default", "bulk")
 
-#: The server's window, in seconds.
-PERIOD: Final = 1.0
 #: Added to it: clocks tick, and a request that arrives exactly a second later is one too many for some.
 GUARD: Final = 0.001
-#: Sums of hundredths are not exact.
-_TICK: Final = 1e-9
-#: Requests that may go out at once when no slot is taken.
-BURST: Final = 5
 #: Round trips after which the shortest one is forgotten, in two steps: paths change.
 _MEMORY: Final = 2000
 #: Requests a second that one process may have sent before it heard of a limit.
 _COUNTABLE: Final = 5000
 #: Round trips after which the shortest is taken for what it is.
 _ENOUGH: Final = 50
-#: Seconds between looks at X-RateLimit-Remaining: at full pace, every answer's.
+#: Seconds between looks at X-RateLimit-Remaining and at the excess: at full pace, every answer's.
 _COUNT_EVERY: Final = 0.005
 #: The longest pause a 429 may impose, for a header can be wrong.
 _LONGEST_PAUSE: Final = 60.0
@@ -134,14 +128,12 @@ class Budget:
     _slots: int = field(init=False, default=0)
     #: Slots nobody holds; below zero while slots are still held that a lower limit does away with.
     _free: int = field(init=False, default=0)
-    _interval: float = field(init=False, default=0.0)
+    _pacer: Pacer = field(init=False, factory=Pacer)
     #: When held slots are free again: in order as far as answers come in order, and a heap of the others.
     _cooling: deque[float] = field(init=False, factory=deque)
     _cooling_too: list[float] = field(init=False, factory=list)
     #: Turns of requests that are away, in the order of leaving.
     _away: dict[Permit, None] = field(init=False, factory=dict)
-    #: GCRA's theoretical arrival time.
-    _next: float = field(init=False, default=float("-inf"))
     _paused_until: float = field(init=False, default=float("-inf"))
     _refused_at: float = field(init=False, default=float("-inf"))
     #: The header that was believed last, and the start of the request whose answer it was in.
@@ -164,18 +156,13 @@ class Budget:
         if self.limit is None:
             return Permit(lane, now, False)
         cooling = self._cooling
-        if self._cooling_too or (cooling and cooling[0] <= now + _TICK):
-            self._cool(now + _TICK)
+        if self._cooling_too or (cooling and cooling[0] <= now + TICK):
+            self._cool(now + TICK)
         if self._free < 1 and not self._recall(now):
+            self._pacer.starve()
             return None
-        interval = self._interval
-        expected = self._next
-        if expected > now:
-            if expected - now > self._tolerance() + _TICK:
-                return None
-        else:
-            expected = now
-        self._next = expected + (interval if now >= self._paused_until + PERIOD else 2 * interval)
+        if not self._pacer.take(now, self._free):
+            return None
         self._free -= 1
         turn = Permit(lane, now, True)
         self._away[turn] = None
@@ -186,8 +173,8 @@ class Budget:
         paused = self._paused_until - now
         if self.limit is None:
             return max(0.0, paused)
-        self._cool(now + _TICK)
-        paced = self._next - self._tolerance() - now
+        self._cool(now + TICK)
+        paced = self._pacer.wait(now, self._free)
         slot = 0.0
         if self._free < 1:
             # Slots that a lowered limit takes away are not to be had, however soon they cool.
@@ -197,14 +184,14 @@ class Budget:
             if self._free == 0:
                 slot = min(slot, self._recalled_at() - now)
         wait = max(paused, paced, slot)
-        return wait if wait > _TICK else 0.0
+        return wait if wait > TICK else 0.0
 
     def give_back(self, turn: Permit) -> None:
         """Return the turn of a request that was never sent."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
             self._free += 1
-            self._next -= self._interval
+            self._pacer.give_back()
 
     def lost(self, turn: Permit, now: float) -> None:
         """The request went out, and when it arrived will not be known."""
@@ -240,12 +227,6 @@ class Budget:
             heappop(self._cooling_too)
             self._free += 1
 
-    def _tolerance(self) -> float:
-        # How far ahead of the pace requests may be: BURST intervals when all slots are free, one when all are taken,
-        # for timers are late, and who is late is not to delay the next one as well.
-        free = self._free - 1
-        return self._interval * (1 + (BURST - 1) * free / self._slots) if free > 0 else self._interval
-
     def _patience(self) -> float:
         """The largest excess of the network, as the steadiest route has seen it; a second while nothing is known."""
         known = [trip.largest for trip in self._trips.values() if trip.count >= 50]
@@ -259,7 +240,7 @@ class Budget:
 
     def _recall(self, now: float) -> bool:
         """Free the slot of a request that is away for the server's sake and not the network's."""
-        if self._free < 0 or self._recalled_at() > now + _TICK:
+        if self._free < 0 or self._recalled_at() > now + TICK:
             return False
         oldest = next(iter(self._away))
         del self._away[oldest]
@@ -275,7 +256,7 @@ class Budget:
     @property
     def pace(self) -> float:
         """Requests a second that go out at most; infinite without a cap."""
-        return 1 / self._interval if self.limit is not None else float("inf")
+        return 1 / self._pacer.interval if self.limit is not None else float("inf")
 
     # Learning from answers.
 
@@ -299,6 +280,7 @@ class Budget:
             self._refuse(turn, now, retry_after)
         elif now >= self._count_at and self.limit is not None:
             self._count_at = now + _COUNT_EVERY
+            self._pacer.note(took - self._trips[route].floor)
             self._count(answer, self.limit, now, took)
 
     def _hear_limit(self, text: str | None, turn: Permit, now: float, status: int) -> None:
@@ -316,7 +298,7 @@ class Budget:
             held = slots if slots <= _COUNTABLE else 0
             self._cooling = deque(now + PERIOD * (part + 1) / held for part in range(held))
             self._slots, self._free = slots, slots - held
-            self._next = now
+            self._pacer.restart(now)
         self.limit = limit
         self._resize()
 
@@ -332,14 +314,15 @@ class Budget:
         slots = max(1, int(self.limit * self._share.part))
         self._free += slots - self._slots
         self._slots = slots
-        self._interval = PERIOD / slots
+        self._pacer.resize(slots)
 
     def _refuse(self, turn: Permit, now: float, retry_after: float | None) -> None:
         self.refused += 1
         if turn.taken_at <= self._refused_at:
             return  # it was in flight together with one that was refused before
         self._refused_at = now
-        self._paused_until = self._next = now + min(PERIOD if retry_after is None else retry_after, _LONGEST_PAUSE)
+        self._paused_until = now + min(PERIOD if retry_after is None else retry_after, _LONGEST_PAUSE)
+        self._pacer.restart(self._paused_until, gently=True)
         if self.limit is not None:
             self._share.refused(now, self._paused_until)
             self._resize()

@@ -121,11 +121,15 @@ Jitter = Callable[[random.Random, float], Leg]
 _WAY = 0.01
 
 
-def _freezing(rng: random.Random, now: float) -> Leg:
-    # The network stands still for 80 ms every 1.3 s, and what waited arrives in a bunch.
-    phase = now % 1.3
-    held = 0.08 - phase if phase < 0.08 else 0.0
-    return Leg(_WAY + held, 0.0, _WAY)
+def freezing(every: float) -> Jitter:
+    """The network stands still for 80 ms every so many seconds, and what waited arrives in a bunch."""
+
+    def leg(rng: random.Random, now: float) -> Leg:
+        # Not at the very first request: that is another test's.
+        phase = (now + every / 2) % every
+        return Leg(_WAY + max(0.0, 0.08 - phase), 0.0, _WAY)
+
+    return leg
 
 
 JITTERS: Mapping[str, Jitter] = {
@@ -133,7 +137,7 @@ JITTERS: Mapping[str, Jitter] = {
     "uniform 0-10 ms": lambda rng, now: Leg(_WAY + rng.uniform(0, 0.01), 0, _WAY),
     "exponential 5 ms": lambda rng, now: Leg(_WAY + rng.expovariate(1 / 0.005), 0, _WAY),
     "exponential 20 ms": lambda rng, now: Leg(_WAY + rng.expovariate(1 / 0.02), 0, _WAY),
-    "freezes of 80 ms, bunched": _freezing,
+    "freezes of 80 ms, bunched": freezing(every=3),
     "server time varies by 50 ms": lambda rng, now: Leg(_WAY, rng.uniform(0, 0.1), _WAY),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from .rate_servers import (
     Leg,
     SlidingCounter,
     SlidingLog,
+    freezing,
     most_in_a_second,
     run,
 )
@@ -30,31 +32,52 @@ class Client:
 
     def __init__(self, budget: Budget | None = None) -> None:
         self.budget = budget or Budget()
+        self.turn: Permit | None = None
 
     def ask(self, now: float) -> float:
-        return self.budget.wait(now)
+        self.turn = self.budget.take(now)
+        return self.budget.wait(now) if self.turn is None else 0.0
 
     def send(self, now: float) -> Permit:
-        turn = self.budget.take(now)
-        assert turn is not None, "`wait` said that there was one"
-        return turn
+        assert self.turn is not None, "it said that it had one"
+        return self.turn
 
     def hear(self, sent: Any, now: float, status: int, headers: Mapping[str, str]) -> None:
         retry_after = float(headers["Retry-After"]) if "Retry-After" in headers else None
         self.budget.observe(sent, now, status, headers, route=headers["Route"], retry_after=retry_after)
 
 
+#: No pace of 99 is to be had here: see `test_nobody_holds_99_against_a_sliding_counter_under_long_tails`.
+_OUT_OF_REACH = ("sliding counter", "exponential 5 ms")
+
+
 @pytest.mark.parametrize("jitter", JITTERS)
 @pytest.mark.parametrize("counter", COUNTERS)
 def test_never_over_the_limit_in_any_sliding_second(counter: str, jitter: str) -> None:
-    """However a server counts and a network jitters: at most the limit arrives in any sliding second, and few 429s."""
+    """At most the limit in any sliding second, few 429s, and 99 % of it while the mean excess is under 8 ms."""
     seen = run(Client(), COUNTERS[counter](), JITTERS[jitter], seconds=60)
     assert seen.most <= 100
     assert seen.refused <= 4
-    bunched = jitter.startswith("freezes")  # the pacer does not hurry after a freeze
-    if seen.excess < 0.008 and seen.refused == 0 and not bunched:
+    if seen.excess < 0.008 and (counter, jitter) != _OUT_OF_REACH:
+        assert seen.refused == 0
         assert seen.mean >= 99
     assert seen.mean >= (89 if seen.refused else 94)
+
+
+def test_nobody_holds_99_against_a_sliding_counter_under_long_tails() -> None:
+    """Requests sent at 99 a second in perfect evenness are refused every minute, and a refusal costs 1.7 % of one."""
+    rng, jitter, server = random.Random(3), JITTERS["exponential 5 ms"], SlidingCounter()
+    arrivals = sorted(number / 99 + jitter(rng, 0).out for number in range(99 * 600))
+    assert sum(not server.admit(at) for at in arrivals) > 10
+
+
+@pytest.mark.parametrize("counter", [name for name in COUNTERS if name != "sliding counter"])
+def test_frequent_freezes_cost_little(counter: str) -> None:
+    """With 80 ms of standstill every 1.3 s the key still runs at 98 % of its limit, and nothing is refused."""
+    seen = run(Client(), COUNTERS[counter](), freezing(every=1.3), seconds=60)
+    assert seen.most <= 100
+    assert seen.refused == 0
+    assert seen.mean >= 98
 
 
 @settings(max_examples=60, deadline=None)
@@ -107,7 +130,7 @@ def test_a_stricter_server_is_learnt(counter: Any, least: float) -> None:
 
 def test_a_sliding_counter_is_learnt() -> None:
     """What admits no more than 98 % without refusing is used at 97 % in the long run, with few refusals."""
-    seen = run(Client(), SlidingCounter(), JITTERS["uniform 0-10 ms"], seconds=600)
+    seen = run(Client(), SlidingCounter(), JITTERS["exponential 5 ms"], seconds=600)
     assert seen.refused <= 1
     assert seen.mean >= 97
 

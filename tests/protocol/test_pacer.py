@@ -1,0 +1,68 @@
+"""The pacer's arithmetic by itself."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ajoxi_async.protocol.pacer import Pacer
+
+
+def _pacer(slots: int = 100) -> Pacer:
+    pacer = Pacer()
+    pacer.resize(slots)
+    return pacer
+
+
+def _at_once(pacer: Pacer, now: float, free: int) -> int:
+    """How many may go at one moment, with so many slots free and plenty waiting."""
+    taken = 0
+    while free > taken and pacer.take(now, free - taken):
+        taken += 1
+    pacer.starve()
+    return taken
+
+
+def test_an_idle_key_may_burst_and_a_busy_one_may_not() -> None:
+    """Five go at once while every slot is free, two while hardly one is."""
+    assert _at_once(_pacer(), 0.0, 100) == 5
+    assert _at_once(_pacer(), 0.0, 2) == 2
+
+
+@pytest.mark.parametrize(("gap", "most"), [(0.02, 2), (0.04, 2), (0.06, 7), (0.08, 7), (0.5, 7)])
+def test_a_long_want_of_slots_is_made_up_for(gap: float, most: int) -> None:
+    """After four intervals without a slot five more go at once than otherwise; after jitter none do."""
+    pacer = _pacer()
+    assert _at_once(pacer, 0.0, 1) == 1
+    assert _at_once(pacer, 0.01 + gap, 20) in {most, most + 1}
+
+
+def test_who_did_not_ask_is_owed_nothing() -> None:
+    """A key that was idle bursts by five, however long it was idle and whatever it waited for before."""
+    pacer = _pacer()
+    assert _at_once(pacer, 0.0, 1) == 1
+    assert _at_once(pacer, 100.0, 100) == 5
+
+
+def test_the_excess_of_round_trips_slows_by_a_hundredth_at_most() -> None:
+    """The interval is longer by twice the mean excess, up to 1 %."""
+    pacer = _pacer()
+    for _ in range(1000):
+        pacer.note(0.002)
+    assert pacer.interval == pytest.approx(0.01 * 1.004, rel=1e-4)
+    for _ in range(1000):
+        pacer.note(0.5)
+    assert pacer.interval == pytest.approx(0.01 * 1.01, rel=1e-4)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 0.2), st.floats(0, 1)), max_size=200),
+    st.integers(1, 1000),
+)
+def test_never_more_at_once_than_two_bursts(asked: list[tuple[float, float]], slots: int) -> None:
+    """Whenever slots come, and however many: no more go at one moment than a burst and what is made up for."""
+    pacer, now = _pacer(slots), 0.0
+    for pause, part in asked:
+        now += pause + 1e-6
+        assert _at_once(pacer, now, round(part * slots)) <= 10
