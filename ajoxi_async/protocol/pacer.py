@@ -18,7 +18,7 @@ from typing import Final
 
 from attrs import define, field
 
-__all__ = ["BURST", "PERIOD", "Pacer"]
+__all__ = ["BURST", "PERIOD", "TICK", "Pacer"]
 
 #: The server's window, in seconds.
 PERIOD: Final = 1.0
@@ -106,7 +106,7 @@ class Pacer:
 
     def restart(self, at: float, *, gently: bool = False) -> None:
         """Begin anew at that time; `gently`: at half the pace for a second."""
-        self._next, self._owed = at, 0.0
+        self._next, self._owed, self._starved = at, 0.0, False
         if gently:
             self._ramp_until = at + PERIOD
 

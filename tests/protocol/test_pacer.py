@@ -45,6 +45,15 @@ def test_who_did_not_ask_is_owed_nothing() -> None:
     assert _at_once(pacer, 100.0, 100) == 5
 
 
+def test_a_pause_owes_nothing() -> None:
+    """What wanted slots before a 429 is not made up for after it, and the pace is half for a second."""
+    pacer = _pacer()
+    assert _at_once(pacer, 0.0, 1) == 1
+    pacer.restart(1.0, gently=True)
+    assert _at_once(pacer, 1.06, 2) == 1
+    assert 0 < pacer.wait(1.06, 2) <= 0.005
+
+
 def test_the_excess_of_round_trips_slows_by_a_hundredth_at_most() -> None:
     """The interval is longer by twice the mean excess, up to 1 %."""
     pacer = _pacer()
