@@ -1,15 +1,15 @@
 """Keeping requests apart (GCRA), for an exact log admits bursts that buckets and pairs of windows refuse. Pure.
 
 Rules:
-1. Requests leave one interval apart; `BURST` may go at once while no slot is taken, shrinking to `_FULL_BURST` more than
-   the one that is due when all are, for timers are late, and who is late is not to delay the next one as well.
+1. Requests leave one interval apart; `BURST` may go at once while no slot is taken, shrinking to two when all are, for
+   timers are late, and who is late is not to delay the next one as well.
 2. The interval is longer by twice the mean excess of the round trips, at most by 1 %: slots come free that much later
    anyway. At that pace requests seldom wait for a slot, and leave evenly instead of in the rhythm in which a jittering
-   network answered a second ago. Servers that weigh two windows against each other refuse that rhythm at 98 % of the
-   limit, and evenness not even at 99.
+   network answered a second ago. Servers that weigh two windows against each other refuse some of that rhythm at 98 %
+   of the limit already, and admit even requests at 99 %.
 3. What a frozen network held up arrives in a bunch, and its slots come free together a second later. A gap of more than
-   `_GAP` intervals for want of slots is made up for by `BURST` requests at most: fewer lose rate, and more add up with
-   the next freeze until buckets of ten refuse them.
+   `_GAP` intervals for want of slots is made up for by `BURST` requests at most: fewer lose rate, and more, together
+   with what the next freeze bunches, are too many for a bucket of ten.
 """
 
 from __future__ import annotations
@@ -74,7 +74,10 @@ class Pacer:
             if expected - now > self._tolerance(free) + TICK:
                 return False
         else:
-            self._owe((now - expected) / interval)
+            if self._starved:
+                self._owe((now - expected) / interval)
+            elif now - expected > interval:
+                self._owed = 0.0  # nobody asked
             expected = now
         self._starved = False
         if self._owed >= 1:
@@ -89,12 +92,10 @@ class Pacer:
         self._starved = True
 
     def _owe(self, intervals: float) -> None:
-        # No slot takes longer than a period to come free: then it is that nobody asked.
-        if self._starved and intervals <= self.slots:
-            if self._owed > 0 or intervals > _GAP:
-                self._owed = min(BURST, self._owed + intervals)
-        elif intervals > 1:
-            self._owed = 0.0
+        if intervals > self.slots:
+            self._owed = 0.0  # no slot takes longer than a period to come free: who asked has given up
+        elif self._owed > 0 or intervals > _GAP:
+            self._owed = min(BURST, self._owed + intervals)
 
     def wait(self, now: float, free: int) -> float:
         """Seconds until the pace lets a request go; may be negative."""
