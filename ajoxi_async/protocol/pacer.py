@@ -1,14 +1,14 @@
 """Keeping requests apart (GCRA), for an exact log admits bursts that buckets and pairs of windows refuse. Pure.
 
 Rules:
-1. Requests leave one interval apart; `BURST` may go at once while no slot is taken, shrinking to two when all are, for
+1. Requests leave one interval apart; `_BURST` may go at once while no slot is taken, shrinking to two when all are, for
    timers are late, and who is late is not to delay the next one as well.
 2. The interval is longer by twice the mean excess of the round trips, at most by 1 %: slots come free that much later
    anyway. At that pace requests seldom wait for a slot, and leave evenly instead of in the rhythm in which a jittering
    network answered a second ago. Servers that weigh two windows against each other refuse some of that rhythm at 98 %
    of the limit already, and admit even requests at 99 %.
 3. What a frozen network held up arrives in a bunch, and its slots come free together a second later. A gap of more than
-   `_GAP` intervals for want of slots is made up for by `BURST` requests at most: fewer lose rate, and more, together
+   `_GAP` intervals for want of slots is made up for by `_BURST` requests at most: fewer lose rate, and more, together
    with what the next freeze bunches, are too many for a bucket of ten.
 """
 
@@ -18,12 +18,12 @@ from typing import Final
 
 from attrs import define, field
 
-__all__ = ["BURST", "PERIOD", "TICK", "Pacer"]
+__all__ = ["PERIOD", "TICK", "Pacer"]
 
 #: The server's window, in seconds.
 PERIOD: Final = 1.0
 #: Requests that may go out at once when no slot is taken.
-BURST: Final = 5
+_BURST: Final = 5
 #: Intervals that requests may be ahead of their pace when every slot is taken.
 _FULL_BURST: Final = 1.5
 #: Intervals without a slot after which it is a freeze and no jitter.
@@ -95,7 +95,7 @@ class Pacer:
         if intervals > self.slots:
             self._owed = 0.0  # no slot takes longer than a period to come free: who asked has given up
         elif self._owed > 0 or intervals > _GAP:
-            self._owed = min(BURST, self._owed + intervals)
+            self._owed = min(_BURST, self._owed + intervals)
 
     def wait(self, now: float, free: int) -> float:
         """Seconds until the pace lets a request go; may be negative."""
@@ -121,4 +121,4 @@ class Pacer:
 
     def _tolerance(self, free: int) -> float:
         more = free - 1
-        return self.interval * (_FULL_BURST + (BURST - _FULL_BURST) * more / self.slots if more > 0 else _FULL_BURST)
+        return self.interval * (_FULL_BURST + (_BURST - _FULL_BURST) * more / self.slots if more > 0 else _FULL_BURST)

@@ -121,12 +121,11 @@ Jitter = Callable[[random.Random, float], Leg]
 _WAY = 0.01
 
 
-def freezing(every: float) -> Jitter:
-    """The network stands still for 80 ms every so many seconds, and what waited arrives in a bunch."""
+def freezing(every: float, *, first: float = 0.5) -> Jitter:
+    """The network stands still for 80 ms every so many seconds, at first at `first`, and what waited comes in a bunch."""
 
     def leg(rng: random.Random, now: float) -> Leg:
-        # Not at the very first request: that is another test's.
-        phase = (now + every / 2) % every
+        phase = (now - first) % every
         return Leg(_WAY + max(0.0, 0.08 - phase), 0.0, _WAY)
 
     return leg

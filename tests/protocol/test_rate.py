@@ -80,6 +80,16 @@ def test_frequent_freezes_cost_little(counter: str) -> None:
     assert seen.mean >= 98
 
 
+@pytest.mark.parametrize("counter", COUNTERS)
+def test_a_freeze_at_the_very_first_request(counter: str) -> None:
+    """Before anything is known the first requests may all arrive at once: one flight of them at most is refused."""
+    client = Client()
+    seen = run(client, COUNTERS[counter](), freezing(every=3, first=0), seconds=60)
+    assert seen.most <= 100
+    assert seen.refused <= 4
+    assert seen.mean >= 97
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(1, 40),
