@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -13,76 +12,9 @@ import pytest
 from ajoxi_async.contract.wire import ExchangeError, Request, Transport
 from ajoxi_async.transports import EngineTransport, TransportSettings
 
+from .sockets import OK, answering, read_request, server
+
 pytestmark = pytest.mark.anyio
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: req_1\r\n\r\n{}"
-
-Serve = Callable[[socket.socket, int], None]
-
-received: list[bytes] = []
-
-
-@asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Run `serve(connection, number)` for each connection in a thread; yield the base URL and the requests read."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    received.clear()
-
-    def loop() -> None:
-        number = 0
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.settimeout(5)
-            number += 1
-            try:
-                serve(connection, number)
-            except OSError:
-                pass
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        # In a thread, for the loop still has connections to close.
-        await anyio.to_thread.run_sync(thread.join, 5)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Read one request, head and body."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            while len(body) < int(value):
-                body += connection.recv(65536)
-    received.append(head + b"\r\n\r\n" + body)
-    return received[-1]
-
-
-def answering(*replies: bytes) -> Serve:
-    """Read a request and send a reply, for each reply; then close."""
-
-    def serve(connection: socket.socket, number: int) -> None:
-        for reply in replies:
-            if not read_request(connection):
-                return
-            connection.sendall(reply)
-
-    return serve
 
 
 @pytest.fixture
