@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import zlib
 from collections.abc import AsyncIterator
 
 import anyio
@@ -207,3 +208,69 @@ async def test_cancelled_exchange_frees_its_connection() -> None:
         assert scope.cancelled_caught
         assert (await transport.send(Request("GET", url, timeout=5))).status == 200
         await transport.aclose()
+
+
+@pytest.mark.parametrize("head", [b"X-Long: " + b"x" * 40_000 + b"\r\n", b"X-Many: y\r\n" * 3_000], ids=["one", "many"])
+async def test_forty_kilobytes_of_headers(engine: Transport, head: bytes) -> None:
+    """An answer with 40 KB of headers is taken, whether it is one header or thousands."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + head + b"\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+    assert response.body == b"{}"
+
+
+async def test_headers_without_end(engine: Transport) -> None:
+    """A megabyte of headers is an ExchangeError and not a megabyte in memory."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: " + b"x" * 1_000_000 + b"\r\n\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request("GET", url, timeout=5))
+    assert caught.value.sent is True
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_compressed_event_stream(engine: Transport, coding: str) -> None:
+    """A stream that is compressed though it was not asked for is decoded as it comes, event by event."""
+    packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
+    gate = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: %s\r\nConnection: close\r\n\r\n"
+        )
+        connection.sendall(head % coding.encode())
+        connection.sendall(packer.compress(b"data: one\n\n") + packer.flush(zlib.Z_SYNC_FLUSH))
+        gate.wait(5)
+        connection.sendall(packer.compress(b"data: two\n\n") + packer.flush())
+
+    async with server(serve) as (url, _):
+        async with engine.stream(Request("GET", url, {"Accept-Encoding": "identity"}, timeout=5)) as stream:
+            seen = b""
+            async for chunk in stream.chunks():
+                seen += chunk
+                if seen == b"data: one\n\n":
+                    gate.set()
+    assert seen == b"data: one\n\ndata: two\n\n"
+
+
+async def test_content_types_given_twice(engine: Transport) -> None:
+    """Two Content-Type headers are no error, for a send and for a stream."""
+    reply = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Type: text/event-stream\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+        assert response.body == b"{}"
+        async with engine.stream(Request("GET", url, timeout=5)) as stream:
+            assert b"".join([chunk async for chunk in stream.chunks()]) == b"{}"
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"caf\xc3\xa9", b"\xed\xa0\xbd", b"a\tb", b""], ids=repr)
+async def test_odd_bytes_in_headers(engine: Transport, value: bytes) -> None:
+    """Whatever bytes a header holds, the answer is read and the header can be printed."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: " + value + b"\r\n\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+    assert isinstance(response.headers.get("x-request-id", ""), str)
