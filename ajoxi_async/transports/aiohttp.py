@@ -210,7 +210,7 @@ class AiohttpTransport:
 
     # Sessions.
 
-    async def _open(self, limit: int) -> aiohttp.ClientSession:
+    async def _open(self, limit: int, url: str) -> aiohttp.ClientSession:
         if self._closed:
             raise ExchangeError("the client is closed", sent=False)
         if self._keeper is None:
@@ -221,9 +221,11 @@ class AiohttpTransport:
         if own is not None and session_is_closed(own):
             raise ConfigurationError("session: it was closed; nothing was sent")
         if own is None:
+            # Where the API is a sandbox on plain http, the trust store need not be loaded.
+            tls = settings.tls or (default_tls() if url.startswith("https:") else True)
             session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                connector=aiohttp.TCPConnector(limit=limit, ssl=settings.tls or default_tls()),
+                connector=aiohttp.TCPConnector(limit=limit, ssl=tls),
                 proxy=settings.proxy,
                 **_RULES,
             )
@@ -308,7 +310,7 @@ class AiohttpTransport:
         session = self._rest
         if session is None:
             request.sent = False
-            session = self._rest = await self._open(self._settings.max_connections)
+            session = self._rest = await self._open(self._settings.max_connections, request.url)
         exchange = self._begin()
         due = None
         timeout = _NO_TIMEOUT
@@ -382,7 +384,7 @@ class AiohttpTransport:
         """Send a request and wait for the headers of its response."""
         session = self._streams
         if session is None:
-            session = self._streams = await self._open(0)
+            session = self._streams = await self._open(0, request.url)
         token = _current.set(exchange)
         try:
             async with asyncio.timeout(request.timeout):
