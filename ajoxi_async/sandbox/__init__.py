@@ -26,21 +26,21 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.app import App, Key
-from ajoxi_async.sandbox.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
-from ajoxi_async.sandbox.faults import Fault, Faults
-from ajoxi_async.sandbox.memory import MemoryTransport
-from ajoxi_async.sandbox.outgoing import Attempt, Delivery
-from ajoxi_async.sandbox.plans import Timing
-from ajoxi_async.sandbox.post import Answer, HttpPost, Post
+from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
+from ajoxi_async.sandbox.faults.faults import Fault, Faults
+from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.outcomes.plans import Timing
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.stream_faults import StreamFault
-from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.server.app import App, Key
+from ajoxi_async.sandbox.server.memory import MemoryTransport
+from ajoxi_async.sandbox.state.account import FIRST_NUMBER, Account
+from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
+from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot, World
 
 if TYPE_CHECKING:
-    from ajoxi_async.sandbox.journal import Journal
+    from ajoxi_async.sandbox.storage.journal import Journal
 
 __all__ = [
     "Answer",
@@ -154,7 +154,7 @@ class Sandbox:
         await self._opened.aclose()
 
     async def _open_journal(self, stack: AsyncExitStack) -> None:
-        from ajoxi_async.sandbox.journal import Journal
+        from ajoxi_async.sandbox.storage.journal import Journal
 
         journal = Journal(self._db or "", self._app)
         await journal.open()
@@ -168,8 +168,8 @@ class Sandbox:
         stack.push_async_callback(_whole, close)
 
     async def _listen(self, stack: AsyncExitStack, port: int) -> None:
-        from ajoxi_async.sandbox.control import Control
-        from ajoxi_async.sandbox.server import Server
+        from ajoxi_async.sandbox.server.control import Control
+        from ajoxi_async.sandbox.server.http import Server
 
         server = Server(
             self._app, Control(self._app, self.api_key, self.control_token, self.mint_key), self._write_timeout

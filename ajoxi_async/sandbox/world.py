@@ -19,17 +19,18 @@ from attrs import define, field, frozen
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.sandbox import holdings, texts
-from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.clock import Clock, VirtualClock
-from ajoxi_async.sandbox.deliveries import Deliveries
-from ajoxi_async.sandbox.faults import Faults
-from ajoxi_async.sandbox.handlers import AI_HANDLER
-from ajoxi_async.sandbox.moments import at
-from ajoxi_async.sandbox.outgoing import Attempt, Delivery
-from ajoxi_async.sandbox.post import Post
+from ajoxi_async.sandbox.delivery.post import Post
+from ajoxi_async.sandbox.delivery.queues import Deliveries
+from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.handlers import AI_HANDLER
+from ajoxi_async.sandbox.state import messages as texts
+from ajoxi_async.sandbox.state import numbers as holdings
+from ajoxi_async.sandbox.state.account import FIRST_NUMBER, Account
+from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import Clock, VirtualClock
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["Snapshot", "World"]
 

@@ -17,7 +17,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ajoxi_async import Sandbox, Segment
-from ajoxi_async.sandbox import RealClock, Timing, script, streams
+from ajoxi_async.sandbox import RealClock, Timing
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.server import live_transcript as streams
 
 Kind = Literal["pass", "fin", "rst", "stall", "refuse"]
 

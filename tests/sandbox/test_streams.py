@@ -12,8 +12,10 @@ import pytest
 from ajoxi_async import AsyncAjoxi, Sandbox, StreamInterruptedError, Transcript
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.protocol.sse import SSEDecoder
-from ajoxi_async.sandbox import RealClock, StreamFault, Timing, VirtualClock, script, streams
-from ajoxi_async.sandbox.stream_faults import Disturbance
+from ajoxi_async.sandbox import RealClock, StreamFault, Timing, VirtualClock
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.faults.stream_faults import Disturbance
+from ajoxi_async.sandbox.server import live_transcript as streams
 
 TO, FROM = "+14155551234", "+14155550100"
 FRAMES = [b"id: %d\ndata: x\n\n" % n for n in range(1, 6)]

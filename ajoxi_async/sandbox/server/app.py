@@ -31,14 +31,16 @@ from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, erro
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox import disturb, media, streams
-from ajoxi_async.sandbox.account import Account
-from ajoxi_async.sandbox.breakage import EventStream
-from ajoxi_async.sandbox.faults import Fault
-from ajoxi_async.sandbox.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.conversation import audio as media
+from ajoxi_async.sandbox.faults import applying as disturb
+from ajoxi_async.sandbox.faults.broken_answers import EventStream
+from ajoxi_async.sandbox.faults.faults import Fault
+from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.stream_faults import StreamFault
+from ajoxi_async.sandbox.server import live_transcript as streams
+from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.world import World
 
 __all__ = ["App", "EventStream", "Key"]

@@ -16,9 +16,9 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.app import MAX_BODY, App
-from ajoxi_async.sandbox.breakage import BrokenError, EventStream
-from ajoxi_async.sandbox.control import PREFIX, Control
+from ajoxi_async.sandbox.faults.broken_answers import BrokenError, EventStream
+from ajoxi_async.sandbox.server.app import MAX_BODY, App
+from ajoxi_async.sandbox.server.control import PREFIX, Control
 
 __all__ = ["Server"]
 

@@ -7,8 +7,8 @@ import anyio
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import CODE_STATUS
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.sandbox.breakage import BrokenError, EventStream, slowly, truncated
-from ajoxi_async.sandbox.faults import Fault
+from ajoxi_async.sandbox.faults.broken_answers import BrokenError, EventStream, slowly, truncated
+from ajoxi_async.sandbox.faults.faults import Fault
 from ajoxi_async.sandbox.refusal import Refusal
 
 __all__ = ["after", "before"]

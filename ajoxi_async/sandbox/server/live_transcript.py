@@ -22,11 +22,11 @@ from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.contract.transcripts import COMPLETED_EVENT, SEGMENT_EVENT, TranscriptCompleted
-from ajoxi_async.sandbox import insights
-from ajoxi_async.sandbox.account import Account
-from ajoxi_async.sandbox.breakage import BrokenError
-from ajoxi_async.sandbox.clock import Clock
-from ajoxi_async.sandbox.stream_faults import Disturbance, StreamFault
+from ajoxi_async.sandbox.conversation import transcripts as insights
+from ajoxi_async.sandbox.faults.broken_answers import BrokenError
+from ajoxi_async.sandbox.faults.stream_faults import Disturbance, StreamFault
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.time.clock import Clock
 
 __all__ = ["Log", "Logs", "live_transcript", "log_of", "place_after"]
 

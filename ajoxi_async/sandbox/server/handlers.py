@@ -34,13 +34,15 @@ from ajoxi_async.contract.numbers import (
 from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
-from ajoxi_async.sandbox import holdings, insights, texts
-from ajoxi_async.sandbox.account import Account
-from ajoxi_async.sandbox.magic import magic
-from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.conversation import transcripts as insights
+from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.segments import count_segments
-from ajoxi_async.sandbox.store import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state import messages as texts
+from ajoxi_async.sandbox.state import numbers as holdings
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.sms_segments import count_segments
+from ajoxi_async.sandbox.state.store import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
 

@@ -19,9 +19,9 @@ import anyio.to_thread
 import msgspec
 
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.sandbox.app import App, Key
-from ajoxi_async.sandbox.records import Row, everything, load, row
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.app import App, Key
+from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
 from ajoxi_async.sandbox.world import World
 
 __all__ = ["Journal"]

@@ -24,13 +24,13 @@ from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.account import FIRST_NUMBER
-from ajoxi_async.sandbox.app import App
-from ajoxi_async.sandbox.clock import NeverHappenedError
-from ajoxi_async.sandbox.moments import at
-from ajoxi_async.sandbox.outgoing import Attempt, Delivery
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.server.app import App
+from ajoxi_async.sandbox.state.account import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import NeverHappenedError
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot, World
 
 __all__ = ["PREFIX", "Control"]

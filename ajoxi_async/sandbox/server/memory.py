@@ -11,8 +11,8 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.sandbox.app import App, EventStream
-from ajoxi_async.sandbox.breakage import BrokenError
+from ajoxi_async.sandbox.faults.broken_answers import BrokenError
+from ajoxi_async.sandbox.server.app import App, EventStream
 
 __all__ = ["MemoryTransport"]
 

@@ -6,7 +6,7 @@ import random
 from functools import cache
 
 from ajoxi_async.contract.numbers import Capability, Number, NumberStatus, NumberType
-from ajoxi_async.sandbox.ids import Minter
+from ajoxi_async.sandbox.state.ids import Minter
 
 __all__ = ["FULL", "build"]
 

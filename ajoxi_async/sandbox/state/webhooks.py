@@ -22,13 +22,13 @@ from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.signing import sign
 from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
-from ajoxi_async.sandbox.moments import at
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.store import Store
-from ajoxi_async.sandbox.timers import Timer
+from ajoxi_async.sandbox.state.store import Store
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Timer
 
 if TYPE_CHECKING:
-    from ajoxi_async.sandbox.account import Account
+    from ajoxi_async.sandbox.state.account import Account
 
 __all__ = ["ROTATION", "SCHEDULE", "Attempt", "Delivery", "Outgoing", "Secret"]
 

@@ -20,9 +20,9 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
-from ajoxi_async.sandbox.account import Account
-from ajoxi_async.sandbox.outgoing import Delivery, Secret
-from ajoxi_async.sandbox.timers import Timer
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.webhooks import Delivery, Secret
+from ajoxi_async.sandbox.time.timers import Timer
 
 __all__ = ["Row", "everything", "load", "row"]
 

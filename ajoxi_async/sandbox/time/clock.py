@@ -21,7 +21,7 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
-from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.time.timers import Fired
 
 __all__ = ["AutoClock", "Clock", "NeverHappenedError", "Party", "RealClock", "VirtualClock", "clock_of"]
 

@@ -10,13 +10,13 @@ from attrs import evolve
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.messages import Channel, Message, MessageStatus
 from ajoxi_async.contract.webhooks import EventType
-from ajoxi_async.sandbox.magic import magic
-from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.segments import count_segments
+from ajoxi_async.sandbox.state.sms_segments import count_segments
+from ajoxi_async.sandbox.time.moments import at
 
 if TYPE_CHECKING:
-    from ajoxi_async.sandbox.account import Account
+    from ajoxi_async.sandbox.state.account import Account
 
 __all__ = ["conversation_between", "delivered", "reply", "send", "sent", "take", "undelivered"]
 

@@ -9,9 +9,9 @@ from attrs import evolve
 from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.transcripts import Transcript, TranscriptStatus
-from ajoxi_async.sandbox import script
-from ajoxi_async.sandbox.magic import magic
-from ajoxi_async.sandbox.media import wav_size
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.conversation.audio import wav_size
+from ajoxi_async.sandbox.outcomes.magic import magic
 
 __all__ = ["detailed", "recording_of", "told", "transcript_of"]
 

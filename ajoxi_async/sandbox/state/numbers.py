@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from attrs import evolve
 
 from ajoxi_async.contract.numbers import Number, NumberStatus
-from ajoxi_async.sandbox.magic import magic
-from ajoxi_async.sandbox.moments import at
+from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.time.moments import at
 
 if TYPE_CHECKING:
-    from ajoxi_async.sandbox.account import Account
+    from ajoxi_async.sandbox.state.account import Account
 
 __all__ = ["own", "own_number", "ported", "provision", "release"]
 

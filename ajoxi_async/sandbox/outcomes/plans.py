@@ -17,7 +17,7 @@ from functools import lru_cache
 from attrs import field, frozen, validators
 
 from ajoxi_async.contract.calls import Call, Disposition
-from ajoxi_async.sandbox.magic import MAGIC, magic
+from ajoxi_async.sandbox.outcomes.magic import MAGIC, magic
 
 __all__ = ["Plan", "Timing", "plan_for"]
 

@@ -19,13 +19,13 @@ import anyio
 from attrs import define, field
 
 from ajoxi_async.contract import headers
-from ajoxi_async.sandbox.account import Account
-from ajoxi_async.sandbox.clock import Clock, VirtualClock
-from ajoxi_async.sandbox.moments import at
-from ajoxi_async.sandbox.outgoing import Attempt
-from ajoxi_async.sandbox.post import Answer, Post
+from ajoxi_async.sandbox.delivery.post import Answer, Post
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.webhooks import Attempt
+from ajoxi_async.sandbox.time.clock import Clock, VirtualClock
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired
 
 __all__ = ["CONCURRENT", "Deliveries"]
 

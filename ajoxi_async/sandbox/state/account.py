@@ -28,17 +28,19 @@ from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routi
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import EventType, Webhook
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox import holdings, inventory, texts
-from ajoxi_async.sandbox.faults import Faults
-from ajoxi_async.sandbox.ids import Minter
-from ajoxi_async.sandbox.insights import recording_of, transcript_of
-from ajoxi_async.sandbox.magic import magic
-from ajoxi_async.sandbox.moments import at
-from ajoxi_async.sandbox.outgoing import Outgoing
-from ajoxi_async.sandbox.plans import Plan, Timing, plan_for
+from ajoxi_async.sandbox.conversation.transcripts import recording_of, transcript_of
+from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.magic import magic
+from ajoxi_async.sandbox.outcomes.plans import Plan, Timing, plan_for
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.store import Store
-from ajoxi_async.sandbox.timers import Fired, Timer, Timers
+from ajoxi_async.sandbox.state import inventory
+from ajoxi_async.sandbox.state import messages as texts
+from ajoxi_async.sandbox.state import numbers as holdings
+from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.store import Store
+from ajoxi_async.sandbox.state.webhooks import Outgoing
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
 __all__ = ["ACTIONS", "FIRST_NUMBER", "Account"]
 
