@@ -29,14 +29,18 @@ from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
-from ajoxi_async.sandbox.outcomes.plans import Timing
+from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.app import App, Key
 from ajoxi_async.sandbox.server.memory import MemoryTransport
-from ajoxi_async.sandbox.state.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
-from ajoxi_async.sandbox.time.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
+from ajoxi_async.sandbox.time.modes import clock_of
+from ajoxi_async.sandbox.time.real import RealClock
 from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.virtual import AutoClock, VirtualClock
 from ajoxi_async.sandbox.world import Snapshot, World
 
 if TYPE_CHECKING:

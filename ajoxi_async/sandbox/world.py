@@ -17,20 +17,20 @@ import anyio
 from attrs import define, field, frozen
 
 from ajoxi_async.contract import checks
-from ajoxi_async.contract.calls import Call, CallStatus, Direction
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
-from ajoxi_async.sandbox.delivery.queues import Deliveries
+from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.handlers import AI_HANDLER
-from ajoxi_async.sandbox.state import messages as texts
-from ajoxi_async.sandbox.state import numbers as holdings
-from ajoxi_async.sandbox.state.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
-from ajoxi_async.sandbox.time.clock import Clock, VirtualClock
-from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.state import calls, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import Clock
+from ajoxi_async.sandbox.time.virtual import VirtualClock
 
 __all__ = ["Snapshot", "World"]
 
@@ -72,23 +72,28 @@ class World:
     #: Requests that are being answered, where that takes time.
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
-    _deliveries: Deliveries = field(init=False)
+    _queues: DeliveryQueues = field(init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        account = self.new_account().found()
+        account = self._fresh_account()
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
-        self._settle_in(account)
+        self._use(account)
         self.clock.join(self)
 
-    def _settle_in(self, account: Account) -> None:
+    def _fresh_account(self) -> Account:
+        account = self.new_account()
+        numbers.add_first(account)
+        return account
+
+    def _use(self, account: Account) -> None:
         account.faults = self.faults
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self.account = account
-        self._deliveries = Deliveries(account, self.clock, self.post, self.start, self.saved, self.changed)
+        self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.saved, self.changed)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -105,13 +110,13 @@ class World:
     @property
     def busy(self) -> bool:
         """See `Party`."""
-        return bool(self._deliveries.under_way or self.answering)
+        return bool(self._queues.under_way or self.answering)
 
     def turn(self) -> None:
         """See `Party`."""
-        self.account.run_due(self.clock.now())
-        if self.running and self.account.outgoing.due:
-            self._deliveries.start_due()
+        run_due(self.account, self.clock.now())
+        if self.running and self.account.due_deliveries:
+            self._queues.start_due()
 
     def wake(self) -> None:
         """See `Party`."""
@@ -119,7 +124,7 @@ class World:
 
     async def quiet(self) -> None:
         """See `Party`."""
-        await self._deliveries.quiet()
+        await self._queues.quiet()
 
     def changed(self) -> None:
         """Start what a command made due, and have the next thing done in its time."""
@@ -154,15 +159,15 @@ class World:
         """Make the world new: nothing but its first number, the same ids again, no faults."""
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
-        self._replace(self.new_account().found())
+        self._replace(self._fresh_account())
 
     def adopt(self, account: Account) -> None:
         """Go on with an account that was loaded."""
-        self._settle_in(account)
+        self._use(account)
 
     def _replace(self, account: Account) -> None:
-        self._deliveries.abandon()
-        self._settle_in(account)
+        self._queues.abandon()
+        self._use(account)
         self.on_replaced(self)
         self.turn()
         self.wake()
@@ -171,47 +176,35 @@ class World:
 
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
-        self.account.seed_calls(amount, self.clock.now())
+        calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
         """Let somebody call one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
-        account, now = self.account, self.clock.now()
-        holdings.own_number(account, to, "to")
-        call = Call(
-            id=account.mint("call"),
-            status=CallStatus.QUEUED,
-            ai_handler=AI_HANDLER,
-            direction=Direction.INBOUND,
-            from_=from_,
-            to=to,
-            created_at=at(now),
-        )
-        placed = account.place_call(call, now)
+        placed = calls.receive(self.account, from_=from_, to=to, now=self.clock.now())
         self.changed()
         return placed
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
         """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
-        holdings.own_number(self.account, to, "to")
-        received = texts.take(self.account, from_=from_, to=to, body=body, now=self.clock.now())
+        received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
         return received
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
-        log = self.account.outgoing.log
+        log = self.account.delivery_log
         attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
-        """Deliveries that are still to be made or tried again."""
-        return tuple(one for one in self.account.outgoing.deliveries.values() if not one.dead)
+        """DeliveryQueues that are still to be made or tried again."""
+        return tuple(one for one in self.account.deliveries.values() if not one.dead)
 
     def dead_letters(self) -> tuple[Delivery, ...]:
-        """Deliveries that were given up after 24 hours."""
-        return self.account.outgoing.dead_letters()
+        """DeliveryQueues that were given up after 24 hours."""
+        return deliveries.dead_letters(self.account)
 
     def replay(self, *ids: str) -> int:
         """Deliver dead letters again, by their ids or all of them, and return how many.
@@ -221,7 +214,7 @@ class World:
         Raises:
             Refusal: an id is no dead letter, or its webhook is disabled.
         """
-        amount = self.account.outgoing.replay(ids or None, self.clock.now())
+        amount = deliveries.replay(self.account, ids or None, self.clock.now())
         self.changed()
         return amount
 
@@ -231,4 +224,4 @@ class World:
         Raises:
             Refusal: there is no such webhook.
         """
-        return self.account.outgoing.rotate(webhook_id, self.clock.now())
+        return webhooks.rotate_secret(self.account, webhook_id, self.clock.now())

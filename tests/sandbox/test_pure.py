@@ -15,7 +15,8 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox import RealClock, VirtualClock
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav, wav_size
-from ajoxi_async.sandbox.outcomes.plans import Timing, plan_for
+from ajoxi_async.sandbox.outcomes.plans import plan_for
+from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.state import inventory
 from ajoxi_async.sandbox.state.ids import Minter

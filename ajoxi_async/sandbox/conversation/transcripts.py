@@ -1,26 +1,20 @@
-"""Recordings, transcripts and summaries, worked out from a call when they are asked for."""
+"""The transcript of a call, worked out from the call when somebody asks for it."""
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from attrs import evolve
-
 from ajoxi_async.contract.calls import Call, CallStatus
-from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.transcripts import Transcript, TranscriptStatus
 from ajoxi_async.sandbox.conversation import script
-from ajoxi_async.sandbox.conversation.audio import wav_size
 from ajoxi_async.sandbox.outcomes.magic import magic
 
-__all__ = ["detailed", "recording_of", "told", "transcript_of"]
+__all__ = ["live_updates", "transcript_of"]
 
 
 def _lively(call: Call) -> bool:
     return "lively" in {magic(call.to).transcript, magic(call.from_).transcript}
 
 
-def told(call: Call, talk: float) -> list[script.Update]:
+def live_updates(call: Call, talk: float) -> list[script.Update]:
     """The live transcript of a call that was answered, in the order it is sent."""
     return script.updates(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call))
 
@@ -39,28 +33,4 @@ def transcript_of(call: Call, talk: float, now: float) -> Transcript:
         language="en-US",
         segments=said if call.answered_at is not None else (),
         ai_summary=script.summary(call.id) if done and call.answered_at is not None else None,
-    )
-
-
-def recording_of(call: Call, made: datetime) -> Recording:
-    """The recording of a finished call, as lists show it."""
-    return Recording(
-        id=call.recording_id or "",
-        call_id=call.id,
-        agent_id=call.agent_id,
-        duration=call.duration,
-        url=call.recording_url,
-        content_type="audio/wav",
-        size=wav_size(call.duration or 0),
-        created_at=made,
-    )
-
-
-def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
-    """A single recording, with transcript and AI summary (API reference: Recordings & AI)."""
-    return evolve(
-        recording,
-        transcript=transcript_of(call, talk, now),
-        ai_summary=script.summary(call.id),
-        sentiment=script.sentiment(call.id),
     )

@@ -1,4 +1,4 @@
-"""The work of delivering: one line of waiting deliveries for each endpoint.
+"""Posts the deliveries that are due: one queue for each endpoint.
 
 Rules:
 1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
@@ -21,13 +21,15 @@ from attrs import define, field
 from ajoxi_async.contract import headers
 from ajoxi_async.sandbox.delivery.post import Answer, Post
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import deliveries, webhooks
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.webhooks import Attempt
-from ajoxi_async.sandbox.time.clock import Clock, VirtualClock
+from ajoxi_async.sandbox.state.webhook_records import Attempt
+from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.virtual import VirtualClock
 
-__all__ = ["CONCURRENT", "Deliveries"]
+__all__ = ["CONCURRENT", "DeliveryQueues"]
 
 #: Deliveries of one endpoint at a time.
 CONCURRENT = 10
@@ -44,8 +46,8 @@ class _Endpoint:
 
 
 @define(eq=False)
-class Deliveries:
-    """What one world delivers.
+class DeliveryQueues:
+    """The deliveries of one world that are waiting or being posted.
 
     Attributes:
         start: runs a task.
@@ -65,10 +67,10 @@ class Deliveries:
 
     def start_due(self) -> None:
         """Begin what is due and do not wait for it."""
-        due = self.account.outgoing.due
+        due = self.account.due_deliveries
         while due:
             id = due.popleft()
-            found = self.account.outgoing.target(id)
+            found = deliveries.target(self.account, id)
             if found is None:
                 continue
             endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
@@ -111,13 +113,16 @@ class Deliveries:
             endpoint.workers -= 1
 
     async def _attempt(self, id: str, place: _Place) -> None:
-        account, outgoing = self.account, self.account.outgoing
-        found = outgoing.target(id)
+        account = self.account
+        found = deliveries.target(account, id)
         if found is None:
             return
         delivery, webhook = found
         moment = self.clock.now()
-        sent = outgoing.headers(delivery, moment)
+        sent = {
+            headers.CONTENT_TYPE: headers.JSON,
+            headers.SIGNATURE: webhooks.signature(account, webhook.id, delivery.body, moment),
+        }
         faults = account.faults
         if len(faults) and faults.first("webhook_bad_signature", delivery.type) is not None:
             sent[headers.SIGNATURE] = "0" * 64
@@ -141,7 +146,7 @@ class Deliveries:
             response_headers=answer.headers,
             excerpt=answer.excerpt,
         )
-        outgoing.attempted(attempt)
+        deliveries.record_attempt(account, attempt)
         self.changed()
         if place is not None:
             record, index = place

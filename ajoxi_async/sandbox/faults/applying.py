@@ -1,4 +1,4 @@
-"""Carrying faults out on the answer to a request; which ones strike is decided in `faults`."""
+"""Applies faults to the answer of a request. Which faults strike is decided in `faults`."""
 
 from __future__ import annotations
 
@@ -7,27 +7,31 @@ import anyio
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import CODE_STATUS
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.sandbox.faults.broken_answers import BrokenError, EventStream, slowly, truncated
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse, slowly, truncated
 from ajoxi_async.sandbox.faults.faults import Fault
 from ajoxi_async.sandbox.refusal import Refusal
 
-__all__ = ["after", "before"]
+__all__ = ["after_command", "before_command"]
 
 #: The error code of an injected status, where none is given.
 _CODES = {status: code for code, status in reversed(CODE_STATUS.items())}
 
 
-async def before(fault: Fault, answer: dict[str, str]) -> None:
-    """Carry out what comes before the command, which is then not run, unless it only waits.
+async def before_command(fault: Fault, answer: dict[str, str]) -> None:
+    """Apply a fault that strikes before the command. Unless it only waits, the command is not run.
+
+    Args:
+        fault: the fault that struck.
+        answer: headers of the answer, which the fault may add to.
 
     Raises:
         Refusal: the answer instead.
-        BrokenError: there is no answer.
+        ConnectionBrokenError: there is no answer.
     """
     if fault.action == "latency":
         await anyio.sleep(fault.seconds)
     elif fault.action in {"drop_before", "reset"}:
-        raise BrokenError(reset=fault.action == "reset")
+        raise ConnectionBrokenError(reset=fault.action == "reset")
     elif fault.action in {"status", "rate_limit_storm"}:
         status = 429 if fault.action == "rate_limit_storm" else fault.status
         code = fault.code or _CODES.get(status, "internal_error" if status >= 500 else "invalid_parameter")
@@ -37,21 +41,21 @@ async def before(fault: Fault, answer: dict[str, str]) -> None:
         raise Refusal(code, f"an injected fault: {fault.id}", status=status)
 
 
-def after(fault: Fault, response: Response | EventStream) -> Response | EventStream:
-    """Carry out what comes after the command, on its answer.
+def after_command(fault: Fault, response: Response | StreamedResponse) -> Response | StreamedResponse:
+    """Apply a fault that strikes after the command, and return the answer as it is sent.
 
     Raises:
-        BrokenError: there is no answer.
+        ConnectionBrokenError: there is no answer.
     """
     if fault.action == "drop_after_commit":
-        raise BrokenError
-    if isinstance(response, EventStream):
+        raise ConnectionBrokenError
+    if isinstance(response, StreamedResponse):
         return response
     sized = {**response.headers, "Content-Length": str(len(response.body))}
     if fault.action == "truncate":
-        return EventStream(sized, truncated(response.body), response.status)
+        return StreamedResponse(sized, truncated(response.body), response.status)
     if fault.action == "slow":
-        return EventStream(sized, slowly(response.body, fault.seconds), response.status)
+        return StreamedResponse(sized, slowly(response.body, fault.seconds), response.status)
     if fault.action == "malformed":
         return Response(response.status, response.headers, b"<html>" + response.body[:20])
     return response

@@ -11,7 +11,7 @@ from typing import Literal
 
 from attrs import define, field, frozen, validators
 
-__all__ = ["Disturbance", "StreamFault"]
+__all__ = ["FaultyConnection", "StreamFault"]
 
 _count = validators.optional(validators.and_(validators.instance_of(int), validators.ge(0)))
 
@@ -40,8 +40,8 @@ class StreamFault:
 
 
 @define
-class Disturbance:
-    """A fault at work on one connection.
+class FaultyConnection:
+    """One connection and the fault that strikes it: says which bytes are sent.
 
     Attributes:
         state: ``"cut"`` or ``"stalled"`` once nothing more is to be sent.
@@ -53,11 +53,11 @@ class Disturbance:
     _events: int = 0
 
     def start_at(self, place: int) -> int:
-        """Where the reader begins."""
+        """The place in the log at which the reader begins."""
         return max(0, place - self.fault.over_replay)
 
     def events(self, frames: list[bytes]) -> bytes:
-        """What of the next events is sent."""
+        """The bytes that are sent of the next events."""
         sent: list[bytes] = []
         for frame in frames:
             if not self._go_on():
@@ -68,7 +68,7 @@ class Disturbance:
         return self.comment(b"".join(sent))
 
     def comment(self, data: bytes) -> bytes:
-        """What of other bytes is sent."""
+        """The bytes that are sent of `data`, which is no event."""
         limit = self.fault.cut_after_bytes
         if limit is not None and self._bytes + len(data) >= limit:
             data, self.state = data[: limit - self._bytes], "cut"

@@ -32,18 +32,20 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.conversation import audio as media
-from ajoxi_async.sandbox.faults import applying as disturb
-from ajoxi_async.sandbox.faults.broken_answers import EventStream
+from ajoxi_async.sandbox.faults import applying
+from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.faults.faults import Fault
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import live_transcript as streams
+from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
 
-__all__ = ["App", "EventStream", "Key"]
+__all__ = ["App", "Key", "StreamedResponse"]
 
 MAX_BODY = 1024 * 1024
 #: Events after which the stream of a magic number is cut.
@@ -61,7 +63,7 @@ class Key:
 
 
 @frozen
-class _Asked:
+class _RoutedRequest:
     """What a request asks for."""
 
     route: Route[Any]
@@ -121,7 +123,7 @@ class App:
     worlds: dict[str, World] = field(factory=dict, init=False)
     keys: dict[str, Key] = field(factory=dict, init=False)
     stream_faults: deque[StreamFault] = field(factory=deque, init=False)
-    _logs: streams.Logs = field(factory=streams.Logs, init=False)
+    _logs: live_transcript.LiveLogs = field(factory=live_transcript.LiveLogs, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
 
@@ -142,11 +144,11 @@ class App:
         """Whether a key is one that this sandbox takes."""
         return _KEY.fullmatch(key) is not None and (not self.strict_keys or key in self.keys)
 
-    async def handle(self, request: Request) -> Response | EventStream:
+    async def handle(self, request: Request) -> Response | StreamedResponse:
         """Answer a request.
 
         Raises:
-            BrokenError: a fault ends the connection instead.
+            ConnectionBrokenError: a fault ends the connection instead.
         """
         sent = {name.lower(): value for name, value in request.headers.items()}
         answer = {headers.REQUEST_ID: f"req_{self._request_ids.getrandbits(64):016x}"}
@@ -160,12 +162,14 @@ class App:
             if not len(world.faults):
                 response = self._respond(world, self._route(world, request, parts.path, sent, answer), parts, answer)
             else:
-                return await self._disturbed(world, request, parts, sent, answer)
+                return await self._respond_with_faults(world, request, parts, sent, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
-        return response if self.saved is None else await self._acknowledged(response, answer)
+        return response if self.saved is None else await self._after_saving(response, answer)
 
-    async def _acknowledged(self, response: Response | EventStream, answer: dict[str, str]) -> Response | EventStream:
+    async def _after_saving(
+        self, response: Response | StreamedResponse, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
         """The response, once what it tells is written down."""
         assert self.saved is not None
         try:
@@ -176,8 +180,8 @@ class App:
 
     def _route(
         self, world: World, request: Request, path: str, sent: Mapping[str, str], answer: dict[str, str]
-    ) -> _Asked:
-        if world.account.throttled():
+    ) -> _RoutedRequest:
+        if take_throttle(world.account):
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", "the number asked for before makes this a 429")
         routes, id = self._paths.find(path)
@@ -188,23 +192,23 @@ class App:
         route = _choose(routes, request.method, sent.get("accept", ""), body)
         if route.name in self.keys.get(world.key, Key("test")).deny:
             raise Refusal("permission_denied", f"this key may not use {route.name}")
-        return _Asked(route, id, body, sent.get("last-event-id"))
+        return _RoutedRequest(route, id, body, sent.get("last-event-id"))
 
     def _respond(
-        self, world: World, asked: _Asked, parts: SplitResult, answer: dict[str, str]
-    ) -> Response | EventStream:
+        self, world: World, asked: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
         account, now, route = world.account, world.clock.now(), asked.route
         command = Command(account, now, asked.id, _params(route, parts.query, asked.body))
-        account.run_due(now)
+        run_due(account, now)
         result = HANDLERS[route.name](command)
         world.changed()
         if route.streaming and isinstance(result, Call):
-            return self._stream(world, result, streams.place_after(asked.last_event_id), answer)
+            return self._stream(world, result, live_transcript.place_after(asked.last_event_id), answer)
         return _answer(route, result, answer)
 
-    async def _disturbed(
+    async def _respond_with_faults(
         self, world: World, request: Request, parts: SplitResult, sent: Mapping[str, str], answer: dict[str, str]
-    ) -> Response | EventStream:
+    ) -> Response | StreamedResponse:
         """Answer a request that faults may strike."""
         struck: list[Fault] = []
         world.answering += 1
@@ -212,16 +216,16 @@ class App:
             asked = self._route(world, request, parts.path, sent, answer)
             struck = world.faults.of_answers(asked.route.name, self.monotonic())
             for fault in struck:
-                await disturb.before(fault, answer)
+                await applying.before_command(fault, answer)
             response = self._respond(world, asked, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         finally:
             world.answering -= 1
         if self.saved is not None:
-            response = await self._acknowledged(response, answer)
+            response = await self._after_saving(response, answer)
         for fault in struck:
-            response = disturb.after(fault, response)
+            response = applying.after_command(fault, response)
         return response
 
     def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> World:
@@ -261,15 +265,15 @@ class App:
             raise Refusal("not_found", "no such recording")
         return Response(200, {**answer, headers.CONTENT_TYPE: "audio/wav"}, media.wav(recording.duration or 0))
 
-    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | EventStream:
+    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | StreamedResponse:
         account = world.account
         log = self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
         fault = self._stream_fault(world, call)
-        return EventStream(
-            shown, streams.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        return StreamedResponse(
+            shown, live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
         )
 
     def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
@@ -278,7 +282,7 @@ class App:
         cut = world.faults.first("sse_cut", "transcripts.stream") if len(world.faults) else None
         if cut is not None:
             return StreamFault(cut_after_events=cut.events)
-        return StreamFault(cut_after_events=CUT_AFTER) if world.account.cuts(call) else None
+        return StreamFault(cut_after_events=CUT_AFTER) if take_cut(world.account, call) else None
 
 
 def _split(url: str) -> SplitResult:

@@ -26,8 +26,8 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.app import App
-from ajoxi_async.sandbox.state.account import FIRST_NUMBER
-from ajoxi_async.sandbox.state.webhooks import Attempt, Delivery
+from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired
@@ -42,7 +42,7 @@ SNAPSHOTS = 100
 
 
 @frozen
-class _Asked:
+class _ControlRequest:
     world: World
     id: str
     query: Mapping[str, str]
@@ -122,20 +122,20 @@ class Control:
                 key = sent.get(KEY_HEADER, self.own_key)
                 if not self.app.takes(key):
                     raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox")
-                asked = _Asked(self.app.world(key), match.groupdict().get("id", ""), query, body)
+                asked = _ControlRequest(self.app.world(key), match.groupdict().get("id", ""), query, body)
                 answer = route.act(self, asked)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 
-    # What can be asked
+    # One method for each route
 
-    def show_clock(self, asked: _Asked) -> Any:
+    def show_clock(self, request: _ControlRequest) -> Any:
         """GET clock."""
-        return {"mode": asked.world.clock.mode, "now": _time(asked.world.clock.now())}
+        return {"mode": request.world.clock.mode, "now": _time(request.world.clock.now())}
 
-    async def advance(self, asked: _Asked) -> Any:
+    async def advance(self, request: _ControlRequest) -> Any:
         """POST clock/advance: one of seconds, to, until_event, until_idle."""
-        given = asked.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool)
+        given = request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool)
         if isinstance(to := given.get("to"), str):
             try:
                 moment = datetime.fromisoformat(to)
@@ -144,12 +144,12 @@ class Control:
             if moment is None or moment.tzinfo is None:
                 raise InvalidParameterError("to", "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
             given = {**given, "to": moment}
-        fired = await asked.world.clock.advance(**given)
-        return {"now": _time(asked.world.clock.now()), "fired": _shown(fired)}
+        fired = await request.world.clock.advance(**given)
+        return {"now": _time(request.world.clock.now()), "fired": _shown(fired)}
 
-    def mint_key(self, asked: _Asked) -> Any:
+    def mint_key(self, request: _ControlRequest) -> Any:
         """POST keys: a key with a world of its own, for a test worker."""
-        given = asked.take(mode=str, deny=list)
+        given = request.take(mode=str, deny=list)
         if given.get("mode", "test") not in get_args(Mode):
             raise InvalidParameterError("mode", f"expected {' or '.join(get_args(Mode))}")
         try:
@@ -157,106 +157,106 @@ class Control:
         except (ValueError, TypeError):
             raise InvalidParameterError("deny", "expected names of routes, such as 'numbers.provision'") from None
 
-    def list_faults(self, asked: _Asked) -> Any:
+    def list_faults(self, request: _ControlRequest) -> Any:
         """GET faults: with their counts."""
-        return {"data": [fault.to_dict() for fault in asked.world.faults]}
+        return {"data": [fault.to_dict() for fault in request.world.faults]}
 
-    def add_fault(self, asked: _Asked) -> Any:
+    def add_fault(self, request: _ControlRequest) -> Any:
         """POST faults: the arguments of `Faults.add`."""
         number = int | float
-        given = asked.take(
+        given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
             events=int,
         )  # fmt: skip
         if "action" not in given:
             raise InvalidParameterError("action", "required", missing=True)
-        return asked.world.faults.add(**given).to_dict()
+        return request.world.faults.add(**given).to_dict()
 
-    def clear_faults(self, asked: _Asked) -> Any:
+    def clear_faults(self, request: _ControlRequest) -> Any:
         """DELETE faults."""
-        asked.world.faults.clear()
+        request.world.faults.clear()
         return {}
 
-    def remove_fault(self, asked: _Asked) -> Any:
+    def remove_fault(self, request: _ControlRequest) -> Any:
         """DELETE faults/{id}."""
         try:
-            asked.world.faults.remove(asked.id)
+            request.world.faults.remove(request.id)
         except KeyError:
-            raise Refusal("not_found", f"no fault {asked.id[:60]}") from None
+            raise Refusal("not_found", f"no fault {request.id[:60]}") from None
         return {}
 
-    def inbound_call(self, asked: _Asked) -> Any:
+    def inbound_call(self, request: _ControlRequest) -> Any:
         """POST inbound/calls: somebody calls."""
-        given = _required(asked.take(**{"from": str, "to": str}), "from")
-        return asked.world.inbound_call(from_=given["from"], to=given.get("to", FIRST_NUMBER)).to_dict()
+        given = _required(request.take(**{"from": str, "to": str}), "from")
+        return request.world.inbound_call(from_=given["from"], to=given.get("to", FIRST_NUMBER)).to_dict()
 
-    def inbound_message(self, asked: _Asked) -> Any:
+    def inbound_message(self, request: _ControlRequest) -> Any:
         """POST inbound/messages: somebody texts."""
-        given = _required(asked.take(**{"from": str, "to": str, "body": str}), "from", "body")
-        return asked.world.inbound_message(
+        given = _required(request.take(**{"from": str, "to": str, "body": str}), "from", "body")
+        return request.world.inbound_message(
             from_=given["from"], to=given.get("to", FIRST_NUMBER), body=given["body"]
         ).to_dict()
 
-    def snapshot(self, asked: _Asked) -> Any:
+    def snapshot(self, request: _ControlRequest) -> Any:
         """POST snapshots."""
         if len(self._snapshots) >= SNAPSHOTS:
             raise Refusal("invalid_state", f"{SNAPSHOTS} snapshots are kept; delete one")
         self._taken += 1
         id = f"snap_{self._taken}"
-        self._snapshots[id] = asked.world.key, asked.world.snapshot()
+        self._snapshots[id] = request.world.key, request.world.snapshot()
         return {"id": id}
 
-    def restore(self, asked: _Asked) -> Any:
+    def restore(self, request: _ControlRequest) -> Any:
         """POST snapshots/{id}/restore."""
-        asked.world.restore(self._snapshot(asked))
+        request.world.restore(self._snapshot(request))
         return {}
 
-    def drop_snapshot(self, asked: _Asked) -> Any:
+    def drop_snapshot(self, request: _ControlRequest) -> Any:
         """DELETE snapshots/{id}."""
-        self._snapshot(asked)
-        del self._snapshots[asked.id]
+        self._snapshot(request)
+        del self._snapshots[request.id]
         return {}
 
-    def _snapshot(self, asked: _Asked) -> Snapshot:
-        key, snapshot = self._snapshots.get(asked.id, ("", None))
-        if snapshot is None or key != asked.world.key:
-            raise Refusal("not_found", f"no snapshot {asked.id[:60]} of this key's world")
+    def _snapshot(self, request: _ControlRequest) -> Snapshot:
+        key, snapshot = self._snapshots.get(request.id, ("", None))
+        if snapshot is None or key != request.world.key:
+            raise Refusal("not_found", f"no snapshot {request.id[:60]} of this key's world")
         return snapshot
 
-    def reset(self, asked: _Asked) -> Any:
+    def reset(self, request: _ControlRequest) -> Any:
         """POST reset."""
-        asked.world.reset()
+        request.world.reset()
         return {}
 
-    def list_deliveries(self, asked: _Asked) -> Any:
+    def list_deliveries(self, request: _ControlRequest) -> Any:
         """GET deliveries: the log of attempts, of one webhook with ``?webhook_id=``."""
-        return {"data": _shown(asked.world.deliveries(asked.query.get("webhook_id")))}
+        return {"data": _shown(request.world.deliveries(request.query.get("webhook_id")))}
 
-    def list_pending(self, asked: _Asked) -> Any:
+    def list_pending(self, request: _ControlRequest) -> Any:
         """GET deliveries/pending."""
-        return {"data": _shown(asked.world.pending())}
+        return {"data": _shown(request.world.pending())}
 
-    def list_dead_letters(self, asked: _Asked) -> Any:
+    def list_dead_letters(self, request: _ControlRequest) -> Any:
         """GET dead-letters."""
-        return {"data": _shown(asked.world.dead_letters())}
+        return {"data": _shown(request.world.dead_letters())}
 
-    def replay(self, asked: _Asked) -> Any:
+    def replay(self, request: _ControlRequest) -> Any:
         """POST dead-letters/replay: those of `ids`, or all."""
-        ids = asked.take(ids=list).get("ids")
+        ids = request.take(ids=list).get("ids")
         if ids is not None and not (ids and all(type(id) is str for id in ids)):
             raise InvalidParameterError("ids", "expected ids of dead letters; leave it out for all")
-        return {"replayed": asked.world.replay(*(ids or ()))}
+        return {"replayed": request.world.replay(*(ids or ()))}
 
-    def rotate_secret(self, asked: _Asked) -> Any:
+    def rotate_secret(self, request: _ControlRequest) -> Any:
         """POST webhooks/{id}/rotate-secret."""
-        return {"secret": asked.world.rotate_secret(asked.id)}
+        return {"secret": request.world.rotate_secret(request.id)}
 
 
 @frozen
 class _Route:
     method: str
     path: str
-    act: Callable[[Control, _Asked], Any]
+    act: Callable[[Control, _ControlRequest], Any]
     status: int = 200
 
     @property

@@ -33,22 +33,18 @@ from ajoxi_async.contract.numbers import (
 )
 from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
-from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList, WebhookStatus
-from ajoxi_async.sandbox.conversation import transcripts as insights
-from ajoxi_async.sandbox.outcomes.magic import magic
+from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList
+from ajoxi_async.sandbox.conversation.recordings import detailed
+from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import messages as texts
-from ajoxi_async.sandbox.state import numbers as holdings
+from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
 from ajoxi_async.sandbox.state.sms_segments import count_segments
 from ajoxi_async.sandbox.state.store import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
-
-AI_HANDLER = "receptionist_v2"
-#: Prefixes nobody can be reached under: an unassigned country code, and premium-rate numbers.
-UNREACHABLE = ("+999", "+1900")
 
 
 @frozen
@@ -64,19 +60,11 @@ class Command:
 Handler = Callable[[Command], Model | PageBody[Any] | None]
 
 
-def _reachable(number: str, *, texting: bool = False) -> None:
-    if number.startswith(UNREACHABLE):
-        raise Refusal("unreachable_destination", "no route to this prefix", "to")
-    refused = magic(number).refused or (magic(number).texts_refused if texting else None)
-    if refused is not None:
-        raise Refusal(*refused, "to")
-
-
 def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) -> Call:
     return Call(
         id=command.account.mint("call"),
         status=CallStatus.QUEUED,
-        ai_handler=AI_HANDLER if params.ai_receptionist else None,
+        ai_handler=calls.AI_HANDLER if params.ai_receptionist else None,
         direction=Direction.OUTBOUND,
         from_=params.from_,
         to=to,
@@ -89,21 +77,21 @@ def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) ->
 def create_call(command: Command) -> Call:
     """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
     params: CallCreate = command.params
-    holdings.own_number(command.account, params.from_, "from")
-    _reachable(params.to)
-    command.account.trouble(params.to)
+    numbers.require_own(command.account, params.from_, "from")
+    require_reachable(params.to)
+    apply_trouble(command.account, params.to)
     call = _new_call(command, params.to, params)
-    return command.account.place_call(call, command.now, record=bool(params.record))
+    return calls.place(command.account, call, command.now, record=bool(params.record))
 
 
 def create_campaign(command: Command) -> Model:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
     params: CampaignCreate = command.params
-    holdings.own_number(command.account, params.from_, "from")
+    numbers.require_own(command.account, params.from_, "from")
     for contact in params.campaign.contacts:
-        _reachable(contact)
-    calls = [_new_call(command, contact, params) for contact in params.campaign.contacts]
-    return command.account.start_campaign(calls, command.now, record=bool(params.record))
+        require_reachable(contact)
+    queued = [_new_call(command, contact, params) for contact in params.campaign.contacts]
+    return campaigns.start(command.account, queued, command.now, record=bool(params.record))
 
 
 def _found(item: Any, kind: str, id: str) -> Any:
@@ -122,8 +110,8 @@ def transfer_call(command: Command) -> Call:
     params: CallTransfer = command.params
     _found(command.account.calls.get(command.id), "call", command.id)
     if params.to is not None:
-        _reachable(params.to)
-    return command.account.transfer(command.id, params.agent_id, params.to, command.now)
+        require_reachable(params.to)
+    return calls.transfer(command.account, command.id, params.agent_id, params.to, command.now)
 
 
 def _filters(params: Params) -> str:
@@ -182,7 +170,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
         found: list[Number] = []
         for position in range(start, len(account.inventory)):
             number = account.inventory[position]
-            if number.phone_number in account.owned or not accept(number):
+            if number.phone_number in account.number_ids or not accept(number):
                 continue
             if len(found) == limit:
                 return PageBody(tuple(found), encode_cursor(position, filters), True)
@@ -210,7 +198,7 @@ def provision_number(command: Command) -> Number:
         sms=params.sms,
         status=NumberStatus.AVAILABLE,
     )
-    return holdings.provision(command.account, wanted, command.now, port=params.port is not None)
+    return numbers.provision(command.account, wanted, command.now, port=params.port is not None)
 
 
 def update_number(command: Command) -> Number:
@@ -229,7 +217,7 @@ def update_number(command: Command) -> Number:
 
 def release_number(command: Command) -> None:
     """DELETE /v1/numbers/{id}."""
-    holdings.release(command.account, command.id)
+    numbers.release(command.account, command.id)
 
 
 def _template(params: MessageSend) -> str:
@@ -241,17 +229,17 @@ def _template(params: MessageSend) -> str:
 def send_message(command: Command) -> Message:
     """POST /v1/messages."""
     params: MessageSend = command.params
-    number = holdings.own_number(command.account, params.from_, "from")
+    number = numbers.require_own(command.account, params.from_, "from")
     if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
         raise Refusal("invalid_state", "this number does not send messages", "from")
-    _reachable(params.to, texting=True)
-    command.account.trouble(params.to)
+    require_reachable(params.to, texting=True)
+    apply_trouble(command.account, params.to)
     body = _template(params) if params.template_id is not None else params.body
     message = Message(
         id=command.account.mint("msg"),
         direction=Direction.OUTBOUND,
         channel=Channel.MMS if params.media_urls else Channel.SMS,
-        conversation_id=texts.conversation_between(params.from_, params.to),
+        conversation_id=messages.conversation_between(params.from_, params.to),
         from_=params.from_,
         to=params.to,
         body=body,
@@ -261,7 +249,7 @@ def send_message(command: Command) -> Message:
         segments=1 if params.media_urls else count_segments(body or ""),
         created_at=at(command.now),
     )
-    return texts.send(command.account, message, command.now)
+    return messages.send(command.account, message, command.now)
 
 
 def list_messages(command: Command) -> PageBody[Message]:
@@ -299,16 +287,16 @@ def retrieve_recording(command: Command) -> Recording:
     account = command.account
     recording: Recording = _found(account.recordings.get(command.id), "recording", command.id)
     call: Call = _found(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
-    return insights.detailed(recording, call, account.plan(call).talk, command.now)
+    return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
 
 
 def retrieve_transcript(command: Command) -> Transcript:
     """GET /v1/transcripts/{id}: by the id of a transcript, a call or a recording. A call nobody answered has none."""
     account = command.account
-    call: Call = _found(account.find_call(command.id), "transcript", command.id)
+    call: Call = _found(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
-    return insights.transcript_of(call, account.plan(call).talk, command.now)
+    return transcript_of(call, calls.plan_of(account, call).talk, command.now)
 
 
 def list_webhooks(command: Command) -> PageBody[Webhook]:
@@ -323,19 +311,12 @@ def create_webhook(command: Command) -> Webhook:
     """POST /v1/webhooks: with the secret, once."""
     params: WebhookCreate = command.params
     events = dict.fromkeys(EventType(EVENT_ALIASES.get(event, event)) for event in params.events)
-    webhook = Webhook(
-        id=command.account.mint("wh"),
-        url=params.url,
-        events=tuple(events),
-        status=WebhookStatus.ENABLED,
-        created_at=at(command.now),
-    )
-    return command.account.outgoing.subscribe(webhook, command.account.secret_of(webhook.id))
+    return webhooks.create(command.account, params.url, events, command.now)
 
 
 def delete_webhook(command: Command) -> None:
     """DELETE /v1/webhooks/{id}."""
-    command.account.outgoing.unsubscribe(command.id)
+    webhooks.delete(command.account, command.id)
 
 
 #: Route name -> handler. The live transcript is answered by `streams`, which asks for nothing but the call.
@@ -354,7 +335,9 @@ HANDLERS: dict[str, Handler] = {
     "recordings.list": list_recordings,
     "recordings.retrieve": retrieve_recording,
     "transcripts.retrieve": retrieve_transcript,
-    "transcripts.stream": lambda command: _found(command.account.find_call(command.id), "transcript", command.id),
+    "transcripts.stream": lambda command: _found(
+        recordings.find_call(command.account, command.id), "transcript", command.id
+    ),
     "webhooks.list": list_webhooks,
     "webhooks.create": create_webhook,
     "webhooks.delete": delete_webhook,

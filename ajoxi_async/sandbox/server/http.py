@@ -16,7 +16,7 @@ from ajoxi_async.contract import headers
 from ajoxi_async.contract.codec import encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.faults.broken_answers import BrokenError, EventStream
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
 from ajoxi_async.sandbox.server.app import MAX_BODY, App
 from ajoxi_async.sandbox.server.control import PREFIX, Control
 
@@ -74,16 +74,16 @@ class Server:
         request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
         try:
             if request.url.startswith(PREFIX):
-                answer: Response | EventStream = await self._control.handle(request, incoming.remote)
+                answer: Response | StreamedResponse = await self._control.handle(request, incoming.remote)
             else:
                 answer = await self._app.handle(request)
-        except BrokenError as error:
+        except ConnectionBrokenError as error:
             return _hung_up(incoming, error)
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
         return await self._stream(incoming, answer)
 
-    async def _stream(self, incoming: web.BaseRequest, answer: EventStream) -> web.StreamResponse:
+    async def _stream(self, incoming: web.BaseRequest, answer: StreamedResponse) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         await response.prepare(incoming)
         try:
@@ -92,16 +92,16 @@ class Server:
                 async with asyncio.timeout(self._write_timeout):
                     await response.write(chunk)
             await response.write_eof()
-        except BrokenError as error:
+        except ConnectionBrokenError as error:
             _hung_up(incoming, error)
         except TimeoutError:
-            _hung_up(incoming, BrokenError(reset=True))
+            _hung_up(incoming, ConnectionBrokenError(reset=True))
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
 
 
-def _hung_up(incoming: web.BaseRequest, error: BrokenError) -> web.Response:
+def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Response:
     """End the connection; the response that is returned goes nowhere."""
     transport = incoming.transport
     if transport is None:

@@ -11,8 +11,8 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.sandbox.faults.broken_answers import BrokenError
-from ajoxi_async.sandbox.server.app import App, EventStream
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
+from ajoxi_async.sandbox.server.app import App, StreamedResponse
 
 __all__ = ["MemoryTransport"]
 
@@ -44,10 +44,10 @@ class MemoryTransport:
         await anyio.lowlevel.checkpoint()
         try:
             answer = await self._app.handle(request)
-            if isinstance(answer, EventStream):
+            if isinstance(answer, StreamedResponse):
                 body = b"".join([chunk async for chunk in answer.chunks])
                 return Response(answer.status, _Headers(answer.headers), body)
-        except BrokenError as error:
+        except ConnectionBrokenError as error:
             raise ExchangeError(str(error), sent=True) from None
         return Response(answer.status, _Headers(answer.headers), answer.body)
 
@@ -73,10 +73,10 @@ class _Stream:
         await anyio.lowlevel.checkpoint()
         try:
             answer = await self._app.handle(self._request)
-        except BrokenError as error:
+        except ConnectionBrokenError as error:
             raise ExchangeError(str(error), sent=True) from None
         self.status, self.headers = answer.status, _Headers(answer.headers)
-        self._chunks = answer.chunks if isinstance(answer, EventStream) else _pieces(answer.body)
+        self._chunks = answer.chunks if isinstance(answer, StreamedResponse) else _pieces(answer.body)
         return self
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -92,7 +92,7 @@ class _Stream:
         with anyio.CancelScope(deadline=deadline) as self._reading:
             try:
                 return await anext(self._chunks)
-            except BrokenError as error:
+            except ConnectionBrokenError as error:
                 raise ExchangeError(str(error), sent=True) from None
             finally:
                 self._reading = None

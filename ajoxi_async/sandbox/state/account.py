@@ -1,80 +1,88 @@
-"""The state of one account, and everything that can be done to it. No I/O, no waiting, no wall clock, no chance.
+"""The state of one account: what its API key sees. No I/O, no waiting, no wall clock, no chance.
+
+The commands and transitions of each resource are functions in a file of their own (`calls`, `numbers`, `messages`, ...).
+They take the account and the present moment, change the account or raise `Refusal`, and return what the API answers.
 
 Rules:
-1. A command is a method: it takes the present moment, changes the state or raises `Refusal`, and returns what the API
-   answers. What will happen later is a timer in the one heap; `run_due` makes it happen.
-2. A transition emits its webhook event, which becomes deliveries at once: see `outgoing`.
+1. What will happen later is a timer in one heap. `actions.run_due` carries out the timers that are due.
+2. A transition emits its webhook event, which becomes deliveries at once: see `deliveries`.
 3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
-4. What a call will come to is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
-5. Everything kept here is immutable or copied by `copy`, so that a snapshot is a copy of some containers; every change is
-   marked, so that a journal writes what changed and nothing else.
+4. What becomes of a call is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
+5. All objects kept here are immutable, so that a snapshot copies the containers alone.
+6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from itertools import count
 from typing import Any
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from ajoxi_async.contract.base import Resource
-from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routing, RoutingKind, SmsConfig
+from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.recordings import Recording
-from ajoxi_async.contract.webhooks import EventType, Webhook
+from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.conversation.transcripts import recording_of, transcript_of
 from ajoxi_async.sandbox.faults.faults import Faults
-from ajoxi_async.sandbox.outcomes.magic import magic
-from ajoxi_async.sandbox.outcomes.plans import Plan, Timing, plan_for
-from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import inventory
-from ajoxi_async.sandbox.state import messages as texts
-from ajoxi_async.sandbox.state import numbers as holdings
+from ajoxi_async.sandbox.outcomes.timing import Timing
+from ajoxi_async.sandbox.state import indexes, inventory
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.store import Store
-from ajoxi_async.sandbox.state.webhooks import Outgoing
+from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
-__all__ = ["ACTIONS", "FIRST_NUMBER", "Account"]
-
-#: The number every account has from the start, so that the reference's own request works.
-FIRST_NUMBER = "+14155550100"
-#: The mark of an account whose next answer is a 429.
-THROTTLED = "throttled"
+__all__ = ["Account"]
 
 _serials = count()
 
-
-def _call_keys(call: Call) -> list[tuple[str, str]]:
-    keys = [("direction", str(call.direction))]
-    if call.campaign_id is not None:
-        keys.append(("campaign_id", call.campaign_id))
-    keys.extend((f"metadata[{name}]", value) for name, value in call.metadata.items())
-    return keys
-
-
-def _recording_keys(recording: Recording) -> list[tuple[str, str]]:
-    return [("agent_id", recording.agent_id)] if recording.agent_id else []
-
-
-def _message_keys(message: Message) -> list[tuple[str, str]]:
-    return [
-        ("direction", str(message.direction)),
-        ("channel", str(message.channel)),
-        ("conversation_id", message.conversation_id or ""),
-    ]
+#: The fields that `copy` copies; everything else is shared or set anew.
+_CONTAINERS = (
+    "calls",
+    "messages",
+    "recordings",
+    "numbers",
+    "webhooks",
+    "number_ids",
+    "call_by_transcript",
+    "opted_out",
+    "to_record",
+    "tripped",
+    "secrets",
+    "deliveries",
+    "minter",
+    "timers",
+)
 
 
 @define(eq=False)
 class Account:
-    """Everything one API key sees."""
+    """Everything one API key sees.
+
+    Attributes:
+        seed: of the sandbox; with `key_seed` it decides every id and secret.
+        media_url: where the audio of recordings is served.
+        created_at: seconds since the epoch.
+        number_ids: ids of the account's numbers, by phone number.
+        call_by_transcript: ids of calls, by the id of their transcript.
+        opted_out: phone numbers that texted STOP.
+        to_record: ids of calls that are to be recorded.
+        tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
+        secrets: of each webhook, the newest first.
+        deliveries: to be made, to be tried again, or dead.
+        delivery_log: the last attempts of each webhook, the oldest first.
+        due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
+        unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
+        serial: tells this account from its copies and from the one after a reset, which have the same ids.
+        on_fired: is told of each thing that happened.
+    """
 
     seed: int
     mode: Mode
@@ -83,84 +91,59 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
-    calls: Store[Call] = field(factory=lambda: Store(_call_keys), init=False)
-    messages: Store[Message] = field(factory=lambda: Store(_message_keys), init=False)
-    recordings: Store[Recording] = field(factory=lambda: Store(_recording_keys), init=False)
+    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call), init=False)
+    messages: Store[Message] = field(factory=lambda: Store(indexes.of_message), init=False)
+    recordings: Store[Recording] = field(factory=lambda: Store(indexes.of_recording), init=False)
     numbers: Store[Number] = field(factory=Store, init=False)
-    owned: dict[str, str] = field(factory=dict, init=False)
+    webhooks: Store[Webhook] = field(factory=Store, init=False)
+    number_ids: dict[str, str] = field(factory=dict, init=False)
+    call_by_transcript: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)
     to_record: set[str] = field(factory=set, init=False)
     tripped: set[str] = field(factory=set, init=False)
-    call_of: dict[str, str] = field(factory=dict, init=False)
+    secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
+    deliveries: dict[str, Delivery] = field(factory=dict, init=False)
+    delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
+    due_deliveries: deque[str] = field(factory=deque, init=False)
     minter: Minter = field(init=False)
     timers: Timers = field(factory=Timers, init=False)
-    outgoing: Outgoing = field(init=False)
-    #: What changed since it was last written down, as kind and id; ``None`` where nothing is written down.
-    marks: dict[tuple[str, str], None] | None = field(default=None, init=False)
-    #: Which of all accounts this is: a twin, or the account after a reset, is another one with the same ids.
+    unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
     serial: int = field(factory=_serials.__next__, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
-        self.outgoing = Outgoing(self)
-
-    def found(self) -> Account:
-        """Begin with the number that every account has; return the account."""
-        holdings.own(
-            self,
-            Number(
-                id=self.mint("num"),
-                phone_number=FIRST_NUMBER,
-                type=NumberType.LOCAL,
-                country="US",
-                region="CA",
-                capabilities=inventory.FULL,
-                status=NumberStatus.ACTIVE,
-                routing=Routing(kind=RoutingKind.AI_RECEPTIONIST),
-                sms=SmsConfig(enabled=True),
-                created_at=at(self.created_at),
-            ),
-        )
-        return self
-
-    def settle_in(self) -> None:
-        """Work out what follows from what was loaded."""
-        self.owned = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
-        self.call_of = {call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id}
 
     def copy(self) -> Account:
-        """A twin in the same state, of which nobody is told and nothing is written down."""
+        """Copy the state. Nothing is told of what the copy does, and the journal does not write it."""
         twin = copy.copy(self)
-        for name in ("calls", "messages", "recordings", "numbers", "owned", "opted_out", "to_record", "tripped"):
+        for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
-        twin.call_of, twin.minter, twin.timers = self.call_of.copy(), self.minter.copy(), self.timers.copy()
-        twin.marks, twin.on_fired, twin.serial = None, None, next(_serials)
-        twin.outgoing = self.outgoing.copy(twin)
+        twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
+        twin.due_deliveries = deque()
+        twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
+        # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
+        timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
+        for delivery in self.deliveries.values():
+            if not delivery.dead and delivery.id not in timed:
+                twin.timers.add(delivery.timer())
         return twin
+
+    def rebuild_lookups(self) -> None:
+        """Work out the lookups that the journal does not keep."""
+        self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        self.call_by_transcript = {
+            call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id
+        }
 
     @property
     def inventory(self) -> tuple[Number, ...]:
-        """The numbers on offer. Most tests look at none, so they are made when somebody does."""
+        """The numbers on offer. They are made at the first look, since most tests never look."""
         return inventory.build(self.seed)
 
     @property
-    def webhooks(self) -> Store[Webhook]:
-        """Its subscriptions."""
-        return self.outgoing.webhooks
-
-    def mint(self, prefix: str) -> str:
-        """A new id."""
-        self.mark("minted", prefix)
-        return self.minter.mint(prefix)
-
-    def secret_of(self, *parts: str) -> str:
-        """A webhook secret, by seed."""
-        return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"
-
-    @property
     def stores(self) -> dict[str, Store[Any]]:
-        """What it keeps in lists, by the kind of their marks."""
+        """The lists, by the kind under which the journal writes their objects."""
         return {
             "call": self.calls,
             "message": self.messages,
@@ -169,226 +152,51 @@ class Account:
             "webhook": self.webhooks,
         }
 
-    def watch(self) -> None:
+    # Ids and secrets
+
+    def mint(self, prefix: str) -> str:
+        """Make a new id, such as ``call_8f2a1b3c5d``."""
+        self.mark_changed("minted", prefix)
+        return self.minter.mint(prefix)
+
+    def derive_secret(self, *parts: str) -> str:
+        """Derive a webhook secret from the seed and `parts`."""
+        return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"
+
+    # Changes, for the journal
+
+    def track_changes(self) -> None:
         """Note from now on what changes."""
-        self.marks = {}
+        self.unsaved = {}
         for kind, store in self.stores.items():
-            store.changed = partial(self.mark, kind)
+            store.changed = partial(self.mark_changed, kind)
 
-    def mark(self, kind: str, id: str) -> None:
-        """Note that something changed."""
-        if self.marks is not None:
-            self.marks[kind, id] = None
+    def mark_changed(self, kind: str, id: str) -> None:
+        """Note that something changed, was added or was removed."""
+        if self.unsaved is not None:
+            self.unsaved[kind, id] = None
 
-    def flag(self, kind: str, id: str, on: bool) -> None:
-        """Set or take away one of the marks that are kept as sets."""
+    def set_flag(self, kind: str, id: str, on: bool) -> None:
+        """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
         flags: set[str] = getattr(self, kind)
         if on != (id in flags):
             flags.symmetric_difference_update((id,))
-            self.mark(kind, id)
+            self.mark_changed(kind, id)
 
     # Time
 
     def later(self, moment: float, action: str, *args: str | None) -> None:
-        """Have an action done at a moment."""
+        """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
         timer = Timer(moment, self.timers.order(), action, args)
         self.timers.add(timer)
-        self.mark("timer", str(timer.order))
+        self.mark_changed("timer", str(timer.order))
 
     @property
     def next_due(self) -> float | None:
         """The moment of the next timer."""
         return self.timers.next_due
 
-    def run_due(self, now: float) -> None:
-        """Do what is due, each thing at its own instant and in order."""
-        while (moment := self.timers.next_due) is not None and moment <= now:
-            timer = self.timers.pop()
-            if timer.action == "deliver":
-                self.outgoing.due.extend(str(id) for id in timer.args)
-            else:
-                self.mark("timer", str(timer.order))
-                ACTIONS[timer.action](self, *timer.args, moment)
-
     def fired(self, what: str, id: str, moment: float) -> None:
         """Tell whoever watches that something happened."""
         if self.on_fired is not None:
             self.on_fired(Fired(at(moment), what, id))
-
-    def emit(self, kind: EventType, data: Resource, moment: float) -> None:
-        """Tell the webhooks."""
-        self.fired(str(kind), data.id, moment)
-        self.outgoing.emit(kind, data, moment)
-
-    def trouble(self, number: str) -> None:
-        """Have the trouble that a magic number asks for."""
-        trouble = magic(number).trouble
-        if trouble == "throttled":
-            self.flag("tripped", THROTTLED, True)
-        elif trouble == "failing" and number not in self.tripped:
-            self.flag("tripped", number, True)
-            raise Refusal("internal_error", "this number fails once; ask again")
-        self.flag("tripped", number, False)
-
-    def throttled(self) -> bool:
-        """Whether this is the answer that a magic number makes a 429."""
-        throttled = THROTTLED in self.tripped
-        self.flag("tripped", THROTTLED, False)
-        return throttled
-
-    def cuts(self, call: Call) -> bool:
-        """Whether this stream of a call is the one that is cut."""
-        if "cut" not in {magic(call.to).transcript, magic(call.from_).transcript} or call.id in self.tripped:
-            return False
-        self.flag("tripped", call.id, True)
-        return True
-
-    # Calls
-
-    def plan(self, call: Call) -> Plan:
-        """What a call comes to, and when."""
-        return plan_for(call, self.seed, self.timing, record=call.id in self.to_record)
-
-    def place_call(self, call: Call, now: float, *, record: bool = False, wait: float = 0.0) -> Call:
-        """Queue a call and let it ring after `wait` seconds, at once by default."""
-        self.calls.add(call)
-        if record:
-            self.flag("to_record", call.id, True)
-        if wait > 0:
-            self.later(now + wait, "ring", call.id)
-        else:
-            self._ring(call.id, now)
-        return self.calls.get(call.id) or call
-
-    def _ring(self, id: str, now: float) -> None:
-        call = self._change(id, status=CallStatus.RINGING)
-        plan = self.plan(call)
-        self.emit(EventType.CALL_STARTED, call, now)
-        if plan.answered:
-            self.later(now + plan.ring, "answer", id)
-        else:
-            self.later(now + plan.ring, "end", id)
-
-    def _answer(self, id: str, now: float) -> None:
-        call = self._change(id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=self._transcript_id(id))
-        self.emit(EventType.CALL_ANSWERED, call, now)
-        self.later(now + self.plan(call).talk, "end", id)
-
-    def _transcript_id(self, call_id: str) -> str:
-        transcript_id = self.mint("tr")
-        self.call_of[transcript_id] = call_id
-        return transcript_id
-
-    def find_call(self, id: str) -> Call | None:
-        """The call that a call's, a transcript's or a recording's id belongs to."""
-        recording = self.recordings.get(id)
-        return self.calls.get((recording.call_id or "") if recording is not None else self.call_of.get(id, id))
-
-    def _end(self, id: str, now: float) -> None:
-        before = self.calls.get(id)
-        assert before is not None
-        plan = self.plan(before)
-        ended = at(now)
-        changes: dict[str, object] = {
-            "status": CallStatus.COMPLETED,
-            "ended_at": ended,
-            "disposition": plan.disposition,
-        }
-        if before.answered_at is not None:
-            changes["duration"] = round((ended - before.answered_at).total_seconds())
-            if plan.recorded:
-                recording_id = self.mint("rec")
-                changes |= {"recording_id": recording_id, "recording_url": f"{self.media_url}/{recording_id}.wav"}
-                if plan.processing is not None:
-                    self.later(now + plan.processing, "record", id)
-        else:
-            changes["duration"] = 0
-        self.emit(EventType.CALL_COMPLETED, self._change(id, **changes), now)
-
-    def _record(self, id: str, now: float) -> None:
-        call = self.calls.get(id)
-        assert call is not None
-        recording = recording_of(call, at(now))
-        self.recordings.add(recording)
-        self.emit(EventType.RECORDING_READY, recording, now)
-        self.fired(str(EventType.TRANSCRIPT_READY), call.transcript_id or "", now)
-        self.outgoing.emit(EventType.TRANSCRIPT_READY, lambda: transcript_of(call, self.plan(call).talk, now), now)
-
-    def _change(self, id: str, **changes: object) -> Call:
-        call = self.calls.get(id)
-        assert call is not None
-        call = evolve(call, **changes)  # type: ignore[arg-type]
-        self.calls.replace(call)
-        return call
-
-    def seed_calls(self, amount: int, now: float) -> None:
-        """Fill the past with finished calls, a minute apart, the newest a minute ago. Nothing is emitted."""
-        for number in range(amount):
-            began = now - 60.0 * (amount - number)
-            call = Call(
-                id=self.mint("call"),
-                status=CallStatus.COMPLETED,
-                direction=Direction.OUTBOUND,
-                from_=FIRST_NUMBER,
-                to=f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}",
-                created_at=at(began),
-            )
-            plan = self.plan(call)
-            call = evolve(call, ended_at=at(began + plan.ring), duration=0, disposition=plan.disposition)
-            if plan.answered:
-                answered = began + plan.ring
-                call = evolve(
-                    call,
-                    answered_at=at(answered),
-                    ended_at=at(answered + plan.talk),
-                    duration=round(plan.talk),
-                    transcript_id=self._transcript_id(call.id),
-                )
-            self.calls.add(call)
-
-    def transfer(self, id: str, agent_id: str | None, to: str | None, now: float) -> Call:
-        """Hand an active call on; only an agent shows in the call itself, until it returns where nobody answers."""
-        call = self.calls.get(id)
-        if call is None:
-            raise Refusal("not_found", f"no call {id[:60]}")
-        if call.status != CallStatus.ANSWERED:
-            raise Refusal("invalid_state", f"a call that is {call.status} cannot be transferred")
-        outcomes = {magic(number).transfer for number in (call.from_, call.to, to)}
-        if "refused" in outcomes:
-            raise Refusal("invalid_state", "this call cannot be transferred")
-        if "returns" in outcomes:
-            self.later(now + self.timing.ring, "return", id, call.agent_id)
-        return self._change(id, agent_id=agent_id or call.agent_id)
-
-    def _return(self, id: str, agent_id: str | None, now: float) -> None:
-        call = self.calls.get(id)
-        if call is not None and call.status == CallStatus.ANSWERED:
-            self._change(id, agent_id=agent_id)
-            self.fired("transfer.returned", id, now)
-
-    def start_campaign(self, calls: list[Call], now: float, *, record: bool) -> Campaign:
-        """Queue a campaign's calls; they ring one after another at the pace of the dialer."""
-        campaign_id = self.mint("camp")
-        for number, call in enumerate(calls):
-            self.place_call(
-                evolve(call, id=self.mint("call"), campaign_id=campaign_id),
-                now,
-                record=record,
-                wait=(number + 1) / self.timing.campaign_pace,
-            )
-        return Campaign(id=campaign_id, status="queued", calls_queued=len(calls))
-
-
-#: What timers do, by name. An action takes the account, the timer's arguments and its moment.
-ACTIONS: dict[str, Callable[..., None]] = {
-    "ring": Account._ring,
-    "answer": Account._answer,
-    "end": Account._end,
-    "record": Account._record,
-    "return": Account._return,
-    "ported": holdings.ported,
-    "message_sent": texts.sent,
-    "message_delivered": texts.delivered,
-    "message_undelivered": texts.undelivered,
-    "reply": texts.reply,
-}

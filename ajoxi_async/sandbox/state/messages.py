@@ -1,9 +1,8 @@
-"""The life of a message (API reference: Messages). Commands and transitions, as in `account`."""
+"""Messages (API reference: Messages): sent, delivered or not, received and replied to."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -12,23 +11,29 @@ from ajoxi_async.contract.messages import Channel, Message, MessageStatus
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import deliveries, numbers
+from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.sms_segments import count_segments
 from ajoxi_async.sandbox.time.moments import at
 
-if TYPE_CHECKING:
-    from ajoxi_async.sandbox.state.account import Account
-
-__all__ = ["conversation_between", "delivered", "reply", "send", "sent", "take", "undelivered"]
+__all__ = ["conversation_between", "delivered", "receive", "reply", "send", "sent", "undelivered"]
 
 
 def conversation_between(one: str, other: str) -> str:
-    """The conversation of two numbers, whichever of them writes."""
+    """The id of the conversation of two numbers, whichever of them writes."""
     pair = "/".join(sorted((one, other)))
     return f"conv_{hashlib.sha256(pair.encode()).hexdigest()[:10]}"
 
 
+# Commands
+
+
 def send(account: Account, message: Message, now: float) -> Message:
-    """Queue a message; it is sent and delivered in its time."""
+    """Keep a queued message; a timer is set for the moment when it is sent.
+
+    Raises:
+        Refusal: the recipient has opted out.
+    """
     if message.to in account.opted_out:
         raise Refusal("opted_out", "the recipient has opted out", "to")
     account.messages.add(message)
@@ -36,11 +41,22 @@ def send(account: Account, message: Message, now: float) -> Message:
     return message
 
 
+def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
+    """Let somebody text one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
+
+    Raises:
+        Refusal: `to` is not an active number of the account.
+    """
+    numbers.require_own(account, to, "to")
+    return _arrive(account, from_=from_, to=to, body=body, now=now)
+
+
+# Transitions
+
+
 def sent(account: Account, id: str, now: float) -> None:
-    """It is on its way."""
-    message = account.messages.get(id)
-    assert message is not None
-    account.messages.replace(evolve(message, status=MessageStatus.SENT))
+    """It is on its way; a timer is set for its end, unless the number never confirms."""
+    message = _change(account, id, status=MessageStatus.SENT)
     account.fired("message.sent", id, now)
     outcome = magic(message.to).message
     if outcome != "unconfirmed":
@@ -50,32 +66,26 @@ def sent(account: Account, id: str, now: float) -> None:
 
 def undelivered(account: Account, id: str, now: float) -> None:
     """It did not arrive."""
-    message = account.messages.get(id)
-    assert message is not None
-    account.messages.replace(evolve(message, status=MessageStatus.FAILED, error="undelivered"))
+    _change(account, id, status=MessageStatus.FAILED, error="undelivered")
     account.fired("message.failed", id, now)
 
 
 def delivered(account: Account, id: str, now: float) -> None:
-    """The carrier confirmed it."""
-    message = account.messages.get(id)
-    assert message is not None
-    message = evolve(message, status=MessageStatus.DELIVERED, delivered_at=at(now))
-    account.messages.replace(message)
-    account.emit(EventType.MESSAGE_DELIVERED, message, now)
+    """The carrier confirmed it; a timer is set for the reply where the number replies."""
+    message = _change(account, id, status=MessageStatus.DELIVERED, delivered_at=at(now))
+    deliveries.emit(account, EventType.MESSAGE_DELIVERED, id, message, now)
     if magic(message.to).message == "replies":
         account.later(now + account.timing.sms_delivered, "reply", id)
 
 
 def reply(account: Account, id: str, now: float) -> None:
-    """Whoever got it answers."""
+    """The recipient answers it, to whichever number it came from."""
     message = account.messages.get(id)
     assert message is not None
-    take(account, from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
+    _arrive(account, from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
 
 
-def take(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
-    """Let a text from anybody arrive; STOP and START are the carrier's opt-out and opt-in words."""
+def _arrive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
     message = Message(
         id=account.mint("msg"),
         direction=Direction.INBOUND,
@@ -91,8 +101,16 @@ def take(account: Account, *, from_: str, to: str, body: str, now: float) -> Mes
     account.messages.add(message)
     word = body.strip().upper()
     if word == "STOP":
-        account.flag("opted_out", from_, True)
+        account.set_flag("opted_out", from_, True)
     elif word == "START":
-        account.flag("opted_out", from_, False)
-    account.emit(EventType.MESSAGE_RECEIVED, message, now)
+        account.set_flag("opted_out", from_, False)
+    deliveries.emit(account, EventType.MESSAGE_RECEIVED, message.id, message, now)
+    return message
+
+
+def _change(account: Account, id: str, **changes: object) -> Message:
+    message = account.messages.get(id)
+    assert message is not None
+    message = evolve(message, **changes)  # type: ignore[arg-type]
+    account.messages.replace(message)
     return message

@@ -1,45 +1,65 @@
-"""The numbers of an account: taken, ported in, given back (API reference: Numbers). Commands and transitions, as in `account`."""
+"""The numbers of an account (API reference: Numbers): provisioned, ported in, changed, released."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from attrs import evolve
 
-from ajoxi_async.contract.numbers import Number, NumberStatus
+from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routing, RoutingKind, SmsConfig
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import inventory
+from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.time.moments import at
 
-if TYPE_CHECKING:
-    from ajoxi_async.sandbox.state.account import Account
+__all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "require_own"]
 
-__all__ = ["own", "own_number", "ported", "provision", "release"]
-
-
-def own(account: Account, number: Number) -> Number:
-    """Add a number to those of the account."""
-    account.numbers.add(number)
-    account.owned[number.phone_number or ""] = number.id
-    return number
+#: The number every account has from the start, so that the reference's own request works.
+FIRST_NUMBER = "+14155550100"
 
 
-def own_number(account: Account, phone_number: str, param: str) -> Number:
-    """An active number of the account; a call or message can come from no other."""
-    number = account.numbers.get(account.owned.get(phone_number, ""))
+def add_first(account: Account) -> None:
+    """Give a new account its first number."""
+    _add(
+        account,
+        Number(
+            id=account.mint("num"),
+            phone_number=FIRST_NUMBER,
+            type=NumberType.LOCAL,
+            country="US",
+            region="CA",
+            capabilities=inventory.FULL,
+            status=NumberStatus.ACTIVE,
+            routing=Routing(kind=RoutingKind.AI_RECEPTIONIST),
+            sms=SmsConfig(enabled=True),
+            created_at=at(account.created_at),
+        ),
+    )
+
+
+def require_own(account: Account, phone_number: str, param: str) -> Number:
+    """The account's active number of these digits; `param` is named where there is none.
+
+    Raises:
+        Refusal: the account has no such number, or it is still being ported in.
+    """
+    number = account.numbers.get(account.number_ids.get(phone_number, ""))
     if number is None or number.status != NumberStatus.ACTIVE:
         raise Refusal("invalid_parameter", f"{param} is not an active number of this account", param, status=422)
     return number
 
 
 def provision(account: Account, wanted: Number, now: float, *, port: bool) -> Number:
-    """Take a number from the inventory, or begin to port one in."""
+    """Take a number from the inventory, or begin to port one in.
+
+    Raises:
+        Refusal: the number is taken, or not on offer and not to be ported.
+    """
     offered = next((n for n in account.inventory if n.phone_number == wanted.phone_number), None)
-    taken = wanted.phone_number in account.owned or magic(wanted.phone_number).taken
+    taken = wanted.phone_number in account.number_ids or magic(wanted.phone_number).taken
     if taken or (offered is None and not port):
         raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
     source = offered or evolve(account.inventory[0], region=None, id=account.mint("num"))
-    number = own(
+    number = _add(
         account,
         evolve(
             source,
@@ -57,7 +77,7 @@ def provision(account: Account, wanted: Number, now: float, *, port: bool) -> Nu
 
 
 def ported(account: Account, id: str, now: float) -> None:
-    """A number that was ported in is active."""
+    """A number that was being ported in is active, unless it was released meanwhile."""
     number = account.numbers.get(id)
     if number is not None:
         account.numbers.replace(evolve(number, status=NumberStatus.ACTIVE))
@@ -65,9 +85,19 @@ def ported(account: Account, id: str, now: float) -> None:
 
 
 def release(account: Account, id: str) -> None:
-    """Give a number back. Irreversible (API reference: Numbers)."""
+    """Give a number back. Irreversible (API reference: Numbers).
+
+    Raises:
+        Refusal: there is no such number.
+    """
     number = account.numbers.get(id)
     if number is None:
         raise Refusal("not_found", f"no number {id[:60]}")
     account.numbers.remove(id)
-    del account.owned[number.phone_number or ""]
+    del account.number_ids[number.phone_number or ""]
+
+
+def _add(account: Account, number: Number) -> Number:
+    account.numbers.add(number)
+    account.number_ids[number.phone_number or ""] = number.id
+    return number

@@ -76,14 +76,14 @@ class Journal:
     def watch(self, world: World) -> None:
         """Write a world down from now on; as a whole where it is new, was restored or reset."""
         world.on_replaced = self._replaced
-        if world.account.marks is None:
+        if world.account.unsaved is None:
             self._replaced(world)
 
     def _replaced(self, world: World) -> None:
         self._wiped.add(world.key)
-        world.account.watch()
+        world.account.track_changes()
         for kind, id in everything(world.account):
-            world.account.mark(kind, id)
+            world.account.mark_changed(kind, id)
 
     async def saved(self) -> None:
         """Return once everything that changed before the call is committed.
@@ -116,15 +116,15 @@ class Journal:
             changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
         self._keys_written = len(keys)
         for name, world in self._app.worlds.items():
-            marks = world.account.marks
-            if not marks:
+            unsaved = world.account.unsaved
+            if not unsaved:
                 continue
             if name in self._wiped:
                 self._wiped.discard(name)
                 changes.append((name, "", "", None))
-            changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in marks)
+            changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
             changes.append((name, "clock", "", msgspec.json.encode(world.clock.now())))
-            marks.clear()
+            unsaved.clear()
         return changes
 
     def _take_back(self, changes: list[_Change]) -> None:
@@ -133,7 +133,7 @@ class Journal:
             if not kind:
                 self._wiped.add(name)
             elif name:
-                self._app.worlds[name].account.mark(kind, id)
+                self._app.worlds[name].account.mark_changed(kind, id)
 
     def _restore(self, found: Mapping[str, list[Row]]) -> None:
         for _, name, body in found.get("", ()):
@@ -149,7 +149,7 @@ class Journal:
             for _, _, body in (each for each in rows if each[0] == "clock"):
                 # A clock that several worlds share goes on where the last of them stood.
                 world.clock.start_at(max(world.clock.now(), msgspec.json.decode(body)))
-            account.watch()
+            account.track_changes()
             world.adopt(account)
 
     # In the thread

@@ -1,9 +1,9 @@
-"""What an account holds, as rows of a journal: one row per thing, written when it changed. No I/O.
+"""An account as rows of a journal: one row for each object, written when the object changed. No I/O.
 
 Rules:
-1. A row is the whole of one thing as JSON; a thing that is gone has no row.
-2. What follows from something else is not written: which numbers are owned, which call a transcript belongs to, the
-   timers of deliveries. The delivery log is not written either.
+1. A row is one whole object as JSON; an object that was removed has no row.
+2. What can be worked out is not written: the lookups of `Account.rebuild_lookups`, the timers of deliveries. The delivery
+   log is not written either.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
+from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.webhooks import Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
 __all__ = ["Row", "everything", "load", "row"]
@@ -40,19 +41,19 @@ _FLAGS = ("to_record", "opted_out", "tripped")
 
 
 def row(account: Account, kind: str, id: str) -> bytes | None:
-    """The row of a thing as it stands now; ``None`` where it is gone."""
+    """The body of an object's row; ``None`` where the object was removed."""
     if kind in _MODELS:
-        thing = account.stores[kind].get(id)
-        return codec.encode(thing) if thing is not None else None
+        item = account.stores[kind].get(id)
+        return codec.encode(item) if item is not None else None
     if kind in _FLAGS:
         return b"true" if id in getattr(account, kind) else None
     found: Any = None
     if kind == "timer":
         found = account.timers.get(int(id))
-    elif kind == "delivery" and (delivery := account.outgoing.deliveries.get(id)) is not None:
+    elif kind == "delivery" and (delivery := account.deliveries.get(id)) is not None:
         found = asdict(delivery) | {"body": delivery.body.decode()}
-    elif kind == "secret" and id in account.outgoing.secrets:
-        found = [(secret.value, secret.until) for secret in account.outgoing.secrets[id]]
+    elif kind == "secret" and id in account.secrets:
+        found = [(secret.value, secret.until) for secret in account.secrets[id]]
     elif kind == "minted":
         found = account.minter.minted.get(id)
     elif kind == "world":
@@ -61,20 +62,20 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
 
 
 def everything(account: Account) -> Iterable[tuple[str, str]]:
-    """Kind and id of all things, for an account that is written down as a whole."""
+    """Kind and id of everything in an account, for writing it as a whole."""
     yield "world", ""
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
-        yield from ((kind, thing.id) for thing in reversed(list(store.newest_first())))
+        yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
     for kind in _FLAGS:
         yield from ((kind, id) for id in getattr(account, kind))
-    yield from (("secret", id) for id in account.outgoing.secrets)
-    yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != "deliver")
-    yield from (("delivery", id) for id in account.outgoing.deliveries)
+    yield from (("secret", id) for id in account.secrets)
+    yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
+    yield from (("delivery", id) for id in account.deliveries)
 
 
 def load(account: Account, rows: Iterable[Row]) -> None:
-    """Fill an empty account with what was written down, in the order in which it was first written."""
+    """Fill an empty account from rows, which come in the order in which they were first written."""
     for kind, id, body in rows:
         if kind in _MODELS:
             account.stores[kind].add(codec.decode(body, _MODELS[kind]))
@@ -84,11 +85,11 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.timers.add(msgspec.json.decode(body, type=Timer))
         elif kind == "delivery":
             shown = msgspec.json.decode(body)
-            account.outgoing.keep(Delivery(**shown | {"body": shown["body"].encode()}))
+            deliveries.add(account, Delivery(**shown | {"body": shown["body"].encode()}))
         elif kind == "secret":
-            account.outgoing.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
+            account.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
         elif kind == "minted":
             account.minter.minted[id] = msgspec.json.decode(body)
         elif kind == "world":
             account.created_at = msgspec.json.decode(body)
-    account.settle_in()
+    account.rebuild_lookups()
