@@ -63,7 +63,7 @@ class World:
     post: Post
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     rate_limit: int | None
-    saved: Callable[[], Awaitable[None]] = _nothing
+    save: Callable[[], Awaitable[None]] = _nothing
     account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
@@ -93,7 +93,7 @@ class World:
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self.account = account
-        self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.saved, self.changed)
+        self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -139,7 +139,7 @@ class World:
             self._woken, self._sleeping_until = anyio.Event(), None
             self.turn()
             with suppress(Refusal):
-                await self.saved()
+                await self.save()
             self._sleeping_until = self.account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 

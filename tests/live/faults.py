@@ -48,7 +48,7 @@ class Broken:
 
     def finished_call(self, talk: float, *, number: int = 0) -> str:
         """The id of a call that is over."""
-        account = self.sandbox._app.account(self.sandbox.api_key)
+        account = self.sandbox.world().account
         calls.seed(account, 3 * (number + 1), self.sandbox.clock.now() - 2 * talk)
         return next(call.id for call in account.calls.newest_first() if call.answered_at is not None)
 
@@ -58,7 +58,7 @@ class Broken:
 
     def length(self, call_id: str) -> int:
         """Bytes of the events of a call."""
-        account = self.sandbox._app.account(self.sandbox.api_key)
+        account = self.sandbox.world().account
         call = account.calls.get(call_id)
         assert call is not None
         log = log_of(call, calls.plan_of(account, call).talk)

@@ -72,7 +72,7 @@ def test_over_replay() -> None:
 
 def finished(sandbox: Sandbox, talk: float) -> str:
     """A call that is over, without having waited for it."""
-    account = sandbox._app.account(sandbox.api_key)
+    account = sandbox.world().account
     calls.seed(account, 3, sandbox.clock.now() - 2 * talk)
     call = next(call for call in account.calls.newest_first() if call.answered_at is not None)
     assert calls.plan_of(account, call).talk == talk
@@ -118,7 +118,7 @@ async def test_the_log_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_logs_in_memory_are_bounded() -> None:
     """Logs that nobody asked for lately go when there are too many events."""
     sandbox = Sandbox(port=None, timing=Timing(talk=30))
-    account = sandbox._app.account(sandbox.api_key)
+    account = sandbox.world().account
     calls.seed(account, 50, 1e9)
     logs = live_transcript.LiveLogs(most_events=60)
     held = [logs.of(account, call) for call in account.calls.newest_first() if call.answered_at is not None]
@@ -200,7 +200,7 @@ async def test_a_crowd() -> None:
         async def read(number: int) -> None:
             from_ = number % 40
             app = sandbox._app
-            account = app.account(sandbox.api_key)
+            account = sandbox.world().account
             decoder = SSEDecoder()
             ids: list[int] = []
             async for chunk in live_transcript.live_transcript(account, id, from_, sandbox.clock, app._logs):
@@ -272,7 +272,7 @@ async def test_resets_on_the_wire() -> None:
 def test_a_call_that_is_no_answer() -> None:
     """A ringing call has no log yet; one that nobody answered has the end of one."""
     sandbox = Sandbox(port=None)
-    account = sandbox._app.account(sandbox.api_key)
+    account = sandbox.world().account
     ringing = Call(id="call_1", status=CallStatus.RINGING, direction=Direction.OUTBOUND, from_=FROM, to=TO)
     assert log_of(ringing, 3.0) is None
     assert live_transcript.LiveLogs().of(account, ringing) is None

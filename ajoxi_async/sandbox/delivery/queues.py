@@ -51,7 +51,7 @@ class DeliveryQueues:
 
     Attributes:
         start: runs a task.
-        saved: returns once the world's state is written down.
+        save: returns once the world's state is written down.
         changed: called when there is something new to do.
     """
 
@@ -59,7 +59,7 @@ class DeliveryQueues:
     clock: Clock
     post: Post
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
-    saved: Callable[[], Awaitable[None]]
+    save: Callable[[], Awaitable[None]]
     changed: Callable[[], None]
     under_way: int = field(default=0, init=False)
     _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
@@ -155,7 +155,7 @@ class DeliveryQueues:
     async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
         try:
             # An event that somebody has seen must not be forgotten.
-            await self.saved()
+            await self.save()
         except Refusal as refusal:
             return Answer(None, error=refusal.message)
         answer = await self.post(url, sent, body)

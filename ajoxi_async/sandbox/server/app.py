@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -30,7 +30,6 @@ from ajoxi_async.contract.codec import DecodeError, PageBody
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.conversation import audio as media
 from ajoxi_async.sandbox.faults import applying
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
@@ -40,26 +39,16 @@ from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
-from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
+from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["App", "Key", "StreamedResponse"]
+__all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
 #: Events after which the stream of a magic number is cut.
 CUT_AFTER = 3
-
-_KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
-
-
-@frozen
-class Key:
-    """What a minted key may do: everything but the routes in `deny`."""
-
-    mode: Mode
-    deny: frozenset[str] = frozenset()
 
 
 @frozen
@@ -110,39 +99,25 @@ def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Ro
 
 @define(eq=False)
 class App:
-    """All worlds of one sandbox; `new_world` makes the world of a key."""
+    """Answers the API's requests.
 
-    seed: int
-    rate_limit: int | None
-    strict_keys: bool
-    new_world: Callable[[str], World]
+    Attributes:
+        worlds: the keys, and the world of each.
+        base_url: where it is reached.
+        monotonic: the clock of quotas and storms.
+        stream_faults: faults of the next live transcripts, one for each connection.
+    """
+
+    worlds: Worlds
     base_url: str = "http://sandbox.invalid"
     monotonic: Callable[[], float] = time.monotonic
-    #: Writes down what changed, before it is answered.
-    saved: Callable[[], Awaitable[None]] | None = None
-    worlds: dict[str, World] = field(factory=dict, init=False)
-    keys: dict[str, Key] = field(factory=dict, init=False)
     stream_faults: deque[StreamFault] = field(factory=deque, init=False)
     _logs: live_transcript.LiveLogs = field(factory=live_transcript.LiveLogs, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._request_ids = random.Random(f"{self.seed}/requests")
-
-    def world(self, key: str) -> World:
-        """The world of a key, made when it is first asked for."""
-        if key not in self.worlds:
-            self.worlds[key] = self.new_world(key)
-        return self.worlds[key]
-
-    def account(self, key: str) -> Account:
-        """The state of a key's world."""
-        return self.world(key).account
-
-    def takes(self, key: str) -> bool:
-        """Whether a key is one that this sandbox takes."""
-        return _KEY.fullmatch(key) is not None and (not self.strict_keys or key in self.keys)
+        self._request_ids = random.Random(f"{self.worlds.seed}/requests")
 
     async def handle(self, request: Request) -> Response | StreamedResponse:
         """Answer a request.
@@ -165,15 +140,15 @@ class App:
                 return await self._respond_with_faults(world, request, parts, sent, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
-        return response if self.saved is None else await self._after_saving(response, answer)
+        return response if self.worlds.save is None else await self._after_saving(response, answer)
 
     async def _after_saving(
         self, response: Response | StreamedResponse, answer: dict[str, str]
     ) -> Response | StreamedResponse:
-        """The response, once what it tells is written down."""
-        assert self.saved is not None
+        """Return the response once the changes it shows are in the journal, or the refusal where they cannot be written."""
+        assert self.worlds.save is not None
         try:
-            await self.saved()
+            await self.worlds.save()
         except Refusal as refusal:
             return _refused(refusal, answer)
         return response
@@ -190,7 +165,7 @@ class App:
             raise Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here")
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
         route = _choose(routes, request.method, sent.get("accept", ""), body)
-        if route.name in self.keys.get(world.key, Key("test")).deny:
+        if self.worlds.denies(world.key, route.name):
             raise Refusal("permission_denied", f"this key may not use {route.name}")
         return _RoutedRequest(route, id, body, sent.get("last-event-id"))
 
@@ -222,7 +197,7 @@ class App:
             response = _refused(error, answer)
         finally:
             world.answering -= 1
-        if self.saved is not None:
+        if self.worlds.save is not None:
             response = await self._after_saving(response, answer)
         for fault in struck:
             response = applying.after_command(fault, response)
@@ -230,21 +205,21 @@ class App:
 
     def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> World:
         if authorization is None:
-            answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
+            answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
         scheme, _, key = authorization.partition(" ")
         key = key.strip()
-        if scheme.lower() != "bearer" or not self.takes(key):
-            answer.update(Quota(self.rate_limit).headers(0.0, time.time()))
+        if scheme.lower() != "bearer" or not self.worlds.accepts(key):
+            answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
-        world = self.world(key)
+        world = self.worlds.of(key)
         quota = world.quota
         moment = self.monotonic()
         admitted = quota.admit(moment)
         answer.update(quota.headers(moment, time.time()))
         if not admitted:
             answer[headers.RETRY_AFTER] = "1"
-            raise Refusal("rate_limited", f"over {self.rate_limit} requests a second")
+            raise Refusal("rate_limited", f"over {self.worlds.rate_limit} requests a second")
         return world
 
     @staticmethod
@@ -260,7 +235,9 @@ class App:
 
     def _media(self, path: str, answer: dict[str, str]) -> Response:
         id = path.removeprefix("/media/").removesuffix(".wav")
-        recording = next((found for world in self.worlds.values() if (found := world.account.recordings.get(id))), None)
+        recording = next(
+            (found for world in self.worlds.by_key.values() if (found := world.account.recordings.get(id))), None
+        )
         if recording is None:
             raise Refusal("not_found", "no such recording")
         return Response(200, {**answer, headers.CONTENT_TYPE: "audio/wav"}, media.wav(recording.duration or 0))

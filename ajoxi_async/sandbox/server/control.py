@@ -25,13 +25,13 @@ from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, erro
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot, World
+from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["PREFIX", "Control"]
 
@@ -66,12 +66,17 @@ def _parts(kind: Any) -> tuple[type, ...]:
 
 @define(eq=False)
 class Control:
-    """The control surface of one sandbox; `mint` makes keys."""
+    """The control surface of one sandbox.
 
-    app: App
+    Attributes:
+        worlds: the keys, and the world of each.
+        own_key: the key whose world is meant where a request names none.
+        token: what requests must present.
+    """
+
+    worlds: Worlds
     own_key: str
     token: str
-    mint: Callable[..., str]
     _snapshots: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
     _taken: int = field(default=0, init=False)
 
@@ -81,8 +86,8 @@ class Control:
         try:
             self._admit(sent, peer)
             status, shown = await self._respond(request, sent)
-            if self.app.saved is not None:
-                await self.app.saved()
+            if self.worlds.save is not None:
+                await self.worlds.save()
         except NeverHappenedError as error:
             status, shown = 409, {**error_body("never_happened", error.message), "fired": _shown(error.fired)}
         except InvalidParameterError as error:
@@ -120,9 +125,9 @@ class Control:
         for route, match in found:
             if route.method == request.method:
                 key = sent.get(KEY_HEADER, self.own_key)
-                if not self.app.takes(key):
+                if not self.worlds.accepts(key):
                     raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox")
-                asked = _ControlRequest(self.app.world(key), match.groupdict().get("id", ""), query, body)
+                asked = _ControlRequest(self.worlds.of(key), match.groupdict().get("id", ""), query, body)
                 answer = route.act(self, asked)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
@@ -153,7 +158,7 @@ class Control:
         if given.get("mode", "test") not in get_args(Mode):
             raise InvalidParameterError("mode", f"expected {' or '.join(get_args(Mode))}")
         try:
-            return {"key": self.mint(given.get("mode", "test"), deny=frozenset(given.get("deny", ())))}
+            return {"key": self.worlds.mint(given.get("mode", "test"), frozenset(given.get("deny", ())))}
         except (ValueError, TypeError):
             raise InvalidParameterError("deny", "expected names of routes, such as 'numbers.provision'") from None
 

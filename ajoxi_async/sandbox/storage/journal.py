@@ -20,9 +20,9 @@ import msgspec
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.app import App, Key
 from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
 from ajoxi_async.sandbox.world import World
+from ajoxi_async.sandbox.worlds import Key, Worlds
 
 __all__ = ["Journal"]
 
@@ -46,8 +46,8 @@ _Change = tuple[str, str, str, bytes | None]
 class Journal:
     """One file."""
 
-    def __init__(self, path: str | PathLike[str], app: App) -> None:
-        self._path, self._app = path, app
+    def __init__(self, path: str | PathLike[str], worlds: Worlds) -> None:
+        self._path, self._worlds = path, worlds
         self._writing = anyio.Lock()
         self._wiped: set[str] = set()
         self._keys_written = 0
@@ -65,12 +65,12 @@ class Journal:
         except sqlite3.Error as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
         self._restore(found)
-        for world in self._app.worlds.values():
+        for world in self._worlds.by_key.values():
             self.watch(world)
 
     async def aclose(self) -> None:
         """Write what is left, and give the file back."""
-        await self.saved()
+        await self.save()
         await anyio.to_thread.run_sync(self._connection.close)
 
     def watch(self, world: World) -> None:
@@ -85,7 +85,7 @@ class Journal:
         for kind, id in everything(world.account):
             world.account.mark_changed(kind, id)
 
-    async def saved(self) -> None:
+    async def save(self) -> None:
         """Return once everything that changed before the call is committed.
 
         Raises:
@@ -111,11 +111,11 @@ class Journal:
 
     def _collect(self) -> list[_Change]:
         changes: list[_Change] = []
-        keys = list(self._app.keys.items())
+        keys = list(self._worlds.keys.items())
         for name, key in keys[self._keys_written :]:
             changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
         self._keys_written = len(keys)
-        for name, world in self._app.worlds.items():
+        for name, world in self._worlds.by_key.items():
             unsaved = world.account.unsaved
             if not unsaved:
                 continue
@@ -133,17 +133,17 @@ class Journal:
             if not kind:
                 self._wiped.add(name)
             elif name:
-                self._app.worlds[name].account.mark_changed(kind, id)
+                self._worlds.by_key[name].account.mark_changed(kind, id)
 
     def _restore(self, found: Mapping[str, list[Row]]) -> None:
         for _, name, body in found.get("", ()):
-            self._app.keys[name] = Key(
+            self._worlds.keys[name] = Key(
                 **msgspec.json.decode(body) | {"deny": frozenset(msgspec.json.decode(body)["deny"])}
             )
         for name, rows in found.items():
             if not name:
                 continue
-            world = self._app.world(name)
+            world = self._worlds.of(name)
             account = world.new_account()
             load(account, [each for each in rows if each[0] != "clock"])
             for _, _, body in (each for each in rows if each[0] == "clock"):
@@ -163,7 +163,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
-            seed = str(self._app.seed)
+            seed = str(self._worlds.seed)
             for name, value in (("version", _VERSION), ("seed", seed)):
                 connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
                 (written,) = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
