@@ -1,10 +1,10 @@
-"""One key's world: its state, its time, its faults, and what is delivered from it.
+"""One key's world: its state, its clock, its faults and its webhook deliveries.
 
 Rules:
 1. Each key has a world of its own, so that parallel test workers share one server and nothing else.
-2. A snapshot is a copy of the state and of the moment; restoring or resetting a world replaces its account, so whoever
-   still holds the old one, a live transcript for instance, sees no other world's calls.
-3. A reset gives the world its first state again: the same ids follow, faults and counts are gone.
+2. Restoring or resetting a world replaces its `Account`. Whoever still holds the old one, a live transcript for
+   instance, goes on with the old state.
+3. A reset gives the world its first state again: the same ids are made, faults and the quota's count are gone.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ __all__ = ["Snapshot", "World"]
 
 @frozen(eq=False)
 class Snapshot:
-    """A world as it was; restored as often as one likes."""
+    """A copy of a world's state and the moment of the copy. It can be restored any number of times."""
 
     account: Account
     moment: float
@@ -52,12 +52,22 @@ class World:
     """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
     Attributes:
+        key: whose world it is.
+        new_account: makes an account that holds nothing yet.
         clock: its time.
+        post: posts webhook deliveries.
+        start: runs a task in the sandbox's task group.
+        rate_limit: requests a second; ``None`` for no limit.
+        save: returns once every change so far is in the journal.
+        account: its state; a restore or a reset replaces it.
         faults: what goes wrong on purpose.
+        quota: the requests of the last second.
+        running: whether the sandbox is open, so that what is started runs.
+        answering: requests that are being answered while a fault makes them wait.
+        on_replaced: called after the account was replaced.
     """
 
     key: str
-    #: Makes an account that holds nothing yet.
     new_account: Callable[[], Account]
     clock: Clock
     post: Post
@@ -67,9 +77,7 @@ class World:
     account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
-    #: Whether there is anything that runs what is started.
     running: bool = field(default=False, init=False)
-    #: Requests that are being answered, where that takes time.
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
     _queues: DeliveryQueues = field(init=False)
@@ -104,40 +112,40 @@ class World:
 
     @property
     def next_due(self) -> float | None:
-        """See `Party`."""
+        """See `Participant`."""
         return self.account.next_due
 
     @property
     def busy(self) -> bool:
-        """See `Party`."""
+        """See `Participant`."""
         return bool(self._queues.under_way or self.answering)
 
-    def turn(self) -> None:
-        """See `Party`."""
+    def run_due(self) -> None:
+        """See `Participant`."""
         run_due(self.account, self.clock.now())
         if self.running and self.account.due_deliveries:
             self._queues.start_due()
 
     def wake(self) -> None:
-        """See `Party`."""
+        """See `Participant`."""
         self._woken.set()
 
     async def quiet(self) -> None:
-        """See `Party`."""
+        """See `Participant`."""
         await self._queues.quiet()
 
     def changed(self) -> None:
-        """Start what a command made due, and have the next thing done in its time."""
-        self.turn()
+        """Call after every command: starts what became due, and lets `run` wait for an earlier timer."""
+        self.run_due()
         due = self.account.next_due
         if due is not None and (self._sleeping_until is None or due < self._sleeping_until):
             self._woken.set()
 
     async def run(self) -> None:
-        """Let time pass by itself, as the clock has it, until cancelled."""
+        """Do what is due whenever it is due by the clock, until cancelled."""
         while True:
             self._woken, self._sleeping_until = anyio.Event(), None
-            self.turn()
+            self.run_due()
             with suppress(Refusal):
                 await self.save()
             self._sleeping_until = self.account.next_due
@@ -150,7 +158,10 @@ class World:
         return Snapshot(self.account.copy(), self.clock.now())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the world what it was; a virtual clock goes back as well, on a real one what is past is due at once."""
+        """Put the world back into the state of a snapshot.
+
+        A virtual clock goes back as well. On a real clock, what was due since is due at once.
+        """
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())
@@ -162,14 +173,14 @@ class World:
         self._replace(self._fresh_account())
 
     def adopt(self, account: Account) -> None:
-        """Go on with an account that was loaded."""
+        """Take an account that was loaded from the journal."""
         self._use(account)
 
     def _replace(self, account: Account) -> None:
         self._queues.abandon()
         self._use(account)
         self.on_replaced(self)
-        self.turn()
+        self.run_due()
         self.wake()
 
     # What only a sandbox can do

@@ -9,7 +9,7 @@ __all__ = ["wav", "wav_size"]
 
 _RATE = 8000
 _HEADER = 44
-#: Longer calls are cut: nobody listens to it, and a response should stay small.
+#: Seconds of audio at most, so that responses stay small however long the call was.
 _LONGEST = 60
 
 

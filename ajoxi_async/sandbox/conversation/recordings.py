@@ -16,7 +16,7 @@ __all__ = ["detailed", "recording_of"]
 
 
 def recording_of(call: Call, made: datetime) -> Recording:
-    """The recording of a finished call, as lists show it."""
+    """The recording of a finished call, made at the moment `made`, as lists show it."""
     return Recording(
         id=call.recording_id or "",
         call_id=call.id,
@@ -30,7 +30,7 @@ def recording_of(call: Call, made: datetime) -> Recording:
 
 
 def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
-    """A single recording, with transcript and AI summary (API reference: Recordings & AI)."""
+    """Add transcript, AI summary and sentiment to a recording (API reference: Recordings & AI)."""
     return evolve(
         recording,
         transcript=transcript_of(call, talk, now),

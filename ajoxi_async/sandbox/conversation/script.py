@@ -1,6 +1,6 @@
 """What people say in the sandbox: a conversation that is a pure function of the call's id.
 
-Nothing is stored: the same id gives the same lines, so a hundred thousand finished calls cost no text.
+Nothing is stored: the same id gives the same lines, so the text of a hundred thousand finished calls takes no memory.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _CLOSINGS = (("Great, thank you for your help.", 0.7), ("All right, goodbye.", 0
 
 #: Seconds a line takes in a long conversation.
 _PACE = 3.0
-#: Every so many lines one is said while the other speaker goes on.
+#: One line in so many is said while the other speaker goes on.
 _INTERJECTED = 5
-#: Every so many lines one is corrected after it was final.
+#: One line in so many is corrected after it was final.
 _CORRECTED = 10
 
 
 @frozen
 class Update:
-    """One event of a live transcript: what is said, and after which share of the talk time."""
+    """One event of a live transcript: a segment, sent at the share `at` of the talk time (0 to 1)."""
 
     at: float
     segment: Segment
@@ -81,7 +81,7 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
     lines = _lines(call_id, talk, ai)
     step = 0.9 / len(lines)
     overlap, interims = (0.6 * step, 4) if lively else (0.3 * step, 1)
-    told: list[Update] = []
+    said: list[Update] = []
     for number, (speaker, text, mood) in enumerate(lines, start=1):
         begin = 0.05 + (number - 1) * step - (overlap if number % 2 == 0 or (lively and number > 1) else 0.0)
         end = 0.05 + number * step
@@ -107,28 +107,28 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
         for part in range(1, interims + 1):
             share = part / (interims + 1)
             heard = " ".join(words[: max(1, int(len(words) * share))])
-            told.append(Update(begin + (end - begin) * share, segment(part, heard, final=False)))
-        told.append(Update(end, segment(interims + 1, text, final=True)))
+            said.append(Update(begin + (end - begin) * share, segment(part, heard, final=False)))
+        said.append(Update(end, segment(interims + 1, text, final=True)))
         if number == len(lines) - 1 or number % _CORRECTED == 0 or (lively and number < len(lines)):
-            told.append(Update(end + step / 2, segment(interims + 2, text.replace("three", "3"), final=True)))
-    told.sort(key=lambda update: update.at)
-    return told
+            said.append(Update(end + step / 2, segment(interims + 2, text.replace("three", "3"), final=True)))
+    said.sort(key=lambda update: update.at)
+    return said
 
 
 def segments(call_id: str, talk: float, *, ai: bool, lively: bool = False, share: float = 1.0) -> tuple[Segment, ...]:
     """The finals after `share` of the talk time, in the order of the conversation."""
-    told = updates(call_id, talk, ai=ai, lively=lively)
-    latest = {u.segment.sequence: u.segment for u in told if u.segment.is_final and u.at <= share}
+    everything = updates(call_id, talk, ai=ai, lively=lively)
+    latest = {u.segment.sequence: u.segment for u in everything if u.segment.is_final and u.at <= share}
     return tuple(latest[number] for number in sorted(latest))
 
 
 def summary(call_id: str) -> str:
-    """What the AI makes of it."""
+    """The AI summary of a conversation."""
     _, topic, closing = _draw(call_id)
     mood = "satisfied" if closing[1] > 0 else "impatient"
     return f"The customer called to {topic[0]}. {topic[4]} The customer sounded {mood} at the end."
 
 
 def sentiment(call_id: str) -> float:
-    """How it felt, from -1 to 1."""
+    """The sentiment of a conversation, from -1 to 1."""
     return _draw(call_id)[2][1]

@@ -15,12 +15,18 @@ def _lively(call: Call) -> bool:
 
 
 def live_updates(call: Call, talk: float) -> list[script.Update]:
-    """The live transcript of a call that was answered, in the order it is sent."""
+    """The events of the live transcript of a call that was answered, in the order in which they are sent."""
     return script.updates(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call))
 
 
 def transcript_of(call: Call, talk: float, now: float) -> Transcript:
-    """What was said so far; with the summary once the call is over."""
+    """The transcript of a call as it stands at `now`; with the summary once the call is over.
+
+    Args:
+        call: the call.
+        talk: seconds from its answer to its end.
+        now: seconds since the epoch.
+    """
     done = call.status == CallStatus.COMPLETED
     answered = call.answered_at.timestamp() if call.answered_at is not None else now
     share = 1.0 if done else (now - answered) / talk if talk else 1.0

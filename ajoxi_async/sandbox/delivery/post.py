@@ -1,4 +1,4 @@
-"""Posting to endpoints that strangers may have named.
+"""Posts webhook deliveries over HTTP. Whoever has a key chooses the endpoint, so the address is checked first.
 
 Rules:
 1. Posts go to this machine only, unless remote endpoints were allowed. Link-local addresses and the others under which
@@ -47,7 +47,7 @@ class Answer:
     error: str | None = None
 
 
-#: Posts a body. What needs no log may return a status alone, or None where no answer came.
+#: Posts a body to a URL with headers. May return a status alone, or None where no answer came.
 Post = Callable[[str, dict[str, str], bytes], Awaitable[Answer | int | None]]
 
 

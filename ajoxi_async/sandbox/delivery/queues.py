@@ -4,8 +4,8 @@ Rules:
 1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
    holds up nobody else's.
 2. Deliveries of an endpoint start in the order in which they were due.
-3. What is under way is counted, so that a virtual clock knows when an instant is over.
-4. What comes of an attempt that began before its world was reset or restored is forgotten.
+3. What is under way is counted, so that a virtual clock knows when everything of a moment is over.
+4. The outcome of an attempt that began before its world was reset or restored is dropped with the old account.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["CONCURRENT", "DeliveryQueues"]
 CONCURRENT = 10
 
 
-#: The record that an attempt is written down in, and where.
+#: A clock's record, and the index at which the attempt's outcome belongs.
 _Place = tuple[list[Fired | None], int] | None
 
 
@@ -51,8 +51,9 @@ class DeliveryQueues:
 
     Attributes:
         start: runs a task.
-        save: returns once the world's state is written down.
-        changed: called when there is something new to do.
+        save: returns once every change so far is in the journal.
+        changed: called after an attempt, since it may have set a timer.
+        under_way: deliveries that are waiting or being posted.
     """
 
     account: Account
@@ -66,7 +67,7 @@ class DeliveryQueues:
     _over: anyio.Event = field(factory=anyio.Event, init=False)
 
     def start_due(self) -> None:
-        """Begin what is due and do not wait for it."""
+        """Queue the deliveries that are due and start workers for them, without waiting."""
         due = self.account.due_deliveries
         while due:
             id = due.popleft()
@@ -81,17 +82,17 @@ class DeliveryQueues:
                 self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
 
     async def quiet(self) -> None:
-        """Return once nothing is under way."""
+        """Wait until no delivery is waiting or being posted."""
         while self.under_way:
             await self._over.wait()
 
     def abandon(self) -> None:
-        """Begin nothing more of what is waiting."""
+        """Drop what is waiting; what is being posted goes on."""
         for endpoint in self._endpoints.values():
             endpoint.waiting.clear()
 
     def _reserve(self) -> _Place:
-        """Keep a place in the clock's record, which is in the order of the beginnings."""
+        """Keep a place in the clock's record, which lists deliveries in the order in which they started."""
         record = self.clock.record if isinstance(self.clock, VirtualClock) else None
         if record is None:
             return None
@@ -154,7 +155,7 @@ class DeliveryQueues:
 
     async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
         try:
-            # An event that somebody has seen must not be forgotten.
+            # Once an endpoint has seen an event, a restart must not lose it.
             await self.save()
         except Refusal as refusal:
             return Answer(None, error=refusal.message)

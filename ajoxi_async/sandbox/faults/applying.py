@@ -13,7 +13,7 @@ from ajoxi_async.sandbox.refusal import Refusal
 
 __all__ = ["after_command", "before_command"]
 
-#: The error code of an injected status, where none is given.
+#: The error code of each status, where the fault gives none.
 _CODES = {status: code for code, status in reversed(CODE_STATUS.items())}
 
 

@@ -1,4 +1,4 @@
-"""What goes wrong on purpose. Pure: it decides which faults strike, and others carry them out.
+"""The faults of a world, and which of them strike. Pure: `applying` and the delivery queues carry them out.
 
 Rules:
 1. A fault is looked up by what it matches: the name of a route for faults of answers and streams (``calls.create``,
@@ -49,7 +49,7 @@ _SECONDS = {"latency": 1.0, "slow": 1.0, "rate_limit_storm": 1.0, "webhook_reord
 
 @define(kw_only=True)
 class Fault:
-    """One thing that goes wrong. Made by `Faults.add`, which says what the fields mean.
+    """One fault. Made by `Faults.add`, which says what the fields mean.
 
     Attributes:
         matched: how often it could have struck.
@@ -111,7 +111,7 @@ class Faults:
         seconds: float | None = None,
         events: int = 1,
     ) -> Fault:
-        """Have something go wrong.
+        """Add a fault.
 
         Args:
             action: what goes wrong.
@@ -131,11 +131,11 @@ class Faults:
             The fault, whose `fired` a test can look at.
 
         Raises:
-            InvalidParameterError: naming what cannot be.
+            InvalidParameterError: an argument is wrong; the error names it.
         """
         _one_of("action", action, get_args(Action))
         _one_of("when", when, get_args(When))
-        # A pattern that matches nothing would be a test of nothing.
+        # A fault whose pattern matches nothing would never strike, and the test would pass for nothing.
         _check(
             "match",
             isinstance(match, str) and any(fnmatchcase(name, match) for name in _names(action)),
@@ -167,11 +167,15 @@ class Faults:
         return fault
 
     def remove(self, id: str) -> None:
-        """Have it go right again; one that is not there is a `KeyError`."""
+        """Remove a fault.
+
+        Raises:
+            KeyError: there is no fault of this id.
+        """
         del self._faults[id]
 
     def clear(self) -> None:
-        """Have everything go right again."""
+        """Remove every fault."""
         self._faults.clear()
 
     def of_answers(self, route: str, moment: float) -> list[Fault]:
@@ -215,7 +219,7 @@ class Faults:
 
 
 def _names(action: Action) -> tuple[str, ...]:
-    """What a fault can match."""
+    """The names that a fault of this action can match."""
     if action.startswith("webhook_"):
         return tuple(EventType)
     return tuple(name for name, route in ROUTES.items() if route.streaming or action != "sse_cut")

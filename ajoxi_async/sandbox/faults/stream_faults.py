@@ -1,8 +1,8 @@
-"""How a live transcript can go wrong on its way, for tests that want to see it happen.
+"""Faults of the connection that carries a live transcript.
 
 Rules:
 1. A fault is a value, and belongs to one connection: `Sandbox.disturb_streams` queues them, the next connections take them.
-2. Faults are about the wire. They repeat, hold back and cut; what they let through is what was said.
+2. A fault repeats, holds back or cuts events. It never changes one.
 """
 
 from __future__ import annotations

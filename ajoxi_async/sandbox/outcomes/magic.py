@@ -27,7 +27,7 @@ class Magic:
 
     Attributes:
         meaning: in words, as documented.
-        ends: how a call to it ends.
+        ends: the disposition of a call to it.
         cut: the share of the ringing or talking after which a call to it ends early.
         transfer: what becomes of a transfer.
         recording: what becomes of the recording; a call to such a number is always recorded.

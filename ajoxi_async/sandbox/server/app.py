@@ -1,4 +1,4 @@
-"""From a request to its answer, whatever it came by: key, quota, route, permission, parameters, command, envelope.
+"""Answers the API's requests: key, quota, route, permission, parameters, command, envelope, in this order.
 
 Rules:
 1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
@@ -53,7 +53,7 @@ CUT_AFTER = 3
 
 @frozen
 class _RoutedRequest:
-    """What a request asks for."""
+    """A request whose route was found and whose body was parsed."""
 
     route: Route[Any]
     id: str
@@ -170,15 +170,15 @@ class App:
         return _RoutedRequest(route, id, body, sent.get("last-event-id"))
 
     def _respond(
-        self, world: World, asked: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
+        self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
     ) -> Response | StreamedResponse:
-        account, now, route = world.account, world.clock.now(), asked.route
-        command = Command(account, now, asked.id, _params(route, parts.query, asked.body))
+        account, now, route = world.account, world.clock.now(), routed.route
+        command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
         run_due(account, now)
         result = HANDLERS[route.name](command)
         world.changed()
         if route.streaming and isinstance(result, Call):
-            return self._stream(world, result, live_transcript.place_after(asked.last_event_id), answer)
+            return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
         return _answer(route, result, answer)
 
     async def _respond_with_faults(
@@ -188,11 +188,11 @@ class App:
         struck: list[Fault] = []
         world.answering += 1
         try:
-            asked = self._route(world, request, parts.path, sent, answer)
-            struck = world.faults.of_answers(asked.route.name, self.monotonic())
+            routed = self._route(world, request, parts.path, sent, answer)
+            struck = world.faults.of_answers(routed.route.name, self.monotonic())
             for fault in struck:
                 await applying.before_command(fault, answer)
-            response = self._respond(world, asked, parts, answer)
+            response = self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         finally:

@@ -1,4 +1,4 @@
-"""The sandbox's own surface over HTTP, for test suites in any language: everything under ``/_ajoxi/``, never under ``/v1``.
+"""The control surface: what only a sandbox can do, over HTTP under ``/_ajoxi/``, for test suites in any language.
 
 Rules:
 1. It has a token of its own, which is no API key, and answers this machine alone, wherever the sandbox listens.
@@ -127,8 +127,8 @@ class Control:
                 key = sent.get(KEY_HEADER, self.own_key)
                 if not self.worlds.accepts(key):
                     raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox")
-                asked = _ControlRequest(self.worlds.of(key), match.groupdict().get("id", ""), query, body)
-                answer = route.act(self, asked)
+                addressed = _ControlRequest(self.worlds.of(key), match.groupdict().get("id", ""), query, body)
+                answer = route.act(self, addressed)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 

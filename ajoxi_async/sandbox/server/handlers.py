@@ -94,7 +94,7 @@ def create_campaign(command: Command) -> Model:
     return campaigns.start(command.account, queued, command.now, record=bool(params.record))
 
 
-def _found(item: Any, kind: str, id: str) -> Any:
+def _require(item: Any, kind: str, id: str) -> Any:
     if item is None:
         raise Refusal("not_found", f"no {kind} {id[:60]!r} in this account")
     return item
@@ -102,13 +102,13 @@ def _found(item: Any, kind: str, id: str) -> Any:
 
 def retrieve_call(command: Command) -> Call:
     """GET /v1/calls/{id}."""
-    return _found(command.account.calls.get(command.id), "call", command.id)  # type: ignore[no-any-return]
+    return _require(command.account.calls.get(command.id), "call", command.id)  # type: ignore[no-any-return]
 
 
 def transfer_call(command: Command) -> Call:
     """POST /v1/calls/{id}/transfer."""
     params: CallTransfer = command.params
-    _found(command.account.calls.get(command.id), "call", command.id)
+    _require(command.account.calls.get(command.id), "call", command.id)
     if params.to is not None:
         require_reachable(params.to)
     return calls.transfer(command.account, command.id, params.agent_id, params.to, command.now)
@@ -204,7 +204,7 @@ def provision_number(command: Command) -> Number:
 def update_number(command: Command) -> Number:
     """PUT /v1/numbers/{id}: what is not given stays."""
     params: NumberUpdate = command.params
-    number: Number = _found(command.account.numbers.get(command.id), "number", command.id)
+    number: Number = _require(command.account.numbers.get(command.id), "number", command.id)
     number = evolve(
         number,
         routing=params.routing or number.routing,
@@ -285,15 +285,15 @@ def list_recordings(command: Command) -> PageBody[Recording]:
 def retrieve_recording(command: Command) -> Recording:
     """GET /v1/recordings/{id}: with transcript and AI summary."""
     account = command.account
-    recording: Recording = _found(account.recordings.get(command.id), "recording", command.id)
-    call: Call = _found(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
+    recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
+    call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
     return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
 
 
 def retrieve_transcript(command: Command) -> Transcript:
     """GET /v1/transcripts/{id}: by the id of a transcript, a call or a recording. A call nobody answered has none."""
     account = command.account
-    call: Call = _found(recordings.find_call(account, command.id), "transcript", command.id)
+    call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
     return transcript_of(call, calls.plan_of(account, call).talk, command.now)
@@ -335,7 +335,7 @@ HANDLERS: dict[str, Handler] = {
     "recordings.list": list_recordings,
     "recordings.retrieve": retrieve_recording,
     "transcripts.retrieve": retrieve_transcript,
-    "transcripts.stream": lambda command: _found(
+    "transcripts.stream": lambda command: _require(
         recordings.find_call(command.account, command.id), "transcript", command.id
     ),
     "webhooks.list": list_webhooks,

@@ -1,4 +1,4 @@
-"""The sandbox behind a socket: aiohttp.web, and nothing but translation."""
+"""The sandbox's HTTP server: translates between aiohttp.web and `App` or `Control`."""
 
 from __future__ import annotations
 

@@ -11,14 +11,14 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
-from ajoxi_async.sandbox.server.app import App, StreamedResponse
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
+from ajoxi_async.sandbox.server.app import App
 
 __all__ = ["MemoryTransport"]
 
 
 class _Headers(dict[str, str]):
-    """Looked up without regard to case."""
+    """Headers, looked up without regard to case."""
 
     def __init__(self, given: Mapping[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in given.items()})
@@ -34,7 +34,7 @@ class _Headers(dict[str, str]):
 
 
 class MemoryTransport:
-    """An implementation of `contract.wire.Transport`: the same handler as behind the socket."""
+    """A `contract.wire.Transport` that calls the sandbox's `App` directly."""
 
     def __init__(self, app: App) -> None:
         self._app = app
@@ -56,7 +56,7 @@ class MemoryTransport:
         return _Stream(self._app, request)
 
     async def aclose(self) -> None:
-        """See `Transport.aclose`; there is nothing to give back."""
+        """See `Transport.aclose`; nothing is held."""
 
 
 class _Stream:

@@ -40,7 +40,7 @@ class Minter:
         return f"{prefix}_{value ^ value >> 20:010x}"
 
     def copy(self) -> Minter:
-        """One that mints the same ids from here on."""
+        """Copy it: both mint the same ids from here on."""
         twin = Minter(self._seed)
         twin._scramblers, twin.minted = self._scramblers, self.minted.copy()
         return twin

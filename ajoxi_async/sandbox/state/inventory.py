@@ -1,4 +1,4 @@
-"""Numbers that can be had in the sandbox: the same for every account, and by seed."""
+"""The numbers on offer: the same for every account of a sandbox, drawn by seed."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _EACH = 60
 
 @cache
 def build(seed: int) -> tuple[Number, ...]:
-    """All numbers on offer; the first stands first in searches."""
+    """All numbers on offer, in the order in which searches list them."""
     rng, minter = random.Random(f"inventory/{seed}"), Minter(f"{seed}/inventory")
     numbers = []
     for code, country, area, region, digits, kind in _AREAS:

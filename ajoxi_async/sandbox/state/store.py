@@ -2,9 +2,9 @@
 
 Rules:
 1. Items are kept in the order of their creation and listed newest first.
-2. A cursor is a position, opaque and bound to its filters: items that arrive later stand before every cursor, so none is
-   skipped or repeated. A cursor that was made up, or used with other filters, is refused.
-3. A page costs what it holds: filters on fields that never change go through an index, the rest is looked at on the way.
+2. A cursor is a position in that order, opaque and bound to its filters. Items that are added later do not shift it, so
+   none is skipped or repeated. A cursor that was made up, or is used with other filters, is refused.
+3. Filters on fields that never change go through an index; the others are checked item by item.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Store(Generic[R]):
         self._ids: list[str] = []
         self._objects: dict[str, R] = {}
         self._index: dict[tuple[str, str], list[int]] = {}
-        #: Told the id of whatever changes.
+        #: Called with the id of each object that is added, replaced or removed.
         self.changed: Callable[[str], None] | None = None
 
     def copy(self) -> Store[R]:
-        """The same objects in the same order, set apart; of its changes nobody is told."""
+        """Copy the list. `changed` is not copied: nobody is told of changes to the copy."""
         twin = Store(self._keys)
         twin._ids, twin._objects = self._ids.copy(), self._objects.copy()
         twin._index = {key: places.copy() for key, places in self._index.items()}
@@ -75,7 +75,7 @@ class Store(Generic[R]):
         return self._objects.get(id)
 
     def add(self, item: R) -> None:
-        """Take a new object in."""
+        """Add a new object at the end."""
         for key in self._keys(item):
             self._index.setdefault(key, []).append(len(self._ids))
         self._ids.append(item.id)
@@ -90,7 +90,7 @@ class Store(Generic[R]):
             self.changed(item.id)
 
     def remove(self, id: str) -> None:
-        """Forget an object; its place in the order stays empty."""
+        """Remove an object; its place in the order stays empty."""
         del self._objects[id]
         if self.changed is not None:
             self.changed(id)
@@ -113,7 +113,7 @@ class Store(Generic[R]):
             filters: all filters as text, which the cursor is bound to.
             keys: indexed values that an item must have.
             accept: what else it must be.
-            enough: true for an item after which, going back in time, none can be accepted.
+            enough: whether no older item than this one can be accepted, so that the search ends.
         """
         before = len(self._ids) if cursor is None else decode_cursor(cursor, filters)
         # The rarest value decides which places are looked at; the others are checked there.
@@ -138,5 +138,5 @@ class Store(Generic[R]):
         return PageBody(tuple(found), None, False)
 
     def newest_first(self) -> Iterable[R]:
-        """All of them."""
+        """All objects, the newest first."""
         return (self._objects[id] for id in reversed(self._ids) if id in self._objects)

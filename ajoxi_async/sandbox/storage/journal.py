@@ -39,19 +39,24 @@ INSERT INTO rows (world, kind, id, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (world, kind, id) DO UPDATE SET body = excluded.body
 """
 
-#: World, kind, id, and the body, or None where the thing is gone. No kind at all: the whole world is gone.
+#: World, kind, id, and the body, or None to delete the row. An empty kind deletes every row of the world.
 _Change = tuple[str, str, str, bytes | None]
 
 
 class Journal:
-    """One file."""
+    """One file and the worlds that it keeps.
+
+    Args:
+        path: of the file.
+        worlds: the keys and worlds to keep.
+    """
 
     def __init__(self, path: str | PathLike[str], worlds: Worlds) -> None:
         self._path, self._worlds = path, worlds
         self._writing = anyio.Lock()
         self._wiped: set[str] = set()
         self._keys_written = 0
-        #: The last write that was begun, and the last that is committed.
+        #: Number of the last write that was begun, and of the last that is committed.
         self._begun = self._written = 0
 
     async def open(self) -> None:
@@ -74,7 +79,7 @@ class Journal:
         await anyio.to_thread.run_sync(self._connection.close)
 
     def watch(self, world: World) -> None:
-        """Write a world down from now on; as a whole where it is new, was restored or reset."""
+        """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""
         world.on_replaced = self._replaced
         if world.account.unsaved is None:
             self._replaced(world)

@@ -1,4 +1,4 @@
-"""What a clock is: what it tells, and what it moves.
+"""What a clock offers, and what it needs of the worlds it moves.
 
 Rules:
 1. Everything that takes time in the sandbox takes it from a clock, so that a test can let a day pass in no time.
@@ -42,11 +42,11 @@ class Participant(Protocol):
     def busy(self) -> bool:
         """Whether something that was started is under way."""
 
-    def turn(self) -> None:
-        """Do, or start, what is due."""
+    def run_due(self) -> None:
+        """Carry out what is due, or start it where it takes time."""
 
     def wake(self) -> None:
-        """Look again at what is due."""
+        """Make `Clock.idle` return, since something new may be due."""
 
     async def quiet(self) -> None:
         """Return once nothing that was started is under way."""
@@ -67,10 +67,10 @@ class Clock(Protocol):
         """Move a participant from now on."""
 
     def start_at(self, moment: float) -> None:
-        """Go on where an earlier clock stood."""
+        """Set the time, to go on where an earlier clock stood."""
 
     async def idle(self, moment: float | None, woken: anyio.Event) -> None:
-        """Return when something may be due, which is at `moment` at the latest, or when woken."""
+        """Wait until something may be due: until `moment` has come or `woken` is set."""
 
     async def advance(
         self,

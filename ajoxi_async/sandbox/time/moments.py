@@ -1,4 +1,4 @@
-"""Moments: seconds since the epoch inside the sandbox, aware times on the wire."""
+"""A moment is a number inside the sandbox (seconds since the epoch) and an aware time on the wire."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["at"]
 
 
 def at(moment: float) -> datetime:
-    """Seconds since the epoch as an aware time, to the millisecond that travels."""
+    """Seconds since the epoch as an aware time, rounded to the millisecond, which is what the wire carries."""
     return datetime.fromtimestamp(round(moment, 3), UTC)

@@ -1,8 +1,8 @@
-"""What will happen: moments and what is to be done then, as data, so that they can be copied, kept and listed.
+"""Timers: what will be done at which moment. They are data, so that they can be copied, written to a file and listed.
 
 Rules:
 1. Timers fire in the order of their moments; those of one moment in the order in which they were set.
-2. A timer names an action of the account and gives its arguments; it holds no code.
+2. A timer holds the name of an action and its arguments, no code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,14 @@ __all__ = ["Fired", "Timer", "Timers"]
 
 
 class Timer(NamedTuple):
-    """One thing that will happen."""
+    """At `moment`, `action` is done with `args`.
+
+    Attributes:
+        moment: seconds since the epoch.
+        order: its place among the timers of one moment; unique in an account.
+        action: a name in `state.actions`.
+        args: arguments of the action, ids mostly.
+    """
 
     moment: float
     order: int
@@ -27,7 +34,7 @@ class Timer(NamedTuple):
 
 @frozen
 class Fired:
-    """One thing that happened.
+    """Something that happened in a world.
 
     Attributes:
         at: when, on the sandbox's clock.
@@ -52,7 +59,7 @@ class Timers:
         return len(self._heap)
 
     def order(self) -> int:
-        """The next place among timers of the same moment."""
+        """A new, higher order."""
         self._order += 1
         return self._order
 
@@ -74,7 +81,7 @@ class Timers:
         return timer
 
     def get(self, order: int) -> Timer | None:
-        """The timer of a place, while it is set."""
+        """The timer with this order; ``None`` once it has fired."""
         return self._by_order.get(order)
 
     def all(self) -> list[Timer]:
@@ -82,7 +89,7 @@ class Timers:
         return sorted(self._heap)
 
     def copy(self) -> Timers:
-        """The same timers, set apart."""
+        """Copy the timers."""
         twin = Timers()
         twin._heap, twin._by_order, twin._order = self._heap.copy(), self._by_order.copy(), self._order
         return twin

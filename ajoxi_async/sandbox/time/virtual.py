@@ -23,10 +23,11 @@ __all__ = ["AutoClock", "VirtualClock"]
 
 #: 2026-01-01T00:00:00Z
 _EPOCH = 1_767_225_600.0
-#: Seconds after which nothing that was waited for will come any more: a year.
+#: Seconds after which `advance` gives up waiting for an event or for idleness: a year.
 HORIZON = 366 * 86_400.0
-#: Turns of the event loop within which a reader that was woken waits again.
+#: Turns of the event loop that a reader gets, once woken, to come back to its waiting.
 _TURNS = 20
+#: Turns that readers which were only just started get before time moves.
 _FIRST_TURNS = 3
 
 
@@ -46,7 +47,7 @@ class VirtualClock:
         self._arrivals = 0
         self._participants: list[Participant] = []
         self._moving = anyio.Lock()
-        #: Where the participants write down what they do while time is advanced.
+        #: What happens while time is advanced, in order; ``None`` at other times. A delivery under way keeps its place as None.
         self.record: list[Fired | None] | None = None
 
     def now(self) -> float:
@@ -58,7 +59,7 @@ class VirtualClock:
         self._participants.append(participant)
 
     def start_at(self, moment: float) -> None:
-        """See `Clock`; also how a restored world goes back."""
+        """See `Clock`; a world that is restored goes back in time with it."""
         self._now = moment
 
     async def wait_until(self, moment: float) -> None:
@@ -74,7 +75,7 @@ class VirtualClock:
         try:
             await entry[2].wait()
         except BaseException:
-            # Nobody is left to wake, so this instant is none to stop at.
+            # Whoever waited is gone, so time need not stop at this moment.
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
@@ -114,7 +115,6 @@ class VirtualClock:
         async with self._moving:
             end = self._end(seconds, to, until_event, until_idle)
             fired: list[Fired | None] = []
-            # Readers that were only just started get to their waiting.
             for _ in range(_FIRST_TURNS):
                 await anyio.lowlevel.checkpoint()
             self.record, seen, found = fired, 0, False
@@ -162,16 +162,16 @@ class VirtualClock:
         return self._now + HORIZON
 
     def _next(self) -> float | None:
-        """The next instant at which something is due."""
+        """The next moment at which something is due."""
         instants = [due for participant in self._participants if (due := participant.next_due) is not None]
         return min([*instants, *(entry[0] for entry in self._waiting[:1])], default=None)
 
     async def _settle(self) -> None:
-        """Let everything happen that is due at this instant."""
+        """Do everything that is due at this moment, and wait until it is over."""
         while True:
             woken, arrivals = 0, self._arrivals
             for participant in self._participants:
-                participant.turn()
+                participant.run_due()
             while self._waiting and self._waiting[0][0] <= self._now:
                 heapq.heappop(self._waiting)[2].set()
                 woken += 1
