@@ -1,4 +1,4 @@
-"""What each endpoint does: one function for each route, from checked parameters to the object that answers.
+"""One function for each route, from checked parameters to the object that answers. Changes are made by `state`.
 
 The parity test asserts that every route has its handler here.
 """
@@ -8,48 +8,37 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, frozen
 
 from ajoxi_async.contract.base import Model, Params
-from ajoxi_async.contract.calls import (
-    Call,
-    CallCreate,
-    CallList,
-    CallStatus,
-    CallTransfer,
-    CampaignCreate,
-    Direction,
-)
+from ajoxi_async.contract.calls import Call, CallList
 from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.headers import DEFAULT_PAGE
-from ajoxi_async.contract.messages import Channel, Media, Message, MessageList, MessageSend, MessageStatus
-from ajoxi_async.contract.numbers import (
-    Capability,
-    Number,
-    NumberProvision,
-    NumberSearch,
-    NumberStatus,
-    NumberUpdate,
-)
+from ajoxi_async.contract.messages import Message, MessageList
+from ajoxi_async.contract.numbers import Capability, Number, NumberSearch
 from ajoxi_async.contract.recordings import Recording, RecordingList
 from ajoxi_async.contract.transcripts import Transcript
-from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookList
+from ajoxi_async.contract.webhooks import Webhook, WebhookList
 from ajoxi_async.sandbox.conversation.recordings import detailed
 from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
-from ajoxi_async.sandbox.state.sms_segments import count_segments
 from ajoxi_async.sandbox.state.store import decode_cursor, encode_cursor
-from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
 
 
 @frozen
 class Command:
-    """One request, checked: whose, when, about which object, with which parameters."""
+    """One request, checked.
+
+    Attributes:
+        account: whose request it is.
+        now: its moment.
+        id: of the object in its path; empty where the path has none.
+        params: its query or body, of the type that the route declares.
+    """
 
     account: Account
     now: float
@@ -60,38 +49,14 @@ class Command:
 Handler = Callable[[Command], Model | PageBody[Any] | None]
 
 
-def _new_call(command: Command, to: str, params: CallCreate | CampaignCreate) -> Call:
-    return Call(
-        id=command.account.mint("call"),
-        status=CallStatus.QUEUED,
-        ai_handler=calls.AI_HANDLER if params.ai_receptionist else None,
-        direction=Direction.OUTBOUND,
-        from_=params.from_,
-        to=to,
-        created_at=at(command.now),
-        agent_id=params.agent_id,
-        metadata=params.metadata or {},
-    )
-
-
 def create_call(command: Command) -> Call:
     """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
-    params: CallCreate = command.params
-    numbers.require_own(command.account, params.from_, "from")
-    require_reachable(params.to)
-    apply_trouble(command.account, params.to)
-    call = _new_call(command, params.to, params)
-    return calls.place(command.account, call, command.now, record=bool(params.record))
+    return calls.create(command.account, command.params, command.now)
 
 
 def create_campaign(command: Command) -> Model:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
-    params: CampaignCreate = command.params
-    numbers.require_own(command.account, params.from_, "from")
-    for contact in params.campaign.contacts:
-        require_reachable(contact)
-    queued = [_new_call(command, contact, params) for contact in params.campaign.contacts]
-    return campaigns.start(command.account, queued, command.now, record=bool(params.record))
+    return campaigns.create(command.account, command.params, command.now)
 
 
 def _require(item: Any, kind: str, id: str) -> Any:
@@ -107,11 +72,8 @@ def retrieve_call(command: Command) -> Call:
 
 def transfer_call(command: Command) -> Call:
     """POST /v1/calls/{id}/transfer."""
-    params: CallTransfer = command.params
     _require(command.account.calls.get(command.id), "call", command.id)
-    if params.to is not None:
-        require_reachable(params.to)
-    return calls.transfer(command.account, command.id, params.agent_id, params.to, command.now)
+    return calls.transfer(command.account, command.id, command.params, command.now)
 
 
 def _filters(params: Params) -> str:
@@ -189,30 +151,13 @@ _COUNTRY_CODES = {"US": "1", "CA": "1", "GB": "44", "DE": "49", "FR": "33", "AU"
 
 def provision_number(command: Command) -> Number:
     """POST /v1/numbers: take a number, or port one in."""
-    params: NumberProvision = command.params
-    wanted = Number(
-        id="",
-        phone_number=params.phone_number,
-        routing=params.routing,
-        caller_id=params.caller_id,
-        sms=params.sms,
-        status=NumberStatus.AVAILABLE,
-    )
-    return numbers.provision(command.account, wanted, command.now, port=params.port is not None)
+    return numbers.provision(command.account, command.params, command.now)
 
 
 def update_number(command: Command) -> Number:
     """PUT /v1/numbers/{id}: what is not given stays."""
-    params: NumberUpdate = command.params
-    number: Number = _require(command.account.numbers.get(command.id), "number", command.id)
-    number = evolve(
-        number,
-        routing=params.routing or number.routing,
-        caller_id=params.caller_id or number.caller_id,
-        sms=params.sms or number.sms,
-    )
-    command.account.numbers.replace(number)
-    return number
+    _require(command.account.numbers.get(command.id), "number", command.id)
+    return numbers.update(command.account, command.id, command.params)
 
 
 def release_number(command: Command) -> None:
@@ -220,36 +165,9 @@ def release_number(command: Command) -> None:
     numbers.release(command.account, command.id)
 
 
-def _template(params: MessageSend) -> str:
-    # Templates are kept in the console; the sandbox shows which one was meant, and with what.
-    values = ", ".join(f"{name}={value}" for name, value in (params.template_variables or {}).items())
-    return f"[{params.template_id}{': ' if values else ''}{values}]"
-
-
 def send_message(command: Command) -> Message:
     """POST /v1/messages."""
-    params: MessageSend = command.params
-    number = numbers.require_own(command.account, params.from_, "from")
-    if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
-        raise Refusal("invalid_state", "this number does not send messages", "from")
-    require_reachable(params.to, texting=True)
-    apply_trouble(command.account, params.to)
-    body = _template(params) if params.template_id is not None else params.body
-    message = Message(
-        id=command.account.mint("msg"),
-        direction=Direction.OUTBOUND,
-        channel=Channel.MMS if params.media_urls else Channel.SMS,
-        conversation_id=messages.conversation_between(params.from_, params.to),
-        from_=params.from_,
-        to=params.to,
-        body=body,
-        media=tuple(Media(url=url, content_type="application/octet-stream") for url in params.media_urls or ()),
-        template_id=params.template_id,
-        status=MessageStatus.QUEUED,
-        segments=1 if params.media_urls else count_segments(body or ""),
-        created_at=at(command.now),
-    )
-    return messages.send(command.account, message, command.now)
+    return messages.send(command.account, command.params, command.now)
 
 
 def list_messages(command: Command) -> PageBody[Message]:
@@ -309,9 +227,7 @@ def list_webhooks(command: Command) -> PageBody[Webhook]:
 
 def create_webhook(command: Command) -> Webhook:
     """POST /v1/webhooks: with the secret, once."""
-    params: WebhookCreate = command.params
-    events = dict.fromkeys(EventType(EVENT_ALIASES.get(event, event)) for event in params.events)
-    return webhooks.create(command.account, params.url, events, command.now)
+    return webhooks.create(command.account, command.params, command.now)
 
 
 def delete_webhook(command: Command) -> None:

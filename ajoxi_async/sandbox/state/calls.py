@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from ajoxi_async.contract.calls import Call, CallStatus, Direction
+from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.outcomes.plans import Plan, plan_for
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["AI_HANDLER", "answer", "end", "place", "plan_of", "receive", "return_transfer", "ring", "seed", "transfer"]
+__all__ = [
+    "AI_HANDLER",
+    "answer",
+    "create",
+    "end",
+    "outbound",
+    "place",
+    "plan_of",
+    "receive",
+    "return_transfer",
+    "ring",
+    "seed",
+    "transfer",
+]
 
 #: The `ai_handler` of calls that the AI receptionist takes.
 AI_HANDLER = "receptionist_v2"
@@ -25,6 +39,33 @@ def plan_of(account: Account, call: Call) -> Plan:
 
 
 # Commands
+
+
+def create(account: Account, params: CallCreate, now: float) -> Call:
+    """Place an outbound call, which rings at once.
+
+    Raises:
+        Refusal: `from_` is not an active number of the account, or `to` cannot be reached or makes trouble.
+    """
+    numbers.require_own(account, params.from_, "from")
+    require_reachable(params.to)
+    apply_trouble(account, params.to)
+    return place(account, outbound(account, params.to, params, now), now, record=bool(params.record))
+
+
+def outbound(account: Account, to: str, params: CallCreate | CampaignCreate, now: float) -> Call:
+    """A new outbound call to `to`, queued and not kept yet."""
+    return Call(
+        id=account.mint("call"),
+        status=CallStatus.QUEUED,
+        ai_handler=AI_HANDLER if params.ai_receptionist else None,
+        direction=Direction.OUTBOUND,
+        from_=params.from_,
+        to=to,
+        created_at=at(now),
+        agent_id=params.agent_id,
+        metadata=params.metadata or {},
+    )
 
 
 def place(account: Account, call: Call, now: float, *, record: bool = False, wait: float = 0.0) -> Call:
@@ -66,23 +107,25 @@ def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
     return place(account, call, now)
 
 
-def transfer(account: Account, id: str, agent_id: str | None, to: str | None, now: float) -> Call:
+def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Call:
     """Transfer an answered call. Only an agent shows in the call; it goes back where nobody takes the transfer.
 
     Raises:
-        Refusal: there is no such call, it is not answered, or a magic number refuses the transfer.
+        Refusal: there is no such call, it is not answered, `to` cannot be reached, or a magic number refuses the transfer.
     """
+    if params.to is not None:
+        require_reachable(params.to)
     call = account.calls.get(id)
     if call is None:
         raise Refusal("not_found", f"no call {id[:60]}")
     if call.status != CallStatus.ANSWERED:
         raise Refusal("invalid_state", f"a call that is {call.status} cannot be transferred")
-    outcomes = {magic(number).transfer for number in (call.from_, call.to, to)}
+    outcomes = {magic(number).transfer for number in (call.from_, call.to, params.to)}
     if "refused" in outcomes:
         raise Refusal("invalid_state", "this call cannot be transferred")
     if "returns" in outcomes:
         account.later(now + account.timing.ring, "return", id, call.agent_id)
-    return _change(account, id, agent_id=agent_id or call.agent_id)
+    return _change(account, id, agent_id=params.agent_id or call.agent_id)
 
 
 def seed(account: Account, amount: int, now: float) -> None:

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from ajoxi_async.contract.calls import Call, Campaign
-from ajoxi_async.sandbox.state import calls
+from ajoxi_async.contract.calls import Campaign, CampaignCreate
+from ajoxi_async.sandbox.state import calls, numbers
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.magic_effects import require_reachable
 
-__all__ = ["start"]
+__all__ = ["create"]
 
 
-def start(account: Account, queued: list[Call], now: float, *, record: bool) -> Campaign:
-    """Queue the calls of a campaign; they begin to ring at `Timing.campaign_pace`.
+def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
+    """Queue one call for each contact; they begin to ring one after another, at `Timing.campaign_pace`.
 
-    Args:
-        account: whose campaign it is.
-        queued: one call for each contact; each gets a new id and the campaign's.
-        now: the present moment.
-        record: whether recording was asked for.
+    Raises:
+        Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
     """
+    numbers.require_own(account, params.from_, "from")
+    for contact in params.campaign.contacts:
+        require_reachable(contact)
+    queued = [calls.outbound(account, contact, params, now) for contact in params.campaign.contacts]
     campaign_id = account.mint("camp")
     for number, call in enumerate(queued):
         calls.place(
             account,
             evolve(call, id=account.mint("call"), campaign_id=campaign_id),
             now,
-            record=record,
+            record=bool(params.record),
             wait=(number + 1) / account.timing.campaign_pace,
         )
     return Campaign(id=campaign_id, status="queued", calls_queued=len(queued))

@@ -7,12 +7,14 @@ import hashlib
 from attrs import evolve
 
 from ajoxi_async.contract.calls import Direction
-from ajoxi_async.contract.messages import Channel, Message, MessageStatus
+from ajoxi_async.contract.messages import Channel, Media, Message, MessageSend, MessageStatus
+from ajoxi_async.contract.numbers import Capability
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
 from ajoxi_async.sandbox.state.sms_segments import count_segments
 from ajoxi_async.sandbox.time.moments import at
 
@@ -28,17 +30,44 @@ def conversation_between(one: str, other: str) -> str:
 # Commands
 
 
-def send(account: Account, message: Message, now: float) -> Message:
-    """Keep a queued message; a timer is set for the moment when it is sent.
+def send(account: Account, params: MessageSend, now: float) -> Message:
+    """Queue an outbound message; a timer is set for the moment when it is sent.
 
     Raises:
-        Refusal: the recipient has opted out.
+        Refusal: `from_` is no number of the account that sends messages, or `to` cannot be reached, makes trouble or has
+            opted out.
     """
+    number = numbers.require_own(account, params.from_, "from")
+    if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
+        raise Refusal("invalid_state", "this number does not send messages", "from")
+    require_reachable(params.to, texting=True)
+    apply_trouble(account, params.to)
+    body = _template(params) if params.template_id is not None else params.body
+    message = Message(
+        id=account.mint("msg"),
+        direction=Direction.OUTBOUND,
+        channel=Channel.MMS if params.media_urls else Channel.SMS,
+        conversation_id=conversation_between(params.from_, params.to),
+        from_=params.from_,
+        to=params.to,
+        body=body,
+        media=tuple(Media(url=url, content_type="application/octet-stream") for url in params.media_urls or ()),
+        template_id=params.template_id,
+        status=MessageStatus.QUEUED,
+        segments=1 if params.media_urls else count_segments(body or ""),
+        created_at=at(now),
+    )
     if message.to in account.opted_out:
         raise Refusal("opted_out", "the recipient has opted out", "to")
     account.messages.add(message)
     account.later(now + account.timing.sms_sent, "message_sent", message.id)
     return message
+
+
+def _template(params: MessageSend) -> str:
+    """A body that names the template and its variables, since the texts of templates are kept in the console."""
+    values = ", ".join(f"{name}={value}" for name, value in (params.template_variables or {}).items())
+    return f"[{params.template_id}{': ' if values else ''}{values}]"
 
 
 def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:

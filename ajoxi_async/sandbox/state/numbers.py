@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from ajoxi_async.contract.numbers import Number, NumberStatus, NumberType, Routing, RoutingKind, SmsConfig
+from ajoxi_async.contract.numbers import (
+    Number,
+    NumberProvision,
+    NumberStatus,
+    NumberType,
+    NumberUpdate,
+    Routing,
+    RoutingKind,
+    SmsConfig,
+)
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import inventory
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "require_own"]
+__all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "require_own", "update"]
 
 #: The number every account has from the start, so that the reference's own request works.
 FIRST_NUMBER = "+14155550100"
@@ -48,14 +57,15 @@ def require_own(account: Account, phone_number: str, param: str) -> Number:
     return number
 
 
-def provision(account: Account, wanted: Number, now: float, *, port: bool) -> Number:
+def provision(account: Account, params: NumberProvision, now: float) -> Number:
     """Take a number from the inventory, or begin to port one in.
 
     Raises:
         Refusal: the number is taken, or not on offer and not to be ported.
     """
-    offered = next((n for n in account.inventory if n.phone_number == wanted.phone_number), None)
-    taken = wanted.phone_number in account.number_ids or magic(wanted.phone_number).taken
+    wanted, port = params.phone_number, params.port is not None
+    offered = next((n for n in account.inventory if n.phone_number == wanted), None)
+    taken = wanted in account.number_ids or magic(wanted).taken
     if taken or (offered is None and not port):
         raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
     source = offered or evolve(account.inventory[0], region=None, id=account.mint("num"))
@@ -63,16 +73,35 @@ def provision(account: Account, wanted: Number, now: float, *, port: bool) -> Nu
         account,
         evolve(
             source,
-            phone_number=wanted.phone_number,
+            phone_number=wanted,
             status=NumberStatus.PORTING if port else NumberStatus.ACTIVE,
-            routing=wanted.routing,
-            caller_id=wanted.caller_id,
-            sms=wanted.sms,
+            routing=params.routing,
+            caller_id=params.caller_id,
+            sms=params.sms,
             created_at=at(now),
         ),
     )
     if port:
         account.later(now + account.timing.porting, "ported", number.id)
+    return number
+
+
+def update(account: Account, id: str, params: NumberUpdate) -> Number:
+    """Change what is given of a number; the rest stays.
+
+    Raises:
+        Refusal: there is no such number.
+    """
+    number = account.numbers.get(id)
+    if number is None:
+        raise Refusal("not_found", f"no number {id[:60]}")
+    number = evolve(
+        number,
+        routing=params.routing or number.routing,
+        caller_id=params.caller_id or number.caller_id,
+        sms=params.sms or number.sms,
+    )
+    account.numbers.replace(number)
     return number
 
 

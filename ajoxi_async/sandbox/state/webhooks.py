@@ -5,12 +5,10 @@ A secret that was rotated away goes on signing beside the new one for 24 hours. 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from attrs import evolve
 
 from ajoxi_async.contract.signing import sign
-from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
+from ajoxi_async.contract.webhooks import EVENT_ALIASES, EventType, Webhook, WebhookCreate, WebhookStatus
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
@@ -23,10 +21,11 @@ __all__ = ["ROTATION", "create", "delete", "rotate_secret", "signature"]
 ROTATION = 86_400.0
 
 
-def create(account: Account, url: str, events: Iterable[EventType], now: float) -> Webhook:
+def create(account: Account, params: WebhookCreate, now: float) -> Webhook:
     """Subscribe an endpoint. The secret is in this answer and in no later one."""
+    events = dict.fromkeys(EventType(EVENT_ALIASES.get(event, event)) for event in params.events)
     webhook = Webhook(
-        id=account.mint("wh"), url=url, events=tuple(events), status=WebhookStatus.ENABLED, created_at=at(now)
+        id=account.mint("wh"), url=params.url, events=tuple(events), status=WebhookStatus.ENABLED, created_at=at(now)
     )
     secret = account.derive_secret(webhook.id)
     account.webhooks.add(webhook)
