@@ -210,11 +210,11 @@ class World:
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
-        """DeliveryQueues that are still to be made or tried again."""
+        """Deliveries that are still to be made or tried again."""
         return tuple(one for one in self.account.deliveries.values() if not one.dead)
 
     def dead_letters(self) -> tuple[Delivery, ...]:
-        """DeliveryQueues that were given up after 24 hours."""
+        """Deliveries that were given up after 24 hours."""
         return deliveries.dead_letters(self.account)
 
     def replay(self, *ids: str) -> int:

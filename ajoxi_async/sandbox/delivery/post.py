@@ -39,7 +39,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 @frozen
 class Answer:
-    """What came of a post: a status, or an error that says why there is none."""
+    """The outcome of a post: a status, or an error that says why there is none."""
 
     status: int | None
     headers: Mapping[str, str] = field(factory=dict)
@@ -94,7 +94,7 @@ class HttpPost:
         self._client = _open()
 
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Post a body and say what came of it; nothing is raised."""
+        """Post a body and return the outcome; nothing is raised."""
         try:
             with anyio.fail_after(ANSWER_SECONDS):
                 target = httpx.URL(url)
@@ -108,7 +108,7 @@ class HttpPost:
             return Answer(None, error=f"{type(error).__name__}: {error}"[:200])
 
     async def aclose(self) -> None:
-        """Give every connection back."""
+        """Close every connection."""
         await self._client.aclose()
         self._client = _open()
 
@@ -121,7 +121,7 @@ class HttpPost:
         elif self._remote:
             found = await self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
         else:
-            # Not even asked for: a name is another machine's until the flag says that this is all right.
+            # Other names are not even resolved, since only `remote` allows other machines.
             found = []
         return [address for address in found if permitted(address, remote=self._remote)]
 

@@ -47,7 +47,7 @@ from ajoxi_async.sandbox.worlds import Worlds
 __all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
-#: Events after which the stream of a magic number is cut.
+#: Events after which the live transcript of a call with 0123 is cut.
 CUT_AFTER = 3
 
 
@@ -67,7 +67,7 @@ def _openapi() -> bytes:
 
 
 class _Paths:
-    """The routes by path."""
+    """Finds the routes of a path."""
 
     def __init__(self) -> None:
         self._by_path: dict[str, list[Route[Any]]] = {}
@@ -86,7 +86,7 @@ class _Paths:
 
 
 def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Route[Any]:
-    """The route of a method; where two share method and path, what was asked for decides."""
+    """The route of a method. Where two routes share method and path, the Accept header or the body decides."""
     fitting = [route for route in routes if route.method == method]
     if any(route.streaming for route in fitting):
         wanted = headers.EVENT_STREAM in accept

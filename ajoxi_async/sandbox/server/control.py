@@ -49,7 +49,11 @@ class _ControlRequest:
     body: dict[str, Any]
 
     def take(self, **kinds: Any) -> dict[str, Any]:
-        """The body's members, each of its kind; what is not expected is refused."""
+        """Check the body against the types that its members must have, by name, and return it.
+
+        Raises:
+            InvalidParameterError: a member is not expected, or is of another type.
+        """
         for name, value in self.body.items():
             if name not in kinds:
                 raise InvalidParameterError(name[:100], f"no such parameter; expected {', '.join(kinds) or 'none'}")
@@ -191,12 +195,12 @@ class Control:
         return {}
 
     def inbound_call(self, request: _ControlRequest) -> Any:
-        """POST inbound/calls: somebody calls."""
+        """POST inbound/calls: let somebody call one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str}), "from")
         return request.world.inbound_call(from_=given["from"], to=given.get("to", FIRST_NUMBER)).to_dict()
 
     def inbound_message(self, request: _ControlRequest) -> Any:
-        """POST inbound/messages: somebody texts."""
+        """POST inbound/messages: let somebody text one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str, "body": str}), "from", "body")
         return request.world.inbound_message(
             from_=given["from"], to=given.get("to", FIRST_NUMBER), body=given["body"]

@@ -235,7 +235,7 @@ def delete_webhook(command: Command) -> None:
     webhooks.delete(command.account, command.id)
 
 
-#: Route name -> handler. The live transcript is answered by `streams`, which asks for nothing but the call.
+#: Route name -> handler. `App` turns the call that `transcripts.stream` returns into a live transcript.
 HANDLERS: dict[str, Handler] = {
     "calls.list": list_calls,
     "calls.create": create_call,

@@ -23,7 +23,7 @@ from ajoxi_async.sandbox.server.control import PREFIX, Control
 __all__ = ["Server"]
 
 
-#: aiohttp logs what is no HTTP with a traceback; whoever runs a sandbox has not caused it.
+#: aiohttp logs a traceback for bytes that are no HTTP. It goes to a logger of our own, where nobody sees it by default.
 _parser_log = logging.getLogger("ajoxi_async.sandbox.http")
 _parser_log.addHandler(logging.NullHandler())
 _parser_log.propagate = False
@@ -31,7 +31,7 @@ _parser_log.setLevel(logging.ERROR)
 
 
 class _Connection(web.RequestHandler):
-    """Answers what aiohttp itself refuses, bytes that are no HTTP for instance, with the documented body as well."""
+    """Answers with the documented error body what aiohttp refuses itself, such as bytes that are no HTTP."""
 
     def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
         super().handle_error(*args, **kwargs)
@@ -88,7 +88,7 @@ class Server:
         await response.prepare(incoming)
         try:
             async for chunk in answer.chunks:
-                # A reader that takes nothing for so long is not there any more, or should not be.
+                # Drop a reader that takes nothing for so long: it would hold its events in memory.
                 async with asyncio.timeout(self._write_timeout):
                     await response.write(chunk)
             await response.write_eof()
@@ -102,13 +102,13 @@ class Server:
 
 
 def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Response:
-    """End the connection; the response that is returned goes nowhere."""
+    """End the connection. The returned response satisfies aiohttp and is not sent."""
     transport = incoming.transport
     if transport is None:
         return web.Response()
     connection = transport.get_extra_info("socket")
     if error.reset and connection is not None:
-        # Closed with nothing lingering: the peer sees a reset.
+        # With a linger time of 0, closing sends the peer a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:
@@ -133,6 +133,6 @@ def _unreadable(why: str) -> web.Response:
     refused = web.Response(status=400, body=encode(error_body("invalid_parameter", why)))
     refused.content_type = headers.JSON
     refused.headers[headers.REQUEST_ID] = f"req_{random.getrandbits(64):016x}"
-    # What is left of the body is not read, so the connection cannot be used again.
+    # The rest of the body is not read, so the connection cannot be used for another request.
     refused.force_close()
     return refused

@@ -3,9 +3,9 @@
 Rules:
 1. Before a request is answered, and before an event is posted, everything that had changed by then is committed. What was
    not committed was seen by nobody; timers that fired meanwhile fire again, at the same instants and with the same ids.
-2. SQLite writes in a thread. Whoever waits while it writes is served by the next write: one commit for many requests.
-3. A file belongs to one running sandbox and to one seed. What survives is the end of the process at any moment; the end of
-   the machine's power may take the last commits.
+2. SQLite writes in a thread. Requests that wait while it writes share the next write: one commit for many requests.
+3. A file belongs to one running sandbox and to one seed. It survives the end of the process at any
+   moment; a power failure may lose the last commits.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ class Journal:
         self._begun = self._written = 0
 
     async def open(self) -> None:
-        """Take the file and fill the worlds with what it holds.
+        """Open the file, lock it, and fill the worlds with what it holds.
 
         Raises:
-            InvalidParameterError: it is no file of ours, of another seed, or in use.
+            InvalidParameterError: it is not a file of a sandbox, is one of another seed, or is in use.
         """
         try:
             found = await anyio.to_thread.run_sync(self._open)
@@ -74,7 +74,7 @@ class Journal:
             self.watch(world)
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back."""
+        """Write the last changes and close the file."""
         await self.save()
         await anyio.to_thread.run_sync(self._connection.close)
 
@@ -97,11 +97,11 @@ class Journal:
             Refusal: it cannot be written.
         """
         begun = self._begun
-        # Not to be cancelled between taking the changes and having them written.
+        # Shielded: changes that were taken but not written because of a cancellation would be lost.
         with anyio.CancelScope(shield=True):
             async with self._writing:
                 if self._written > begun:
-                    # A write that began after the call took these changes along.
+                    # A write that began after this call has written these changes as well.
                     return
                 self._begun = number = self._begun + 1
                 changes = self._collect()
@@ -152,12 +152,12 @@ class Journal:
             account = world.new_account()
             load(account, [each for each in rows if each[0] != "clock"])
             for _, _, body in (each for each in rows if each[0] == "clock"):
-                # A clock that several worlds share goes on where the last of them stood.
+                # A clock that several worlds share goes on at the latest of their moments.
                 world.clock.start_at(max(world.clock.now(), msgspec.json.decode(body)))
             account.track_changes()
             world.adopt(account)
 
-    # In the thread
+    # These run in a thread
 
     def _open(self) -> dict[str, list[Row]]:
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)

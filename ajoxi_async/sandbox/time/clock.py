@@ -20,7 +20,7 @@ __all__ = ["Clock", "NeverHappenedError", "Participant"]
 
 
 class NeverHappenedError(AjoxiError):
-    """`advance` was told to wait for an event that did not come, or for a silence that did not.
+    """`advance` was told to wait for an event that did not come, or until nothing was due, which did not happen.
 
     Attributes:
         fired: what happened instead.
@@ -53,7 +53,7 @@ class Participant(Protocol):
 
 
 class Clock(Protocol):
-    """Seconds since the epoch, and ways to wait for a moment."""
+    """Tells the moment (seconds since the epoch) and waits for one."""
 
     mode: str
 
@@ -64,7 +64,7 @@ class Clock(Protocol):
         """Return once `moment` has come."""
 
     def join(self, participant: Participant) -> None:
-        """Move a participant from now on."""
+        """Carry out a participant's timers from now on."""
 
     def start_at(self, moment: float) -> None:
         """Set the time, to go on where an earlier clock stood."""

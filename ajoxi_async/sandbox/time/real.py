@@ -40,10 +40,10 @@ class RealClock:
         await anyio.sleep(max(0.0, (moment - self.now()) / self._speed))
 
     def join(self, participant: Participant) -> None:
-        """See `Clock`; time needs nobody's help here."""
+        """See `Clock`; real time passes by itself, so nothing is kept."""
 
     def start_at(self, moment: float) -> None:
-        """See `Clock`; a clock that ran fast may be ahead of the wall."""
+        """See `Clock`. Never goes back; goes ahead where an earlier, faster clock was ahead."""
         self._wall += max(0.0, moment - self.now())
 
     async def idle(self, moment: float | None, woken: anyio.Event) -> None:
@@ -60,7 +60,7 @@ class RealClock:
         until_event: str | Callable[[Fired], bool] | None = None,
         until_idle: bool = False,
     ) -> list[Fired]:
-        """Refused.
+        """Refuse: real time cannot be moved.
 
         Raises:
             InvalidParameterError: real time passes by itself.

@@ -71,11 +71,11 @@ class Timers:
 
     @property
     def next_due(self) -> float | None:
-        """The moment of the next one."""
+        """The moment of the next timer."""
         return self._heap[0].moment if self._heap else None
 
     def pop(self) -> Timer:
-        """Take the next one."""
+        """Remove the next timer and return it."""
         timer = heapq.heappop(self._heap)
         del self._by_order[timer.order]
         return timer

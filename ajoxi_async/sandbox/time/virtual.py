@@ -32,7 +32,7 @@ _FIRST_TURNS = 3
 
 
 class VirtualClock:
-    """Time that passes when it is told to.
+    """Time that passes only while `advance` runs.
 
     Args:
         start: seconds since the epoch; the first moment of 2026 unless given.
@@ -93,7 +93,7 @@ class VirtualClock:
         until_event: str | Callable[[Fired], bool] | None = None,
         until_idle: bool = False,
     ) -> list[Fired]:
-        """Let time pass, stopping at each instant until everything due, deliveries included, has happened.
+        """Let time pass, stopping at each moment until everything due, deliveries included, has happened.
 
         Exactly one of the four is given. Advances of one clock wait for each other; a webhook receiver must not wait for
         one before it answers, since the advance waits for the answer.
