@@ -108,7 +108,7 @@ def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Res
         return web.Response()
     connection = transport.get_extra_info("socket")
     if error.reset and connection is not None:
-        # With a linger time of 0, closing sends the peer a reset.
+        # Closed with nothing lingering: the peer sees a reset.
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
     else:
