@@ -15,7 +15,7 @@ import pytest
 
 import ajoxi_async
 from ajoxi_async.contract.routes import ROUTES
-from ajoxi_async.sandbox.handlers import HANDLERS
+from ajoxi_async.sandbox.server.handlers import HANDLERS
 
 ROOT = Path(__file__).parent.parent
 
