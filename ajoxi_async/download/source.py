@@ -96,8 +96,9 @@ class AudioSource:
         self._pipeline = pipeline.variant(lane=lane) if lane else pipeline
         self._options = options
         self._given = recording if isinstance(recording, Recording) else None
+        if isinstance(recording, str):
+            RECORDINGS_RETRIEVE.path_for(recording)
         self._id = recording.id if isinstance(recording, Recording) else recording
-        RECORDINGS_RETRIEVE.path_for(self._id)
         self._restarts = restarts
         self.start: int = 0
         self.position: int = 0
@@ -434,7 +435,9 @@ class AudioSource:
         if status == 416 and self.position:
             await self._unsatisfied(head)
             return
-        response = evolve(head, body=await _read_error(stream))
+        with anyio.move_on_after(self._pipeline.timeout):
+            head.body = await _read_error(stream)
+        response = head
         await self._disconnect()
         if 200 <= status < 300:
             raise answers.unexpected_answer(response, f"{status} in place of the audio", _ROUTE)

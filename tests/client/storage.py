@@ -80,7 +80,9 @@ class Storage:
         else:
             await self.serve(exchange, request)
 
-    async def serve(self, exchange: Exchange, request: Received, *, cut: int | None = None, reset: bool = False) -> None:
+    async def serve(
+        self, exchange: Exchange, request: Received, *, cut: int | None = None, reset: bool = False
+    ) -> None:
         """Serve the file, or the rest of it that is asked for."""
         start = 0
         asked, condition = request.headers.get("range"), request.headers.get("if-range")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -18,17 +16,11 @@ from ajoxi_async import (
     APITimeoutError,
     AsyncAjoxi,
     DownloadError,
-    DownloadFileError,
-    Hooks,
     InternalServerError,
-    InvalidParameterError,
     NotFoundError,
-    PermissionDeniedError,
-    RateLimitError,
     RetryPolicy,
 )
-from ajoxi_async.limits.local import LocalLimiter
-from tests.faults.clients import TLS, client_of, outcome_of
+from tests.faults.clients import client_of, outcome_of
 from tests.faults.server import Exchange, FaultServer, Received, answer
 
 from .storage import Storage, audio, opened, refuse
@@ -182,6 +174,29 @@ async def settled(server: FaultServer) -> None:
     with anyio.fail_after(2):
         while server.open_connections:
             await anyio.sleep(0.01)
+
+
+@every_way
+async def test_an_error_that_never_ends(way: Way, tmp_path: Path) -> None:
+    """The body of an error is read for a while and up to a bound, whatever it goes on to say."""
+    storage = Storage(audio(100))
+
+    async def endless(storage: Storage, exchange: Exchange, request: Received) -> None:
+        await exchange.send(answer(404, b"no ", length=10**9))
+        while True:
+            await exchange.send(b"no ")
+            await anyio.sleep(0.05)
+
+    async def flood(storage: Storage, exchange: Exchange, request: Received) -> None:
+        await exchange.send(answer(404, b"", length=10**9))
+        while True:
+            await exchange.send(b"no " * 10_000)
+
+    storage.script = [endless, flood]
+    async with opened(storage), of(storage, timeout=0.3) as client:
+        for _ in range(2):
+            with anyio.fail_after(3):
+                assert isinstance(await outcome_of(way(client, "rec_1", tmp_path)), NotFoundError)
 
 
 # Which version of the file.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import builtins
 import errno
 import functools
 import os
@@ -18,9 +16,7 @@ from ajoxi_async import (
     APIConnectionError,
     APIError,
     APIResponseValidationError,
-    APITimeoutError,
     AsyncAjoxi,
-    AuthenticationError,
     DownloadError,
     DownloadFileError,
     Hooks,
@@ -28,7 +24,6 @@ from ajoxi_async import (
     NotFoundError,
     PermissionDeniedError,
     RateLimitError,
-    RetryPolicy,
 )
 from ajoxi_async.download import partial as partial_file
 from ajoxi_async.limits.local import LocalLimiter
@@ -36,7 +31,7 @@ from tests.faults.clients import client_of, outcome_of, with_tokens
 from tests.faults.server import Exchange, FaultServer, Received, answer
 
 from .storage import Storage, audio, opened, refuse
-from .test_download import WAYS, as_it_comes, every_way, into_a_file, into_memory, leftovers, of, settled
+from .test_download import WAYS, every_way, leftovers, of, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -497,7 +492,10 @@ async def test_a_url_that_expires_in_the_middle(way: Any, status: int, tmp_path:
 
         used: set[str] = set()
         storage.script = [expires] * 20
-        async with FaultServer(then=lambda exchange: says_where(exchange, storage)) as api, client_of(api.url) as client:
+        async with (
+            FaultServer(then=lambda exchange: says_where(exchange, storage)) as api,
+            client_of(api.url) as client,
+        ):
             assert await way(client, storage.recording(url=f"{storage.url}/audio?s=first"), tmp_path) == storage.body
             assert len(api.received) == 2
 
