@@ -91,6 +91,15 @@ async def test_cut_again_and_again(way: Way, tmp_path: Path) -> None:
 
 
 @every_way
+async def test_a_connection_that_was_worth_it_is_followed_at_once(way: Way, tmp_path: Path) -> None:
+    """After a MiB or more there is no backoff: a large file is not slowed down by every cut."""
+    storage = Storage(audio(7_000_000), cut=1_500_000)
+    async with opened(storage), of(storage, retry=RetryPolicy(base=300.0, cap=300.0)) as client:
+        with anyio.fail_after(5):
+            assert await way(client, storage.recording(), tmp_path) == storage.body
+
+
+@every_way
 async def test_no_progress_is_given_up(way: Way, tmp_path: Path) -> None:
     """Attempts that bring nothing new are counted as a GET's are, and no partial file stays."""
     storage = Storage(audio(100), script=[lambda s, e, r: s.serve(e, r, cut=40), *[refuse(503)] * 9])
@@ -192,11 +201,12 @@ async def test_an_error_that_never_ends(way: Way, tmp_path: Path) -> None:
         while True:
             await exchange.send(b"no " * 10_000)
 
-    storage.script = [endless, flood]
-    async with opened(storage), of(storage, timeout=0.3) as client:
-        for _ in range(2):
-            with anyio.fail_after(3):
-                assert isinstance(await outcome_of(way(client, "rec_1", tmp_path)), NotFoundError)
+    async with opened(storage):
+        for step, timeout in ((endless, 0.3), (flood, 30)):
+            storage.script = [step]
+            async with of(storage, timeout=timeout) as client:
+                with anyio.fail_after(3):
+                    assert isinstance(await outcome_of(way(client, "rec_1", tmp_path)), NotFoundError)
 
 
 # Which version of the file.
@@ -254,6 +264,14 @@ async def test_a_file_that_changes_begins_anew(way: Way, size: int, tmp_path: Pa
     assert len(body) == size
 
 
+@pytest.mark.parametrize("size", [0, 1, 1_200_000, 2_500_000, 4_000_000])
+async def test_a_file_that_was_written_in_part_begins_anew(size: int, tmp_path: Path) -> None:
+    """What was on the disk already is overwritten, and nothing of it stays at the end."""
+    storage = Storage(audio(5_000_000), script=[becomes(audio(size, seed=2), '"v2"', cut=3_000_000)])
+    async with opened(storage), of(storage) as client:
+        assert await into_a_file(client, storage.recording(size=None), tmp_path) == storage.body
+
+
 async def test_a_stream_of_a_file_that_changes_fails(tmp_path: Path) -> None:
     """A stream never mixes two files."""
     storage = Storage(audio(9000), script=[becomes(audio(9000, seed=2), '"v2"')])
@@ -286,10 +304,11 @@ def partial(start: int, body: bytes, total: int | str, etag: str | None = '"v1"'
         refuse(206, {"Content-Range": "bytes 4000-3000/9000"}, b""),
         refuse(206, {"Content-Range": "lines 4000-8999/9000"}, audio(5000)),
         refuse(206, {"Content-Type": "multipart/byteranges; boundary=x"}, b"--x--"),
+        refuse(206, {"Content-Range": "bytes 4000-4009/9000"}, audio(5000)),
         refuse(204, {}, b""),
         refuse(202, {}, b"later"),
     ],
-    ids=range(10),
+    ids=range(11),
 )
 async def test_answers_that_cannot_be(way: Way, wrong: Any, tmp_path: Path) -> None:
     """A 206 that does not begin where the download stands, and a 2xx that is none, are errors and leave nothing."""
@@ -374,7 +393,7 @@ async def test_a_whole_of_unknown_length(way: Way, tmp_path: Path) -> None:
 
 
 @that_begin_anew
-@pytest.mark.parametrize("said", ["bytes */3000", "bytes */*", None])
+@pytest.mark.parametrize("said", ["bytes */3000", "bytes */4000", "bytes */*", None])
 async def test_a_416_in_the_middle(way: Way, said: str | None, tmp_path: Path) -> None:
     """A 416 for a place that should be there is another file: it is fetched from its first byte."""
     refusal = refuse(416, {"Content-Range": said} if said else {}, b"")
@@ -438,6 +457,19 @@ async def test_a_size_that_was_out_of_date(way: Way, tmp_path: Path) -> None:
     async with opened(storage), of(storage) as client:
         assert await way(client, storage.recording(size=5), tmp_path) == storage.body
     assert len(storage.asked) == 1
+
+
+@every_way
+async def test_sizes_that_do_not_count(way: Way, tmp_path: Path) -> None:
+    """A size of 0 is none, and one that was waived stays so when the recording is asked for its URL anew."""
+    storage = Storage(audio(9000), told={"size": 0})
+    async with opened(storage), of(storage) as client:
+        assert await way(client, "rec_1", tmp_path) == storage.body
+        storage.told["size"] = 5
+        storage.told["url"] = f"{storage.url}/another"
+        storage.script = [refuse(403)]
+        recording = storage.recording(size=None, url=f"{storage.url}/expired")
+        assert await way(client, recording, tmp_path) == storage.body
 
 
 @every_way
