@@ -262,11 +262,15 @@ class AudioSource:
                 self.ended = self._at == self._version.length
                 return
         elif error is None and not torn:
+            # Of a body that only ends with its connection, too little may be a cut.
+            certain = self._chunked or self._at > (self._expected or 0)
+            if certain and self._expected not in {None, self._at}:
+                await self._renew()
             if self._expected in {None, self._at}:
                 self._version = evolve(self._version, length=self._at)
                 self.ended = True
                 return
-            if self._chunked or self._at > (self._expected or 0):
+            if certain:
                 raise self._of_another_size(self._at)
         await self._failed(error or ExchangeError(f"the body ended after {self._told()}", sent=True))
 

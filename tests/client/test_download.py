@@ -446,14 +446,16 @@ async def test_another_size_than_the_recordings(way: Way, kind: str, size: int, 
         else:
             assert type(error) is APIResponseValidationError
             assert f"{size} bytes" in str(error)
+            assert len(storage.requests) == 1
         assert not leftovers(tmp_path)
         assert await way(client, storage.recording(size=None), tmp_path) == storage.body
 
 
 @every_way
-async def test_a_size_that_was_out_of_date(way: Way, tmp_path: Path) -> None:
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_a_size_that_was_out_of_date(way: Way, chunked: bool, tmp_path: Path) -> None:
     """A recording that was listed long ago is asked for its size again before it is called wrong."""
-    storage = Storage(audio(9000))
+    storage = Storage(audio(9000), chunked=chunked)
     async with opened(storage), of(storage) as client:
         assert await way(client, storage.recording(size=5), tmp_path) == storage.body
     assert len(storage.asked) == 1
