@@ -213,7 +213,9 @@ class DownloadFileError(DownloadError, OSError):
         filename: the path that was asked for.
     """
 
-    def __init__(self, message: str, *, errno: int | None, strerror: str | None, filename: str) -> None:
+    def __init__(
+        self, message: str, *, errno: int | None = None, strerror: str | None = None, filename: str | None = None
+    ) -> None:
         super().__init__(message)
         self.errno, self.strerror, self.filename = errno, strerror, filename
 
@@ -222,11 +224,14 @@ class DownloadFileError(DownloadError, OSError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The system's own attributes are not in __dict__.
-        return _rebuild_file_error, (self.message, self.errno, self.strerror, self.filename)
+        return _rebuild_file_error, (super().__reduce__(), self.errno, self.strerror, self.filename)
 
 
-def _rebuild_file_error(message: str, errno: int | None, strerror: str | None, filename: str) -> DownloadFileError:
-    return DownloadFileError(message, errno=errno, strerror=strerror, filename=filename)
+def _rebuild_file_error(rest: tuple[Any, ...], *system: Any) -> DownloadFileError:
+    rebuild, given = rest
+    error: DownloadFileError = rebuild(*given)
+    error.errno, error.strerror, error.filename = system
+    return error
 
 
 class PaginationError(AjoxiError):
