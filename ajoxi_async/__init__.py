@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.webhooks import Webhook as Webhook
     from ajoxi_async.contract.webhooks import WebhookStatus as WebhookStatus
     from ajoxi_async.contract.wire import Transport as Transport
+    from ajoxi_async.download import AudioStream as AudioStream
     from ajoxi_async.event_source import StreamStats as StreamStats
     from ajoxi_async.events import EventStream as EventStream
     from ajoxi_async.hooks import Hooks as Hooks
@@ -79,6 +80,8 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import BadRequestError as BadRequestError
     from ajoxi_async.protocol.errors import ClientClosedError as ClientClosedError
     from ajoxi_async.protocol.errors import ConfigurationError as ConfigurationError
+    from ajoxi_async.protocol.errors import DownloadError as DownloadError
+    from ajoxi_async.protocol.errors import DownloadFileError as DownloadFileError
     from ajoxi_async.protocol.errors import InternalServerError as InternalServerError
     from ajoxi_async.protocol.errors import InvalidParameterError as InvalidParameterError
     from ajoxi_async.protocol.errors import NotFoundError as NotFoundError
@@ -113,6 +116,7 @@ _WHERE = {
         "TranscriptReady UnknownEvent Webhook WebhookStatus"
     ),
     "contract.wire": "Transport",
+    "download": "AudioStream",
     "event_source": "StreamStats",
     "events": "EventStream",
     "hooks": "Hooks RateLimitedEvent RequestEvent ResponseEvent RetryEvent",
@@ -125,9 +129,9 @@ _WHERE = {
     "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
-        "AuthenticationError BadRequestError ClientClosedError ConfigurationError InternalServerError InvalidParameterError "
-        "NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError RateLimitError StreamError "
-        "StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
+        "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError "
+        "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
+        "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WebhookSignatureError"
     ),
     "protocol.rate": "Permit",

@@ -41,7 +41,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
-from ajoxi_async.protocol.rate import Lane
+from ajoxi_async.protocol.rate import Lane, Permit
 from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
 
 __all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
@@ -182,11 +182,11 @@ class Pipeline:
                 outcome = None
                 authorization = self.credentials.at_hand
                 if authorization is None:
-                    authorization = await lifetime.bound(route.name, self._authorization(deadline, route.name))
+                    authorization = await self.authorization(route.name, deadline)
                 asked = self.clock() if watch is not None else 0.0
                 permit = limiter.try_acquire(lane)
                 if permit is None:
-                    permit = await lifetime.bound(route.name, limiter.acquire(lane, deadline=deadline))
+                    permit = await self.turn(route.name, lane, deadline)
                 started = self.clock()
                 if deadline is not None and started >= deadline:
                     limiter.give_back(permit)
@@ -248,7 +248,7 @@ class Pipeline:
                 delay = retry.delay_before_retry(
                     self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
                 )
-                if delay is None or lifetime.closed or not self._may_wait(delay, fate, began, deadline):
+                if delay is None or lifetime.closed or not self.may_wait(delay, fate, began, deadline):
                     if isinstance(outcome, Response):
                         raise answers.error_from(outcome, error_body, route.name, attempt)
                     if lifetime.closed:
@@ -257,7 +257,7 @@ class Pipeline:
                 drawn += fate is not Fate.REFUSED
                 if watch is not None:
                     watch.retries(attempt, fate, delay)
-                await lifetime.bound(route.name, self.sleep(delay))
+                await self.pause(route.name, delay)
         except BaseException as error:
             if route.method != "POST" or perhaps_done_at is None:
                 raise
@@ -277,14 +277,43 @@ class Pipeline:
                 raise
             raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
 
-    async def _authorization(self, deadline: float | None, route: str) -> str:
+    async def authorization(self, route: str, deadline: float | None) -> str:
+        """The value of the Authorization header.
+
+        Raises:
+            APITimeoutError: it did not come until the deadline.
+            ClientClosedError: the client was closed.
+        """
+        if self.credentials.at_hand is not None:
+            return self.credentials.at_hand
+        asking = self.lifetime.bound(route, self.credentials.header(self.transport))
         if deadline is None:
-            return await self.credentials.header(self.transport)
+            return await asking
         try:
             with anyio.fail_after(deadline - self.clock()):
-                return await self.credentials.header(self.transport)
+                return await asking
         except TimeoutError:
             raise APITimeoutError("no token came in time; nothing was sent", route=route, attempts=0) from None
+
+    async def turn(self, route: str, lane: Lane, deadline: float | None) -> Permit:
+        """A turn at the limiter.
+
+        Raises:
+            APITimeoutError: the deadline cannot be met.
+            ClientClosedError: the client was closed.
+        """
+        permit = self.limiter.try_acquire(lane)
+        if permit is not None:
+            return permit
+        return await self.lifetime.bound(route, self.limiter.acquire(lane, deadline=deadline))
+
+    async def pause(self, route: str, delay: float) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            ClientClosedError: the client was closed.
+        """
+        await self.lifetime.bound(route, self.sleep(delay))
 
     def _deadline(self, options: CallOptions) -> float | None:
         timeout = options.get("timeout")
@@ -293,7 +322,7 @@ class Pipeline:
     def _wall(self, moment: float) -> float:
         return time.time() - (self.clock() - moment)
 
-    def _may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
+    def may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
         """Whether there is time for another attempt, and one left in the quota."""
         then = self.clock() + delay
         if deadline is not None and then >= deadline:

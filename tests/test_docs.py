@@ -1,7 +1,8 @@
-"""The code of docs/streams.md, run against the sandbox as it stands."""
+"""The code of docs/streams.md and docs/recordings.md, run against the sandbox as it stands."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -44,3 +45,23 @@ async def test_streams(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> No
 async def test_the_test_of_the_page() -> None:
     """The page's own test passes."""
     await CODE["test_my_consumer"]()
+
+
+async def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The three ways of docs/recordings.md bring the same bytes."""
+    code: dict[str, Any] = {"__name__": "recordings"}
+    page = (Path(__file__).parent.parent / "docs" / "recordings.md").read_text()
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(compile(block, "docs/recordings.md", "exec"), code)
+    async with (
+        Sandbox(timing=Timing(ring=0.02, talk=2, processing=0.02), clock="auto") as sandbox,
+        AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client,
+    ):
+        await client.calls.create(to="+14155551234", from_="+14155550100", record=True)
+        while not (found := (await client.recordings.list()).data):
+            await asyncio.sleep(0.01)
+        audio = await code["memory"](client, found[0].id)
+        await code["file"](client, found[0].id, tmp_path / "a.wav")
+        assert (tmp_path / "a.wav").read_bytes() == audio
+        assert await code["stream"](client, found[0].id) == len(audio) == found[0].size
+    assert f"{len(audio)} of {len(audio)} bytes" in capsys.readouterr().out

@@ -21,9 +21,9 @@ ROOT = Path(__file__).parent.parent
 
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
-AjoxiError AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
-CallerId Campaign Capability Channel ClientClosedError ClientCredentials ConfigurationError Direction Disposition Event EventStream
-EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
+AjoxiError AsyncAjoxi AudioStream AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
+CallerId Campaign Capability Channel ClientClosedError ClientCredentials ConfigurationError Direction Disposition DownloadError DownloadFileError
+Event EventStream EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
 LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType
 OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
 RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing

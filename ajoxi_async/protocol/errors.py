@@ -17,6 +17,8 @@
     │   │   ├── APITimeoutError                 because time ran out
     │   │   └── ClientClosedError               because the client was closed
     │   └── OutcomeUnknownError                 a write may or may not have been done
+    ├── DownloadError                           a recording cannot be had in the way that was asked for
+    │   └── DownloadFileError (OSError)         its file cannot be written
     ├── PaginationError                         a list cannot go on
     ├── StreamError                             a live stream cannot go on
     │   ├── StreamInterruptedError              it was cut and could not be resumed in time
@@ -31,6 +33,7 @@ call twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.contract.masking import mask
@@ -46,6 +49,8 @@ __all__ = [
     "BadRequestError",
     "ClientClosedError",
     "ConfigurationError",
+    "DownloadError",
+    "DownloadFileError",
     "InternalServerError",
     "InvalidParameterError",
     "NotFoundError",
@@ -191,6 +196,52 @@ class OutcomeUnknownError(APIError):
     from_: str | None = None
     client_reference: str | None = None
     idempotency_key: str | None = None
+
+
+class DownloadError(AjoxiError):
+    """A recording cannot be had in the way that was asked for, whatever the connection.
+
+    It is over ``max_bytes``, it became another file while it was streamed, or its stream was closed.
+
+    Attributes:
+        received: bytes that had come.
+        total: bytes of the whole, ``None`` where nobody has said.
+    """
+
+    def __init__(self, message: str, *, received: int = 0, total: int | None = None) -> None:
+        super().__init__(message)
+        self.received = received
+        self.total = total
+
+
+class DownloadFileError(DownloadError, OSError):
+    """The file of a download cannot be written: a full disk, no permission, a directory in its place.
+
+    Attributes:
+        errno: of the system, ``errno.ENOSPC`` for instance.
+        strerror: its words.
+        filename: the path that was asked for.
+    """
+
+    def __init__(
+        self, message: str, *, errno: int | None = None, strerror: str | None = None, filename: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.errno, self.strerror, self.filename = errno, strerror, filename
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The system's own attributes are not in __dict__.
+        return _rebuild_file_error, (super().__reduce__(), self.errno, self.strerror, self.filename)
+
+
+def _rebuild_file_error(rest: tuple[Any, ...], *system: Any) -> DownloadFileError:
+    rebuild, given = rest
+    error: DownloadFileError = rebuild(*given)
+    error.errno, error.strerror, error.filename = system
+    return error
 
 
 class PaginationError(AjoxiError):

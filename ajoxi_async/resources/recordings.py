@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.recordings import Recording
-from ajoxi_async.download import download
+from ajoxi_async.download import MOST_IN_MEMORY, AudioStream, Progress, download, download_to, stream
 from ajoxi_async.options import CallOptions
 from ajoxi_async.pager import Pager
 from ajoxi_async.pipeline import Pipeline
@@ -60,16 +61,72 @@ class Recordings:
         """
         return await self._pipeline.call(routes.RECORDINGS_RETRIEVE, options, id=id)
 
-    async def download(self, recording: Recording | str, **options: Unpack[CallOptions]) -> bytes:
-        """Fetch the audio.
+    async def download(
+        self, recording: Recording | str, *, max_bytes: int = MOST_IN_MEMORY, **options: Unpack[CallOptions]
+    ) -> bytes:
+        """Fetch the audio into memory.
 
-        The API key goes along only to the API's own origin, never to the storage a recording's URL points at.
+        A connection that breaks and a 5xx are tried again as any GET is, from the byte that was reached: see
+        ``docs/recordings.md``. The API key goes along only to the API's own origin, never to the storage a recording's
+        URL points at.
 
         Args:
             recording: a recording, or its id.
-            **options: see `CallOptions`.
+            max_bytes: the most that is taken into memory, by default 256 MiB.
+            **options: see `CallOptions`; ``timeout`` bounds the whole download, the client's own ``timeout`` bounds
+                connecting and each wait for the next bytes. ``extra_headers`` go to the API only.
 
         Raises:
-            APIError: it could not be fetched; an `APIResponseValidationError` where the recording has no URL.
+            APIError: it could not be fetched; an `APIResponseValidationError` where the recording has no URL, or its
+                file is not what was promised.
+            DownloadError: it is over `max_bytes`; `download_to` and `stream` take any size.
         """
-        return await download(self._pipeline, recording, options)
+        return await download(self._pipeline, recording, options, max_bytes=max_bytes)
+
+    async def download_to(
+        self,
+        recording: Recording | str,
+        path: str | os.PathLike[str],
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[CallOptions],
+    ) -> int:
+        """Fetch the audio into a file, which is there whole or not at all.
+
+        The bytes go into a hidden file beside the target, which takes its name when it is whole and on the disk; an
+        older file of that name stays until then. A download that fails or is cancelled removes what it wrote.
+
+        Args:
+            recording: a recording, or its id.
+            path: of the file; its directory exists.
+            progress: a plain function, called with the bytes received and the bytes in all (``None`` where nobody has
+                said) whenever some came. Received is less than before when the audio has begun anew. What it raises
+                ends the download.
+            **options: as for `download`.
+
+        Returns:
+            The bytes of the file.
+
+        Raises:
+            APIError: it could not be fetched.
+            DownloadFileError: the file cannot be written, with ``errno``; the path is checked before anything is sent.
+        """
+        return await download_to(self._pipeline, recording, path, options, progress=progress)
+
+    def stream(self, recording: Recording | str, **options: Unpack[CallOptions]) -> AudioStream:
+        """Read the audio as it comes.
+
+            async with client.recordings.stream(recording) as audio:
+                async for chunk in audio:
+                    player.write(chunk)
+
+        Args:
+            recording: a recording, or its id.
+            **options: as for `download`.
+
+        Raises:
+            InvalidParameterError: at once.
+            APIError: on entering and on reading; it could not be fetched.
+            DownloadError: on reading; it was cut, and the server cannot say that the rest belongs to the same file.
+        """
+        return stream(self._pipeline, recording, options)

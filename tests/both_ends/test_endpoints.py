@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -196,8 +197,9 @@ async def test_opting_out(client: AsyncAjoxi, sandbox: Sandbox) -> None:
     await client.messages.send(to=TO, from_=FROM, body="hi")
 
 
-async def test_recordings_and_transcripts(client: AsyncAjoxi, sandbox: Sandbox) -> None:
-    """recordings.list, recordings.retrieve, recordings.download, transcripts.retrieve, by any of its three ids."""
+async def test_recordings_and_transcripts(client: AsyncAjoxi, sandbox: Sandbox, tmp_path: Path) -> None:
+    """recordings.list, recordings.retrieve, recordings.download, download_to and stream, transcripts.retrieve, by any of its
+    three ids."""
     call = await client.calls.create(to=TO, from_=FROM, ai_receptionist=True, agent_id="agent_7")
 
     async def recordings() -> list[Any]:
@@ -209,7 +211,13 @@ async def test_recordings_and_transcripts(client: AsyncAjoxi, sandbox: Sandbox) 
     assert recording.ai_summary and -1 <= recording.sentiment <= 1
     assert recording.call_id == call.id
     assert len(await client.recordings.download(recording)) == recording.size
-    assert await client.recordings.download(recording.id) == await client.recordings.download(recording)
+    audio = await client.recordings.download(recording)
+    assert await client.recordings.download(recording.id) == audio
+    assert await client.recordings.download_to(recording, tmp_path / "a.wav") == recording.size
+    assert (tmp_path / "a.wav").read_bytes() == audio
+    async with client.recordings.stream(recording.id) as stream:
+        assert (stream.size, stream.content_type) == (recording.size, "audio/wav")
+        assert b"".join([chunk async for chunk in stream]) == audio
     for id in (recording.id, call.id, recording.transcript.id):
         assert await client.transcripts.retrieve(id) == recording.transcript
     assert [s.sequence for s in recording.transcript.segments] == list(range(1, len(recording.transcript.segments) + 1))

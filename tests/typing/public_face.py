@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import assert_type
 
 from httpx_sse import ServerSentEvent
 
 from ajoxi_async import (
     AsyncAjoxi,
+    AudioStream,
     Call,
     CallCompleted,
     Campaign,
@@ -41,6 +43,12 @@ async def public_face(client: AsyncAjoxi) -> None:
     async for page in client.numbers.search().pages():
         assert_type(page.data, tuple[Number, ...])
     assert_type(await client.recordings.download("rec_1"), bytes)
+    assert_type(await client.recordings.download_to("rec_1", Path("a.wav"), progress=print), int)
+    async with client.recordings.stream("rec_1") as audio:
+        assert_type(audio, AudioStream)
+        assert_type(audio.size, int | None)
+        async for chunk in audio:
+            assert_type(chunk, bytes)
     assert_type(await client.recordings.retrieve("rec_1"), Recording)
     async with client.transcripts.stream("call_1") as live:
         async for segment in live:

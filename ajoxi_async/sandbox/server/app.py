@@ -130,7 +130,7 @@ class App:
         try:
             parts = _split(request.url)
             if parts.path.startswith("/media/"):
-                return self._media(parts.path, answer)
+                return self._media(request.method, parts.path, sent, answer)
             if parts.path == "/openapi.json" and request.method == "GET":
                 return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
             world = self._authenticate(sent.get("authorization"), answer)
@@ -233,14 +233,14 @@ class App:
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
 
-    def _media(self, path: str, answer: dict[str, str]) -> Response:
+    def _media(self, method: str, path: str, sent: Mapping[str, str], answer: dict[str, str]) -> Response:
         id = path.removeprefix("/media/").removesuffix(".wav")
         recording = next(
             (found for world in self.worlds.by_key.values() if (found := world.account.recordings.get(id))), None
         )
         if recording is None:
             raise Refusal("not_found", "no such recording")
-        return Response(200, {**answer, headers.CONTENT_TYPE: "audio/wav"}, media.wav(recording.duration or 0))
+        return media.serve(recording, method, sent, answer)
 
     def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | StreamedResponse:
         account = world.account
