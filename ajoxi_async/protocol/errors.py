@@ -32,7 +32,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
-from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.masking import shown
 
 __all__ = [
     "APIConnectionError",
@@ -61,6 +61,10 @@ __all__ = [
 ]
 
 
+#: Characters shown of each fact besides the message.
+_FACT = 200
+
+
 class ConfigurationError(AjoxiError, ValueError):
     """A key, URL or setting cannot be right. Raised before anything is sent."""
 
@@ -73,7 +77,7 @@ class APIError(AjoxiError):
         status_code: HTTP status, or ``None`` where there was no answer.
         code: the API's error code, such as ``not_found``.
         param: the parameter at fault, where the API names one.
-        request_id: ``X-Request-Id`` of the answer.
+        request_id: ``X-Request-Id`` of the answer, at most 200 characters, with what is not printable ASCII escaped.
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was attempted.
     """
@@ -107,8 +111,8 @@ class APIError(AjoxiError):
             ("param", self.param),
             ("request", self.request_id),
         )
-        told = ", ".join(f"{name} {value}" for name, value in facts if value is not None)
-        return mask(f"{super().__str__()} ({told})" if told else super().__str__())
+        told = ", ".join(f"{name} {shown(str(value), _FACT)}" for name, value in facts if value is not None)
+        return f"{super().__str__()} ({told})" if told else super().__str__()
 
 
 class APIStatusError(APIError):
