@@ -24,6 +24,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.local import shared_limiter
 from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.protocol.rate import Lane, check_lane
@@ -314,7 +315,7 @@ class AsyncAjoxi:
             if not seen:
                 raise InvalidParameterError("method", "expected a method of this client that makes a request")
             last = seen[-1]
-            return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
+            return RawResponse(data, last.status, last.headers, last.body, request_id_of(last.headers))
 
         return call
 

@@ -304,7 +304,7 @@ class Pipeline:
         self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
     ) -> None:
         if isinstance(outcome, Response):
-            seen = f"{outcome.status} {outcome.headers.get(headers.REQUEST_ID, '-')}"
+            seen = f"{outcome.status} {answers.request_id_of(outcome.headers) or '-'}"
         else:
             seen = str(outcome)
         path = request.url.removeprefix(self.base_url)

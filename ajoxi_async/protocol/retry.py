@@ -27,12 +27,12 @@ Rules:
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import re
 from typing import Literal
 
 from attrs import define, field, frozen, validators
 
+from ajoxi_async.contract.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Response
 
 __all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
@@ -141,6 +141,12 @@ def delay_before_retry(
     return backoff if retry_after is None else retry_after + backoff
 
 
+#: Seconds, and, where a proxy added its own, the first of several.
+_SECONDS = re.compile(r"(\d+(?:\.\d*)?)\s*(?:,.*)?", re.ASCII | re.DOTALL)
+#: Seconds of a Retry-After above which it does not matter how long it is: thirty years.
+_FOR_EVER = 1e9
+
+
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
     """Seconds of a Retry-After header, given as seconds or as an HTTP-date.
 
@@ -150,15 +156,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     if value is None:
         return None
     value = value.strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (_aware(until) - _aware(now)).total_seconds())
-
-
-def _aware(moment: datetime) -> datetime:
-    # An HTTP-date is in GMT whether or not it says so.
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if number := _SECONDS.fullmatch(value):
+        return min(float(number[1]), _FOR_EVER)
+    until, now = parse_http_date(value), parse_http_date(date)
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())
