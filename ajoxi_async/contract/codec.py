@@ -85,7 +85,11 @@ def _maker(default: Any) -> Callable[[], Any]:
 
 def _find_times(cls: type[Any]) -> frozenset[str]:
     # Not by `attrs.fields`: cattrs resolves the types there, in place, at the first use of a class.
-    return frozenset(name for name, hint in get_type_hints(cls).items() if datetime in (hint, *get_args(hint)))
+    return frozenset(
+        name
+        for name, hint in get_type_hints(cls).items()
+        if any(isinstance(part, type) and issubclass(part, datetime) for part in (hint, *get_args(hint)))
+    )
 
 
 _times: Callable[[Any], frozenset[str]] = cache(_find_times)

@@ -21,6 +21,7 @@ from typing import Any
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.parsing import MAX_DEPTH
+from ajoxi_async.contract.times import exact_datetime
 
 __all__ = ["exact", "integer", "seconds"]
 
@@ -43,7 +44,10 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, datetime):
-        return _moment(value, param)
+        try:
+            return exact_datetime(value)
+        except (TypeError, ValueError):
+            raise InvalidParameterError(param, f"expected a time, got {value!r:.40}") from None
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, numbers.Integral):
@@ -64,23 +68,6 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
     if callable(listed):
         return exact(listed(), param, depth - 1)
     return [exact(item, param, depth - 1) for item in value]
-
-
-def _moment(value: datetime, param: str) -> datetime:
-    try:
-        return datetime(
-            value.year,
-            value.month,
-            value.day,
-            value.hour,
-            value.minute,
-            value.second,
-            value.microsecond,
-            value.tzinfo,
-            fold=value.fold,
-        )
-    except (TypeError, ValueError):
-        raise InvalidParameterError(param, f"expected a time, got {value!r:.40}") from None
 
 
 def integer(value: Any) -> int | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.contract import codec
+from ajoxi_async.contract import codec, times
 from ajoxi_async.contract.calls import Call, CallList
 from ajoxi_async.contract.codec import DecodeError
 from ajoxi_async.contract.times import format_time, parse_http_date, parse_time
@@ -149,3 +150,27 @@ def test_no_date_is_an_error(text: str | None) -> None:
 def test_what_is_no_http_date(text: str | None) -> None:
     """What cannot be read, and a date beyond all dates, count as absent."""
     assert parse_http_date(text) is None
+
+
+class _LikeFreezegun(type):
+    def __instancecheck__(cls, one: Any) -> bool:
+        return isinstance(one, datetime)
+
+    def __subclasscheck__(cls, other: type) -> bool:
+        return issubclass(other, datetime)
+
+
+class Frozen(datetime, metaclass=_LikeFreezegun):
+    """As freezegun's FakeDatetime, which stands in place of `datetime` in every module while time is frozen."""
+
+
+def test_times_are_read_while_freezegun_replaces_datetime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class in place of `datetime` changes nothing of what is read, sent or remembered."""
+    for module in (codec, times):
+        monkeypatch.setattr(module, "datetime", Frozen)
+    codec._preparer.cache_clear()  # type: ignore[attr-defined]
+    codec._times.cache_clear()  # type: ignore[attr-defined]
+    assert [type(time) for time in _read("2016-12-31T23:59:60Z")] == [datetime] * 5
+    params = codec.parse_params({"created_after": Frozen(2026, 1, 1, tzinfo=UTC)}, CallList)
+    assert type(params.created_after) is datetime
+    assert type(parse_http_date("Mon, 23 Nov 2026 12:30:15 GMT")) is datetime
