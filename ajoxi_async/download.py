@@ -41,7 +41,7 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
         response = await _get(pipeline, url, options.get("timeout"))
         if not 300 <= response.status < 400:
             break
-        url = next_hop(url, response.headers.get("Location"), _NAME)
+        url = next_hop(url, answers.first_value(response.headers, headers.LOCATION), _NAME)
     if response.status != 200:
         raise answers.error_from(response, answers.error_body_of(response), _NAME, 1)
     return response.body
