@@ -58,9 +58,15 @@ class AjoxiDeprecationWarning(DeprecationWarning):
 
 @define
 class Lifetime:
-    """Shared by all variants: how often the client was closed. What was under way then is not sent again."""
+    """Shared by all variants: how often the client was closed. What was under way then is not sent again.
+
+    Attributes:
+        heard: the headers of the latest answer and when it came, on the pipeline's clock: their Date says how far the
+            server's clock is from ours.
+    """
 
     closes: int = 0
+    heard: tuple[Mapping[str, str], float] | None = None
 
 
 @frozen(kw_only=True)
@@ -172,7 +178,7 @@ class Pipeline:
         if options:
             lane, deadline = options.get("lane") or lane, self._deadline(options)
         attempt, drawn, fresh_token_used = 0, 0, False
-        # When the first attempt left that may have been carried out although no success came back.
+        # When, on our clock, the first attempt left that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
         began: float | None = None
         outcome: Response | ExchangeError | None = None
@@ -213,9 +219,10 @@ class Pipeline:
                         watch.cancelled(request, attempt, self.clock() - started)
                     (limiter.lost if request.sent else limiter.give_back)(permit)
                     if request.sent and perhaps_done_at is None:
-                        perhaps_done_at = self._wall(started)
+                        perhaps_done_at = started
                     raise
                 else:
+                    self.lifetime.heard = outcome.headers, self.clock()
                     try:
                         if outcome.status >= 300:
                             wait_for = answers.retry_after_of(outcome)
@@ -243,7 +250,7 @@ class Pipeline:
                         fresh_token_used = True
                         continue
                 if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
-                    perhaps_done_at = self._wall(started)
+                    perhaps_done_at = started
                 delay = retry.delay_before_retry(
                     self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
                 )
@@ -266,7 +273,9 @@ class Pipeline:
                 outcome,
                 params=params,
                 idempotency_header=self.idempotency_header,
-                sent_at=perhaps_done_at,
+                sent_at=self._wall(perhaps_done_at),
+                sent_on_our_clock=perhaps_done_at,
+                heard=self.lifetime.heard,
                 attempts=attempt,
             )
             if self.hooks is not None:

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.given import exact
 from ajoxi_async.contract.masking import shown
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.times import parse_http_date
@@ -32,6 +33,7 @@ from ajoxi_async.protocol.retry import parse_retry_after
 
 __all__ = [
     "ErrorBody",
+    "date_of",
     "error_body_of",
     "error_from",
     "first_value",
@@ -96,6 +98,12 @@ def request_id_of(given: Mapping[str, str]) -> str | None:
     return value and value[:_REQUEST_ID].encode("ascii", "backslashreplace").decode().translate(_CONTROL)[:_REQUEST_ID]
 
 
+def date_of(given: Mapping[str, str]) -> float | None:
+    """``Date``, when the server sent the answer, in seconds since the epoch by its clock."""
+    moment = parse_http_date(first_value(given, headers.DATE))
+    return None if moment is None else moment.timestamp()
+
+
 def retry_after_of(response: Response) -> float | None:
     """Seconds the server asked to wait."""
     given = response.headers
@@ -137,9 +145,23 @@ def outcome_unknown(
     params: Mapping[str, Any] | None,
     idempotency_header: str | None,
     sent_at: float,
+    sent_on_our_clock: float,
+    heard: tuple[Mapping[str, str], float] | None,
     attempts: int,
 ) -> OutcomeUnknownError:
-    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled."""
+    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled.
+
+    Args:
+        route: what was called.
+        request: as it was sent.
+        outcome: of the last attempt.
+        params: as the caller gave them.
+        idempotency_header: the name of the header that holds the key.
+        sent_at: seconds since the epoch.
+        sent_on_our_clock: the same moment in monotonic seconds.
+        heard: headers of the latest answer, and when it came in monotonic seconds.
+        attempts: how many there were.
+    """
     response = outcome if isinstance(outcome, Response) else None
     error = OutcomeUnknownError(
         f"{route.method} {route.path} may or may not have been carried out: {outcome or 'cancelled on the way'}",
@@ -148,10 +170,13 @@ def outcome_unknown(
         request_id=request_id_of(response.headers) if response else None,
         attempts=attempts,
     )
-    error.method, error.sent_at = route.method, sent_at
+    error.method, error.sent_at, error.sent_on_our_clock = route.method, sent_at, sent_on_our_clock
+    if heard is not None and (date := date_of(heard[0])) is not None:
+        error.server_sent_at = date + (sent_on_our_clock - heard[1])
     if params is not None:
-        error.to, error.from_ = params.get("to"), params.get("from")
-        error.client_reference = (params.get("metadata") or {}).get(headers.CLIENT_REFERENCE)
+        # Exact, so that the error can be pickled and read by who does not have the caller's classes.
+        error.to, error.from_ = exact(params.get("to")), exact(params.get("from"))
+        error.client_reference = (exact(params.get("metadata")) or {}).get(headers.CLIENT_REFERENCE)
     if idempotency_header is not None:
         error.idempotency_key = request.headers.get(idempotency_header)
     error.__cause__ = outcome if isinstance(outcome, ExchangeError) else None

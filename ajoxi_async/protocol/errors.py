@@ -30,6 +30,7 @@ call twice.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.contract.masking import shown
@@ -172,7 +173,9 @@ class OutcomeUnknownError(APIError):
 
     Attributes:
         method: the HTTP method.
-        sent_at: when the request went out first, in seconds since the epoch.
+        sent_at: when the request went out first, in seconds since the epoch by the clock of this machine.
+        server_sent_at: the same moment by the server's clock, where an answer to this client has told the difference.
+        sent_on_our_clock: the same moment in monotonic seconds, which nobody can set; lost when the error is pickled.
         to: whom it was for, if anybody.
         from_: from which number.
         client_reference: of the call's metadata, see ``client_references`` of `AsyncAjoxi`.
@@ -181,10 +184,17 @@ class OutcomeUnknownError(APIError):
 
     method: str = "POST"
     sent_at: float | None = None
+    server_sent_at: float | None = None
+    sent_on_our_clock: float | None = None
     to: str | None = None
     from_: str | None = None
     client_reference: str | None = None
     idempotency_key: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cls, message, state) = super().__reduce__()
+        # Another machine counts from another beginning.
+        return rebuild, (cls, message, {**state, "sent_on_our_clock": None})
 
 
 class PaginationError(AjoxiError):
