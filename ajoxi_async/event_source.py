@@ -22,7 +22,7 @@ from functools import partial
 from typing import Literal
 
 import anyio
-from attrs import evolve, frozen
+from attrs import converters, evolve, field, frozen
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -92,8 +92,8 @@ class Rules:
     reconnect: bool = True
     opening_is_progress: bool = False
     redirects: bool = False
-    idle_timeout: float | None
-    max_outage: float
+    idle_timeout: float | None = field(converter=converters.optional(float))
+    max_outage: float = field(converter=float)
 
 
 def check_seconds(**given: float | None) -> None:

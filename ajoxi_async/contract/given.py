@@ -6,7 +6,7 @@ Rules:
 2. Any Mapping is an object, by its ``items()``, for a QueryDict holds lists below them; any other collection but bytes
    and text, and any iterator, is a list.
 3. An integer of any kind (NumPy's int64) is an integer, a NumPy array or scalar what its ``tolist()`` says. A bool is no
-   number, and neither is a Decimal, except where seconds are expected (`seconds`).
+   number, and neither is a Decimal, which does not mix with floats.
 4. Values are nested `MAX_DEPTH` deep at most, so that one that holds itself is refused.
 """
 
@@ -16,7 +16,6 @@ import numbers
 from collections import UserString
 from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -78,8 +77,8 @@ def integer(value: Any) -> int | None:
 
 
 def seconds(value: Any) -> float | None:
-    """A span of time as a float: any real number or a Decimal; ``None`` for anything else, a bool or a NaN included."""
-    if isinstance(value, bool) or not isinstance(value, (numbers.Real, Decimal)):
+    """A span of time as a float: any real number; ``None`` for anything else, a bool or a NaN included."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
         return None
     try:
         number = float(value)

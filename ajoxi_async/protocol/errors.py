@@ -194,7 +194,7 @@ class OutcomeUnknownError(APIError):
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, message, state) = super().__reduce__()
         # Another machine counts from another beginning.
-        return rebuild, (cls, message, {**state, "sent_on_our_clock": None})
+        return rebuild, (cls, message, {name: value for name, value in state.items() if name != "sent_on_our_clock"})
 
 
 class PaginationError(AjoxiError):
