@@ -18,6 +18,7 @@ from attrs import frozen
 from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact, integer, seconds
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.events import EventStream, open_events
 from ajoxi_async.hooks import Hooks, combine
@@ -25,6 +26,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.local import shared_limiter
 from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.protocol.rate import Lane, check_lane
@@ -170,12 +172,13 @@ class AsyncAjoxi:
         max_connections: int = 100,
     ) -> None:
         env = os.environ
+        api_key, base_url, webhook_secret, proxy = map(exact, (api_key, base_url, webhook_secret, proxy))
         _set_up_logging(env.get("AJOXI_LOG"))
         url = check_base_url(base_url or env.get("AJOXI_BASE_URL") or headers.DEFAULT_BASE_URL)
         credentials, self.mode = self._credentials(api_key, token_provider, mode, env)
         if self.mode == "live":
             check_live(url, env, allow_live=allow_live)
-        _check_timeout(timeout)
+        timeout = _timeout(timeout)
         if transport is not None and (session, proxy, tls, trust_env) != (None, None, None, False):
             raise ConfigurationError("transport: give either a transport, or session, proxy, tls and trust_env")
         if session is not None and (proxy, tls, trust_env) != (None, None, False):
@@ -191,17 +194,16 @@ class AsyncAjoxi:
             raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
         if session is not None:
             check_session(session)
-        if type(max_connections) is not int or max_connections < 1:
-            raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
+        connections = integer(max_connections)
+        if connections is None or connections < 1:
+            raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections!r:.40}")
         check_headers(default_headers or {})
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
         self.webhook_secret: str | None = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
-            TransportSettings(
-                proxy=proxy, tls=tls, trust_env=trust_env, max_connections=max_connections, session=session
-            )
+            TransportSettings(proxy=proxy, tls=tls, trust_env=trust_env, max_connections=connections, session=session)
         )
         self._adopt(
             Pipeline(
@@ -290,8 +292,7 @@ class AsyncAjoxi:
         """
         changes: dict[str, Any] = {}
         if timeout is not ...:
-            _check_timeout(timeout)
-            changes["timeout"] = timeout
+            changes["timeout"] = _timeout(timeout)
         if retry is not None:
             if not isinstance(retry, RetryPolicy):
                 raise ConfigurationError(f"retry: expected RetryPolicy, got {type(retry).__name__}")
@@ -322,7 +323,7 @@ class AsyncAjoxi:
             if not seen:
                 raise InvalidParameterError("method", "expected a method of this client that makes a request")
             last = seen[-1]
-            return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
+            return RawResponse(data, last.status, last.headers, last.body, request_id_of(last.headers))
 
         return call
 
@@ -406,8 +407,10 @@ def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
     return combine(several) if several else None
 
 
-def _check_timeout(timeout: Any) -> None:
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf")
-    ):
-        raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {timeout!r}")
+def _timeout(given: Any) -> float | None:
+    if given is None:
+        return None
+    number = seconds(given)
+    if number is None or not 0 < number < float("inf"):
+        raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {given!r:.40}")
+    return number

@@ -22,6 +22,7 @@ from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.transcripts import Segment
 from ajoxi_async.live import LiveTranscript
 
@@ -109,12 +110,13 @@ class LiveTranscripts:
     ) -> None:
         if isinstance(ids, str):
             raise InvalidParameterError("ids", "expected several ids; for one call there is `stream`")
-        if type(max_buffer) is not int or max_buffer < 1:
+        buffer = integer(max_buffer)
+        if buffer is None or buffer < 1:
             raise InvalidParameterError("max_buffer", f"expected 1 or more, got {max_buffer!r}")
         if overflow not in {"block", "coalesce"}:
             raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r}")
         self._opened = opened
-        self._max = max_buffer
+        self._max = buffer
         self._coalesce = overflow == "coalesce"
         self._first = [(id, opened(id, None)) for id in dict.fromkeys(ids)]
         self._calls: dict[str, _Call] = {}

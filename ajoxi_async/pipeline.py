@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
@@ -58,6 +58,17 @@ class AjoxiDeprecationWarning(DeprecationWarning):
     """The API announced that it retires a route (API reference: Versioning)."""
 
 
+@define
+class LatestAnswer:
+    """The latest answer of the API, shared by all variants: its Date says how far the server's clock is from ours.
+
+    Attributes:
+        heard: its headers, and when it came on the pipeline's clock; ``None`` before the first.
+    """
+
+    heard: tuple[Mapping[str, str], float] | None = None
+
+
 @frozen(kw_only=True)
 class Pipeline:
     """Settings and shared parts of the road. `evolve` makes a variant that shares the pool and the budget.
@@ -82,6 +93,7 @@ class Pipeline:
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
     lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
+    latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
     #: By route, when notices of retirement are to be looked for again: once a second will do.
     look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -167,7 +179,7 @@ class Pipeline:
         if options:
             lane, deadline = options.get("lane") or lane, self._deadline(options)
         attempt, drawn, fresh_token_used = 0, 0, False
-        # When the first attempt left that may have been carried out although no success came back.
+        # When, on our clock, the first attempt left that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
         began: float | None = None
         outcome: Response | ExchangeError | None = None
@@ -214,9 +226,10 @@ class Pipeline:
                         watch.cancelled(request, attempt, self.clock() - started)
                     (limiter.lost if request.sent else limiter.give_back)(permit)
                     if request.sent and perhaps_done_at is None:
-                        perhaps_done_at = self._wall(started)
+                        perhaps_done_at = started
                     raise
                 else:
+                    self.latest.heard = outcome.headers, self.clock()
                     try:
                         if outcome.status >= 300:
                             wait_for = answers.retry_after_of(outcome)
@@ -244,7 +257,7 @@ class Pipeline:
                         fresh_token_used = True
                         continue
                 if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
-                    perhaps_done_at = self._wall(started)
+                    perhaps_done_at = started
                 delay = retry.delay_before_retry(
                     self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
                 )
@@ -268,7 +281,9 @@ class Pipeline:
                 outcome,
                 params=params,
                 idempotency_header=self.idempotency_header,
-                sent_at=perhaps_done_at,
+                sent_at=self._wall(perhaps_done_at),
+                sent_on_our_clock=perhaps_done_at,
+                heard=self.latest.heard,
                 attempts=attempt,
             )
             if self.hooks is not None:
@@ -335,7 +350,7 @@ class Pipeline:
         self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
     ) -> None:
         if isinstance(outcome, Response):
-            seen = f"{outcome.status} {outcome.headers.get(headers.REQUEST_ID, '-')}"
+            seen = f"{outcome.status} {answers.request_id_of(outcome.headers) or '-'}"
         else:
             seen = str(outcome)
         path = request.url.removeprefix(self.base_url)

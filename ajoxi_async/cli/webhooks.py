@@ -188,9 +188,9 @@ async def _listen(target: _Target, port: int) -> None:
         body = await request.read()
         status = await target.send(body, ",".join(request.headers.getall(SIGNATURE, ())) or None)
         try:
-            event = json.loads(body)
+            event = codec.parse_json(body)
             shown = f"{event['type']} {event['id']}"
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (codec.DecodeError, TypeError, KeyError):
             shown = f"{len(body)} bytes that are no event"
         print(f"{ascii(shown)[1:-1]}: {target.shown(status)}", flush=True)
         return web.Response(status=502 if status is None else status)

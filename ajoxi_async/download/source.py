@@ -352,7 +352,7 @@ class AudioSource:
             if head.status not in _REDIRECTS or hops == MOST_REDIRECTS:
                 break
             await self._disconnect()
-            url, hops = next_hop(url, head.headers.get("Location"), _ROUTE), hops + 1
+            url, hops = next_hop(url, answers.first_value(head.headers, headers.LOCATION), _ROUTE), hops + 1
         try:
             await self._judge(answer, head, redirected=hops > 0)
         finally:

@@ -137,3 +137,23 @@ def test_settings_of_the_wrong_kind(setting: str, value: object) -> None:
     """What cannot be a proxy, a session, a transport and so on is refused by name before anything is opened."""
     with pytest.raises(ConfigurationError, match=f"{setting}: expected"):
         AsyncAjoxi(KEY, **{setting: value})  # type: ignore[arg-type]
+
+
+def test_settings_take_subclasses_by_their_value() -> None:
+    """Subclasses of str, and numbers of other libraries, are settings like any other."""
+
+    class Safe(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "changed"
+
+    class Whole(int):
+        pass
+
+    client = AsyncAjoxi(
+        Safe("AJX_TEST_1"), base_url=Safe("http://127.0.0.1:9"), timeout=Whole(3), max_connections=Whole(2)
+    )
+    assert (client.base_url, type(client.base_url)) == ("http://127.0.0.1:9", str)
+    assert client._pipeline.credentials.at_hand == "Bearer AJX_TEST_1"
+    assert client._pipeline.timeout == 3.0
