@@ -1,0 +1,99 @@
+"""What each endpoint of the sandbox does to its account, where the tests through both ends do not look."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ajoxi_async import AsyncAjoxi, Sandbox, UnprocessableEntityError
+
+pytestmark = pytest.mark.anyio
+
+TO, FROM = "+14155551234", "+14155550100"
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    """A sandbox whose time the test moves."""
+    async with Sandbox(port=None, clock="manual", rate_limit=None) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+async def client(sandbox: Sandbox) -> AsyncIterator[AsyncAjoxi]:
+    """A client of it."""
+    async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+        yield client
+
+
+async def test_what_is_put_to_a_number_is_kept(client: AsyncAjoxi) -> None:
+    """numbers.update changes the number itself: later reads show it, and what was not given stays."""
+    (number,) = [number async for number in client.numbers.search(status="active")]
+    await client.numbers.update(number.id, routing={"kind": "forward", "target": TO})
+    answered = await client.numbers.update(number.id, caller_id={"name": "Northwind"})
+    (kept,) = [number async for number in client.numbers.search(status="active")]
+    assert kept == answered
+    assert (kept.routing.target, kept.caller_id.name, kept.sms) == (TO, "Northwind", number.sms)
+    await client.numbers.update(number.id, sms={"enabled": False})
+    with pytest.raises(UnprocessableEntityError, match="does not send messages"):
+        await client.messages.send(to=TO, from_=FROM, body="Hello")
+
+
+@pytest.mark.parametrize("from_", ["+14155550999", "+12125550123"], ids=["of nobody", "still porting"])
+async def test_nothing_comes_from_a_number_that_is_not_active_here(client: AsyncAjoxi, from_: str) -> None:
+    """Calls, campaigns and messages from a number that is not an active one of the account are refused, and none is kept."""
+    port = {"carrier": "Oldtel", "account_number": "42", "authorized_by": "J. Doe"}
+    await client.numbers.provision(phone_number="+12125550123", port=port)
+    asked: list[tuple[Any, dict[str, Any]]] = [
+        (client.calls.create, {"to": TO}),
+        (client.calls.create_campaign, {"name": "Autumn", "mode": "power", "contacts": [TO]}),
+        (client.messages.send, {"to": TO, "body": "Hello"}),
+    ]
+    for method, parameters in asked:
+        with pytest.raises(UnprocessableEntityError) as caught:
+            await method(from_=from_, **parameters)
+        assert (caught.value.code, caught.value.param) == ("invalid_parameter", "from")
+    assert not (await client.calls.list()).data
+    assert not (await client.messages.list()).data
+
+
+async def test_a_campaign_refuses_contacts_that_cannot_be_reached(client: AsyncAjoxi) -> None:
+    """One contact without a route refuses the whole campaign."""
+    with pytest.raises(UnprocessableEntityError) as caught:
+        await client.calls.create_campaign(name="x", mode="power", contacts=[TO, "+99955512345"], from_=FROM)
+    assert caught.value.code == "unreachable_destination"
+    assert not (await client.calls.list()).data
+
+
+async def test_every_list_has_fifty_items_a_page_by_default(client: AsyncAjoxi, sandbox: Sandbox) -> None:
+    """API reference: Pagination. A page without `limit` holds 50 items, whatever is listed."""
+    for number in range(51):
+        sandbox.inbound_message(from_=f"+1415555{2000 + number}", body="hi")
+        await client.calls.create(to=f"+1415555{2000 + number}", from_=FROM, record=True)
+    await sandbox.clock.advance(3600)
+    for number in range(51):
+        await client.webhooks.create(url=f"http://127.0.0.1:9/{number}", events=["call.completed"])
+    lists = (client.calls, client.messages, client.recordings, client.webhooks)
+    for pager in [client.numbers.search(), *(each.list() for each in lists)]:
+        page = await pager
+        assert (len(page.data), page.has_more) == (50, True)
+    taken = [number.phone_number for number in (await client.numbers.search(limit=51)).data]
+    for phone_number in taken:
+        await client.numbers.provision(phone_number=str(phone_number))
+    assert len((await client.numbers.search(status="active")).data) == 50
+
+
+@pytest.mark.parametrize("by_ai", [True, False])
+async def test_who_speaks(client: AsyncAjoxi, sandbox: Sandbox, by_ai: bool) -> None:
+    """The receptionist speaks in the calls it takes, an agent in all others."""
+    call = await client.calls.create(to=TO, from_=FROM, ai_receptionist=by_ai)
+    await sandbox.clock.advance(3600)
+    transcript = await client.transcripts.retrieve(call.id)
+    assert {str(segment.speaker) for segment in transcript.segments} == {"ai" if by_ai else "agent", "customer"}
+
+
+async def test_a_cut_stream_has_said_one_thing_by_default(sandbox: Sandbox) -> None:
+    """``sse_cut`` cuts after one segment unless told otherwise."""
+    assert sandbox.faults.add(action="sse_cut").events == 1
