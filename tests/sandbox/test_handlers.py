@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ajoxi_async import AsyncAjoxi, Sandbox, UnprocessableEntityError
+from ajoxi_async.sandbox import Timing
 
 pytestmark = pytest.mark.anyio
 
@@ -37,6 +38,8 @@ async def test_what_is_put_to_a_number_is_kept(client: AsyncAjoxi) -> None:
     assert kept == answered
     assert (kept.routing.target, kept.caller_id.name, kept.sms) == (TO, "Northwind", number.sms)
     await client.numbers.update(number.id, sms={"enabled": False})
+    (kept,) = [number async for number in client.numbers.search(status="active")]
+    assert (kept.routing.target, kept.caller_id.name, kept.sms.enabled) == (TO, "Northwind", False)
     with pytest.raises(UnprocessableEntityError, match="does not send messages"):
         await client.messages.send(to=TO, from_=FROM, body="Hello")
 
@@ -97,3 +100,22 @@ async def test_who_speaks(client: AsyncAjoxi, sandbox: Sandbox, by_ai: bool) -> 
 async def test_a_cut_stream_has_said_one_thing_by_default(sandbox: Sandbox) -> None:
     """``sse_cut`` cuts after one segment unless told otherwise."""
     assert sandbox.faults.add(action="sse_cut").events == 1
+
+
+async def test_everything_takes_the_time_that_was_set() -> None:
+    """A call rings and talks, a recording and a message come, as long after the request as `Timing` says."""
+    timing = Timing(ring=7, talk=60, processing=11, sms_sent=3, sms_delivered=5)
+    async with (
+        Sandbox(port=None, clock="manual", timing=timing) as sandbox,
+        AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client,
+    ):
+        call = await client.calls.create(to="+15005550100", from_=FROM, record=True)
+        message = await client.messages.send(to="+15005550100", from_=FROM, body="Hello")
+        happened = await sandbox.clock.advance(600)
+        came = {(fired.what, (fired.at - call.created_at).total_seconds()) for fired in happened}
+        call = await client.calls.retrieve(call.id)
+        (message,) = (await client.messages.list()).data
+    assert {("call.answered", 7), ("message.sent", 3), ("message.delivered", 8)} <= came
+    assert (call.ended_at - call.answered_at).total_seconds() == call.duration == 60
+    assert ("recording.ready", (call.ended_at - call.created_at).total_seconds() + 11) in came
+    assert (message.delivered_at - message.created_at).total_seconds() == 8
