@@ -88,6 +88,13 @@ async def test_every_list_has_fifty_items_a_page_by_default(client: AsyncAjoxi, 
     assert len((await client.numbers.search(status="active")).data) == 50
 
 
+async def test_the_accounts_own_numbers_are_filtered_too(client: AsyncAjoxi) -> None:
+    """numbers.search with a status obeys every other filter as well."""
+    assert [number.phone_number async for number in client.numbers.search(status="active", area_code="415")] == [FROM]
+    for wrong in ({"country": "DE"}, {"area_code": "212"}, {"type": "toll_free"}, {"contains": "999999"}):
+        assert not [number async for number in client.numbers.search(status="active", **wrong)]
+
+
 @pytest.mark.parametrize("by_ai", [True, False])
 async def test_who_speaks(client: AsyncAjoxi, sandbox: Sandbox, by_ai: bool) -> None:
     """The receptionist speaks in the calls it takes, an agent in all others."""
@@ -119,3 +126,19 @@ async def test_everything_takes_the_time_that_was_set() -> None:
     assert (call.ended_at - call.answered_at).total_seconds() == call.duration == 60
     assert ("recording.ready", (call.ended_at - call.created_at).total_seconds() + 11) in came
     assert (message.delivered_at - message.created_at).total_seconds() == 8
+
+
+async def test_a_transfer_that_nobody_answers_returns_after_ringing() -> None:
+    """A call that was transferred in vain is the new agent's while it rings there, and then its own agent's again."""
+    timing = Timing(ring=7, talk=60)
+    async with (
+        Sandbox(port=None, clock="manual", timing=timing) as sandbox,
+        AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client,
+    ):
+        call = await client.calls.create(to="+15005550111", from_=FROM, agent_id="agent_1")
+        await sandbox.clock.advance(10)
+        await client.calls.transfer(call.id, agent_id="agent_2")
+        await sandbox.clock.advance(6)
+        assert (await client.calls.retrieve(call.id)).agent_id == "agent_2"
+        await sandbox.clock.advance(2)
+        assert (await client.calls.retrieve(call.id)).agent_id == "agent_1"
