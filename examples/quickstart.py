@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
@@ -43,7 +43,7 @@ class Inbox:
 
 
 @asynccontextmanager
-async def receiver(inbox: Inbox, port: int) -> AsyncIterator[None]:
+async def receiver(inbox: Inbox, port: int) -> AsyncGenerator[None]:
     """Serve an endpoint for webhooks on this machine."""
 
     async def receive(request: web.Request) -> web.StreamResponse:

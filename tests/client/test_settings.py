@@ -110,6 +110,25 @@ async def test_variants_share_pool_and_budget() -> None:
     assert other.mode == "test"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"default_headers": {"Authorization": "x"}}, {"timeout": 0}, {"retry": 3}, {"lane": "urgent"}, {"hooks": [print]}],
+    ids=str,
+)
+def test_variants_that_cannot_be(wrong: dict[str, Any]) -> None:
+    """`with_options` refuses what the constructor refuses."""
+    with pytest.raises((ConfigurationError, InvalidParameterError), match=next(iter(wrong)).removeprefix("default_")):
+        client_on(ScriptedTransport(answer())).with_options(**wrong)
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the environment that is set to nothing counts as not set."""
+    for name in ("AJOXI_BASE_URL", "AJOXI_WEBHOOK_SECRET", "AJOXI_LOG"):
+        monkeypatch.setenv(name, "")
+    client = AsyncAjoxi(KEY)
+    assert (client.base_url, client.webhook_secret) == ("https://api.ajoxi.com", None)
+
+
 @pytest.mark.anyio
 async def test_lifetime() -> None:
     """Leaving the block closes the transport; closing twice is fine."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -73,7 +74,13 @@ def run(path: Path, code: str, *options: str) -> subprocess.CompletedProcess[str
     (path / "test_it.py").write_text(code)
     arguments = ["-p", "ajoxi_async.testing", "-W", "error", "--strict-markers", "-q", *options]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=path, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=path,
+        env={**os.environ, "PYTHONOPTIMIZE": ""},  # else pytest warns, and warnings are errors here
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
 
 
