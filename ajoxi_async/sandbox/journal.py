@@ -70,8 +70,14 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what is left, and give the file back."""
-        await self.saved()
-        await anyio.to_thread.run_sync(self._connection.close)
+        try:
+            await self.saved()
+        finally:
+            await anyio.to_thread.run_sync(self.close)
+
+    def close(self) -> None:
+        """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        self._connection.close()
 
     def watch(self, world: World) -> None:
         """Write a world down from now on; as a whole where it is new, was restored or reset."""
