@@ -7,8 +7,6 @@ import os
 import platform
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -35,6 +33,7 @@ from ajoxi_async.resources.recordings import Recordings
 from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
 from ajoxi_async.transports import EngineTransport, TransportSettings, session_kind
+from ajoxi_async.version import VERSION
 
 __all__ = ["AsyncAjoxi", "RawResponse"]
 
@@ -67,13 +66,7 @@ class RawResponse(Generic[T]):
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
 
 
-@cache
-def _user_agent() -> str:
-    try:
-        own = version("ajoxi-async")
-    except PackageNotFoundError:
-        own = "0"
-    return f"ajoxi-async/{own} python/{platform.python_version()}"
+_USER_AGENT = f"ajoxi-async/{VERSION} python/{platform.python_version()}"
 
 
 def _set_up_logging(level: str | None) -> None:
@@ -233,7 +226,7 @@ class AsyncAjoxi:
                 idempotency_header=idempotency_header,
                 hooks=_hooks(hooks),
                 timeout=timeout,
-                headers={"User-Agent": _user_agent(), "Accept": headers.JSON, **(default_headers or {})},
+                headers={"User-Agent": _USER_AGENT, "Accept": headers.JSON, **(default_headers or {})},
             )
         )
 
