@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import ajoxi_async
 
 ASYNC_TESTS = """
 import anyio
@@ -76,8 +79,10 @@ def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subproce
     (path / "test_it.py").write_text(code)
     arguments = ["-p", "ajoxi_async.testing", "-W", "error", "--strict-markers", "-q", *options]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=path, capture_output=True, text=True, timeout=50, check=False
-    )
+        [sys.executable, "-m", "pytest", *arguments], cwd=path, capture_output=True, text=True, timeout=50, check=False,
+        # The package under test, also where another one is installed.
+        env={**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1])},
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(
