@@ -123,11 +123,12 @@ class TaskHost:
 
     async def _host(self) -> None:
         try:
-            async with anyio.create_task_group() as self._group:
+            async with anyio.create_task_group() as group:
+                self._group = group
                 self._ready.set()
                 await self._closing.wait()
                 if self._cancelled:
-                    self._group.cancel_scope.cancel()
+                    group.cancel_scope.cancel()
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as error:
