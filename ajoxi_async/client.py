@@ -7,10 +7,8 @@ import os
 import platform
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import anyio
 from attrs import frozen
@@ -39,10 +37,12 @@ from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
 from ajoxi_async.transports import EngineTransport, TransportSettings
 from ajoxi_async.transports.settings import check_session
+from ajoxi_async.version import VERSION
 
 __all__ = ["AsyncAjoxi", "RawResponse"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 P = ParamSpec("P")
 
 DEFAULT_TIMEOUT = 30.0
@@ -72,13 +72,7 @@ class RawResponse(Generic[T]):
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
 
 
-@cache
-def _user_agent() -> str:
-    try:
-        own = version("ajoxi-async")
-    except PackageNotFoundError:
-        own = "0"
-    return f"ajoxi-async/{own} python/{platform.python_version()}"
+_USER_AGENT = f"ajoxi-async/{VERSION} python/{platform.python_version()}"
 
 
 def _set_up_logging(level: str | None) -> None:
@@ -93,6 +87,27 @@ def _set_up_logging(level: str | None) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
+
+
+class _Resource(Generic[R]):
+    """A resource of a client. In the class it is the resource's class, so that mocks made by a spec know its methods."""
+
+    def __init__(self, kind: Callable[[Pipeline], R]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, owner: type) -> type[R]: ...
+    @overload
+    def __get__(self, client: AsyncAjoxi, owner: type) -> R: ...
+    def __get__(self, client: AsyncAjoxi | None, owner: type) -> Any:
+        if client is None:
+            return self._kind
+        # From here on it is found in the instance, before this is asked.
+        resource = client.__dict__[self._name] = self._kind(client._pipeline)
+        return resource
 
 
 class AsyncAjoxi:
@@ -140,12 +155,15 @@ class AsyncAjoxi:
         ConfigurationError: a key, URL or setting cannot be right.
     """
 
-    calls: Calls
-    numbers: Numbers
-    messages: Messages
-    recordings: Recordings
-    transcripts: Transcripts
-    webhooks: Webhooks
+    calls = _Resource(Calls)
+    numbers = _Resource(Numbers)
+    messages = _Resource(Messages)
+    recordings = _Resource(Recordings)
+    transcripts = _Resource(Transcripts)
+    webhooks = _Resource(Webhooks)
+    # In the class as well, for `create_autospec` and its like, which look at nothing else.
+    mode: Mode = "live"
+    webhook_secret: str | None = None
 
     def __init__(
         self,
@@ -201,7 +219,7 @@ class AsyncAjoxi:
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
-        self.webhook_secret: str | None = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
+        self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
             TransportSettings(proxy=proxy, tls=tls, trust_env=trust_env, max_connections=connections, session=session)
         )
@@ -218,7 +236,7 @@ class AsyncAjoxi:
                 idempotency_header=idempotency_header,
                 hooks=_hooks(hooks),
                 timeout=timeout,
-                headers={"User-Agent": _user_agent(), "Accept": headers.JSON, **(default_headers or {})},
+                headers={"User-Agent": _USER_AGENT, "Accept": headers.JSON, **(default_headers or {})},
             )
         )
 
@@ -277,7 +295,7 @@ class AsyncAjoxi:
         lane: Lane | None = None,
         hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
-    ) -> AsyncAjoxi:
+    ) -> Self:
         """A client with other settings that shares connections and budget with this one.
 
         Args:
@@ -305,8 +323,9 @@ class AsyncAjoxi:
         if default_headers is not None:
             check_headers(default_headers)
             changes["headers"] = {**self._pipeline.headers, **default_headers}
+        # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
-        other.mode, other.webhook_secret = self.mode, self.webhook_secret
+        other.__dict__.update(self.__dict__)
         other._adopt(self._pipeline.variant(**changes))
         return other
 

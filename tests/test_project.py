@@ -186,4 +186,4 @@ def test_asserts_are_executed() -> None:
 def test_nothing_is_left_unfinished() -> None:
     """No marker of unfinished work stands in the package."""
     for path in Path(ajoxi_async.__file__).parent.rglob("*.py"):
-        assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()), path
+        assert not re.search(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b", path.read_text()), path
