@@ -217,7 +217,9 @@ HOSTILE = "line\nbreak \x1b]0;title\x07 \x9b31m \u2028 \u202egnp.exe \ud83d " + 
     [
         lambda: APIStatusError(HOSTILE),
         lambda: APIStatusError("no", code=HOSTILE, param=HOSTILE, request_id=HOSTILE, route=HOSTILE),
-        lambda: answers.error_from(Response(502, {"X-Request-Id": HOSTILE}, HOSTILE.encode("utf-8", "replace")), None, "r", 1),
+        lambda: answers.error_from(
+            Response(502, {"X-Request-Id": HOSTILE}, HOSTILE.encode("utf-8", "replace")), None, "r", 1
+        ),
         lambda: answers.unexpected_answer(Response(200, {}, HOSTILE.encode("utf-8", "replace")), HOSTILE, "r"),
     ],
 )
@@ -247,3 +249,11 @@ def test_a_retirement_notice_is_one_line() -> None:
     assert "\n" not in notice
     assert "\x1b" not in notice
     assert len(notice) < 300
+
+
+@pytest.mark.parametrize("location", ["http://api.ajoxi.com/x", "ftp://api.ajoxi.com/x", "http://", "", None])
+def test_a_redirect_never_leads_off_https(location: str | None) -> None:
+    """From https to http, to another scheme or to no host no redirect is followed."""
+    with pytest.raises(APIResponseValidationError, match="cannot be followed"):
+        next_hop("https://api.ajoxi.com/v1", location, "events")
+    assert next_hop("http://127.0.0.1/v1", "https://api.ajoxi.com/x", "events") == "https://api.ajoxi.com/x"
