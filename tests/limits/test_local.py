@@ -240,7 +240,7 @@ async def test_a_429_stops_everybody_once() -> None:
 
 
 async def test_the_servers_limit_counts() -> None:
-    """X-RateLimit-Limit is taken over; nonsense in it is not; a success without it means that there is no cap."""
+    """X-RateLimit-Limit is taken over; nonsense in it is not; successes without it mean that there is no cap."""
     limiter, clock = make(100)
     for announced in ("0", "-5", "many", "", "٣"):
         clock.now += 1
@@ -252,8 +252,23 @@ async def test_the_servers_limit_counts() -> None:
     clock.now += 1
     answer(limiter, 502)
     assert limiter.snapshot().limit == 40, "a gateway's error says nothing about the cap"
-    answer(limiter, 200)
-    assert limiter.snapshot().limit is None
+    for limit in (40, 40, None):
+        assert limiter.snapshot().limit == 40
+        answer(limiter, 200)
+        assert limiter.snapshot().limit == limit
+
+
+async def test_one_success_of_a_proxy_lets_nothing_loose() -> None:
+    """Successes without X-RateLimit-Limit lift an announced cap only when three come in a row."""
+    limiter, clock = make(100)
+    for _ in range(4):
+        for headers in ({"X-RateLimit-Limit": "100"}, {}, {}):
+            clock.now += 1
+            answer(limiter, **headers)
+        assert limiter.snapshot().limit == 100
+    fresh, _ = make(100)
+    answer(fresh)
+    assert fresh.snapshot().limit is None, "an account of which no limit was ever announced has none"
 
 
 async def test_only_a_later_request_is_believed() -> None:
