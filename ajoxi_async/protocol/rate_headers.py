@@ -19,7 +19,7 @@ from typing import Final
 
 from attrs import define, field
 
-__all__ = ["LimitHeader", "pause_after", "read_number"]
+__all__ = ["LimitHeader", "pause_after", "read_number", "read_seconds"]
 
 #: Successes without the header, in a row, after which a limit that was announced is gone.
 _MISSING: Final = 3
@@ -29,7 +29,7 @@ _NONE_YET: Final = "\0"
 _LONGEST_PAUSE, _USUAL_PAUSE = 60.0, 1.0
 
 # At most ten digits: the seconds since the epoch are.
-_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]{1,10})(?:\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
+_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]{1,10})(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
 _WINDOW: Final = re.compile(r"\s*\"?\s*([0-9]{1,10})[^,]*;\s*w\s*=\s*\"?([0-9]+)")
 
 
@@ -38,6 +38,12 @@ def read_number(text: str | None) -> int | None:
     if text is None or (found := _NUMBER.fullmatch(text)) is None:
         return None
     return int(found[2])
+
+
+def read_seconds(text: str) -> float | None:
+    """The seconds that a header says first, fractions and all; ``None`` for none."""
+    found = _NUMBER.fullmatch(text)
+    return None if found is None else float(found[2] + (found[3] or ""))
 
 
 def _per_second(text: str) -> int | None:

@@ -34,6 +34,7 @@ from typing import Literal
 from attrs import define, field, frozen, validators
 
 from ajoxi_async.contract.wire import ExchangeError, Response
+from ajoxi_async.protocol.rate_headers import read_seconds
 
 __all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
 
@@ -149,9 +150,8 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     """
     if value is None:
         return None
-    value = value.strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
+    if (seconds := read_seconds(value)) is not None:
+        return seconds
     try:
         until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
     except (ValueError, OverflowError):

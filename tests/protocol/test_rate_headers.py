@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ajoxi_async.protocol.rate import Budget
 from ajoxi_async.protocol.rate_headers import LimitHeader, pause_after, read_number
+from ajoxi_async.protocol.retry import parse_retry_after
 
 READABLE = ["40", " 40 ", '"40"', ' " 40 " ', "40.0", "40.", "40, 40;w=1", "40;w=1", "40;w=01", '40;w="1"', "040", "40, 40"]
 READABLE += ["40,40;w=1;comment=x, 5000;w=3600", "40\t", "40;burst=5", "40, 10"]
@@ -98,3 +99,13 @@ def test_remaining_and_reset_of_a_gateway_are_read() -> None:
         headers = {"X-RateLimit-Remaining": '"0"', "X-RateLimit-Reset": f"{1790000000 + number}.0, {1790000000 + number}"}
         budget.observe(turn, number + 0.1, 200, {"X-RateLimit-Limit": "100", **headers}, route="calls.list")
     assert budget._share.left < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("3", 3.0), (" 3 ", 3.0), ("0.5", 0.5), ("3, 3", 3.0), ('"3"', 3.0), ("3.", 3.0), ("9" * 400, None), ("-3", None)]
+    + [("NaN", None), ("inf", None), (".", None), ("3s", None), ("", None), ("1e9", None)],
+)
+def test_seconds_of_a_retry_after(text: str, seconds: float | None) -> None:
+    """A Retry-After that a gateway doubled or quoted is read; one of hundreds of digits is not."""
+    assert parse_retry_after(text) == seconds
