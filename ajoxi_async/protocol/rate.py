@@ -55,6 +55,8 @@ _COUNTABLE: Final = 5000
 _ENOUGH: Final = 50
 #: Seconds between looks at X-RateLimit-Remaining and at the excess: at full pace, every answer's.
 _COUNT_EVERY: Final = 0.005
+#: Seconds of a 429's pause that hold for the clients that come after the last one that met it.
+_INHERITED: Final = 2.0
 
 
 def check_lane(lane: Lane) -> None:
@@ -199,6 +201,20 @@ class Budget:
             turn.holds = False
             heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
 
+    def abandon(self, now: float) -> None:
+        """Nobody will settle the turns that are away: the process was forked, or whoever took them is gone."""
+        for turn in list(self._away):
+            self.lost(turn, now)
+        # A fork may have come between two steps of another thread, so the free slots are counted anew.
+        self._free = self._slots - len(self._cooling) - len(self._cooling_too)
+        self._resize()
+
+    def shorten_pause(self) -> None:
+        """Let a 429's pause end `_INHERITED` seconds after the 429, for whoever met it is gone."""
+        if self._paused_until > self._refused_at + _INHERITED:
+            self._paused_until = self._refused_at + _INHERITED
+            self._pacer.restart(self._paused_until, gently=True)
+
     def _answered(self, turn: Permit, now: float, route: str) -> float:
         """A response came in; returns the seconds it took."""
         sent_at = turn.taken_at
@@ -284,6 +300,8 @@ class Budget:
             self._count(answer, self.limit, now, took)
 
     def _set_limit(self, limit: int | None, now: float) -> None:
+        if limit == self.limit:
+            return
         if self.limit is None:
             # What was sent without counting may have arrived just now; not that anybody sends more than thousands.
             slots = limit or 0

@@ -78,7 +78,7 @@ class LimitHeader:
     _missing: int = field(init=False, default=0)
 
     def hear(self, text: str | None, status: int) -> bool:
-        """Read the header of an answer; returns whether the limit changed."""
+        """Read the header of an answer; returns whether it said what the limit is."""
         number = None
         if text is not None:
             self._missing, self.seen = 0, text
@@ -94,6 +94,5 @@ class LimitHeader:
             self.seen = None
         else:
             return False
-        changed = number != self.limit
         self.limit = number
-        return changed
+        return True

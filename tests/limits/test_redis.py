@@ -198,10 +198,10 @@ async def test_what_nobody_here_wants_goes_back_to_redis(server: Server) -> None
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     await other.acquire()
-    given = await limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
+    given = limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
     ahead = given.times[8]
     limiter._spare = [ahead]
-    await limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
+    limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
     turn = await other.acquire("interactive")
     assert turn.taken_at == pytest.approx(ahead, abs=0.012)
 
