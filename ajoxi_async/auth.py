@@ -4,16 +4,21 @@ Rules:
 1. An API key is sent as it is (API reference: Authentication).
 2. A token provider is any ``async () -> str``. OAuth 2.0 is named by the reference without an endpoint, so the
    client-credentials grant (RFC 6749, 4.4) takes the token URL from the caller.
-3. A token is cached, fetched anew before it expires, once however many tasks wait for it, and once after a 401.
+3. A token is cached, fetched anew before it expires, once however many tasks wait for it, and once after a 401. The tasks
+   may belong to any loops in any threads (`limits.flight` has the rules).
+4. A rate-limit budget belongs to an account, which a token does not tell. Providers with the same code are taken for the same
+   account, and credentials with the same token URL and client id: see `budget_of`.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import random
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import quote_plus, urlencode
 
 import anyio
@@ -23,6 +28,7 @@ from ajoxi_async.contract import codec
 from ajoxi_async.contract.checks import http_url
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Transport
+from ajoxi_async.limits.flight import Flight
 from ajoxi_async.protocol.credentials import check_token
 from ajoxi_async.protocol.errors import (
     APIConnectionError,
@@ -31,7 +37,7 @@ from ajoxi_async.protocol.errors import (
     InternalServerError,
 )
 
-__all__ = ["ApiKey", "ClientCredentials", "Credentials", "ProvidedToken", "TokenProvider"]
+__all__ = ["ApiKey", "ClientCredentials", "Credentials", "ProvidedToken", "TokenProvider", "budget_of"]
 
 TokenProvider = Callable[[], Awaitable[str]]
 
@@ -117,16 +123,19 @@ class ClientCredentials:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         http_url("token_url", token_url)
-        if not client_id or not client_secret:
-            raise ConfigurationError("expected both client_id and client_secret")
-        self._url = token_url
+        for name, given in (("client_id", client_id), ("client_secret", client_secret)):
+            if not isinstance(given, str) or not given:
+                raise ConfigurationError(
+                    f"{name}: expected it as registered; both client_id and client_secret are needed"
+                )
+        self._url, self._client_id = token_url, client_id
         basic = b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
         self._basic = f"Basic {basic}"
         self._scope = scope
         self._clock = clock
-        self._header: str | None = None
-        self._stale_at = 0.0
-        self._lock: anyio.Lock | None = None
+        #: The header, and when it is to be fetched anew.
+        self._token: tuple[str, float] | None = None
+        self._refresh: Flight[str] = Flight()
 
     def __repr__(self) -> str:
         return f"ClientCredentials({self._url!r})"
@@ -134,26 +143,23 @@ class ClientCredentials:
     @property
     def at_hand(self) -> str | None:
         """See `Credentials`."""
-        return self._header if self._clock() < self._stale_at else None
+        token = self._token
+        return token[0] if token is not None and self._clock() < token[1] else None
 
     async def header(self, transport: Transport) -> str:
         """See `Credentials`."""
-        if (fresh := self.at_hand) is not None:
-            return fresh
-        if self._lock is None:
-            self._lock = anyio.Lock()
-        async with self._lock:
-            if self._header is None or self._clock() >= self._stale_at:
-                await self._fetch(transport)
-            return self._header  # type: ignore[return-value]
+        return self.at_hand or await self._refresh.join(transport, lambda: self._fetch(transport))
 
     def rejected(self, header: str) -> bool:
         """Forget the token that was rejected, unless another task has replaced it already."""
-        if header == self._header:
-            self._header = None
+        token = self._token
+        if token is not None and token[0] == header:
+            self._token = None
         return True
 
-    async def _fetch(self, transport: Transport) -> None:
+    async def _fetch(self, transport: Transport) -> str:
+        if (fresh := self.at_hand) is not None:
+            return fresh  # somebody fetched it between our look and our turn
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         request = Request(
             "POST",
@@ -189,5 +195,30 @@ class ClientCredentials:
             raise AuthenticationError(
                 "the token endpoint answered without an access_token", route="oauth.token", status_code=200
             ) from None
-        self._header = f"Bearer {check_token(token)}"
-        self._stale_at = self._clock() + max(life - _LEEWAY, life / 2)
+        header = f"Bearer {check_token(token)}"
+        self._token = header, self._clock() + max(life - _LEEWAY, life / 2)
+        return header
+
+
+def budget_of(provider: TokenProvider | ClientCredentials) -> str:
+    """The name of the budget that a provider's tokens draw on.
+
+    A function is known by its code, and not by its identity or by what it closes over: an application that makes a client
+    for each request makes a closure for each, and a budget each would be none. Where one function serves several accounts
+    they share a budget, which is too slow rather than too fast; ``limiter=`` tells them apart.
+    """
+    if isinstance(provider, ClientCredentials):
+        return f"client {provider._client_id} at {provider._url}"
+    function: Any = provider
+    while isinstance(function, functools.partial):
+        function = function.func
+    try:
+        function = inspect.unwrap(function)
+    except ValueError:  # it wraps itself
+        pass
+    function = getattr(function, "__func__", function)
+    code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)
+    if code is not None:
+        return f"provider {code.co_qualname} at {code.co_filename}:{code.co_firstlineno}"
+    kind = function if isinstance(function, type) else type(function)
+    return f"provider {kind.__module__}.{kind.__qualname__}"

@@ -13,7 +13,7 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 import anyio
 from attrs import frozen
 
-from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
+from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider, budget_of
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.given import exact, integer, seconds
@@ -21,7 +21,7 @@ from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.events import EventStream, open_events
 from ajoxi_async.hooks import Hooks, combine
 from ajoxi_async.limits import Limiter
-from ajoxi_async.limits.local import shared_limiter
+from ajoxi_async.limits.shared import shared_limiter
 from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.answers import request_id_of
@@ -262,11 +262,14 @@ class AsyncAjoxi:
         return ProvidedToken(provider), mode
 
     @staticmethod
-    def _limiter_of(key: str | None, url: str, provider: object, transport: Transport | None) -> Limiter:
-        # Behind a transport of the caller's own stands another API than the one at the URL; a provider's tokens are not
-        # known yet, but what gives them is.
-        owner = "" if transport is None else f"transport {id(transport)}"
-        return shared_limiter(url, owner, key or "" if provider is None else f"provider {id(provider)}")
+    def _limiter_of(
+        key: str | None,
+        url: str,
+        provider: TokenProvider | ClientCredentials | None,
+        transport: Transport | None,
+    ) -> Limiter:
+        # Behind a transport of the caller's own stands another API than the one at the URL.
+        return shared_limiter(url, (key or "") if provider is None else budget_of(provider), owner=transport)
 
     def _adopt(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

@@ -2,31 +2,38 @@
 
 Rules:
 1. An uncontended turn is taken without awaiting anything.
-2. Of all that wait one, the leader, owns the only timer. It gives turns to whoever is next, in the order of `Queue`, and
-   wakes exactly those. There is no background task: when nobody waits, nothing runs.
-3. A cancelled waiter leaves no trace; one that was cancelled after it got its turn gives it back.
-4. A deadline that cannot be met is refused at once; while it cannot be told, for all that may be away are, it is waited
+2. Of all that wait one, the leader, owns the timer. It gives turns to whoever is next, in the order of `Queue`, and wakes
+   exactly those. There is no background task: when nobody waits, nothing runs.
+3. The waiters may belong to several loops, in any threads. In each loop but the leader's one waiter looks every
+   `_LOOK_EVERY` seconds whether the leader is late by `GRACE`: then its loop stands still, and that waiter leads. Waiters in
+   a loop that stands still are passed over, turns that they do not fetch within `GRACE` are taken back, and the waiters of a
+   loop that was closed are forgotten.
+4. A cancelled waiter leaves no trace; one that was cancelled after it got its turn gives it back.
+5. A deadline that cannot be met is refused at once; while it cannot be told, for all that may be away are, it is waited
    for.
-5. Clients of one key share one limiter, in all threads; it is found by a digest, so that no key is kept here.
+6. A forked child begins with an empty queue and with what its parent has sent.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from hashlib import blake2b
 from threading import Lock
-from weakref import WeakValueDictionary
+from typing import Any, Final
 
 import anyio
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
-from ajoxi_async.limits.waiting import Queue, Signal, Waiter, make_signal, seconds_left
+from ajoxi_async.limits.forks import renew_in_child
+from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.rate import Budget, Lane, Permit, check_lane
 
-__all__ = ["LocalLimiter", "shared_limiter"]
+__all__ = ["LocalLimiter"]
+
+#: Seconds between looks at a leader of another loop.
+_LOOK_EVERY: Final = 0.02
 
 
 async def _wait(signal: Signal, seconds: float) -> None:
@@ -58,11 +65,35 @@ class LocalLimiter:
         self._budget = Budget(limit)
         self._clock = clock
         self._wait = wait
+        self._granted = self._delayed = 0
+        self._begin()
+        renew_in_child(self)
+
+    def _begin(self) -> None:
         self._lock = Lock()
         self._queue = Queue()
         self._leader: Waiter | None = None
         self._leader_wakes_at = float("inf")
-        self._granted = self._delayed = 0
+        #: By loop, the waiter that has the loop's timer; the leader is one of them.
+        self._timers: dict[Any, Waiter] = {}
+        #: Turns that were given and not fetched yet, and when.
+        self._given: dict[Waiter, float] = {}
+
+    def renew(self) -> None:
+        """Begin afresh in a forked child."""
+        self._begin()
+        self._budget.abandon(self._clock())
+
+    def inherit(self, budget: Budget) -> None:
+        """Go on with the budget of a limiter that nobody holds any more."""
+        budget.abandon(self._clock())
+        budget.shorten_pause()
+        self._budget = budget
+
+    @property
+    def budget(self) -> Budget:
+        """What was sent, and what was learnt from the answers."""
+        return self._budget
 
     def try_acquire(self, lane: Lane = "default") -> Permit | None:
         """See `Limiter`."""
@@ -83,13 +114,12 @@ class LocalLimiter:
         waiter = Waiter(lane)
         with self._lock:
             self._refuse_hopeless(lane, deadline)
-            self._queue.add(waiter)
-            if self._leader is None:
-                self._leader = waiter
+            self._enter(waiter)
         try:
             while True:
                 with self._lock:
-                    seconds = self._lead() if self._leader is waiter else None
+                    self._queue.stalled.discard(waiter.signal.home)
+                    seconds = self._watch(waiter) if self._timers.get(waiter.signal.home) is waiter else None
                     if waiter.turn is not None:
                         self._delayed += 1
                         turn, waiter.turn = waiter.turn, None
@@ -103,39 +133,113 @@ class LocalLimiter:
                     await waiter.signal.wait()
                 else:
                     await self._wait(waiter.signal, seconds)
+                with self._lock:
+                    if waiter.turn is None:
+                        waiter.signal = make_signal()
         finally:
             with self._lock:
-                self._queue.discard(waiter)
-                if waiter.turn is not None:
-                    self._budget.give_back(waiter.turn)
-                if self._leader is waiter:
-                    self._hand_over()
-                elif waiter.turn is not None:
-                    self._nudge()
+                self._leave(waiter)
+
+    # Who waits, and whose timer it is. The lock is held.
+
+    def _enter(self, waiter: Waiter) -> None:
+        self._queue.add(waiter)
+        self._timers.setdefault(waiter.signal.home, waiter)
+        if self._leader is None:
+            self._leader, self._leader_wakes_at = waiter, self._clock()
+
+    def _leave(self, waiter: Waiter) -> None:
+        self._queue.discard(waiter)
+        self._given.pop(waiter, None)
+        if waiter.turn is not None:
+            self._budget.give_back(waiter.turn)
+        home = waiter.signal.home
+        if self._timers.get(home) is waiter:
+            # To whoever waits longest, so that it is seldom handed on again.
+            heir = self._queue.last(home)
+            if heir is None:
+                del self._timers[home]
+                self._queue.stalled.discard(home)
+            else:
+                self._timers[home] = heir
+                heir.signal.set()
+        if self._leader is waiter:
+            self._hand_over(home)
+        elif waiter.turn is not None and self._leader is not None:
+            self._nudge()
+
+    def _hand_over(self, home: Any) -> None:
+        """Make another one the leader: of the same loop, or of one that runs, or of any."""
+        running = [timer for other, timer in self._timers.items() if other not in self._queue.stalled]
+        heir = self._timers.get(home) or next(iter(running or self._timers.values()), None)
+        self._leader = heir
+        if heir is not None:
+            self._leader_wakes_at = self._clock()
+            heir.signal.set()
+
+    def _watch(self, waiter: Waiter) -> float:
+        """The timer of a loop went off: lead, if it is time to; returns the seconds until the next time."""
+        leader = self._leader
+        if leader is not None and leader is not waiter:
+            late = self._clock() - self._leader_wakes_at
+            if late < GRACE and leader.signal.home not in self._queue.stalled:
+                return min(_LOOK_EVERY, GRACE - late)
+            self._leader = waiter
+            self._stands_still(leader)
+        return self._lead()
+
+    def _stands_still(self, waiter: Waiter) -> None:
+        """Pass over whoever waits in this one's loop, or forget them for good."""
+        home = waiter.signal.home
+        if waiter.signal.ended():
+            self._queue.discard_all(home)
+            self._timers.pop(home, None)
+        else:
+            self._queue.stalled.add(home)
 
     def _lead(self) -> float:
         """Give every turn that is due; returns the seconds until the next one is."""
         leader, now = self._leader, self._clock()
-        while (lane := self._queue.next_lane()) is not None:
-            turn = self._budget.take(now, lane)
+        home = None if leader is None else leader.signal.home
+        if self._given:
+            self._take_back(home, now)
+        for stalled in list(self._queue.stalled):
+            if stalled in self._timers:
+                self._stands_still(self._timers[stalled])
+        while (waiter := self._queue.next()) is not None:
+            if waiter is not leader and waiter.signal.ended():
+                self._stands_still(waiter)
+                continue
+            turn = self._budget.take(now, waiter.lane)
             if turn is None:
                 break
             self._granted += 1
-            waiter = self._queue.pop(lane)
+            self._queue.pop(waiter)
             waiter.turn = turn
             if waiter is not leader:
+                self._given[waiter] = now
                 waiter.signal.set()
         wait = self._budget.wait(now)
+        if self._given and any(waiter.signal.home is not home for waiter in self._given):
+            wait = min(wait, GRACE)
         self._leader_wakes_at = now + wait
-        if leader is not None and leader.turn is None:
-            leader.signal = make_signal()
         return wait
 
-    def _hand_over(self) -> None:
-        # To whoever waits longest, so that it is seldom handed over again.
-        self._leader = self._queue.last()
-        if self._leader is not None:
-            self._leader.signal.set()
+    def _take_back(self, home: Any, now: float) -> None:
+        """Take the turns back that were given to other loops and not fetched."""
+        late = [
+            waiter
+            for waiter, given_at in self._given.items()
+            if given_at <= now - GRACE and waiter.signal.home is not home
+        ]
+        for waiter in late:
+            del self._given[waiter]
+            if waiter.turn is not None:
+                self._budget.give_back(waiter.turn)
+                waiter.turn = None
+        self._queue.put_back(late)
+        for waiter in late:
+            self._stands_still(waiter)
 
     def _nudge(self) -> None:
         """Wake the leader if a turn is due before its timer."""
@@ -190,21 +294,3 @@ class LocalLimiter:
                 delayed=self._delayed,
                 refused=budget.refused,
             )
-
-
-_shared: WeakValueDictionary[bytes, LocalLimiter] = WeakValueDictionary()
-_shared_lock = Lock()
-
-
-def shared_limiter(*identity: str) -> LocalLimiter:
-    """The limiter of a key, the same for everybody who asks for as long as somebody holds it.
-
-    Args:
-        identity: what tells one budget from another: the key and the API it is for. Only a digest of it is kept.
-    """
-    digest = blake2b("\0".join(identity).encode("utf-8", "surrogatepass")).digest()
-    with _shared_lock:
-        limiter = _shared.get(digest)
-        if limiter is None:
-            limiter = _shared[digest] = LocalLimiter()
-        return limiter

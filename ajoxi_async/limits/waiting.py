@@ -4,6 +4,8 @@ Rules:
 1. First come, first served within a lane; ``interactive`` before ``default`` before ``bulk``.
 2. A lane that was passed over `PATIENCE` times in a row is next, so none is starved: each lane that waits gets at least
    one turn in ten.
+3. A loop that stands still (blocked, stopped or closed) is marked as stalled, and its waiters are passed over. They keep
+   their places, and are served again once their loop runs.
 """
 
 from __future__ import annotations
@@ -11,23 +13,34 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
 
 from ajoxi_async.protocol.rate import LANES, Lane, Permit
 
-__all__ = ["Queue", "Signal", "Waiter", "make_signal", "seconds_left"]
+__all__ = ["GRACE", "Queue", "Signal", "Waiter", "call_in", "make_signal", "seconds_left"]
 
 PATIENCE = 9
+
+
+#: Seconds within which a loop that runs has answered to a signal or to its timer. What takes longer stands still.
+GRACE = 0.02
 
 
 class Signal(Protocol):
     """Wakes one task once; set from any thread."""
 
+    @property
+    def home(self) -> Any:
+        """The loop of the task: an object that is the same for all its tasks."""
+
     def set(self) -> None:
-        """Wake it."""
+        """Wake it, if its loop still runs."""
+
+    def ended(self) -> bool:
+        """Whether its loop has ended, so that nobody will wake."""
 
     def wait(self) -> Awaitable[None]:
         """Wait to be woken."""
@@ -40,10 +53,15 @@ class _FutureSignal:
     def __init__(self) -> None:
         self._future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    @property
+    def home(self) -> asyncio.AbstractEventLoop:
+        return self._future.get_loop()
+
     def set(self) -> None:
-        loop = self._future.get_loop()
-        if not loop.is_closed():
-            loop.call_soon_threadsafe(self._resolve)
+        call_in(self._future.get_loop(), self._resolve)
+
+    def ended(self) -> bool:
+        return self._future.get_loop().is_closed()
 
     def _resolve(self) -> None:
         if not self._future.done():
@@ -51,6 +69,10 @@ class _FutureSignal:
 
     def wait(self) -> Awaitable[None]:
         return self._future  # itself: a coroutine around it would be another frame for each that waits
+
+
+def _nothing() -> None:
+    """Run in a loop to see whether there is one."""
 
 
 class _TrioSignal:
@@ -61,11 +83,19 @@ class _TrioSignal:
         self._event = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
 
+    @property
+    def home(self) -> Any:
+        return self._token
+
     def set(self) -> None:
+        call_in(self._token, self._event.set)
+
+    def ended(self) -> bool:
         try:
-            self._token.run_sync_soon(self._event.set)
-        except sys.modules["trio"].RunFinishedError:  # whoever waited is gone with its loop
-            pass
+            self._token.run_sync_soon(_nothing, idempotent=True)
+        except RuntimeError:
+            return True
+        return False
 
     async def wait(self) -> None:
         await self._event.wait()
@@ -77,6 +107,18 @@ def make_signal() -> Signal:
         return _FutureSignal()
     except RuntimeError:
         return _TrioSignal()
+
+
+def call_in(home: Any, function: Callable[[], None]) -> bool:
+    """Have a loop call a function, from any thread; returns False when it has ended. `home` is a signal's."""
+    try:
+        if isinstance(home, asyncio.AbstractEventLoop):
+            home.call_soon_threadsafe(function)
+        else:
+            home.run_sync_soon(function)
+    except RuntimeError:  # a closed loop's; trio's RunFinishedError is one as well
+        return False
+    return True
 
 
 class Waiter:
@@ -91,58 +133,92 @@ class Waiter:
 
 
 class Queue:
-    """All that wait for one key's budget."""
+    """All that wait for one key's budget.
+
+    Attributes:
+        stalled: the loops that stand still.
+    """
 
     def __init__(self) -> None:
         # Dicts keep their order and forget anybody in no time: waiters are cancelled, too.
         self._lanes: dict[Lane, dict[Waiter, None]] = {lane: {} for lane in LANES}
         self._passed_over: dict[Lane, int] = dict.fromkeys(LANES, 0)
+        self.stalled: set[Any] = set()
 
     def __len__(self) -> int:
         return sum(map(len, self._lanes.values()))
-
-    def __bool__(self) -> bool:
-        return any(self._lanes.values())
 
     def add(self, waiter: Waiter) -> None:
         """Queue up."""
         self._lanes[waiter.lane][waiter] = None
 
+    def put_back(self, waiters: Sequence[Waiter]) -> None:
+        """Queue up again at the head, for those whose turns were taken back."""
+        for lane in {waiter.lane for waiter in waiters}:
+            first = {waiter: None for waiter in waiters if waiter.lane == lane}
+            self._lanes[lane] = first | self._lanes[lane]
+
     def discard(self, waiter: Waiter) -> None:
         """Leave the queue, wherever one stands in it."""
         self._lanes[waiter.lane].pop(waiter, None)
 
-    def next_lane(self) -> Lane | None:
-        """The lane whose turn it is."""
-        waiting = [lane for lane in LANES if self._lanes[lane]]
-        starved = [lane for lane in waiting if self._passed_over[lane] >= PATIENCE]
-        return starved[-1] if starved else waiting[0] if waiting else None
+    def discard_all(self, home: Any) -> None:
+        """Forget the waiters of a loop that has ended."""
+        self.stalled.discard(home)
+        for lane, waiters in self._lanes.items():
+            self._lanes[lane] = {waiter: None for waiter in waiters if waiter.signal.home is not home}
 
-    def pop(self, lane: Lane) -> Waiter:
-        """Take the first of a lane out."""
-        for other in LANES:
-            if other == lane or not self._lanes[other]:
-                self._passed_over[other] = 0
+    def next(self) -> Waiter | None:
+        """Whose turn it is, of those whose loop runs; nobody leaves the queue."""
+        first = self._first_by_lane()
+        for lane in reversed(first):
+            if self._passed_over[lane] >= PATIENCE:
+                return first[lane]
+        return next(iter(first.values()), None)
+
+    def pop(self, waiter: Waiter) -> None:
+        """Take out whose turn it was, as `next` has said."""
+        for lane in LANES:
+            if lane == waiter.lane or not self._lanes[lane]:
+                self._passed_over[lane] = 0
             else:
-                self._passed_over[other] += 1
-        waiter = next(iter(self._lanes[lane]))
-        del self._lanes[lane][waiter]
-        return waiter
+                self._passed_over[lane] += 1
+        del self._lanes[waiter.lane][waiter]
 
-    def last(self) -> Waiter | None:
-        """Whoever has to wait longest."""
+    def _first_by_lane(self) -> dict[Lane, Waiter]:
+        first: dict[Lane, Waiter] = {}
+        for lane in LANES:
+            for waiter in self._lanes[lane]:
+                if not self.stalled or waiter.signal.home not in self.stalled:
+                    first[lane] = waiter
+                    break
+        return first
+
+    def last(self, home: Any) -> Waiter | None:
+        """Whoever has to wait longest of those of a loop."""
         for lane in reversed(LANES):
-            if self._lanes[lane]:
-                return next(reversed(self._lanes[lane]))
+            for waiter in reversed(self._lanes[lane]):
+                if waiter.signal.home is home:
+                    return waiter
         return None
 
     def ahead_of(self, lane: Lane) -> int:
         """How many would go before a newcomer."""
-        return sum(len(self._lanes[other]) for other in LANES[: LANES.index(lane) + 1])
+        ready = self.ready()
+        return sum(ready[other] for other in LANES[: LANES.index(lane) + 1])
 
     def counts(self) -> dict[Lane, int]:
         """How many wait, by lane."""
         return {lane: len(waiters) for lane, waiters in self._lanes.items()}
+
+    def ready(self) -> dict[Lane, int]:
+        """How many wait in loops that run, by lane."""
+        if not self.stalled:
+            return self.counts()
+        return {
+            lane: sum(waiter.signal.home not in self.stalled for waiter in waiters)
+            for lane, waiters in self._lanes.items()
+        }
 
 
 def seconds_left(now: float, deadline: float | None) -> float:

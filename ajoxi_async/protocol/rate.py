@@ -14,8 +14,8 @@ Rules:
 3. A pacer in front keeps requests apart, for servers that count by buckets or windows: see `pacer`.
 4. A request whose arrival is not known (cancelled, timed out, cut off) holds its slot for a second and the largest excess
    seen. One that was never sent gives it back at once.
-5. ``X-RateLimit-Limit`` is the limit, and a success without it means that there is none (Enterprise); both are believed
-   only from the answer to a later request than the one believed before.
+5. ``X-RateLimit-Limit`` is the limit, as `rate_headers` reads it; it is believed only from the answer to a later request
+   than the one believed before.
 6. ``X-RateLimit-Remaining`` never gates: near zero is the healthy state of a key in full use. What others use of the key
    is inferred from it: see `share`.
 7. A 429 stops everything until its Retry-After, once for all requests that were in flight together, then lets requests
@@ -35,6 +35,7 @@ from attrs import define, field
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.protocol.pacer import PERIOD, TICK, Pacer
+from ajoxi_async.protocol.rate_headers import LimitHeader, pause_after, read_number
 from ajoxi_async.protocol.share import Share
 
 __all__ = ["LANES", "Budget", "Lane", "Permit", "check_lane"]
@@ -54,8 +55,8 @@ _COUNTABLE: Final = 5000
 _ENOUGH: Final = 50
 #: Seconds between looks at X-RateLimit-Remaining and at the excess: at full pace, every answer's.
 _COUNT_EVERY: Final = 0.005
-#: The longest pause a 429 may impose, for a header can be wrong.
-_LONGEST_PAUSE: Final = 60.0
+#: Seconds of a 429's pause that hold for the clients that come after the last one that met it.
+_INHERITED: Final = 2.0
 
 
 def check_lane(lane: Lane) -> None:
@@ -136,8 +137,8 @@ class Budget:
     _away: dict[Permit, None] = field(init=False, factory=dict)
     _paused_until: float = field(init=False, default=float("-inf"))
     _refused_at: float = field(init=False, default=float("-inf"))
-    #: The header that was believed last, and the start of the request whose answer it was in.
-    _limit_text: str | None = field(init=False, default="")
+    #: What the server announces, and the start of the request whose answer was believed last.
+    _header: LimitHeader = field(init=False)
     _believed: float = field(init=False, default=float("-inf"))
     _latest_answered: float = field(init=False, default=float("-inf"))
     _trips: dict[str, _RoundTrip] = field(init=False, factory=dict)
@@ -145,6 +146,7 @@ class Budget:
     _count_at: float = field(init=False, default=float("-inf"))
 
     def __attrs_post_init__(self) -> None:
+        self._header = LimitHeader(self.limit)
         self._resize()
 
     # Taking and giving back.
@@ -198,6 +200,20 @@ class Budget:
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
             heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
+
+    def abandon(self, now: float) -> None:
+        """Nobody will settle the turns that are away: the process was forked, or whoever took them is gone."""
+        for turn in list(self._away):
+            self.lost(turn, now)
+        # A fork may have come between two steps of another thread, so the free slots are counted anew.
+        self._free = self._slots - len(self._cooling) - len(self._cooling_too)
+        self._resize()
+
+    def shorten_pause(self) -> None:
+        """Let a 429's pause end `_INHERITED` seconds after the 429, for whoever met it is gone."""
+        if self._paused_until > self._refused_at + _INHERITED:
+            self._paused_until = self._refused_at + _INHERITED
+            self._pacer.restart(self._paused_until, gently=True)
 
     def _answered(self, turn: Permit, now: float, route: str) -> float:
         """A response came in; returns the seconds it took."""
@@ -273,8 +289,8 @@ class Budget:
         """A response came in that answered `turn`; learn from when it came and from its headers."""
         took = self._answered(turn, now, route)
         text = answer.get(headers.RATE_LIMIT)
-        if text != self._limit_text:
-            self._hear_limit(text, turn, now, status)
+        if text != self._header.seen and turn.taken_at >= self._believed and self._header.hear(text, status):
+            self._set_limit(self._header.limit, now)
         self._believed = max(self._believed, turn.taken_at)
         if status == 429:
             self._refuse(turn, now, retry_after)
@@ -283,15 +299,9 @@ class Budget:
             self._pacer.note(took - self._trips[route].floor)
             self._count(answer, self.limit, now, took)
 
-    def _hear_limit(self, text: str | None, turn: Permit, now: float, status: int) -> None:
-        announced = _whole(text)
-        # A limit of 0 would be a key that may do nothing: no server means that.
-        if turn.taken_at >= self._believed and (announced or 200 <= status < 300):
-            self._limit_text = text
-            if (announced or None) != self.limit:
-                self._set_limit(announced or None, now)
-
     def _set_limit(self, limit: int | None, now: float) -> None:
+        if limit == self.limit:
+            return
         if self.limit is None:
             # What was sent without counting may have arrived just now; not that anybody sends more than thousands.
             slots = limit or 0
@@ -321,22 +331,17 @@ class Budget:
         if turn.taken_at <= self._refused_at:
             return  # it was in flight together with one that was refused before
         self._refused_at = now
-        self._paused_until = now + min(PERIOD if retry_after is None else retry_after, _LONGEST_PAUSE)
+        self._paused_until = now + pause_after(retry_after)
         self._pacer.restart(self._paused_until, gently=True)
         if self.limit is not None:
             self._share.refused(now, self._paused_until)
             self._resize()
 
     def _count(self, answer: Mapping[str, str], limit: int, now: float, took: float) -> None:
-        reset, remaining = _whole(answer.get(headers.RATE_RESET)), _whole(answer.get(headers.RATE_REMAINING))
+        reset, remaining = read_number(answer.get(headers.RATE_RESET)), read_number(answer.get(headers.RATE_REMAINING))
         if reset is None or remaining is None:
             return
         # Ours that the server may have counted: all that hold a slot, and those whose slot came free on the way back.
         ours = self.in_use + limit * took
         if self._share.count(reset, limit - remaining, ours, limit, now):
             self._resize()
-
-
-def _whole(value: str | None) -> int | None:
-    # At most ten digits: the seconds since the epoch are.
-    return int(value) if value is not None and len(value) <= 10 and value.isascii() and value.isdigit() else None

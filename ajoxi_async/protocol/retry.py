@@ -165,8 +165,8 @@ def delay_before_retry(
     return backoff if retry_after is None else retry_after + backoff
 
 
-#: Seconds, and, where a proxy added its own, the first of several.
-_SECONDS = re.compile(r"(\d+(?:\.\d*)?)\s*(?:,.*)?", re.ASCII | re.DOTALL)
+#: Seconds, in quotes or not, and, where a proxy added its own, the first of several. However many digits: it is a long wait.
+_SECONDS = re.compile(r"\s*(\"?)\s*(\d+(?:\.\d*)?)\s*\1\s*(?:[,;].*)?", re.ASCII | re.DOTALL)
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -177,8 +177,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     """
     if value is None:
         return None
-    value = value.strip()
-    if number := _SECONDS.fullmatch(value):
-        return float(number[1])
+    if found := _SECONDS.fullmatch(value):
+        return float(found[2])
     until, now = parse_http_date(value), parse_http_date(date)
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())

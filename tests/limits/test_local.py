@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import random
 import sys
 import threading
@@ -10,14 +9,13 @@ import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
-from weakref import WeakValueDictionary
 
 import anyio
 import pytest
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, LocalLimiter
-from ajoxi_async.limits import local
-from ajoxi_async.limits.local import shared_limiter
+from ajoxi_async.limits import shared
+from ajoxi_async.limits.shared import shared_limiter
 from ajoxi_async.limits.waiting import Signal
 from ajoxi_async.protocol.errors import APITimeoutError
 from ajoxi_async.protocol.rate import Lane
@@ -241,7 +239,7 @@ async def test_a_429_stops_everybody_once() -> None:
 
 
 async def test_the_servers_limit_counts() -> None:
-    """X-RateLimit-Limit is taken over; nonsense in it is not; a success without it means that there is no cap."""
+    """X-RateLimit-Limit is taken over; nonsense in it is not; successes without it mean that there is no cap."""
     limiter, clock = make(100)
     for announced in ("0", "-5", "many", "", "٣"):
         clock.now += 1
@@ -253,8 +251,23 @@ async def test_the_servers_limit_counts() -> None:
     clock.now += 1
     answer(limiter, 502)
     assert limiter.snapshot().limit == 40, "a gateway's error says nothing about the cap"
-    answer(limiter, 200)
-    assert limiter.snapshot().limit is None
+    for limit in (40, 40, None):
+        assert limiter.snapshot().limit == 40
+        answer(limiter, 200)
+        assert limiter.snapshot().limit == limit
+
+
+async def test_one_success_of_a_proxy_lets_nothing_loose() -> None:
+    """Successes without X-RateLimit-Limit lift an announced cap only when three come in a row."""
+    limiter, clock = make(100)
+    for _ in range(4):
+        for headers in ({"X-RateLimit-Limit": "100"}, {}, {}):
+            clock.now += 1
+            answer(limiter, **headers)
+        assert limiter.snapshot().limit == 100
+    fresh, _ = make(100)
+    answer(fresh)
+    assert fresh.snapshot().limit is None, "an account of which no limit was ever announced has none"
 
 
 async def test_only_a_later_request_is_believed() -> None:
@@ -320,20 +333,15 @@ async def test_a_wrong_lane_or_limit_is_refused() -> None:
             LocalLimiter(limit)  # type: ignore[arg-type]
 
 
-async def test_one_limiter_for_each_key(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients of one key and API share a limiter, others do not; nothing of the key is kept, and nothing for ever."""
-    # Clients of other tests may be garbage by now, or not yet.
-    monkeypatch.setattr(local, "_shared", WeakValueDictionary())
+async def test_one_limiter_for_each_key() -> None:
+    """Clients of one key and API share a limiter, others do not; nothing of the key is kept."""
     first = AsyncAjoxi("AJX_TEST_one_limiter")
     again = AsyncAjoxi("AJX_TEST_one_limiter")
     other = AsyncAjoxi("AJX_TEST_another_limiter")
     elsewhere = AsyncAjoxi("AJX_TEST_one_limiter", base_url="http://127.0.0.1:1")
     assert first.limiter is again.limiter
     assert len({id(client.limiter) for client in (first, other, elsewhere)}) == 3
-    assert b"one_limiter" not in b"".join(local._shared)
-    del first, again, other, elsewhere
-    gc.collect()
-    assert not local._shared
+    assert b"one_limiter" not in b"".join(shared._shared.entries)
 
 
 async def test_ten_thousand_waiters_are_small() -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import signal
-import socket
-import subprocess
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import anyio
@@ -23,71 +18,9 @@ from ajoxi_async import APITimeoutError, ConfigurationError, InvalidParameterErr
 from ajoxi_async.limits.redis import RedisLimiter
 from ajoxi_async.protocol.rate import Lane
 
+from .redis_server import KEY, Server
+
 pytestmark = pytest.mark.anyio
-
-KEY = "AJX_TEST_0123456789"
-
-
-class Server:
-    """A redis-server of our own on a free port."""
-
-    def __init__(self, binary: str, folder: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
-        self._command = [binary, "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)]
-        self._process: subprocess.Popen[bytes] | None = None
-        self.start()
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        if self._process is None:
-            self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL)
-        for _ in range(200):
-            try:
-                with redis.Redis(port=self.port) as client:
-                    client.ping()
-            except redis.RedisError:
-                time.sleep(0.02)
-            else:
-                return
-        raise AssertionError("redis-server does not answer")
-
-    def signal(self, number: int) -> None:
-        assert self._process is not None
-        self._process.send_signal(number)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], None]) -> Iterator[Server]:
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
-    if binary is None:
-        missing("redis-server or valkey-server: apt-get install redis-server")
-        return
-    server = Server(binary, tmp_path_factory.mktemp("redis"))
-    yield server
-    server.kill()
-
-
-@pytest.fixture
-def server(running: Server) -> Iterator[Server]:
-    """Redis, with the schedule of a key that has been in use for a while: its hold is over."""
-    running.start()
-    with redis.Redis(port=running.port) as client:
-        client.flushall()
-        seconds, micros = client.time()
-        now = seconds * 1_000_000 + micros
-        client.hset(RedisLimiter(running.url, key=KEY)._name, mapping={"next": now, "seen": now})
-    yield running
 
 
 def most_in_a_second(moments: list[float]) -> int:
@@ -198,10 +131,10 @@ async def test_what_nobody_here_wants_goes_back_to_redis(server: Server) -> None
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     await other.acquire()
-    given = await limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
+    given = limiter._ask({"interactive": 12, "default": 0, "bulk": 0})
     ahead = given.times[8]
     limiter._spare = [ahead]
-    await limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
+    limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
     turn = await other.acquire("interactive")
     assert turn.taken_at == pytest.approx(ahead, abs=0.012)
 

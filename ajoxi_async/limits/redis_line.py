@@ -1,0 +1,159 @@
+"""The line to Redis: the client it takes, a thread to ask from, and what is said when it does not work.
+
+Rules:
+1. Redis is asked from a thread of our own, which ends when there was nothing to ask for `LINGER` seconds. Threads that are
+   shared with others (anyio's are forty) may all be busy.
+2. A question that takes too long is left to end by itself, and the next ones fail at once meanwhile. One that does not end
+   for `ABANDON` seconds is given up, and its thread with it: a client without timeouts may wait for ever.
+3. The script, its key and its arguments are bytes, and answers may be bytes or text: what the client encodes and decodes
+   is its owner's choice.
+4. Reasons are logged without the password, which Redis repeats in some of its errors.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ajoxi_async.contract.masking import mask
+from ajoxi_async.protocol.errors import ConfigurationError
+
+__all__ = ["Line", "make_client", "reason_of"]
+
+#: Seconds a socket of ours waits for Redis.
+SOCKET_TIMEOUT: Final = 0.25
+#: Seconds after which an idle thread ends, after which a question is given up, and how many threads are given up at most.
+LINGER, ABANDON, MOST_ABANDONED = 2.0, 10.0, 4
+
+_EXPECTED = "redis: expected a URL such as redis://host:6379/0, or a redis.Redis or RedisCluster that is not asyncio's"
+
+
+def make_client(redis: Any) -> Any:
+    """Check a client, or make one of a URL. Nothing is connected.
+
+    Raises:
+        ConfigurationError: it is neither, or the URL cannot be right. A URL is not repeated, for it may hold a password.
+    """
+    try:
+        import redis as library
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+    except ImportError:
+        raise ConfigurationError("RedisLimiter needs redis-py: pip install 'ajoxi-async[redis]'") from None
+    if not isinstance(redis, str):
+        # By its type, for a mock says that it is whatever it was made to look like.
+        kind = type(redis)
+        if not issubclass(kind, (library.Redis, library.RedisCluster)) or issubclass(kind, library.client.Pipeline):
+            raise ConfigurationError(f"{_EXPECTED}, got {kind.__module__.split('.')[0]}'s {kind.__name__}")
+        return redis
+    try:
+        parts = urlsplit(redis)
+        if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
+            raise ConfigurationError(f"{_EXPECTED}; the path of this one is no number of a database")
+        client = library.Redis.from_url(
+            redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=Retry(NoBackoff(), 0)
+        )
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # refuses what the URL's query may not hold
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        raise ConfigurationError(f"{_EXPECTED}; this one is none ({type(error).__name__})") from None
+    return client
+
+
+def reason_of(error: BaseException, client: Any) -> tuple[bool, str]:
+    """Say why Redis could not be asked: whether it was there and refused, and the reason in one line."""
+    from redis import exceptions
+
+    unreachable = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
+    refused = not unreachable or isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError))
+    # A server that does not know a command repeats its arguments, such as the password.
+    text = re.sub(r"(?s),? with args beginning with.*", "", str(error))
+    pool = getattr(client, "connection_pool", None)
+    password = getattr(pool, "connection_kwargs", {}).get("password")
+    if password:
+        text = text.replace(str(password), "***")
+    text = mask(" ".join(text.split()))[:200]
+    name = type(error).__name__
+    hint = "; this is a cluster's node, so give a RedisCluster" if name == "MovedError" else ""
+    return refused, (f"{name}: {text}" if text else name) + hint
+
+
+class _Question:
+    def __init__(self, ask: Callable[[], Any]) -> None:
+        self.ask = ask
+        self.began = time.monotonic()
+        self.done = False
+        self.answer: Any = None
+        self.error: BaseException | None = None
+
+
+class Line:
+    """Asks one question at a time, from a thread of its own. It belongs to one process."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._question: _Question | None = None
+        self._listening = False
+        self._abandoned = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a question that took too long is still under way."""
+        with self._changed:
+            question = self._question
+            if question is None:
+                return False
+            if time.monotonic() - question.began > ABANDON and self._abandoned < MOST_ABANDONED:
+                self._abandoned += 1
+                self._question, self._listening = None, False
+                return False
+            return True
+
+    def ask(self, ask: Callable[[], Any], patience: float) -> Any:
+        """Call `ask` in the line's thread and wait for what it returns.
+
+        Raises:
+            TimeoutError: it takes longer than `patience` seconds.
+            BaseException: whatever it raised, or that no thread could be started.
+        """
+        if self.busy:
+            raise TimeoutError("a question before is still under way")
+        question = _Question(ask)
+        with self._changed:
+            if not self._listening:
+                threading.Thread(target=self._listen, name="ajoxi-redis", daemon=True).start()
+                self._listening = True
+            self._question = question
+            self._changed.notify_all()
+            if not self._changed.wait_for(lambda: question.done, patience):
+                raise TimeoutError(f"no answer within {patience:g} s")
+        if question.error is not None:
+            raise question.error
+        return question.answer
+
+    def _listen(self) -> None:
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: self._question is not None, LINGER):
+                    self._listening = False
+                    return
+                question = self._question
+            if question is None:
+                continue
+            try:
+                question.answer = question.ask()
+            except BaseException as error:
+                question.error = error
+            with self._changed:
+                question.done = True
+                if self._question is not question:  # it was given up
+                    self._abandoned -= 1
+                    return
+                self._question = None
+                self._changed.notify_all()

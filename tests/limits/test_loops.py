@@ -1,0 +1,331 @@
+"""One limiter waited on by several loops, some of which stand still, end or are forked away."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import anyio
+import pytest
+
+from ajoxi_async import LocalLimiter
+from ajoxi_async.limits.waiting import make_signal
+
+OK = {"X-RateLimit-Limit": "100"}
+BACKENDS = ("asyncio", "trio")
+
+
+def exhaust(limiter: LocalLimiter) -> None:
+    """Take the burst, so that whoever comes next waits: for a tenth of a second, in which a thread has begun."""
+    while (turn := limiter.try_acquire()) is not None:
+        limiter.lost(turn)
+    limiter._budget._paused_until = time.monotonic() + 0.1
+
+
+async def ticks() -> None:
+    """Let the tasks that were started come to their waits."""
+    for _ in range(3):
+        await anyio.lowlevel.checkpoint()
+
+
+class OtherLoop:
+    """A loop in a thread, with so many waiters, that stands still once they wait."""
+
+    def __init__(self, limiter: Any, backend: str, waiters: int) -> None:
+        self.limiter, self.waiters = limiter, waiters
+        self.stands_still, self.go_on = threading.Event(), threading.Event()
+        self.taken: list[float] = []
+        self.thread = threading.Thread(target=lambda: anyio.run(self.main, backend=backend))
+        self.thread.start()
+        assert self.stands_still.wait(5)
+
+    async def main(self) -> None:
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self.waiters):
+                tasks.start_soon(self.ask)
+            await ticks()
+            self.stands_still.set()
+            self.go_on.wait(10)
+            began = time.monotonic()
+            while len(self.taken) < self.waiters and time.monotonic() - began < 10:
+                await anyio.sleep(0.005)
+
+    async def ask(self) -> None:
+        turn = await self.limiter.acquire()
+        self.taken.append(time.monotonic())
+        self.limiter.observe(turn, "calls.list", 200, OK, None)
+
+    def end(self) -> None:
+        self.go_on.set()
+        self.thread.join(15)
+        assert not self.thread.is_alive()
+
+
+@pytest.fixture
+def ends() -> Iterator[list[OtherLoop]]:
+    """Loops to let go at the end, whatever became of the test."""
+    others: list[OtherLoop] = []
+    yield others
+    for other in others:
+        other.end()
+
+
+async def take(limiter: LocalLimiter, many: int) -> list[float]:
+    """Take turns one after the other; returns the longest waits' moments."""
+    taken = [time.monotonic()]
+    for _ in range(many):
+        turn = await limiter.acquire()
+        taken.append(time.monotonic())
+        limiter.observe(turn, "calls.list", 200, OK, None)
+    return taken
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("waiters", [1, 150])
+def test_a_loop_that_stands_still_holds_up_no_other(ends: list[OtherLoop], backend: str, waiters: int) -> None:
+    """However many wait in a blocked loop, and though one of them leads, turns go to the other loop within 50 ms."""
+    limiter = LocalLimiter(100)
+    exhaust(limiter)
+    other = OtherLoop(limiter, backend, waiters)
+    ends.append(other)
+    taken = asyncio.run(take(limiter, 30))
+    gaps = [after - before for before, after in zip(taken, taken[1:], strict=False)]
+    assert max(gaps[1:]) < 0.1
+    assert taken[-1] - taken[0] < 0.9
+    before = len(other.taken)
+    other.end()
+    assert (before, len(other.taken)) == (0, waiters)
+    assert not limiter._timers
+    assert not limiter._queue.stalled
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_turns_nobody_fetches_are_taken_back(ends: list[OtherLoop], backend: str) -> None:
+    """A turn that was given to a waiter whose loop is blocked goes to somebody else, and costs the budget nothing."""
+    limiter = LocalLimiter(1)  # one slot: while it is held by a waiter that does not run, nobody else has any
+    other = OtherLoop(limiter, backend, 0)
+    ends.append(other)
+    turn = limiter.try_acquire()
+    assert turn is not None
+
+    async def main() -> float:
+        began = time.monotonic()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take, limiter, 1)
+            await ticks()
+            limiter.give_back(turn)
+        return time.monotonic() - began
+
+    async def wait_and_block() -> None:
+        async with anyio.create_task_group() as tasks:
+            first = Blocking(limiter)
+            tasks.start_soon(first.ask)
+            await ticks()
+            ready.set()
+            first.block(1.0)
+
+    ready = threading.Event()
+    thread = threading.Thread(target=lambda: anyio.run(wait_and_block, backend=backend))
+    thread.start()
+    assert ready.wait(5)
+    try:
+        assert asyncio.run(main()) < 0.5
+    finally:
+        thread.join()
+
+
+class Blocking:
+    """A waiter whose loop is blocked, so that it cannot fetch what it is given."""
+
+    def __init__(self, limiter: LocalLimiter) -> None:
+        self.limiter = limiter
+
+    async def ask(self) -> None:
+        turn = await self.limiter.acquire()
+        self.limiter.give_back(turn)
+
+    def block(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.mark.parametrize("how", ["stopped", "closed"])
+def test_waiters_of_a_loop_that_never_runs_again(how: str) -> None:
+    """A loop that was stopped, or closed with a waiter in it, holds up nobody; that of a closed one is forgotten."""
+    limiter = LocalLimiter(100)
+    exhaust(limiter)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(limiter.acquire())
+    loop.run_until_complete(asyncio.sleep(0))
+    if how == "closed":
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+    taken = asyncio.run(take(limiter, 10))
+    assert taken[-1] - taken[0] < 0.5
+    if how == "closed":
+        assert not any(limiter.snapshot().waiting.values())
+        assert not limiter._timers
+    else:
+        assert limiter.snapshot().waiting["default"] == 1
+        turn = loop.run_until_complete(asyncio.wait_for(task, 2))
+        limiter.give_back(turn)
+        loop.close()
+    assert not limiter._queue.stalled
+
+
+def test_a_blocked_loop_that_is_closed_later_is_forgotten() -> None:
+    """A loop that was passed over because it stood still leaves nothing behind once it is closed."""
+    limiter = LocalLimiter(100)
+    exhaust(limiter)
+    loop = asyncio.new_event_loop()
+    tasks = [loop.create_task(limiter.acquire()) for _ in range(3)]
+    loop.run_until_complete(asyncio.sleep(0))
+    asyncio.run(take(limiter, 5))
+    assert limiter._queue.stalled == {loop}
+    for task in tasks:
+        task._log_destroy_pending = False  # type: ignore[attr-defined]
+    loop.close()
+    exhaust(limiter)
+    asyncio.run(take(limiter, 5))
+    assert not limiter._queue.stalled
+    assert not any(limiter.snapshot().waiting.values())
+
+
+def test_turns_go_in_the_order_of_asking_across_loops() -> None:
+    """While every loop runs, the first to ask is the first to be served, whichever loop it is in."""
+    limiter = LocalLimiter(50)
+    exhaust(limiter)
+    order: list[Any] = []
+    entered: list[Any] = []
+    asked = [threading.Event() for _ in range(12)]
+    pop, add = limiter._queue.pop, limiter._queue.add
+    limiter._queue.pop = lambda waiter: order.append(waiter) or pop(waiter)  # type: ignore[method-assign, func-returns-value]
+    limiter._queue.add = lambda waiter: entered.append(waiter) or add(waiter)  # type: ignore[method-assign, func-returns-value]
+
+    async def ask(number: int) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def wait() -> None:
+                turn = await limiter.acquire()
+                limiter.observe(turn, "calls.list", 200, {"X-RateLimit-Limit": "50"}, None)
+
+            tasks.start_soon(wait)
+            await ticks()
+            asked[number].set()
+
+    threads = []
+    for number in range(12):
+        thread = threading.Thread(target=lambda n=number: anyio.run(ask, n, backend=BACKENDS[n % 2]))
+        thread.start()
+        threads.append(thread)
+        assert asked[number].wait(5)
+    for thread in threads:
+        thread.join(5)
+    assert order == entered
+    assert len({waiter.signal.home for waiter in order}) == 12
+    assert not limiter._timers
+
+
+def test_many_loops_one_after_the_other_leave_nothing() -> None:
+    """`asyncio.run` for each request, in several threads: every turn is had, and no loop is remembered."""
+    limiter = LocalLimiter(100)
+
+    def work() -> None:
+        for _ in range(12):
+            asyncio.run(take(limiter, 1))
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    began = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert limiter.snapshot().granted == 96
+    assert time.monotonic() - began < 3
+    assert not limiter._timers
+    assert not limiter._given
+    assert limiter._leader is None
+
+
+FORK = """
+import asyncio, os, sys, threading, time, warnings
+warnings.simplefilter("ignore", DeprecationWarning)
+from ajoxi_async import LocalLimiter
+from ajoxi_async.limits.shared import _shared, shared_limiter
+
+limiter = shared_limiter("fork", "test")
+while (turn := limiter.try_acquire()) is not None:
+    pass  # away for ever, as far as the child can tell
+stop = threading.Event()
+
+async def churn():
+    tasks = [asyncio.ensure_future(limiter.acquire("bulk")) for _ in range(20)]
+    while not stop.is_set():
+        limiter.snapshot()
+        await asyncio.sleep(0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+thread = threading.Thread(target=lambda: asyncio.run(churn()))
+thread.start()
+time.sleep(0.05)
+bad = 0
+for attempt in range(10):
+    held = attempt % 2
+    if held:
+        limiter._lock.acquire()
+        _shared._lock.acquire()
+    child = os.fork()
+    if child == 0:
+        async def main():
+            assert shared_limiter("fork", "test") is limiter
+            assert limiter.snapshot().in_use > 0
+            assert not any(limiter.snapshot().waiting.values())
+            for _ in range(3):
+                await asyncio.wait_for(limiter.acquire(), 3)
+        code = 1
+        try:
+            asyncio.run(main())
+            code = 0
+        finally:
+            os._exit(code)
+    if held:
+        _shared._lock.release()
+        limiter._lock.release()
+    began = time.monotonic()
+    while (done := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() - began < 8:
+        time.sleep(0.01)
+    if done[0] == 0:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+    bad += done[0] == 0 or done[1] != 0
+stop.set()
+thread.join()
+sys.exit(bad)
+"""
+
+
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
+def test_a_forked_child_waits_for_no_lock_or_turn_of_its_parents() -> None:
+    """Forked while other threads hold the locks and wait, a child gets turns, and what its parent sent still counts."""
+    subprocess.run([sys.executable, "-c", FORK], check=True, timeout=50)
+
+
+def test_a_signal_says_that_its_loop_has_ended() -> None:
+    """Setting a signal whose loop has ended does nothing, on both backends."""
+
+    async def make() -> Any:
+        signal = make_signal()
+        assert not signal.ended()
+        return signal
+
+    runs: list[Callable[[], Any]] = [lambda backend=backend: anyio.run(make, backend=backend) for backend in BACKENDS]
+    for run in runs:
+        signal = run()
+        assert signal.ended()
+        signal.set()
