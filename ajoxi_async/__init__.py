@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import APITimeoutError as APITimeoutError
     from ajoxi_async.protocol.errors import AuthenticationError as AuthenticationError
     from ajoxi_async.protocol.errors import BadRequestError as BadRequestError
+    from ajoxi_async.protocol.errors import ClientClosedError as ClientClosedError
     from ajoxi_async.protocol.errors import ConfigurationError as ConfigurationError
     from ajoxi_async.protocol.errors import DownloadError as DownloadError
     from ajoxi_async.protocol.errors import DownloadFileError as DownloadFileError
@@ -128,9 +129,9 @@ _WHERE = {
     "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
-        "AuthenticationError BadRequestError ConfigurationError DownloadError DownloadFileError InternalServerError "
-        "InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError RateLimitError "
-        "StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
+        "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError "
+        "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
+        "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WebhookSignatureError"
     ),
     "protocol.rate": "Permit",

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
 
+import anyio
 from attrs import frozen
 
 from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
@@ -34,7 +35,8 @@ from ajoxi_async.resources.numbers import Numbers
 from ajoxi_async.resources.recordings import Recordings
 from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
-from ajoxi_async.transports import EngineTransport, TransportSettings, session_kind
+from ajoxi_async.transports import EngineTransport, TransportSettings
+from ajoxi_async.transports.settings import check_session
 
 __all__ = ["AsyncAjoxi", "RawResponse"]
 
@@ -42,6 +44,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 DEFAULT_TIMEOUT = 30.0
+#: Seconds that closing may take, for a peer that does not answer the end of a TLS connection for instance.
+_CLOSING = 5.0
 
 
 @frozen(repr=False)
@@ -95,8 +99,10 @@ class AsyncAjoxi:
         async with AsyncAjoxi() as client:
             call = await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=True)
 
-    Nothing is opened before the first call. One client serves any number of tasks; close it with `aclose` or by leaving
-    its ``async with`` block.
+    Nothing is opened before the first call. One client serves any number of tasks, event loops (asyncio and trio), threads
+    and forked processes: connections belong to a loop, the rate limit's budget to all. Close it with `aclose` or by leaving
+    its ``async with`` block, once; it cannot be opened again. The connections of a loop that ends, as at the end of
+    `asyncio.run`, are closed with it.
 
     Args:
         api_key: ``AJX_TEST_...`` or ``AJX_LIVE_...``; by default ``AJOXI_API_KEY``.
@@ -117,11 +123,13 @@ class AsyncAjoxi:
         hooks: what to call at each request, response, retry and 429.
         default_headers: sent with every request.
         transport: your own `contract.wire.Transport`, the sandbox's in-memory one for instance.
-        session: your own ``aiohttp.ClientSession`` or ``httpx.AsyncClient``; it is not closed.
+        session: your own ``aiohttp.ClientSession``, ``httpx.AsyncClient`` or ``httpx2.AsyncClient``. Its connections, proxy,
+            TLS settings, default headers and hooks are used; redirects, authentication, cookies, timeouts and
+            ``raise_for_status`` stay ours. It is never changed and never closed, and serves one event loop.
         proxy: URL of an HTTP proxy.
-        tls: a TLS context in place of the default one.
-        trust_env: whether proxy variables of the environment and .netrc count.
-        max_connections: most connections REST calls hold at once.
+        tls: a TLS context in place of the default one, which trusts what OpenSSL trusts (``SSL_CERT_FILE`` included).
+        trust_env: whether the proxy variables of the environment count. A .netrc never does.
+        max_connections: most connections REST calls hold at once in one event loop.
 
     Attributes:
         mode: ``"test"`` or ``"live"``.
@@ -181,8 +189,8 @@ class AsyncAjoxi:
             raise ConfigurationError(f"transport: expected a Transport, got {type(transport).__name__}")
         if limiter is not None and not hasattr(limiter, "try_acquire"):
             raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
-        if session is not None and session_kind(session) is None:
-            raise ConfigurationError("session: expected an aiohttp.ClientSession or an httpx.AsyncClient")
+        if session is not None:
+            check_session(session)
         if type(max_connections) is not int or max_connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
         check_headers(default_headers or {})
@@ -365,11 +373,19 @@ class AsyncAjoxi:
         )
 
     async def aclose(self) -> None:
-        """Close every connection. Idempotent; calls under way fail, a later call opens new connections."""
-        self._pipeline.lifetime.closes += 1
-        await self._pipeline.transport.aclose()
+        """Close the client and its variants, in all event loops, for good. Idempotent, from any task.
+
+        Calls and streams that are under way end at once: with `ClientClosedError`, with `OutcomeUnknownError` where a write
+        may have been done, or with `StreamInterruptedError`, which carries the checkpoint. The connections of other event
+        loops are closed there.
+        """
+        self._pipeline.lifetime.close()
+        # Shielded: a cancelled task that leaves its block has to close its connections all the same.
+        with anyio.move_on_after(_CLOSING, shield=True):
+            await self._pipeline.transport.aclose()
 
     async def __aenter__(self) -> Self:
+        self._pipeline.lifetime.check()
         if isinstance(self._pipeline.transport, EngineTransport):
             self._pipeline.transport.prepare()
         return self

@@ -227,7 +227,8 @@ class EventSource:
             raise anyio.BusyResourceError("reading from")
         self.check()
         self._waiting = True
-        with anyio.CancelScope() as self._working:
+        lifetime = self._pipeline.lifetime
+        with anyio.CancelScope() as self._working, lifetime.ends(self._working):
             try:
                 await work()
             except Exception as error:
@@ -237,6 +238,10 @@ class EventSource:
                 self._waiting, self._working = False, None
                 if self.ended:
                     await self.disconnect()
+        if lifetime.closed and not self.ended:
+            failure = self._interrupted("the client was closed")
+            await self.fail(failure)
+            raise failure
 
     async def fail(self, error: Exception) -> None:
         """End the stream with an error: whoever goes on after it is told again, and not that the stream is complete."""
@@ -282,6 +287,8 @@ class EventSource:
 
     async def _lost(self, why: str, error: ExchangeError | None) -> None:
         await self.disconnect()
+        if self._pipeline.lifetime.closed:
+            raise self._interrupted("the client was closed") from error
         if not self._rules.reconnect:
             if error is not None:
                 raise self._interrupted(why) from error
@@ -308,7 +315,8 @@ class EventSource:
         self._not_before = now + min(retry_after or 0.0, self._rules.max_outage)
 
     def _interrupted(self, why: str) -> StreamInterruptedError:
-        span = f" and not resumed within {self._rules.max_outage:g} s" if self._rules.reconnect else ""
+        resumes = self._rules.reconnect and not self._pipeline.lifetime.closed
+        span = f" and not resumed within {self._rules.max_outage:g} s" if resumes else ""
         return StreamInterruptedError(f"{self._rules.name} was cut{span}: {why}", last_event_id=self.last_event_id)
 
     async def _connect(self) -> None:
@@ -344,8 +352,8 @@ class EventSource:
             timeout=min(pipeline.timeout or rules.max_outage, rules.max_outage),
             idle_timeout=rules.idle_timeout,
         )
-        connection = pipeline.transport.stream(request)
         try:
+            connection = pipeline.transport.stream(request)
             stream = await connection.__aenter__()
         except ExchangeError as error:
             if permit is not None:

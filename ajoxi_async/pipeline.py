@@ -9,6 +9,7 @@ Rules:
 5. An idempotency key goes with every POST, the same on all its attempts. It is a hint: the reference documents none, so
    it licenses no re-send.
 6. One debug line an attempt, under ``ajoxi_async``; secrets and phone numbers masked.
+7. Nothing begins, and nothing is sent again, after the client was closed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-from attrs import define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
 from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
@@ -35,14 +36,15 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
 from ajoxi_async.hooks import Hooks, Watch, tell
+from ajoxi_async.lifetime import Lifetime
 from ajoxi_async.limits import Limiter
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
-from ajoxi_async.protocol.errors import APITimeoutError
+from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
 
-__all__ = ["AjoxiDeprecationWarning", "Lifetime", "Pipeline", "last_response"]
+__all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
 
 T = TypeVar("T")
 
@@ -54,13 +56,6 @@ last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_
 
 class AjoxiDeprecationWarning(DeprecationWarning):
     """The API announced that it retires a route (API reference: Versioning)."""
-
-
-@define
-class Lifetime:
-    """Shared by all variants: how often the client was closed. What was under way then is not sent again."""
-
-    closes: int = 0
 
 
 @frozen(kw_only=True)
@@ -176,16 +171,22 @@ class Pipeline:
         perhaps_done_at: float | None = None
         began: float | None = None
         outcome: Response | ExchangeError | None = None
-        closes = self.lifetime.closes
+        lifetime = self.lifetime
+        if lifetime.closed:
+            lifetime.check(route.name)
         watch = None
         if self.hooks is not None:
             watch = Watch(hooks=self.hooks, route=route.name, method=route.method, lane=lane)
         try:
             while True:
                 outcome = None
-                authorization = self.credentials.at_hand or await self._authorization(deadline)
+                authorization = self.credentials.at_hand
+                if authorization is None:
+                    authorization = await lifetime.bound(route.name, self._authorization(deadline, route.name))
                 asked = self.clock() if watch is not None else 0.0
-                permit = limiter.try_acquire(lane) or await limiter.acquire(lane, deadline=deadline)
+                permit = limiter.try_acquire(lane)
+                if permit is None:
+                    permit = await lifetime.bound(route.name, limiter.acquire(lane, deadline=deadline))
                 started = self.clock()
                 if deadline is not None and started >= deadline:
                     limiter.give_back(permit)
@@ -193,7 +194,7 @@ class Pipeline:
                 attempt += 1
                 if began is None:
                     began = started
-                else:  # as a value of its own: what was sent before stays as it was
+                else:  # Copied: a hook may still hold the first attempt's.
                     request = evolve(request, headers={**request.headers}, sent=True)
                 request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
                 request.timeout = self.timeout
@@ -247,15 +248,16 @@ class Pipeline:
                 delay = retry.delay_before_retry(
                     self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
                 )
-                closed = closes != self.lifetime.closes
-                if delay is None or closed or not self._may_wait(delay, fate, began, deadline):
+                if delay is None or lifetime.closed or not self._may_wait(delay, fate, began, deadline):
                     if isinstance(outcome, Response):
                         raise answers.error_from(outcome, error_body, route.name, attempt)
+                    if lifetime.closed:
+                        raise ClientClosedError(outcome.message, route=route.name, attempts=attempt) from outcome
                     raise answers.no_answer(outcome, route.name, attempt)
                 drawn += fate is not Fate.REFUSED
                 if watch is not None:
                     watch.retries(attempt, fate, delay)
-                await self.sleep(delay)
+                await lifetime.bound(route.name, self.sleep(delay))
         except BaseException as error:
             if route.method != "POST" or perhaps_done_at is None:
                 raise
@@ -275,14 +277,14 @@ class Pipeline:
                 raise
             raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
 
-    async def _authorization(self, deadline: float | None) -> str:
+    async def _authorization(self, deadline: float | None, route: str) -> str:
         if deadline is None:
             return await self.credentials.header(self.transport)
         try:
             with anyio.fail_after(deadline - self.clock()):
                 return await self.credentials.header(self.transport)
         except TimeoutError:
-            raise APITimeoutError("no token came in time; nothing was sent", attempts=0) from None
+            raise APITimeoutError("no token came in time; nothing was sent", route=route, attempts=0) from None
 
     def _deadline(self, options: CallOptions) -> float | None:
         timeout = options.get("timeout")

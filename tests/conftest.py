@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.sandbox import app
+from ajoxi_async.sandbox.server import app
 
 from .contract.published import Contract
 

@@ -15,15 +15,15 @@ import pytest
 
 import ajoxi_async
 from ajoxi_async.contract.routes import ROUTES
-from ajoxi_async.sandbox.handlers import HANDLERS
+from ajoxi_async.sandbox.server.handlers import HANDLERS
 
 ROOT = Path(__file__).parent.parent
 
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
 AjoxiError AsyncAjoxi AudioStream AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
-CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition DownloadError DownloadFileError
-Event EventStream EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
+CallerId Campaign Capability Channel ClientClosedError ClientCredentials ConfigurationError Direction Disposition
+DownloadError DownloadFileError Event EventStream EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
 LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType
 OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
 RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing

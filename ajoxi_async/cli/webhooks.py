@@ -81,7 +81,7 @@ class _Target:
     """The receiver under test."""
 
     def __init__(self, url: str, remote: bool) -> None:
-        from ajoxi_async.sandbox.post import NOT_PERMITTED, HttpPost
+        from ajoxi_async.sandbox.delivery.post import NOT_PERMITTED, HttpPost
 
         self._url, self._post = url, HttpPost(remote=remote)
         self.slowest = 0.0

@@ -41,9 +41,9 @@ from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers, ranges, retry
 from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import (
-    APIConnectionError,
     APIResponseValidationError,
     APITimeoutError,
+    ClientClosedError,
     DownloadError,
 )
 from ajoxi_async.protocol.ranges import Version
@@ -108,7 +108,6 @@ class AudioSource:
         self._kind = self._given.content_type if self._given is not None else None
         self._version: Version | None = None
         self._deadline: float | None = None
-        self._closes = self._pipeline.lifetime.closes
         self._watch: Watch | None = None
         if pipeline.hooks is not None:
             self._watch = Watch(hooks=pipeline.hooks, route=_ROUTE, method="GET", lane=self._pipeline.lane)
@@ -178,11 +177,12 @@ class AudioSource:
             raise self._error("another task is reading this stream")
         if self._failure is not None:
             raise self._failure
-        pipeline = self._pipeline
+        pipeline, lifetime = self._pipeline, self._pipeline.lifetime
+        lifetime.check(_ROUTE)
         deadline = float("inf")
         if self._deadline is not None:
             deadline = anyio.current_time() + self._deadline - pipeline.clock()
-        with anyio.CancelScope(deadline=deadline) as self._working:
+        with anyio.CancelScope(deadline=deadline) as self._working, lifetime.ends(self._working):
             try:
                 return await work()
             except AjoxiError as error:
@@ -193,9 +193,12 @@ class AudioSource:
                 if self._failure is not None:
                     await self._disconnect()
         if self._failure is None:
-            self._failure = APITimeoutError(
-                f"the time was up after {self._told()}", route=_ROUTE, attempts=self._attempts
+            kind, why = (
+                (ClientClosedError, "the client was closed")
+                if lifetime.closed
+                else (APITimeoutError, "the time was up")
             )
+            self._failure = kind(f"{why} after {self._told()}", route=_ROUTE, attempts=self._attempts)
         await self._disconnect()
         raise self._failure
 
@@ -363,13 +366,11 @@ class AudioSource:
     async def _ask(self, url: str) -> StreamResponse | ExchangeError:
         """Make one request; the limiter and the hooks are dealt with here and nowhere else."""
         pipeline, limiter = self._pipeline, self._pipeline.limiter
-        if self._closes != pipeline.lifetime.closes:
-            raise APIConnectionError("the client was closed", route=_ROUTE, attempts=self._attempts)
         at_home = origin(url) == origin(pipeline.base_url)
         sent, self._authorization, permit = self._headers(at_home=at_home), "", None
         asked = pipeline.clock()
         if at_home:
-            self._authorization = pipeline.credentials.at_hand or await pipeline._authorization(self._deadline)
+            self._authorization = pipeline.credentials.at_hand or await pipeline._authorization(self._deadline, _ROUTE)
             sent[headers.AUTHORIZATION] = self._authorization
             asked = pipeline.clock()
             permit = limiter.try_acquire(pipeline.lane) or await limiter.acquire(pipeline.lane, deadline=self._deadline)
@@ -385,9 +386,9 @@ class AudioSource:
         watch = self._watch if at_home else None
         if watch is not None:
             watch.begins(request, self._attempts, started - asked)
-        connection = pipeline.transport.stream(request)
         outcome: Response | ExchangeError
         try:
+            connection = pipeline.transport.stream(request)
             stream = await connection.__aenter__()
         except ExchangeError as error:
             outcome = error
@@ -529,12 +530,14 @@ class AudioSource:
             retry_after=wait_for,
             jitter=0.0 if at_once else pipeline.jitter(),
         )
-        closed = self._closes != pipeline.lifetime.closes
+        closed = pipeline.lifetime.closed
         if delay is None or closed or not pipeline._may_wait(delay, fate, self._began, self._deadline):
             if error is not None:
                 raise error
             if isinstance(outcome, Response):
                 raise answers.error_from(outcome, error_body, _ROUTE, self._attempts)
+            if closed:
+                raise ClientClosedError(outcome.message, route=_ROUTE, attempts=self._attempts) from outcome
             raise answers.no_answer(outcome, _ROUTE, self._attempts)
         self._opened_at = self.position
         self._drawn += fate is not Fate.REFUSED

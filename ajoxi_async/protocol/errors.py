@@ -14,7 +14,8 @@
     │   │   └── InternalServerError             5xx
     │   ├── APIResponseValidationError          the answer is not what was promised
     │   ├── APIConnectionError                  no answer came, and nothing was done
-    │   │   └── APITimeoutError                 because time ran out
+    │   │   ├── APITimeoutError                 because time ran out
+    │   │   └── ClientClosedError               because the client was closed
     │   └── OutcomeUnknownError                 a write may or may not have been done
     ├── DownloadError                           a recording cannot be had in the way that was asked for
     │   └── DownloadFileError (OSError)         its file cannot be written
@@ -46,6 +47,7 @@ __all__ = [
     "AjoxiError",
     "AuthenticationError",
     "BadRequestError",
+    "ClientClosedError",
     "ConfigurationError",
     "DownloadError",
     "DownloadFileError",
@@ -164,6 +166,14 @@ class APIConnectionError(APIError):
 
 class APITimeoutError(APIConnectionError):
     """No answer came in time; the request was not sent, or sending it again is harmless."""
+
+
+class ClientClosedError(APIConnectionError):
+    """The client was closed, before the call or while it was under way; nothing was done.
+
+    A client is closed by leaving its ``async with`` block and by `aclose`, for all its variants, and cannot be opened again.
+    A write that may have been done is an `OutcomeUnknownError` here as well.
+    """
 
 
 class OutcomeUnknownError(APIError):

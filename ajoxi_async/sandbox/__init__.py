@@ -4,13 +4,21 @@
         async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
             await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=True)
 
-Pure state is in `account`, `outgoing`, `plans`, `script`, `store`; a `World` adds time, faults and deliveries to it for each
-key; `app` answers requests; `server` and `memory` are two ways to reach it.
+Where things are, from the bottom up:
+
+- `time`: clocks, and timers that say what will happen when.
+- `outcomes`: what becomes of a call, and the magic numbers.
+- `conversation`: what is said in a call, its transcript, recording and audio.
+- `faults`: what goes wrong on purpose.
+- `state`: one account, and a file for each resource with everything that can be done to it.
+- `delivery`: posting webhook deliveries.
+- `world`, `worlds`: one key's state, time, faults and deliveries together; the keys and their worlds.
+- `storage`: the file that keeps worlds between runs.
+- `server`: from a request to its answer, over HTTP or in memory, and the control surface.
 """
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -24,23 +32,27 @@ from anyio.abc import TaskGroup
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.app import App, Key
-from ajoxi_async.sandbox.clock import AutoClock, Clock, NeverHappenedError, RealClock, VirtualClock, clock_of
-from ajoxi_async.sandbox.faults import Fault, Faults
-from ajoxi_async.sandbox.memory import MemoryTransport
-from ajoxi_async.sandbox.outgoing import Attempt, Delivery
-from ajoxi_async.sandbox.plans import Timing
-from ajoxi_async.sandbox.post import Answer, HttpPost, Post
+from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
+from ajoxi_async.sandbox.faults.faults import Fault, Faults
+from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.stream_faults import StreamFault
-from ajoxi_async.sandbox.timers import Fired
+from ajoxi_async.sandbox.server.app import App
+from ajoxi_async.sandbox.server.memory import MemoryTransport
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
+from ajoxi_async.sandbox.time.modes import clock_of
+from ajoxi_async.sandbox.time.real import RealClock
+from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.virtual import AutoClock, VirtualClock
 from ajoxi_async.sandbox.world import Snapshot, World
+from ajoxi_async.sandbox.worlds import Worlds, mode_of
 
 if TYPE_CHECKING:
-    from ajoxi_async.sandbox.journal import Journal
+    from ajoxi_async.sandbox.storage.journal import Journal
 
 __all__ = [
     "Answer",
@@ -116,7 +128,8 @@ class Sandbox:
         self._db = db
         self._journal: Journal | None = None
         self._tasks: TaskGroup | None = None
-        self._app = App(seed, rate_limit, strict_keys, self._new_world)
+        self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world)
+        self._app = App(self._worlds)
         self.api_key: str = self.mint_key()
         self.world()
 
@@ -142,7 +155,7 @@ class Sandbox:
             self._tasks = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(self._tasks.cancel_scope.cancel)
             stack.callback(self._pause)
-            for world in self._app.worlds.values():
+            for world in self._worlds.by_key.values():
                 self._run(world)
             self._opened = stack.pop_all()
         return self
@@ -154,26 +167,24 @@ class Sandbox:
         await self._opened.aclose()
 
     async def _open_journal(self, stack: AsyncExitStack) -> None:
-        from ajoxi_async.sandbox.journal import Journal
+        from ajoxi_async.sandbox.storage.journal import Journal
 
-        journal = Journal(self._db or "", self._app)
+        journal = Journal(self._db or "", self._worlds)
         await journal.open()
-        self._journal, self._app.saved = journal, journal.saved
+        self._journal, self._worlds.save = journal, journal.save
 
         async def close() -> None:
             if self._journal is not None:
-                self._journal = self._app.saved = None
+                self._journal = self._worlds.save = None
                 await journal.aclose()
 
         stack.push_async_callback(_whole, close)
 
     async def _listen(self, stack: AsyncExitStack, port: int) -> None:
-        from ajoxi_async.sandbox.control import Control
-        from ajoxi_async.sandbox.server import Server
+        from ajoxi_async.sandbox.server.control import Control
+        from ajoxi_async.sandbox.server.http import Server
 
-        server = Server(
-            self._app, Control(self._app, self.api_key, self.control_token, self.mint_key), self._write_timeout
-        )
+        server = Server(self._app, Control(self._worlds, self.api_key, self.control_token), self._write_timeout)
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
         host = f"[{self._host}]" if ":" in self._host else self._host
@@ -181,7 +192,7 @@ class Sandbox:
 
     def _pause(self) -> None:
         self._tasks = None
-        for world in self._app.worlds.values():
+        for world in self._worlds.by_key.values():
             world.running = False
 
     def transport(self) -> MemoryTransport:
@@ -191,19 +202,19 @@ class Sandbox:
     def _new_world(self, key: str) -> World:
         clock = self._new_clock()
         new_account = partial(self._new_account, key, clock.now())
-        world = World(key, new_account, clock, self._post, self._start, self._app.rate_limit, self._saved)
+        world = World(key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save)
         if self._journal is not None:
             self._journal.watch(world)
         if self._tasks is not None:
             self._run(world)
         return world
 
-    async def _saved(self) -> None:
+    async def _save(self) -> None:
         if self._journal is not None:
-            await self._journal.saved()
+            await self._journal.save()
 
     def _new_account(self, key: str, created_at: float) -> Account:
-        seed, mode = self._app.seed, mode_of(key)
+        seed, mode = self._worlds.seed, mode_of(key)
         media_url = f"{self._app.base_url}/media"
         return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed))
 
@@ -226,18 +237,11 @@ class Sandbox:
             mode: ``"test"`` or ``"live"``: separate worlds, and neither rings a phone here.
             deny: route names, such as ``numbers.provision``, that answer 403.
         """
-        unknown = set(deny) - ROUTES.keys()
-        if unknown:
-            raise ValueError(f"deny: no such route: {', '.join(sorted(unknown))}")
-        number = len(self._app.keys)
-        noise = hashlib.sha256(f"{self._app.seed}/key/{number}".encode()).hexdigest()[:24]
-        key = f"AJX_{mode.upper()}_{noise}"
-        self._app.keys[key] = Key(mode, frozenset(deny))
-        return key
+        return self._worlds.mint(mode, deny)
 
     def world(self, key: str | None = None) -> World:
         """The world of a key, or the sandbox's own."""
-        return self._app.world(key or self.api_key)
+        return self._worlds.of(key or self.api_key)
 
     @property
     def clock(self) -> Clock:
@@ -286,8 +290,3 @@ async def _whole(close: Callable[[], Awaitable[None]]) -> None:
     """Close something, whoever is being cancelled."""
     with anyio.CancelScope(shield=True):
         await close()
-
-
-def mode_of(key: str) -> Mode:
-    """Which of the two worlds a key is for."""
-    return "live" if key.startswith("AJX_LIVE_") else "test"

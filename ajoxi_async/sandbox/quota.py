@@ -18,14 +18,18 @@ __all__ = ["Quota"]
 
 
 class Quota:
-    """One key's requests of the last second. Moments are monotonic seconds."""
+    """The requests of one key in the last second.
+
+    Args:
+        limit: requests a second; ``None`` for no limit.
+    """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._log: deque[float] = deque()
 
     def admit(self, moment: float) -> bool:
-        """Count a request, or refuse it."""
+        """Count a request made at this moment (monotonic seconds) and return whether it is within the limit."""
         if self._limit is None:
             return True
         while self._log and self._log[0] <= moment - 1.0:
@@ -36,7 +40,12 @@ class Quota:
         return True
 
     def headers(self, moment: float, wall: float) -> dict[str, str]:
-        """The three headers of every response; `wall` is the same moment in seconds since the epoch."""
+        """The rate-limit headers of a response.
+
+        Args:
+            moment: now, in monotonic seconds.
+            wall: now, in seconds since the epoch.
+        """
         if self._limit is None:
             return {}
         free_in = self._log[-1] + 1.0 - moment if self._log else 0.0

@@ -8,7 +8,14 @@ __all__ = ["Refusal"]
 
 
 class Refusal(AjoxiError):
-    """The API's answer to a command that cannot be carried out; `status` where it is not the code's own."""
+    """A command that cannot be carried out; the API answers it with an error body.
+
+    Args:
+        code: the documented error code.
+        message: what is wrong.
+        param: the parameter that is wrong, by its name on the wire.
+        status: the HTTP status, where it is not the one that belongs to the code.
+    """
 
     def __init__(self, code: str, message: str, param: str | None = None, status: int | None = None) -> None:
         super().__init__(message)

@@ -1,10 +1,10 @@
-"""One key's world: its state, its time, its faults, and what is delivered from it.
+"""One key's world: its state, its clock, its faults and its webhook deliveries.
 
 Rules:
 1. Each key has a world of its own, so that parallel test workers share one server and nothing else.
-2. A snapshot is a copy of the state and of the moment; restoring or resetting a world replaces its account, so whoever
-   still holds the old one, a live transcript for instance, sees no other world's calls.
-3. A reset gives the world its first state again: the same ids follow, faults and counts are gone.
+2. Restoring or resetting a world replaces its `Account`. Whoever still holds the old one, a live transcript for
+   instance, goes on with the old state.
+3. A reset gives the world its first state again: the same ids are made, faults and the quota's count are gone.
 """
 
 from __future__ import annotations
@@ -17,26 +17,27 @@ import anyio
 from attrs import define, field, frozen
 
 from ajoxi_async.contract import checks
-from ajoxi_async.contract.calls import Call, CallStatus, Direction
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.sandbox import holdings, texts
-from ajoxi_async.sandbox.account import FIRST_NUMBER, Account
-from ajoxi_async.sandbox.clock import Clock, VirtualClock
-from ajoxi_async.sandbox.deliveries import Deliveries
-from ajoxi_async.sandbox.faults import Faults
-from ajoxi_async.sandbox.handlers import AI_HANDLER
-from ajoxi_async.sandbox.moments import at
-from ajoxi_async.sandbox.outgoing import Attempt, Delivery
-from ajoxi_async.sandbox.post import Post
+from ajoxi_async.sandbox.delivery.post import Post
+from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
+from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import calls, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.time.clock import Clock
+from ajoxi_async.sandbox.time.virtual import VirtualClock
 
 __all__ = ["Snapshot", "World"]
 
 
 @frozen(eq=False)
 class Snapshot:
-    """A world as it was; restored as often as one likes."""
+    """A copy of a world's state and the moment of the copy. It can be restored any number of times."""
 
     account: Account
     moment: float
@@ -51,43 +52,56 @@ class World:
     """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
     Attributes:
+        key: whose world it is.
+        new_account: makes an account that holds nothing yet.
         clock: its time.
+        post: posts webhook deliveries.
+        start: runs a task in the sandbox's task group.
+        rate_limit: requests a second; ``None`` for no limit.
+        save: returns once every change so far is in the journal.
+        account: its state; a restore or a reset replaces it.
         faults: what goes wrong on purpose.
+        quota: the requests of the last second.
+        running: whether the sandbox is open, so that what is started runs.
+        answering: requests that are being answered while a fault makes them wait.
+        on_replaced: called after the account was replaced.
     """
 
     key: str
-    #: Makes an account that holds nothing yet.
     new_account: Callable[[], Account]
     clock: Clock
     post: Post
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     rate_limit: int | None
-    saved: Callable[[], Awaitable[None]] = _nothing
+    save: Callable[[], Awaitable[None]] = _nothing
     account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
-    #: Whether there is anything that runs what is started.
     running: bool = field(default=False, init=False)
-    #: Requests that are being answered, where that takes time.
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
-    _deliveries: Deliveries = field(init=False)
+    _queues: DeliveryQueues = field(init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        account = self.new_account().found()
+        account = self._fresh_account()
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
-        self._settle_in(account)
+        self._use(account)
         self.clock.join(self)
 
-    def _settle_in(self, account: Account) -> None:
+    def _fresh_account(self) -> Account:
+        account = self.new_account()
+        numbers.add_first(account)
+        return account
+
+    def _use(self, account: Account) -> None:
         account.faults = self.faults
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self.account = account
-        self._deliveries = Deliveries(account, self.clock, self.post, self.start, self.saved, self.changed)
+        self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -98,42 +112,42 @@ class World:
 
     @property
     def next_due(self) -> float | None:
-        """See `Party`."""
+        """See `Participant`."""
         return self.account.next_due
 
     @property
     def busy(self) -> bool:
-        """See `Party`."""
-        return bool(self._deliveries.under_way or self.answering)
+        """See `Participant`."""
+        return bool(self._queues.under_way or self.answering)
 
-    def turn(self) -> None:
-        """See `Party`."""
-        self.account.run_due(self.clock.now())
-        if self.running and self.account.outgoing.due:
-            self._deliveries.start_due()
+    def run_due(self) -> None:
+        """See `Participant`."""
+        run_due(self.account, self.clock.now())
+        if self.running and self.account.due_deliveries:
+            self._queues.start_due()
 
     def wake(self) -> None:
-        """See `Party`."""
+        """See `Participant`."""
         self._woken.set()
 
     async def quiet(self) -> None:
-        """See `Party`."""
-        await self._deliveries.quiet()
+        """See `Participant`."""
+        await self._queues.quiet()
 
     def changed(self) -> None:
-        """Start what a command made due, and have the next thing done in its time."""
-        self.turn()
+        """Call after every command: starts what became due, and lets `run` wait for an earlier timer."""
+        self.run_due()
         due = self.account.next_due
         if due is not None and (self._sleeping_until is None or due < self._sleeping_until):
             self._woken.set()
 
     async def run(self) -> None:
-        """Let time pass by itself, as the clock has it, until cancelled."""
+        """Do what is due whenever it is due by the clock, until cancelled."""
         while True:
             self._woken, self._sleeping_until = anyio.Event(), None
-            self.turn()
+            self.run_due()
             with suppress(Refusal):
-                await self.saved()
+                await self.save()
             self._sleeping_until = self.account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 
@@ -144,7 +158,10 @@ class World:
         return Snapshot(self.account.copy(), self.clock.now())
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Make the world what it was; a virtual clock goes back as well, on a real one what is past is due at once."""
+        """Put the world back into the state of a snapshot.
+
+        A virtual clock goes back as well. On a real clock, what was due since is due at once.
+        """
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())
@@ -153,64 +170,52 @@ class World:
         """Make the world new: nothing but its first number, the same ids again, no faults."""
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
-        self._replace(self.new_account().found())
+        self._replace(self._fresh_account())
 
     def adopt(self, account: Account) -> None:
-        """Go on with an account that was loaded."""
-        self._settle_in(account)
+        """Take an account that was loaded from the journal."""
+        self._use(account)
 
     def _replace(self, account: Account) -> None:
-        self._deliveries.abandon()
-        self._settle_in(account)
+        self._queues.abandon()
+        self._use(account)
         self.on_replaced(self)
-        self.turn()
+        self.run_due()
         self.wake()
 
     # What only a sandbox can do
 
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
-        self.account.seed_calls(amount, self.clock.now())
+        calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
         """Let somebody call one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
-        account, now = self.account, self.clock.now()
-        holdings.own_number(account, to, "to")
-        call = Call(
-            id=account.mint("call"),
-            status=CallStatus.QUEUED,
-            ai_handler=AI_HANDLER,
-            direction=Direction.INBOUND,
-            from_=from_,
-            to=to,
-            created_at=at(now),
-        )
-        placed = account.place_call(call, now)
+        placed = calls.receive(self.account, from_=from_, to=to, now=self.clock.now())
         self.changed()
         return placed
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
         """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
-        holdings.own_number(self.account, to, "to")
-        received = texts.take(self.account, from_=from_, to=to, body=body, now=self.clock.now())
+        received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
         return received
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
-        log = self.account.outgoing.log
+        log = self.account.delivery_log
         attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
         """Deliveries that are still to be made or tried again."""
-        return tuple(one for one in self.account.outgoing.deliveries.values() if not one.dead)
+        return tuple(one for one in self.account.deliveries.values() if not one.dead)
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""
-        return self.account.outgoing.dead_letters()
+        return deliveries.dead_letters(self.account)
 
     def replay(self, *ids: str) -> int:
         """Deliver dead letters again, by their ids or all of them, and return how many.
@@ -220,7 +225,7 @@ class World:
         Raises:
             Refusal: an id is no dead letter, or its webhook is disabled.
         """
-        amount = self.account.outgoing.replay(ids or None, self.clock.now())
+        amount = deliveries.replay(self.account, ids or None, self.clock.now())
         self.changed()
         return amount
 
@@ -230,4 +235,4 @@ class World:
         Raises:
             Refusal: there is no such webhook.
         """
-        return self.account.outgoing.rotate(webhook_id, self.clock.now())
+        return webhooks.rotate_secret(self.account, webhook_id, self.clock.now())

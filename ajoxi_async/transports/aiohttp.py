@@ -1,75 +1,151 @@
-"""The engine on asyncio.
+"""The engine of an asyncio loop.
 
 Rules:
-1. One session for REST calls and one for live streams, opened inside the running loop on first use, so that streams
-   never take a connection from calls.
+1. One session for REST calls and one for live streams, opened on first use, so that streams never take a connection from
+   calls.
 2. A request counts as sent from the moment aiohttp starts to write it. aiohttp calls `ClientRequest.send` exactly then,
    which is where the flag is set.
-3. aiohttp re-sends GET, PUT and DELETE once by itself on a stale connection; the limiter would never see it, so a second
-   `send` within one exchange is refused and left to the retry rules.
-4. Redirects are never followed: the Authorization header stays on its origin.
-5. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
-   a timer: a timer a request would cost a tenth of the whole exchange.
+3. aiohttp sends GET, PUT and DELETE again by itself when a kept connection breaks; the limiter would never see it, so a
+   second `send` within one exchange is refused and left to the retry rules.
+4. A kept connection that is readable before the request is written is not used: the peer has closed it, or sent an answer
+   to nothing, which would be taken for this request's. aiohttp itself notices either only when its loop gets round to
+   reading. Nothing was sent, so another connection is taken at once.
+5. Redirects are never followed: the Authorization header stays on its origin. Of the environment only proxies count, and
+   never .netrc.
+6. A session of the caller's own lends its connector, default headers, proxy, trace configurations and middlewares to
+   sessions of ours, which bring our rules; what else it is set to (raise_for_status, auth, cookies, timeouts) does not count.
+7. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
+   a timer: a timer for each request would cost a tenth of the whole exchange.
+8. Closing ends every exchange that is under way, with an `ExchangeError`; aiohttp would leave a reader waiting for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Coroutine, Mapping
+import select
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, cast
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from yarl import URL
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.transports import TransportSettings
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.transports.settings import (
+    MAX_BODY,
+    MAX_HEAD,
+    TransportSettings,
+    default_tls,
+    headers_of_session,
+    session_is_closed,
+)
 
 __all__ = ["AiohttpTransport"]
 
-#: No answer of the API is near this; a body without end must not fill the memory.
-MAX_BODY = 64 * 1024 * 1024
-
 
 class _Exchange:
-    """What is to be known of an exchange while it lasts: whether it was sent, and whether its time ran out."""
+    """What is to be known of an exchange while it lasts.
 
-    __slots__ = ("cancelling", "expired", "sent", "task")
+    Attributes:
+        task: who waits for it.
+        sent: whether anything may have left; ``None`` until aiohttp has made its request.
+        expired: whether its time ran out.
+        closed: whether the client was closed.
+        response: of a stream, once its headers have come.
+    """
+
+    __slots__ = ("cancelling", "closed", "expired", "response", "sent", "task")
 
     def __init__(self, task: asyncio.Task[Any]) -> None:
         self.task = task
         self.cancelling = task.cancelling()
-        self.sent = self.expired = False
+        self.sent: bool | None = None
+        self.expired = self.closed = False
+        self.response: aiohttp.ClientResponse | None = None
 
     def expire(self) -> None:
         self.expired = True
         self.task.cancel()
 
-    def was_not_asked_for(self) -> bool:
-        """Whether nobody cancelled the task: aiohttp cancels what waits for a connection when its connector is closed."""
-        return not self.expired and self.task.cancelling() <= self.cancelling
+    def close(self) -> None:
+        self.closed = True
+        if self.response is None:
+            self.task.cancel()
+        else:  # whoever reads is woken by the exception, and by nothing else
+            self.response.content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
+            self.response.close()
 
-    def was_cancelled_by_expiry(self) -> bool:
-        """Whether the CancelledError in hand is our own; as `asyncio.timeout` tells it."""
-        return self.expired and self.task.uncancel() <= self.cancelling
+    def translated(self) -> Exception | None:
+        """What the CancelledError in hand stands for; ``None`` where it was asked for from outside, as a last word."""
+        if not (self.expired or self.closed):
+            # aiohttp cancels whoever waits for a connection when a connector is closed.
+            asked_for = self.task.cancelling() > self.cancelling
+            return None if asked_for else aiohttp.ClientConnectionError("the session was closed")
+        # Told apart as `asyncio.timeout` does it.
+        if self.task.uncancel() > self.cancelling:
+            return None
+        return aiohttp.ClientConnectionError("the client was closed") if self.closed else TimeoutError()
 
 
 _current: ContextVar[_Exchange] = ContextVar("ajoxi_async_exchange")
 
 
+class _UnsoundError(aiohttp.ServerDisconnectedError):
+    """The connection was readable before anything was written to it; it is closed, and nothing was sent."""
+
+
 class _Request(aiohttp.ClientRequest):
+    # Called while aiohttp makes the request. The key is in the headers, and neither a session nor a URL replaces it.
+    def update_auth(self, auth: Any, trust_env: bool = False) -> None:
+        _current.get().sent = False
+
     # No coroutine of its own, but aiohttp's: this is on the path of every request.
     def send(self, conn: Any) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
         exchange = _current.get()
         if exchange.sent:
-            raise aiohttp.ServerDisconnectedError("the connection was stale")
-        # What came in while a kept connection was idle is nobody's answer, and would be taken for this request's.
-        if conn.protocol is not None and conn.protocol.should_close:
-            raise aiohttp.ServerDisconnectedError("the connection holds what nobody asked for")
+            raise aiohttp.ServerDisconnectedError("a second attempt within one exchange is refused")
+        if not _is_sound(conn):
+            kept = _was_used(conn)
+            conn.close()
+            if kept:
+                raise _UnsoundError
+            raise aiohttp.ServerDisconnectedError("the server spoke first, or closed the connection at once")
         exchange.sent = True
         return super().send(conn)
+
+
+def _was_used(conn: Any) -> bool:
+    """Whether the connection has brought an answer before, to whoever uses it besides us."""
+    return getattr(conn.protocol, "_payload", None) is not None
+
+
+def _is_sound(conn: Any) -> bool:
+    """Whether a connection has nothing to be read, which before a request is written is an end or nobody's answer."""
+    protocol, transport = conn.protocol, conn.transport
+    if protocol is None or transport is None or protocol.should_close:
+        return False
+    # A new TLS connection may hold session tickets.
+    if not _was_used(conn) and transport.get_extra_info("ssl_object") is not None:
+        return True
+    return not _is_readable(transport.get_extra_info("socket"))
+
+
+if hasattr(select, "poll"):
+
+    def _is_readable(sock: Any) -> bool:
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+else:
+
+    def _is_readable(sock: Any) -> bool:
+        return bool(select.select([sock], (), (), 0)[0])
 
 
 class _Expiries:
@@ -97,60 +173,145 @@ class _Expiries:
             exchange.expire()
 
 
-#: What these mean whoever made the session: the connection was never made.
-_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.InvalidURL)
+#: What these mean where aiohttp's request was not made by us, as in a test with aioresponses: nothing can have been sent.
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError, RuntimeError)
 
 
 _NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 
 
 class AiohttpTransport:
-    """`contract.wire.Transport` over aiohttp."""
+    """`contract.wire.Transport` over aiohttp, for the loop that is running.
 
-    def __init__(self, settings: TransportSettings) -> None:
+    Args:
+        settings: see `TransportSettings`.
+        ended: called when it was closed, by its owner or because the loop ends.
+
+    Raises:
+        ConfigurationError: the session belongs to another loop.
+    """
+
+    def __init__(self, settings: TransportSettings, ended: Callable[[], object] = lambda: None) -> None:
         self._settings = settings
-        self._rest: aiohttp.ClientSession | None = settings.session
-        self._streams: aiohttp.ClientSession | None = settings.session
-        if settings.session is not None:
-            settings.session._retry_connection = False  # rule 3: DELETE of a number is irreversible
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._expiries: _Expiries
+        self._ended = ended
+        self._loop = asyncio.get_running_loop()
+        if settings.session is not None and getattr(settings.session, "_loop", self._loop) is not self._loop:
+            raise ConfigurationError(
+                "session: this aiohttp.ClientSession belongs to another event loop; give each loop a client with a session of "
+                "its own, or leave session out: without it one client serves any number of loops"
+            )
+        self._rest: aiohttp.ClientSession | None = None
+        self._streams: aiohttp.ClientSession | None = None
+        self._keeper: AsyncGenerator[None] | None = None
+        self._closed = False
+        self._under_way: set[_Exchange] = set()
+        self._expiries = _Expiries(self._loop)
+        self._closing: asyncio.Task[None] | None = None
 
-    def _open(self, limit: int) -> aiohttp.ClientSession:
+    # Sessions.
+
+    async def _open(self, limit: int, url: str) -> aiohttp.ClientSession:
+        if self._closed:
+            raise ExchangeError("the client is closed", sent=False)
+        if self._keeper is None:
+            self._keeper = self._keep()
+            await anext(self._keeper)
         settings = self._settings
-        session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limit, ssl=settings.tls if settings.tls is not None else True),
-            request_class=_Request,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trust_env=settings.trust_env,
-            proxy=settings.proxy,
-        )
+        own = settings.session
+        if own is not None and session_is_closed(own):
+            raise ConfigurationError("session: it was closed; nothing was sent")
+        if own is None:
+            # Where the API is a sandbox on plain http, the trust store need not be loaded.
+            tls = settings.tls or (default_tls() if url.startswith("https:") else True)
+            session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=aiohttp.TCPConnector(limit=limit, ssl=tls),
+                proxy=settings.proxy,
+                **_RULES,
+            )
+        else:
+            session = aiohttp.ClientSession(
+                cookie_jar=aiohttp.DummyCookieJar(),
+                connector=own.connector,
+                connector_owner=False,
+                headers=headers_of_session(own.headers),
+                skip_auto_headers=own.skip_auto_headers,
+                trace_configs=own.trace_configs,
+                **_RULES,
+            )
+            for name in ("_default_proxy", "_default_proxy_auth", "_middlewares"):
+                setattr(session, name, getattr(own, name, getattr(session, name)))
         # Spares the connection that a refused second attempt would open; where aiohttp drops it, rule 3 holds still.
         session._retry_connection = False
         return session
 
-    def _begin(self) -> _Exchange:
-        # Naming the loop spares a system call; there is a task of it unless this is another loop than before.
-        task = asyncio.current_task(self._loop) if self._loop is not None else None
-        return _Exchange(task if task is not None else self._enter_loop())
+    async def _keep(self) -> AsyncGenerator[None]:
+        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
+        # nobody closed can still close its connections.
+        try:
+            yield
+        finally:
+            await self._close_sessions()
 
-    def _enter_loop(self) -> asyncio.Task[Any]:
-        # A client that outlives asyncio.run() holds sessions of a closed loop, which can be neither used nor closed.
-        if self._settings.session is None:
-            for stale in (self._rest, self._streams):
-                if stale is not None:
-                    stale.detach()
-            self._rest = self._streams = None
-        self._loop = asyncio.get_running_loop()
-        self._expiries = _Expiries(self._loop)
-        return cast("asyncio.Task[Any]", asyncio.current_task())
+    async def _close_sessions(self) -> None:
+        self._closed = True
+        self._ended()
+        for exchange in tuple(self._under_way):
+            exchange.close()
+        sessions, self._rest, self._streams = (self._rest, self._streams), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._closed = True
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper.aclose()
+
+    def close_soon(self) -> None:
+        """See `Engine.close_soon`."""
+        self._closing = self._loop.create_task(self.aclose())
+
+    def abandon(self) -> None:
+        """See `Engine.abandon`."""
+        self._closed = True
+        keeper, self._keeper = self._keeper, None
+        sessions, self._rest, self._streams = (self._rest, self._streams), None, None
+        self._under_way.clear()
+        for session in sessions:
+            if session is not None:
+                _abandon(session)
+        if keeper is not None:
+            # There is nothing left for it to wait for. Left to the collector it would ask the loop to close it.
+            with suppress(StopIteration, RuntimeError):
+                keeper.aclose().send(None)
+
+    # Exchanges.
+
+    def _begin(self) -> _Exchange:
+        exchange = _Exchange(cast("asyncio.Task[Any]", asyncio.current_task(self._loop)))
+        self._under_way.add(exchange)
+        return exchange
+
+    def _options(self, url: str) -> Mapping[str, Any]:
+        """What a session's own settings decide, and is looked up for each request."""
+        settings = self._settings
+        trusts = settings.trust_env
+        if settings.session is not None:
+            if session_is_closed(settings.session):
+                raise ConfigurationError("session: it was closed; nothing was sent")
+            trusts = settings.session.trust_env
+        return {"proxy": _proxy_of_environment(url)} if trusts else {}
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        exchange = self._begin()
         session = self._rest
         if session is None:
-            session = self._rest = self._open(self._settings.max_connections)
+            request.sent = False
+            session = self._rest = await self._open(self._settings.max_connections, request.url)
+        exchange = self._begin()
         due = None
         timeout = _NO_TIMEOUT
         if request.timeout is not None:
@@ -162,61 +323,118 @@ class AiohttpTransport:
         try:
             # Awaited, not entered: entering and leaving is five coroutines. A short body has come with the headers, mostly,
             # and then the connection is back in the pool by itself.
-            response = await session.request(
-                request.method,
-                URL(request.url, encoded=True),
-                headers=request.headers,
-                data=request.body,
-                timeout=timeout,
-                allow_redirects=False,
-            )
+            response = await self._request(session, request, timeout)
             if response.content.is_eof():
                 body = response.content.read_nowait()
             else:
                 async with response:
                     body = await _read(response)
             return Response(response.status, response.headers, body)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._translate(error, exchange) from error
+        except ConfigurationError:
+            request.sent = False
+            raise
+        except Exception as error:
+            raise self._translate(error, exchange, request) from error
         except asyncio.CancelledError as error:
-            if exchange.was_not_asked_for():
-                raise self._translate(aiohttp.ClientConnectionError("the client was closed"), exchange) from error
-            if not exchange.was_cancelled_by_expiry():
-                request.sent = exchange.sent or self._settings.session is not None
+            reason = exchange.translated()
+            if reason is None:
+                request.sent = exchange.sent is not False
                 raise
-            raise self._translate(TimeoutError(f"after {request.timeout} s"), exchange) from error
+            raise self._translate(reason, exchange, request) from error
         finally:
             _current.reset(token)
+            self._under_way.discard(exchange)
             if due is not None:
                 due.discard(exchange)
 
-    def _translate(self, error: Exception, exchange: _Exchange) -> ExchangeError:
-        # A session of the caller's own does not report its sends: then only what cannot have been sent counts as such.
-        sent = exchange.sent if self._settings.session is None else not isinstance(error, _NOT_SENT)
+    async def _request(
+        self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        settings = self._settings
+        options = self._options(request.url) if settings.trust_env or settings.session is not None else {}
+        while True:
+            try:
+                return await session.request(
+                    request.method,
+                    URL(request.url, encoded=True),
+                    headers=request.headers,
+                    data=request.body,
+                    timeout=timeout,
+                    allow_redirects=False,
+                    **options,
+                )
+            except _UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
+                continue
+
+    def _translate(self, error: Exception, exchange: _Exchange, request: Request) -> ExchangeError:
+        if isinstance(error, ExchangeError):
+            return error
+        sent = exchange.sent if exchange.sent is not None else not isinstance(error, _NOT_SENT)
         timeout = isinstance(error, TimeoutError)
+        why = str(error) or (f"after {request.timeout} s" if timeout else "")
         return ExchangeError(
-            f"{'timed out' if timeout else type(error).__name__}: {error}".rstrip(": "), sent=sent, timeout=timeout
+            f"{'timed out' if timeout else type(error).__name__}: {why}".rstrip(": "), sent=sent, timeout=timeout
         )
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
         return _Stream(self, request)
 
-    def begin_stream(self) -> tuple[_Exchange, aiohttp.ClientSession]:
-        """An exchange in the running loop, and the session of streams."""
-        exchange = self._begin()
-        if self._streams is None:
-            self._streams = self._open(0)
-        return exchange, self._streams
+    async def open_stream(self, request: Request, exchange: _Exchange) -> aiohttp.ClientResponse:
+        """Send a request and wait for the headers of its response."""
+        session = self._streams
+        if session is None:
+            session = self._streams = await self._open(0, request.url)
+        token = _current.set(exchange)
+        try:
+            async with asyncio.timeout(request.timeout):
+                return await self._request(
+                    session, request, aiohttp.ClientTimeout(total=None, sock_read=request.idle_timeout)
+                )
+        finally:
+            _current.reset(token)
 
-    async def aclose(self) -> None:
-        """See `Transport.aclose`."""
-        if self._settings.session is not None:
-            return
-        sessions, self._rest, self._streams = (self._rest, self._streams), None, None
-        for session in sessions:
-            if session is not None:
-                await session.close()
+
+#: What no session of the caller's own may change.
+_RULES: Any = {
+    "request_class": _Request,
+    "trust_env": False,
+    "max_line_size": MAX_HEAD,
+    "max_field_size": MAX_HEAD,
+    "max_headers": MAX_HEAD // 4,
+}
+
+
+def _proxy_of_environment(url: str) -> str | None:
+    target = URL(url, encoded=True)
+    if target.host is None or proxy_bypass(target.host):
+        return None
+    proxies = getproxies()
+    return proxies.get(target.scheme) or proxies.get("all")
+
+
+def _abandon(session: aiohttp.ClientSession) -> None:
+    """Close a session's sockets without its loop, so that neither aiohttp nor asyncio warns of them."""
+    connector, owned = session.connector, session.connector_owner
+    session.detach()
+    if connector is None or not owned:
+        return
+    at_rest = [protocol for pool in connector._conns.values() for protocol, _ in pool]
+    in_use = [protocol for protocol in connector._acquired if hasattr(protocol, "transport")]
+    connector._conns.clear()
+    connector._acquired.clear()
+    connector._closed = True
+    for protocol in (*at_rest, *in_use):
+        transport: Any = protocol.transport
+        protocol.transport = None
+        tls = getattr(transport, "_ssl_protocol", None)
+        if tls is not None:
+            transport._closed = True
+            transport = tls._transport
+        sock = getattr(transport, "_sock", None)
+        if sock is not None:
+            transport._sock = None
+            sock.close()
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -247,23 +465,22 @@ class _Stream:
         return cast("aiohttp.ClientResponse", self._response).headers
 
     async def __aenter__(self) -> Self:
-        request = self._request
-        self._exchange, session = self._transport.begin_stream()
-        token = _current.set(self._exchange)
+        transport, request = self._transport, self._request
+        exchange = self._exchange = transport._begin()
         try:
-            async with asyncio.timeout(request.timeout):
-                self._response = await session.request(
-                    request.method,
-                    URL(request.url, encoded=True),
-                    headers=request.headers,
-                    data=request.body,
-                    timeout=aiohttp.ClientTimeout(total=None, sock_read=request.idle_timeout),
-                    allow_redirects=False,
-                )
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise self._transport._translate(error, self._exchange) from error
+            self._response = exchange.response = await transport.open_stream(request, exchange)
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise transport._translate(error, exchange, request) from error
+        except asyncio.CancelledError as error:
+            reason = exchange.translated()
+            if reason is None:
+                raise
+            raise transport._translate(reason, exchange, request) from error
         finally:
-            _current.reset(token)
+            if exchange.response is None:
+                transport._under_way.discard(exchange)
         return self
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -277,8 +494,8 @@ class _Stream:
     async def __anext__(self) -> bytes:
         try:
             chunk = await cast("aiohttp.ClientResponse", self._response).content.readany()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise self._transport._translate(error, self._exchange) from error
+        except Exception as error:
+            raise self._transport._translate(error, self._exchange, self._request) from error
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -286,6 +503,7 @@ class _Stream:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # close(), not release(): the rest of a stream is not read to save a connection.
         if self._response is not None:
+            self._transport._under_way.discard(self._exchange)
+            # close(), not release(): the rest of a stream is not read to save a connection.
             self._response.close()

@@ -1,30 +1,46 @@
-"""The engine where there is no asyncio (trio).
+"""The engine of a trio run, and of an injected ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` on either.
 
 Rules:
 1. One client for REST calls and one for live streams, as on asyncio.
-2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there.
+2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there. A
+   second one within one exchange, by a transport or authentication that repeats requests, is refused.
 3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
 4. Redirects are never followed, cookies never kept.
-5. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
+5. A client of the caller's own lends its transports, default headers and event hooks to a copy of it, which brings our
+   rules; what else it is set to (redirects, auth, cookies, query parameters, timeouts) does not count. An exception of a
+   response hook is logged: the answer has come, whatever the hook thinks of it.
+6. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+import copy
+import importlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import aclosing, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self, cast
 
 import anyio
-import httpx
 
+from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.transports import TransportSettings
+from ajoxi_async.loops import running_loop
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.transports.settings import (
+    MAX_BODY,
+    TransportSettings,
+    default_tls,
+    headers_of_session,
+    session_is_closed,
+    session_kind,
+)
 
 __all__ = ["HttpxTransport"]
 
-MAX_BODY = 64 * 1024 * 1024
+logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class _Trace:
@@ -42,67 +58,192 @@ class _Trace:
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.
         if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            if self.sent:
+                raise RuntimeError("a second attempt within one exchange is refused")
             self.sent = True
 
 
+def _why(error: BaseException) -> str:
+    """What an error says; that of a failed TLS handshake is said by its cause alone."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if str(seen):
+            return str(seen)
+        seen = seen.__cause__ or seen.__context__
+    return ""
+
+
 def _translate(error: Exception, sent: bool) -> ExchangeError:
-    timeout = isinstance(error, (TimeoutError, httpx.TimeoutException))
+    if isinstance(error, ExchangeError):
+        return error
+    timeout = isinstance(error, TimeoutError) or any(
+        kind.__name__ == "TimeoutException" for kind in type(error).__mro__
+    )
     return ExchangeError(
-        f"{'timed out' if timeout else type(error).__name__}: {error}".rstrip(": "), sent=sent, timeout=timeout
+        f"{'timed out' if timeout else type(error).__name__}: {_why(error)}".rstrip(": "), sent=sent, timeout=timeout
     )
 
 
-_FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, ValueError)
+def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    async def call(response: Any) -> None:
+        try:
+            await hook(response)
+        except Exception as error:
+            logger.warning("a response hook of the session failed: %s", mask(f"{type(error).__name__}: {error}"))
+
+    return call
+
+
+def _no_cookies() -> CookieJar:
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 class HttpxTransport:
-    """`contract.wire.Transport` over httpx."""
+    """`contract.wire.Transport` over httpx, for the loop that is running.
 
-    def __init__(self, settings: TransportSettings) -> None:
+    Args:
+        settings: see `TransportSettings`.
+        ended: called when it was closed, by its owner or because the loop ends.
+    """
+
+    def __init__(self, settings: TransportSettings, ended: Callable[[], object] = lambda: None) -> None:
         self._settings = settings
-        self._rest: httpx.AsyncClient | None = settings.session
-        self._streams: httpx.AsyncClient | None = settings.session
+        self._ended = ended
+        self._loop = running_loop()
+        # The library of the session: httpx2 is httpx in all that is used here, with classes of its own.
+        self._library: Any = importlib.import_module(session_kind(settings.session) or "httpx")
+        self._rest: Any = None
+        self._streams: Any = None
+        self._keeper: AsyncGenerator[None] | None = None
+        self._closed = False
         self._under_way: set[_Trace] = set()
+        self._open_streams: set[_Stream] = set()
 
-    def _open(self, limit: int | None) -> httpx.AsyncClient:
+    async def _open(self, limit: int | None) -> Any:
+        if self._closed:
+            raise ExchangeError("the client is closed", sent=False)
+        if self._keeper is None:
+            self._keeper = self._keep()
+            await anext(self._keeper)
         settings = self._settings
-        return httpx.AsyncClient(
-            verify=settings.tls if settings.tls is not None else True,
+        if settings.session is not None:
+            return self._copy(settings.session)
+        return self._library.AsyncClient(
+            verify=settings.tls or default_tls(),
             proxy=settings.proxy,
             trust_env=settings.trust_env,
-            limits=httpx.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=15),
-            timeout=None,  # noqa: S113 - each request brings its own
+            limits=self._library.Limits(max_connections=limit, max_keepalive_connections=limit, keepalive_expiry=15),
+            timeout=None,
             follow_redirects=False,
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            cookies=_no_cookies(),
         )
 
-    def _build(self, client: httpx.AsyncClient, request: Request, trace: _Trace) -> httpx.Request:
+    def _copy(self, session: Any) -> Any:
+        if session_is_closed(session):
+            raise ConfigurationError("session: it was closed; nothing was sent")
+        client = copy.copy(session)
+        client.headers = headers_of_session(session.headers)
+        client.event_hooks = {
+            "request": session.event_hooks["request"],
+            "response": [_harmless(hook) for hook in session.event_hooks["response"]],
+        }
+        client.auth = None
+        client.params = {}
+        client.base_url = ""
+        client.cookies = _no_cookies()
+        client.follow_redirects = False
+        return client
+
+    async def _keep(self) -> AsyncGenerator[None]:
+        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
+        # nobody closed can still close its connections.
+        try:
+            yield
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._close_clients()
+
+    async def _close_clients(self) -> None:
+        self._closed = True
+        self._ended()
+        for trace in tuple(self._under_way):
+            trace.close()
+        for stream in tuple(self._open_streams):
+            await stream.close()
+        clients, self._rest, self._streams = (self._rest, self._streams), None, None
+        if self._settings.session is None:
+            for client in clients:
+                if client is not None:
+                    await client.aclose()
+
+    async def aclose(self) -> None:
+        """See `Transport.aclose`."""
+        self._closed = True
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            await keeper.aclose()
+
+    def close_soon(self) -> None:
+        """See `Engine.close_soon`."""
+        import asyncio
+
+        if isinstance(self._loop, asyncio.AbstractEventLoop):
+            self._closing = self._loop.create_task(self.aclose())
+        else:
+            import trio
+
+            trio.lowlevel.spawn_system_task(self.aclose)
+
+    def abandon(self) -> None:
+        """See `Engine.abandon`."""
+        self._closed = True
+        keeper, self._keeper = self._keeper, None
+        clients, self._rest, self._streams = (self._rest, self._streams), None, None
+        self._under_way.clear()
+        self._open_streams.clear()
+        if self._settings.session is None:
+            for client in clients:
+                _abandon(client)
+        if keeper is not None:
+            # There is nothing left for it to wait for. Left to the collector it would ask the loop to close it.
+            with suppress(StopIteration, RuntimeError):
+                keeper.aclose().send(None)
+
+    def _build(self, client: Any, request: Request, trace: _Trace) -> Any:
+        if self._settings.session is not None and session_is_closed(self._settings.session):
+            request.sent = False
+            raise ConfigurationError("session: it was closed; nothing was sent")
         return client.build_request(
             request.method,
             request.url,
             # As bytes, for a server may have set an event id that is not ASCII.
             headers=[(name.encode(), value.encode()) for name, value in request.headers.items()],
             content=request.body,
-            timeout=httpx.Timeout(None, read=request.idle_timeout),
+            timeout=self._library.Timeout(None, read=request.idle_timeout),
             extensions={"trace": trace},
         )
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        if self._rest is None:
-            self._rest = self._open(self._settings.max_connections)
         trace = _Trace()
         if request.timeout is not None:
             trace.scope.deadline = anyio.current_time() + request.timeout
         self._under_way.add(trace)
         try:
+            if self._rest is None:
+                self._rest = await self._open(self._settings.max_connections)
             with trace.scope:
-                response = await self._rest.send(self._build(self._rest, request, trace), stream=True)
+                response = await self._rest.send(
+                    self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
+                )
                 try:
                     return Response(response.status_code, response.headers, await _read(response))
                 finally:
                     await response.aclose()
-        except _FAILURES as error:
+        except ConfigurationError:
+            request.sent = False
+            raise
+        except Exception as error:
             raise _translate(error, trace.sent) from error
         except BaseException:
             request.sent = trace.sent
@@ -115,58 +256,73 @@ class HttpxTransport:
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
-        if self._streams is None:
-            self._streams = self._open(None)
-        trace = _Trace()
-        return _Stream(self._streams, self._build(self._streams, request, trace), request.timeout, trace)
+        return _Stream(self, request)
 
-    async def aclose(self) -> None:
-        """See `Transport.aclose`."""
-        if self._settings.session is not None:
-            return
-        for trace in tuple(self._under_way):
-            trace.close()
-        clients, self._rest, self._streams = (self._rest, self._streams), None, None
-        for client in clients:
-            if client is not None:
-                await client.aclose()
+    async def open_stream(self, request: Request, trace: _Trace) -> Any:
+        """Send a request and wait for the headers of its response."""
+        if request.timeout is not None:
+            trace.scope.deadline = anyio.current_time() + request.timeout
+        self._under_way.add(trace)
+        try:
+            if self._streams is None:
+                self._streams = await self._open(None)
+            with trace.scope:
+                return await self._streams.send(
+                    self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
+                )
+        finally:
+            self._under_way.discard(trace)
+        if trace.closed:
+            raise ExchangeError("the client was closed", sent=trace.sent)
+        raise TimeoutError(f"after {request.timeout} s")
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _abandon(client: Any) -> None:
+    """Close a client's sockets without its loop."""
+    pool = getattr(getattr(client, "_transport", None), "_pool", None)
+    for connection in getattr(pool, "connections", ()):
+        with suppress(AttributeError):
+            sock = connection._connection._network_stream.get_extra_info("socket")
+            if sock is not None:
+                sock.close()
+
+
+async def _read(response: Any) -> bytes:
     pieces, size = [], 0
     async for piece in response.aiter_bytes():
         pieces.append(piece)
         size += len(piece)
         if size > MAX_BODY:
-            raise httpx.DecodingError(f"the body is over {MAX_BODY} bytes")
+            raise ValueError(f"the body is over {MAX_BODY} bytes")
     return b"".join(pieces)
 
 
 class _Stream:
     """`StreamResponse`, open from `__aenter__` to `__aexit__`."""
 
-    def __init__(self, client: httpx.AsyncClient, request: httpx.Request, timeout: float | None, trace: _Trace) -> None:
-        self._client = client
+    def __init__(self, transport: HttpxTransport, request: Request) -> None:
+        self._transport = transport
         self._request = request
-        self._timeout = timeout
-        self._trace = trace
-        self._response: httpx.Response | None = None
+        self._trace = _Trace()
+        self._response: Any = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
 
     @property
     def status(self) -> int:
-        return cast("httpx.Response", self._response).status_code
+        return cast("int", self._response.status_code)
 
     @property
     def headers(self) -> Mapping[str, str]:
-        return cast("httpx.Response", self._response).headers
+        return cast("Mapping[str, str]", self._response.headers)
 
     async def __aenter__(self) -> Self:
         try:
-            with anyio.fail_after(self._timeout):
-                self._response = await self._client.send(self._request, stream=True)
-        except _FAILURES as error:
+            self._response = await self._transport.open_stream(self._request, self._trace)
+        except ConfigurationError:
+            raise
+        except Exception as error:
             raise _translate(error, self._trace.sent) from error
+        self._transport._open_streams.add(self)
         return self
 
     def chunks(self) -> AsyncIterator[bytes]:
@@ -176,15 +332,18 @@ class _Stream:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         try:
-            async with aclosing(cast("httpx.Response", self._response).aiter_raw()) as raw:  # type: ignore[type-var]
-                async for chunk in raw:
-                    yield chunk
-        except _FAILURES as error:
+            # A server or proxy may compress though it was asked not to. The decoding generator leaves the raw one to the
+            # collector, of which trio warns.
+            compressed = "Content-Encoding" in self.headers
+            async with aclosing(self._response.aiter_bytes() if compressed else self._response.aiter_raw()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except Exception as error:
             raise _translate(error, sent=True) from error
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close the connection; whoever reads from it in another task gets an error."""
+        self._transport._open_streams.discard(self)
         # A cancelled caller must still give its connection back.
         with anyio.CancelScope(shield=True):
             # One that is read by another task ends when its connection is closed under it.
@@ -192,3 +351,8 @@ class _Stream:
                 await self._chunks.aclose()
             if self._response is not None:
                 await self._response.aclose()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

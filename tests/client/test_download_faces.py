@@ -13,10 +13,10 @@ import anyio
 import pytest
 
 from ajoxi_async import (
-    APIConnectionError,
     APIError,
     APIResponseValidationError,
     AsyncAjoxi,
+    ClientClosedError,
     DownloadError,
     DownloadFileError,
     Hooks,
@@ -622,13 +622,8 @@ async def test_cancelled_at_any_moment(way: Any, moment: int, tmp_path: Path) ->
 
 
 @every_way
-async def test_closing_the_client_ends_a_download(
-    way: Any, tmp_path: Path, anyio_backend_name: str, request: pytest.FixtureRequest
-) -> None:
+async def test_closing_the_client_ends_a_download(way: Any, tmp_path: Path) -> None:
     """A client that is closed ends its downloads at once, with a typed error, and leaves nothing."""
-    if anyio_backend_name == "asyncio":
-        why = "closing a session of aiohttp does not wake whoever reads from it"
-        request.applymarker(pytest.mark.xfail(strict=False, reason=why))
     storage = Storage(audio(5000), script=[silent_after])
     ends: list[Any] = []
     async with opened(storage) as server:
@@ -647,7 +642,8 @@ async def test_closing_the_client_ends_a_download(
                 while not ends:
                     await anyio.sleep(0.01)
             tasks.cancel_scope.cancel()
-        assert isinstance(ends[0], APIConnectionError | DownloadError), ends
+        assert type(ends[0]) is ClientClosedError
+        assert type(await outcome_of(way(client, "rec_1", tmp_path))) is ClientClosedError
         assert len(storage.requests) == 1
         await client.aclose()
         await settled(server)

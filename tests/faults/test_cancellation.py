@@ -120,7 +120,8 @@ async def test_storm_on_asyncio() -> None:
         assert min(ends.values()) > 1_000, ends
         assert settled(client)
 
-        rest = client._pipeline.transport._engines[True]._rest
+        (engine,) = client._pipeline.transport._engines.values()
+        rest = engine._rest
         assert not rest.connector._acquired
         assert not any(rest.connector._waiters.values())
         again = range(10_000, 10_200)

@@ -17,7 +17,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ajoxi_async import Sandbox, Segment
-from ajoxi_async.sandbox import RealClock, Timing, script, streams
+from ajoxi_async.sandbox import RealClock, Timing
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.conversation.live_log import log_of
+from ajoxi_async.sandbox.state import calls
 
 Kind = Literal["pass", "fin", "rst", "stall", "refuse"]
 
@@ -45,8 +48,8 @@ class Broken:
 
     def finished_call(self, talk: float, *, number: int = 0) -> str:
         """The id of a call that is over."""
-        account = self.sandbox._app.account(self.sandbox.api_key)
-        account.seed_calls(3 * (number + 1), self.sandbox.clock.now() - 2 * talk)
+        account = self.sandbox.world().account
+        calls.seed(account, 3 * (number + 1), self.sandbox.clock.now() - 2 * talk)
         return next(call.id for call in account.calls.newest_first() if call.answered_at is not None)
 
     def told(self, call_id: str, talk: float) -> list[Segment]:
@@ -55,10 +58,10 @@ class Broken:
 
     def length(self, call_id: str) -> int:
         """Bytes of the events of a call."""
-        account = self.sandbox._app.account(self.sandbox.api_key)
+        account = self.sandbox.world().account
         call = account.calls.get(call_id)
         assert call is not None
-        log = streams.log_of(account, call)
+        log = log_of(call, calls.plan_of(account, call).talk)
         assert log is not None
         return sum(map(len, log.frames))
 

@@ -14,8 +14,8 @@ from aiohttp import web
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import AutoClock, Fired, NeverHappenedError, RealClock, VirtualClock
-from ajoxi_async.sandbox.clock import clock_of
-from ajoxi_async.sandbox.outgoing import SCHEDULE
+from ajoxi_async.sandbox.state.deliveries import SCHEDULE
+from ajoxi_async.sandbox.time.modes import clock_of
 
 TO, FROM = "+15005550100", "+14155550100"
 

@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import VirtualClock
-from ajoxi_async.sandbox.control import ROUTES, Control
+from ajoxi_async.sandbox.server.control import ROUTES, Control
 
 TO, FROM = "+15005550100", "+14155550100"
 Ask = Callable[..., Awaitable[tuple[int, Any]]]
@@ -133,7 +133,7 @@ async def test_an_api_key_opens_nothing() -> None:
 async def test_other_machines_get_nothing() -> None:
     """Wherever the sandbox listens, only a peer on this machine is answered."""
     async with Sandbox(port=None, clock=VirtualClock()) as sandbox:
-        control = Control(sandbox._app, sandbox.api_key, "token", sandbox.mint_key)
+        control = Control(sandbox._worlds, sandbox.api_key, "token")
         sent = {"Authorization": "Bearer token", "Host": "localhost"}
         for peer, status in (
             ("127.0.0.1", 200), ("::1", 200), ("::ffff:127.0.0.1", 200), ("192.0.2.7", 403), ("10.0.0.1", 403),

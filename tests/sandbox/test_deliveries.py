@@ -10,7 +10,7 @@ import pytest
 from ajoxi_async import AsyncAjoxi, CallCompleted, Sandbox, TranscriptReady, parse_event
 from ajoxi_async.contract.signing import sign
 from ajoxi_async.sandbox import Answer, Refusal, VirtualClock
-from ajoxi_async.sandbox.outgoing import SCHEDULE
+from ajoxi_async.sandbox.state.deliveries import SCHEDULE
 
 pytestmark = pytest.mark.anyio
 

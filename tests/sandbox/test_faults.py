@@ -19,7 +19,7 @@ from ajoxi_async import (
     Sandbox,
 )
 from ajoxi_async.contract.wire import ExchangeError, Request
-from ajoxi_async.sandbox.faults import Action, Faults
+from ajoxi_async.sandbox.faults.faults import Action, Faults
 
 pytestmark = pytest.mark.anyio
 

@@ -36,7 +36,7 @@ def killed(sandbox: Sandbox) -> None:
     """Leave the file as a kill leaves it: closed by the system, with nothing more written."""
     assert sandbox._journal is not None
     sandbox._journal._connection.close()
-    sandbox._journal = sandbox._app.saved = None
+    sandbox._journal = sandbox._worlds.save = None
 
 
 async def everything(client: AsyncAjoxi) -> Any:

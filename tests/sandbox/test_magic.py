@@ -22,7 +22,7 @@ from ajoxi_async import (
 )
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import VirtualClock
-from ajoxi_async.sandbox.magic import MAGIC
+from ajoxi_async.sandbox.outcomes.magic import MAGIC
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ajoxi_async.contract.recordings import Recording
-from ajoxi_async.sandbox.media import serve, wav
+from ajoxi_async.sandbox.conversation.audio import serve, wav
 from ajoxi_async.sandbox.refusal import Refusal
 
 RECORDING = Recording(id="rec_1", duration=2, created_at=datetime(2025, 1, 1, tzinfo=UTC))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from ajoxi_async.sandbox.post import HttpPost, permitted
+from ajoxi_async.sandbox.delivery.post import HttpPost, permitted
 
 METADATA = [
     "169.254.169.254", "169.254.170.2", "100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254", "fe80::1",

@@ -12,13 +12,16 @@ from hypothesis import strategies as st
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, Disposition
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.sandbox import RealClock, VirtualClock, inventory, script
-from ajoxi_async.sandbox.ids import Minter
-from ajoxi_async.sandbox.media import wav, wav_size
-from ajoxi_async.sandbox.plans import Timing, plan_for
+from ajoxi_async.sandbox import RealClock, VirtualClock
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.conversation.audio import wav, wav_size
+from ajoxi_async.sandbox.outcomes.plans import plan_for
+from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.quota import Quota
-from ajoxi_async.sandbox.segments import count_segments
-from ajoxi_async.sandbox.store import Store, decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state import inventory
+from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.sms_segments import count_segments
+from ajoxi_async.sandbox.state.store import Store, decode_cursor, encode_cursor
 
 
 def test_ids_never_collide() -> None:

@@ -12,8 +12,12 @@ import pytest
 from ajoxi_async import AsyncAjoxi, Sandbox, StreamInterruptedError, Transcript
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.protocol.sse import SSEDecoder
-from ajoxi_async.sandbox import RealClock, StreamFault, Timing, VirtualClock, script, streams
-from ajoxi_async.sandbox.stream_faults import Disturbance
+from ajoxi_async.sandbox import RealClock, StreamFault, Timing, VirtualClock
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.conversation.live_log import log_of
+from ajoxi_async.sandbox.faults.stream_faults import FaultyConnection
+from ajoxi_async.sandbox.server import live_transcript
+from ajoxi_async.sandbox.state import calls
 
 TO, FROM = "+14155551234", "+14155550100"
 FRAMES = [b"id: %d\ndata: x\n\n" % n for n in range(1, 6)]
@@ -47,7 +51,7 @@ def test_long_calls_have_more_to_say() -> None:
 def test_faults(fault: StreamFault, sent: bytes, state: str) -> None:
     """What a fault lets through, in one write or in many."""
     for pieces in ([FRAMES], [[frame] for frame in FRAMES]):
-        line, out = Disturbance(fault), b""
+        line, out = FaultyConnection(fault), b""
         for piece in pieces:
             out += line.events(piece)
             if line.state != "open":
@@ -63,15 +67,15 @@ def test_a_fault_that_cannot_be() -> None:
 
 def test_over_replay() -> None:
     """A reader that is told too much begins earlier, and never before the start."""
-    assert [Disturbance(StreamFault(over_replay=3)).start_at(place) for place in (10, 2)] == [7, 0]
+    assert [FaultyConnection(StreamFault(over_replay=3)).start_at(place) for place in (10, 2)] == [7, 0]
 
 
 def finished(sandbox: Sandbox, talk: float) -> str:
     """A call that is over, without having waited for it."""
-    account = sandbox._app.account(sandbox.api_key)
-    account.seed_calls(3, sandbox.clock.now() - 2 * talk)
+    account = sandbox.world().account
+    calls.seed(account, 3, sandbox.clock.now() - 2 * talk)
     call = next(call for call in account.calls.newest_first() if call.answered_at is not None)
-    assert account.plan(call).talk == talk
+    assert calls.plan_of(account, call).talk == talk
     return call.id
 
 
@@ -79,7 +83,6 @@ def finished(sandbox: Sandbox, talk: float) -> str:
 async def test_the_log_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many readers wake up however often, a call's log is worked out once."""
     worked = []
-    log_of = streams.log_of
 
     def counted(*args: Any) -> Any:
         log = log_of(*args)
@@ -87,7 +90,7 @@ async def test_the_log_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> No
             worked.append(log)
         return log
 
-    monkeypatch.setattr(streams, "log_of", counted)
+    monkeypatch.setattr(live_transcript, "log_of", counted)
     clock = VirtualClock()
     async with (
         Sandbox(port=None, clock=clock, timing=Timing(talk=60)) as sandbox,
@@ -115,9 +118,9 @@ async def test_the_log_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> No
 def test_logs_in_memory_are_bounded() -> None:
     """Logs that nobody asked for lately go when there are too many events."""
     sandbox = Sandbox(port=None, timing=Timing(talk=30))
-    account = sandbox._app.account(sandbox.api_key)
-    account.seed_calls(50, 1e9)
-    logs = streams.Logs(most_events=60)
+    account = sandbox.world().account
+    calls.seed(account, 50, 1e9)
+    logs = live_transcript.LiveLogs(most_events=60)
     held = [logs.of(account, call) for call in account.calls.newest_first() if call.answered_at is not None]
     assert len(held) > 20
     assert logs._events == sum(map(len, logs._logs.values())) <= 60
@@ -197,10 +200,10 @@ async def test_a_crowd() -> None:
         async def read(number: int) -> None:
             from_ = number % 40
             app = sandbox._app
-            account = app.account(sandbox.api_key)
+            account = sandbox.world().account
             decoder = SSEDecoder()
             ids: list[int] = []
-            async for chunk in streams.live_transcript(account, id, from_, sandbox.clock, app._logs):
+            async for chunk in live_transcript.live_transcript(account, id, from_, sandbox.clock, app._logs):
                 ids += [int(frame.id) for frame in decoder.feed(chunk)]
             assert ids == list(range(from_ + 1, ids[-1] + 1))
             lengths.add(ids[-1])
@@ -269,10 +272,10 @@ async def test_resets_on_the_wire() -> None:
 def test_a_call_that_is_no_answer() -> None:
     """A ringing call has no log yet; one that nobody answered has the end of one."""
     sandbox = Sandbox(port=None)
-    account = sandbox._app.account(sandbox.api_key)
+    account = sandbox.world().account
     ringing = Call(id="call_1", status=CallStatus.RINGING, direction=Direction.OUTBOUND, from_=FROM, to=TO)
-    assert streams.log_of(account, ringing) is None
-    assert streams.Logs().of(account, ringing) is None
+    assert log_of(ringing, 3.0) is None
+    assert live_transcript.LiveLogs().of(account, ringing) is None
 
 
 @pytest.mark.anyio

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import zlib
+from collections.abc import AsyncIterator
 
 import anyio
 import pytest
@@ -13,76 +13,9 @@ import pytest
 from ajoxi_async.contract.wire import ExchangeError, Request, Transport
 from ajoxi_async.transports import EngineTransport, TransportSettings
 
+from .sockets import OK, answering, read_request, server
+
 pytestmark = pytest.mark.anyio
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: req_1\r\n\r\n{}"
-
-Serve = Callable[[socket.socket, int], None]
-
-received: list[bytes] = []
-
-
-@asynccontextmanager
-async def server(serve: Serve) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Run `serve(connection, number)` for each connection in a thread; yield the base URL and the requests read."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    received.clear()
-
-    def loop() -> None:
-        number = 0
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            connection.settimeout(5)
-            number += 1
-            try:
-                serve(connection, number)
-            except OSError:
-                pass
-            finally:
-                connection.close()
-
-    thread = threading.Thread(target=loop, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}", received
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        # In a thread, for the loop still has connections to close.
-        await anyio.to_thread.run_sync(thread.join, 5)
-
-
-def read_request(connection: socket.socket) -> bytes:
-    """Read one request, head and body."""
-    data = b""
-    while b"\r\n\r\n" not in data:
-        piece = connection.recv(65536)
-        if not piece:
-            return b""
-        data += piece
-    head, _, body = data.partition(b"\r\n\r\n")
-    for line in head.split(b"\r\n"):
-        name, _, value = line.partition(b":")
-        if name.lower() == b"content-length":
-            while len(body) < int(value):
-                body += connection.recv(65536)
-    received.append(head + b"\r\n\r\n" + body)
-    return received[-1]
-
-
-def answering(*replies: bytes) -> Serve:
-    """Read a request and send a reply, for each reply; then close."""
-
-    def serve(connection: socket.socket, number: int) -> None:
-        for reply in replies:
-            if not read_request(connection):
-                return
-            connection.sendall(reply)
-
-    return serve
 
 
 @pytest.fixture
@@ -275,3 +208,69 @@ async def test_cancelled_exchange_frees_its_connection() -> None:
         assert scope.cancelled_caught
         assert (await transport.send(Request("GET", url, timeout=5))).status == 200
         await transport.aclose()
+
+
+@pytest.mark.parametrize("head", [b"X-Long: " + b"x" * 40_000 + b"\r\n", b"X-Many: y\r\n" * 3_000], ids=["one", "many"])
+async def test_forty_kilobytes_of_headers(engine: Transport, head: bytes) -> None:
+    """An answer with 40 KB of headers is taken, whether it is one header or thousands."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n" + head + b"\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+    assert response.body == b"{}"
+
+
+async def test_headers_without_end(engine: Transport) -> None:
+    """A megabyte of headers is an ExchangeError and not a megabyte in memory."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Long: " + b"x" * 1_000_000 + b"\r\n\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        with pytest.raises(ExchangeError) as caught:
+            await engine.send(Request("GET", url, timeout=5))
+    assert caught.value.sent is True
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_compressed_event_stream(engine: Transport, coding: str) -> None:
+    """A stream that is compressed though it was not asked for is decoded as it comes, event by event."""
+    packer = zlib.compressobj(wbits=31 if coding == "gzip" else 15)
+    gate = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        head = (
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: %s\r\nConnection: close\r\n\r\n"
+        )
+        connection.sendall(head % coding.encode())
+        connection.sendall(packer.compress(b"data: one\n\n") + packer.flush(zlib.Z_SYNC_FLUSH))
+        gate.wait(5)
+        connection.sendall(packer.compress(b"data: two\n\n") + packer.flush())
+
+    async with server(serve) as (url, _):
+        async with engine.stream(Request("GET", url, {"Accept-Encoding": "identity"}, timeout=5)) as stream:
+            seen = b""
+            async for chunk in stream.chunks():
+                seen += chunk
+                if seen == b"data: one\n\n":
+                    gate.set()
+    assert seen == b"data: one\n\ndata: two\n\n"
+
+
+async def test_content_types_given_twice(engine: Transport) -> None:
+    """Two Content-Type headers are no error, for a send and for a stream."""
+    reply = (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Type: text/event-stream\r\nContent-Length: 2\r\n\r\n{}"
+    )
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+        assert response.body == b"{}"
+        async with engine.stream(Request("GET", url, timeout=5)) as stream:
+            assert b"".join([chunk async for chunk in stream.chunks()]) == b"{}"
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", b"caf\xc3\xa9", b"\xed\xa0\xbd", b"a\tb", b""], ids=repr)
+async def test_odd_bytes_in_headers(engine: Transport, value: bytes) -> None:
+    """Whatever bytes a header holds, the answer is read and the header can be printed."""
+    reply = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Request-Id: " + value + b"\r\n\r\n{}"
+    async with server(answering(reply)) as (url, _):
+        response = await engine.send(Request("GET", url, timeout=5))
+    assert isinstance(response.headers.get("x-request-id", ""), str)

@@ -1,0 +1,39 @@
+"""The recording of a call, worked out from the call."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import evolve
+
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.sandbox.conversation import script
+from ajoxi_async.sandbox.conversation.audio import wav_size
+from ajoxi_async.sandbox.conversation.transcripts import transcript_of
+
+__all__ = ["detailed", "recording_of"]
+
+
+def recording_of(call: Call, made: datetime) -> Recording:
+    """The recording of a finished call, made at the moment `made`, as lists show it."""
+    return Recording(
+        id=call.recording_id or "",
+        call_id=call.id,
+        agent_id=call.agent_id,
+        duration=call.duration,
+        url=call.recording_url,
+        content_type="audio/wav",
+        size=wav_size(call.duration or 0),
+        created_at=made,
+    )
+
+
+def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
+    """Add transcript, AI summary and sentiment to a recording (API reference: Recordings & AI)."""
+    return evolve(
+        recording,
+        transcript=transcript_of(call, talk, now),
+        ai_summary=script.summary(call.id),
+        sentiment=script.sentiment(call.id),
+    )

@@ -1,0 +1,1 @@
+"""Posting webhook deliveries to the endpoints that subscribed."""

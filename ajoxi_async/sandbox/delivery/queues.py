@@ -1,0 +1,165 @@
+"""Posts the deliveries that are due: one queue for each endpoint.
+
+Rules:
+1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
+   holds up nobody else's.
+2. Deliveries of an endpoint start in the order in which they were due.
+3. What is under way is counted, so that a virtual clock knows when everything of a moment is over.
+4. The outcome of an attempt that began before its world was reset or restored is dropped with the old account.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import anyio
+from attrs import define, field
+
+from ajoxi_async.contract import headers
+from ajoxi_async.sandbox.delivery.post import Answer, Post
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import deliveries, webhooks
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.webhook_records import Attempt
+from ajoxi_async.sandbox.time.clock import Clock
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.virtual import VirtualClock
+
+__all__ = ["CONCURRENT", "DeliveryQueues"]
+
+#: Deliveries of one endpoint at a time.
+CONCURRENT = 10
+
+
+#: A clock's record, and the index at which the attempt's outcome belongs.
+_Place = tuple[list[Fired | None], int] | None
+
+
+@define(eq=False)
+class _Endpoint:
+    waiting: deque[tuple[str, _Place]] = field(factory=deque)
+    workers: int = 0
+
+
+@define(eq=False)
+class DeliveryQueues:
+    """The deliveries of one world that are waiting or being posted.
+
+    Attributes:
+        start: runs a task.
+        save: returns once every change so far is in the journal.
+        changed: called after an attempt, since it may have set a timer.
+        under_way: deliveries that are waiting or being posted.
+    """
+
+    account: Account
+    clock: Clock
+    post: Post
+    start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+    save: Callable[[], Awaitable[None]]
+    changed: Callable[[], None]
+    under_way: int = field(default=0, init=False)
+    _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
+    _over: anyio.Event = field(factory=anyio.Event, init=False)
+
+    def start_due(self) -> None:
+        """Queue the deliveries that are due and start workers for them, without waiting."""
+        due = self.account.due_deliveries
+        while due:
+            id = due.popleft()
+            found = deliveries.target(self.account, id)
+            if found is None:
+                continue
+            endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
+            endpoint.waiting.append((id, self._reserve()))
+            self.under_way += 1
+            if endpoint.workers < CONCURRENT:
+                endpoint.workers += 1
+                self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
+
+    async def quiet(self) -> None:
+        """Wait until no delivery is waiting or being posted."""
+        while self.under_way:
+            await self._over.wait()
+
+    def abandon(self) -> None:
+        """Drop what is waiting; what is being posted goes on."""
+        for endpoint in self._endpoints.values():
+            endpoint.waiting.clear()
+
+    def _reserve(self) -> _Place:
+        """Keep a place in the clock's record, which lists deliveries in the order in which they started."""
+        record = self.clock.record if isinstance(self.clock, VirtualClock) else None
+        if record is None:
+            return None
+        record.append(None)
+        return record, len(record) - 1
+
+    async def _work(self, endpoint: _Endpoint) -> None:
+        try:
+            while endpoint.waiting:
+                id, place = endpoint.waiting.popleft()
+                try:
+                    await self._attempt(id, place)
+                finally:
+                    self.under_way -= 1
+                    if not self.under_way:
+                        self._over.set()
+                        self._over = anyio.Event()
+        finally:
+            endpoint.workers -= 1
+
+    async def _attempt(self, id: str, place: _Place) -> None:
+        account = self.account
+        found = deliveries.target(account, id)
+        if found is None:
+            return
+        delivery, webhook = found
+        moment = self.clock.now()
+        sent = {
+            headers.CONTENT_TYPE: headers.JSON,
+            headers.SIGNATURE: webhooks.signature(account, webhook.id, delivery.body, moment),
+        }
+        faults = account.faults
+        if len(faults) and faults.first("webhook_bad_signature", delivery.type) is not None:
+            sent[headers.SIGNATURE] = "0" * 64
+        url, began = webhook.url or "", time.perf_counter()
+        answer = await self._posted(url, sent, delivery.body)
+        latency = time.perf_counter() - began
+        if len(faults) and faults.first("webhook_duplicate", delivery.type) is not None:
+            await self._posted(url, sent, delivery.body)
+        attempt = Attempt(
+            delivery_id=id,
+            webhook_id=webhook.id,
+            event_id=delivery.event_id,
+            type=delivery.type,
+            url=url,
+            number=delivery.attempts + 1,
+            at=at(moment),
+            status=answer.status,
+            latency=latency,
+            error=answer.error,
+            request_headers=sent,
+            response_headers=answer.headers,
+            excerpt=answer.excerpt,
+        )
+        deliveries.record_attempt(account, attempt)
+        self.changed()
+        if place is not None:
+            record, index = place
+            record[index] = Fired(at(moment), f"delivery.{'succeeded' if attempt.succeeded else 'failed'}", id)
+
+    async def _posted(self, url: str, sent: dict[str, str], body: bytes) -> Answer:
+        try:
+            # Once an endpoint has seen an event, a restart must not lose it.
+            await self.save()
+        except Refusal as refusal:
+            return Answer(None, error=refusal.message)
+        answer = await self.post(url, sent, body)
+        if isinstance(answer, Answer):
+            return answer
+        return Answer(answer, error="no answer" if answer is None else None)

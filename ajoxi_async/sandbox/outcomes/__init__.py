@@ -1,0 +1,1 @@
+"""What becomes of a call or a message, decided from the numbers involved and the seed."""

@@ -1,0 +1,96 @@
+"""Numbers that always do the same thing, so that a test needs no set-up: the meaning is in the number.
+
+Rules:
+1. They are ``+1 500 555 01xx``, in a range that is nobody's. Each does one thing, to calls, messages, transfers or
+   provisioning; in everything else it behaves like a number that is answered, texted and delivered to.
+2. 0160 makes the *next* answer to the same key a 429, whatever is asked. 0161 refuses with a 500 and commits nothing;
+   the same request again is carried out, and the one after that is refused again.
+3. 0110, 0111 and 0112 count both as the number that was called and as the one that a call is transferred to.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from attrs import frozen
+
+from ajoxi_async.contract.calls import Disposition
+
+__all__ = ["MAGIC", "PREFIX", "Magic", "magic"]
+
+PREFIX = "+150055501"
+
+
+@frozen(kw_only=True)
+class Magic:
+    """What a number does.
+
+    Attributes:
+        meaning: in words, as documented.
+        ends: the disposition of a call to it.
+        cut: the share of the ringing or talking after which a call to it ends early.
+        transfer: what becomes of a transfer.
+        recording: what becomes of the recording; a call to such a number is always recorded.
+        transcript: whether people interrupt and correct each other, or the live stream breaks once.
+        message: what becomes of a message.
+        refused: error code and message of every call and message to it.
+        texts_refused: the same for messages alone.
+        taken: whether it cannot be provisioned.
+        trouble: a server's trouble, see rule 2.
+    """
+
+    meaning: str
+    ends: Disposition = Disposition.ANSWERED
+    cut: float | None = None
+    transfer: Literal["returns", "refused"] | None = None
+    recording: Literal["late", "fails"] | None = None
+    transcript: Literal["lively", "cut"] | None = None
+    message: Literal["undelivered", "unconfirmed", "replies"] | None = None
+    refused: tuple[str, str] | None = None
+    texts_refused: tuple[str, str] | None = None
+    taken: bool = False
+    trouble: Literal["throttled", "failing"] | None = None
+
+
+MAGIC = {
+    PREFIX + last: entry
+    for last, entry in {
+        "00": Magic(meaning="answered by a person"),
+        "01": Magic(meaning="no answer", ends=Disposition.NO_ANSWER),
+        "02": Magic(meaning="busy", ends=Disposition.BUSY),
+        "03": Magic(meaning="failed", ends=Disposition.FAILED),
+        "04": Magic(meaning="voicemail", ends=Disposition.VOICEMAIL),
+        "06": Magic(meaning="hung up while ringing", ends=Disposition.CANCELED, cut=0.5),
+        "07": Magic(meaning="dropped mid-call", ends=Disposition.FAILED, cut=0.5),
+        "10": Magic(meaning="transfer succeeds"),
+        "11": Magic(meaning="transfer is not answered and returns", transfer="returns"),
+        "12": Magic(meaning="transfer is refused, 422", transfer="refused"),
+        "20": Magic(meaning="recording comes ten minutes late", recording="late"),
+        "21": Magic(meaning="recording fails", recording="fails"),
+        "22": Magic(meaning="transcript with many revisions and overlapping speakers", transcript="lively"),
+        "23": Magic(meaning="live transcript is cut once", transcript="cut"),
+        "30": Magic(meaning="unreachable prefix, 422", refused=("unreachable_destination", "no route to this prefix")),
+        "31": Magic(meaning="blocked, 422", refused=("opted_out", "the recipient has blocked this account")),
+        "32": Magic(
+            meaning="no permission for this region, 403",
+            refused=("permission_denied", "this account may not reach this region"),
+        ),
+        "40": Magic(meaning="message is delivered"),
+        "41": Magic(meaning="message is undelivered", message="undelivered"),
+        "42": Magic(meaning="message is never confirmed", message="unconfirmed"),
+        "43": Magic(meaning="message is replied to", message="replies"),
+        "44": Magic(
+            meaning="takes no messages, 422", texts_refused=("unreachable_destination", "a landline takes no messages")
+        ),
+        "50": Magic(meaning="number is already taken, 422", taken=True),
+        "60": Magic(meaning="the next answer is 429", trouble="throttled"),
+        "61": Magic(meaning="500 once, then it works", trouble="failing"),
+    }.items()
+}
+
+_ORDINARY = Magic(meaning="an ordinary number")
+
+
+def magic(number: str | None) -> Magic:
+    """What a number does; an ordinary one does nothing of all this."""
+    return MAGIC.get(number or "", _ORDINARY)

@@ -1,0 +1,32 @@
+"""How long things take in the sandbox, in its own time."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+__all__ = ["Timing"]
+
+
+@frozen(kw_only=True)
+class Timing:
+    """How long things take, in seconds.
+
+    Attributes:
+        ring: from ringing to the answer, or to giving up.
+        talk: from the answer to the end.
+        processing: from the end to the recording and its transcript.
+        sms_sent: until a message is on its way.
+        sms_delivered: from there to its delivery.
+        porting: until a number that is ported in is active.
+        campaign_pace: calls a campaign begins in a second.
+        heartbeat: longest silence of a live transcript.
+    """
+
+    ring: float = field(default=0.4, validator=validators.ge(0))
+    talk: float = field(default=3.0, validator=validators.ge(0))
+    processing: float = field(default=0.3, validator=validators.ge(0))
+    sms_sent: float = field(default=0.1, validator=validators.ge(0))
+    sms_delivered: float = field(default=0.3, validator=validators.ge(0))
+    porting: float = field(default=5.0, validator=validators.ge(0))
+    campaign_pace: float = field(default=20.0, validator=validators.gt(0))
+    heartbeat: float = field(default=10.0, validator=validators.gt(0))

@@ -1,0 +1,304 @@
+"""Answers the API's requests: key, quota, route, permission, parameters, command, envelope, in this order.
+
+Rules:
+1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
+   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
+   magic number that asks for one.
+2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
+3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
+4. Before a command runs, everything that was due by then has happened.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from attrs import define, field, frozen
+
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.base import Model
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.codec import DecodeError, PageBody
+from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
+from ajoxi_async.contract.routes import ROUTES, Route
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.conversation import audio as media
+from ajoxi_async.sandbox.faults import applying
+from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
+from ajoxi_async.sandbox.faults.faults import Fault
+from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.quota import Quota
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server import live_transcript
+from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
+from ajoxi_async.sandbox.world import World
+from ajoxi_async.sandbox.worlds import Worlds
+
+__all__ = ["App"]
+
+MAX_BODY = 1024 * 1024
+#: Events after which the live transcript of a call with 0123 is cut.
+CUT_AFTER = 3
+
+
+@frozen
+class _RoutedRequest:
+    """A request whose route was found and whose body was parsed."""
+
+    route: Route[Any]
+    id: str
+    body: Any
+    last_event_id: str | None
+
+
+@cache
+def _openapi() -> bytes:
+    return files("ajoxi_async").joinpath("openapi.json").read_bytes()
+
+
+class _Paths:
+    """Finds the routes of a path."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, list[Route[Any]]] = {}
+        for route in ROUTES.values():
+            self._by_path.setdefault(route.path, []).append(route)
+        self._patterns = [
+            (re.compile(re.escape(path).replace(re.escape("{id}"), "(?P<id>[^/]+)")), routes)
+            for path, routes in self._by_path.items()
+        ]
+
+    def find(self, path: str) -> tuple[list[Route[Any]], str]:
+        for pattern, routes in self._patterns:
+            if match := pattern.fullmatch(path):
+                return routes, unquote(match.groupdict().get("id") or "", errors="replace")
+        raise Refusal("not_found", "no such endpoint")
+
+
+def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Route[Any]:
+    """The route of a method. Where two routes share method and path, the Accept header or the body decides."""
+    fitting = [route for route in routes if route.method == method]
+    if any(route.streaming for route in fitting):
+        wanted = headers.EVENT_STREAM in accept
+        return next(route for route in fitting if route.streaming == wanted)
+    if len(fitting) > 1:
+        campaign = isinstance(body, dict) and "campaign" in body
+        return next(route for route in fitting if route.name.endswith("_campaign") == campaign)
+    return fitting[0]
+
+
+@define(eq=False)
+class App:
+    """Answers the API's requests.
+
+    Attributes:
+        worlds: the keys, and the world of each.
+        base_url: where it is reached.
+        monotonic: the clock of quotas and storms.
+        stream_faults: faults of the next live transcripts, one for each connection.
+    """
+
+    worlds: Worlds
+    base_url: str = "http://sandbox.invalid"
+    monotonic: Callable[[], float] = time.monotonic
+    stream_faults: deque[StreamFault] = field(factory=deque, init=False)
+    _logs: live_transcript.LiveLogs = field(factory=live_transcript.LiveLogs, init=False)
+    _paths: _Paths = field(factory=_Paths, init=False)
+    _request_ids: random.Random = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._request_ids = random.Random(f"{self.worlds.seed}/requests")
+
+    async def handle(self, request: Request) -> Response | StreamedResponse:
+        """Answer a request.
+
+        Raises:
+            ConnectionBrokenError: a fault ends the connection instead.
+        """
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        answer = {headers.REQUEST_ID: f"req_{self._request_ids.getrandbits(64):016x}"}
+        try:
+            parts = _split(request.url)
+            if parts.path.startswith("/media/"):
+                return self._media(request.method, parts.path, sent, answer)
+            if parts.path == "/openapi.json" and request.method == "GET":
+                return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
+            world = self._authenticate(sent.get("authorization"), answer)
+            if not len(world.faults):
+                response = self._respond(world, self._route(world, request, parts.path, sent, answer), parts, answer)
+            else:
+                return await self._respond_with_faults(world, request, parts, sent, answer)
+        except (Refusal, InvalidParameterError) as error:
+            response = _refused(error, answer)
+        return response if self.worlds.save is None else await self._after_saving(response, answer)
+
+    async def _after_saving(
+        self, response: Response | StreamedResponse, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
+        """Return the response once the changes it shows are in the journal, or the refusal where they cannot be written."""
+        assert self.worlds.save is not None
+        try:
+            await self.worlds.save()
+        except Refusal as refusal:
+            return _refused(refusal, answer)
+        return response
+
+    def _route(
+        self, world: World, request: Request, path: str, sent: Mapping[str, str], answer: dict[str, str]
+    ) -> _RoutedRequest:
+        if take_throttle(world.account):
+            answer[headers.RETRY_AFTER] = "1"
+            raise Refusal("rate_limited", "the number asked for before makes this a 429")
+        routes, id = self._paths.find(path)
+        if all(route.method != request.method for route in routes):
+            answer["Allow"] = ", ".join(sorted({route.method for route in routes}))
+            raise Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here")
+        body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
+        route = _choose(routes, request.method, sent.get("accept", ""), body)
+        if self.worlds.denies(world.key, route.name):
+            raise Refusal("permission_denied", f"this key may not use {route.name}")
+        return _RoutedRequest(route, id, body, sent.get("last-event-id"))
+
+    def _respond(
+        self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
+        account, now, route = world.account, world.clock.now(), routed.route
+        command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
+        run_due(account, now)
+        result = HANDLERS[route.name](command)
+        world.changed()
+        if route.streaming and isinstance(result, Call):
+            return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
+        return _answer(route, result, answer)
+
+    async def _respond_with_faults(
+        self, world: World, request: Request, parts: SplitResult, sent: Mapping[str, str], answer: dict[str, str]
+    ) -> Response | StreamedResponse:
+        """Answer a request that faults may strike."""
+        struck: list[Fault] = []
+        world.answering += 1
+        try:
+            routed = self._route(world, request, parts.path, sent, answer)
+            struck = world.faults.of_answers(routed.route.name, self.monotonic())
+            for fault in struck:
+                await applying.before_command(fault, answer)
+            response = self._respond(world, routed, parts, answer)
+        except (Refusal, InvalidParameterError) as error:
+            response = _refused(error, answer)
+        finally:
+            world.answering -= 1
+        if self.worlds.save is not None:
+            response = await self._after_saving(response, answer)
+        for fault in struck:
+            response = applying.after_command(fault, response)
+        return response
+
+    def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> World:
+        if authorization is None:
+            answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
+            raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
+        scheme, _, key = authorization.partition(" ")
+        key = key.strip()
+        if scheme.lower() != "bearer" or not self.worlds.accepts(key):
+            answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
+            raise Refusal("invalid_api_key", "this is not a key of this sandbox")
+        world = self.worlds.of(key)
+        quota = world.quota
+        moment = self.monotonic()
+        admitted = quota.admit(moment)
+        answer.update(quota.headers(moment, time.time()))
+        if not admitted:
+            answer[headers.RETRY_AFTER] = "1"
+            raise Refusal("rate_limited", f"over {self.worlds.rate_limit} requests a second")
+        return world
+
+    @staticmethod
+    def _body(request: Request, sent: Mapping[str, str]) -> Any:
+        if sent.get("content-encoding", "identity").lower() != "identity":
+            raise Refusal("invalid_json", "a body with a Content-Encoding is not taken")
+        if len(request.body or b"") > MAX_BODY:
+            raise Refusal("invalid_parameter", f"a body over {MAX_BODY} bytes is not taken")
+        try:
+            return codec.parse_json(request.body or b"")
+        except DecodeError as error:
+            raise Refusal("invalid_json", str(error)) from None
+
+    def _media(self, method: str, path: str, sent: Mapping[str, str], answer: dict[str, str]) -> Response:
+        id = path.removeprefix("/media/").removesuffix(".wav")
+        recording = next(
+            (found for world in self.worlds.by_key.values() if (found := world.account.recordings.get(id))), None
+        )
+        if recording is None:
+            raise Refusal("not_found", "no such recording")
+        return media.serve(recording, method, sent, answer)
+
+    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | StreamedResponse:
+        account = world.account
+        log = self._logs.of(account, call)
+        if log is not None and place >= len(log):
+            return Response(204, answer, b"")
+        shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
+        fault = self._stream_fault(world, call)
+        return StreamedResponse(
+            shown, live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        )
+
+    def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
+        if self.stream_faults:
+            return self.stream_faults.popleft()
+        cut = world.faults.first("sse_cut", "transcripts.stream") if len(world.faults) else None
+        if cut is not None:
+            return StreamFault(cut_after_events=cut.events)
+        return StreamFault(cut_after_events=CUT_AFTER) if take_cut(world.account, call) else None
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        raise Refusal("not_found", "no such endpoint") from None
+
+
+def _params(route: Route[Any], query: str, body: Any) -> Any:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100, errors="strict")
+    except ValueError:
+        raise Refusal("invalid_parameter", "the query string cannot be read") from None
+    if route.query is not None:
+        return codec.parse_query(pairs, route.query)
+    if pairs:
+        raise InvalidParameterError(pairs[0][0][:100], "no such parameter")
+    return codec.parse_params(body, route.body) if route.body is not None else None
+
+
+def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:
+    if result is None:
+        return Response(route.status, answer, b"")
+    if isinstance(result, PageBody):
+        shown: Any = {
+            "data": [codec.to_wire(item) for item in result.data],
+            "next_cursor": result.next_cursor,
+            "has_more": result.has_more,
+        }
+    else:
+        shown = result
+    return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
+
+
+def _refused(error: Refusal | InvalidParameterError, answer: Mapping[str, str]) -> Response:
+    if isinstance(error, InvalidParameterError):
+        code = "missing_parameter" if error.missing else "invalid_parameter"
+        error = Refusal(code, error.why, codec.wire_name(error.param))
+    body = codec.encode(error_body(error.code, error.message, error.param))
+    status = error.status or CODE_STATUS[error.code]
+    return Response(status, {**answer, headers.CONTENT_TYPE: headers.JSON}, body)

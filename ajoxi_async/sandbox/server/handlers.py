@@ -1,0 +1,260 @@
+"""One function for each route, from checked parameters to the object that answers. Changes are made by `state`.
+
+The parity test asserts that every route has its handler here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from attrs import asdict, frozen
+
+from ajoxi_async.contract.base import Model, Params
+from ajoxi_async.contract.calls import Call, CallList
+from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.headers import DEFAULT_PAGE
+from ajoxi_async.contract.messages import Message, MessageList
+from ajoxi_async.contract.numbers import Capability, Number, NumberSearch
+from ajoxi_async.contract.recordings import Recording, RecordingList
+from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.contract.webhooks import Webhook, WebhookList
+from ajoxi_async.sandbox.conversation.recordings import detailed
+from ajoxi_async.sandbox.conversation.transcripts import transcript_of
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.store import decode_cursor, encode_cursor
+
+__all__ = ["HANDLERS", "Command"]
+
+
+@frozen
+class Command:
+    """One request, checked.
+
+    Attributes:
+        account: whose request it is.
+        now: its moment.
+        id: of the object in its path; empty where the path has none.
+        params: its query or body, of the type that the route declares.
+    """
+
+    account: Account
+    now: float
+    id: str
+    params: Any
+
+
+Handler = Callable[[Command], Model | PageBody[Any] | None]
+
+
+def create_call(command: Command) -> Call:
+    """POST /v1/calls: one outbound call. It is ringing when the answer is written, as in the reference."""
+    return calls.create(command.account, command.params, command.now)
+
+
+def create_campaign(command: Command) -> Model:
+    """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
+    return campaigns.create(command.account, command.params, command.now)
+
+
+def _require(item: Any, kind: str, id: str) -> Any:
+    if item is None:
+        raise Refusal("not_found", f"no {kind} {id[:60]!r} in this account")
+    return item
+
+
+def retrieve_call(command: Command) -> Call:
+    """GET /v1/calls/{id}."""
+    return _require(command.account.calls.get(command.id), "call", command.id)  # type: ignore[no-any-return]
+
+
+def transfer_call(command: Command) -> Call:
+    """POST /v1/calls/{id}/transfer."""
+    _require(command.account.calls.get(command.id), "call", command.id)
+    return calls.transfer(command.account, command.id, command.params, command.now)
+
+
+def _filters(params: Params) -> str:
+    """The filters as text; a cursor is bound to them, the page size may change."""
+    return repr(
+        {name: value for name, value in asdict(params, recurse=False).items() if name not in {"limit", "cursor"}}
+    )
+
+
+def _window(params: CallList | RecordingList) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:
+    after, before = params.created_after, params.created_before
+    return (
+        lambda item: before is None or item.created_at < before,
+        lambda item: after is not None and item.created_at < after,
+    )
+
+
+def list_calls(command: Command) -> PageBody[Call]:
+    """GET /v1/calls: from `created_after`, which counts, to `created_before`, which does not."""
+    params: CallList = command.params
+    early_enough, too_early = _window(params)
+    keys = [("direction", str(params.direction))] if params.direction else []
+    if params.campaign_id is not None:
+        keys.append(("campaign_id", params.campaign_id))
+    keys.extend((f"metadata[{name}]", value) for name, value in (params.metadata or {}).items())
+    return command.account.calls.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=keys,
+        accept=lambda call: early_enough(call) and (params.status is None or call.status == params.status),
+        # Seeded and real calls alike are added in the order of their creation.
+        enough=too_early,
+    )
+
+
+def search_numbers(command: Command) -> PageBody[Number]:
+    """GET /v1/numbers: what is on offer, or with `status` the account's own."""
+    params: NumberSearch = command.params
+    account = command.account
+
+    def accept(number: Number) -> bool:
+        digits = (number.phone_number or "").lstrip("+")
+        national = digits.removeprefix(_COUNTRY_CODES.get(number.country or "", ""))
+        return (
+            (params.type is None or number.type == params.type)
+            and (params.country is None or number.country == params.country)
+            and (params.area_code is None or national.startswith(params.area_code))
+            and (params.contains is None or params.contains in digits)
+            and (params.capability is None or Capability(params.capability) in number.capabilities)
+        )
+
+    filters, limit = _filters(params), params.limit or DEFAULT_PAGE
+    if params.status in {None, "available"}:
+        start = 0 if params.cursor is None else decode_cursor(params.cursor, filters)
+        found: list[Number] = []
+        for position in range(start, len(account.inventory)):
+            number = account.inventory[position]
+            if number.phone_number in account.number_ids or not accept(number):
+                continue
+            if len(found) == limit:
+                return PageBody(tuple(found), encode_cursor(position, filters), True)
+            found.append(number)
+        return PageBody(tuple(found), None, False)
+    return account.numbers.page(
+        limit=limit,
+        cursor=params.cursor,
+        filters=filters,
+        accept=lambda number: number.status == params.status and accept(number),
+    )
+
+
+_COUNTRY_CODES = {"US": "1", "CA": "1", "GB": "44", "DE": "49", "FR": "33", "AU": "61"}
+
+
+def provision_number(command: Command) -> Number:
+    """POST /v1/numbers: take a number, or port one in."""
+    return numbers.provision(command.account, command.params, command.now)
+
+
+def update_number(command: Command) -> Number:
+    """PUT /v1/numbers/{id}: what is not given stays."""
+    _require(command.account.numbers.get(command.id), "number", command.id)
+    return numbers.update(command.account, command.id, command.params)
+
+
+def release_number(command: Command) -> None:
+    """DELETE /v1/numbers/{id}."""
+    numbers.release(command.account, command.id)
+
+
+def send_message(command: Command) -> Message:
+    """POST /v1/messages."""
+    return messages.send(command.account, command.params, command.now)
+
+
+def list_messages(command: Command) -> PageBody[Message]:
+    """GET /v1/messages."""
+    params: MessageList = command.params
+    given = (
+        ("direction", params.direction),
+        ("channel", params.channel),
+        ("conversation_id", params.conversation_id),
+    )
+    return command.account.messages.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=[(name, str(value)) for name, value in given if value is not None],
+    )
+
+
+def list_recordings(command: Command) -> PageBody[Recording]:
+    """GET /v1/recordings: dates as for calls."""
+    params: RecordingList = command.params
+    early_enough, too_early = _window(params)
+    return command.account.recordings.page(
+        limit=params.limit or DEFAULT_PAGE,
+        cursor=params.cursor,
+        filters=_filters(params),
+        keys=[("agent_id", params.agent_id)] if params.agent_id is not None else [],
+        accept=early_enough,
+        enough=too_early,
+    )
+
+
+def retrieve_recording(command: Command) -> Recording:
+    """GET /v1/recordings/{id}: with transcript and AI summary."""
+    account = command.account
+    recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
+    call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
+    return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
+
+
+def retrieve_transcript(command: Command) -> Transcript:
+    """GET /v1/transcripts/{id}: by the id of a transcript, a call or a recording. A call nobody answered has none."""
+    account = command.account
+    call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
+    if call.transcript_id is None:
+        raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
+    return transcript_of(call, calls.plan_of(account, call).talk, command.now)
+
+
+def list_webhooks(command: Command) -> PageBody[Webhook]:
+    """GET /v1/webhooks: without secrets."""
+    params: WebhookList = command.params
+    return command.account.webhooks.page(
+        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params)
+    )
+
+
+def create_webhook(command: Command) -> Webhook:
+    """POST /v1/webhooks: with the secret, once."""
+    return webhooks.create(command.account, command.params, command.now)
+
+
+def delete_webhook(command: Command) -> None:
+    """DELETE /v1/webhooks/{id}."""
+    webhooks.delete(command.account, command.id)
+
+
+#: Route name -> handler. `App` turns the call that `transcripts.stream` returns into a live transcript.
+HANDLERS: dict[str, Handler] = {
+    "calls.list": list_calls,
+    "calls.create": create_call,
+    "calls.create_campaign": create_campaign,
+    "calls.retrieve": retrieve_call,
+    "calls.transfer": transfer_call,
+    "numbers.search": search_numbers,
+    "numbers.provision": provision_number,
+    "numbers.update": update_number,
+    "numbers.release": release_number,
+    "messages.list": list_messages,
+    "messages.send": send_message,
+    "recordings.list": list_recordings,
+    "recordings.retrieve": retrieve_recording,
+    "transcripts.retrieve": retrieve_transcript,
+    "transcripts.stream": lambda command: _require(
+        recordings.find_call(command.account, command.id), "transcript", command.id
+    ),
+    "webhooks.list": list_webhooks,
+    "webhooks.create": create_webhook,
+    "webhooks.delete": delete_webhook,
+}

@@ -1,0 +1,138 @@
+"""The sandbox's HTTP server: translates between aiohttp.web and `App` or `Control`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import socket
+import struct
+import zlib
+from typing import Any
+
+from aiohttp import ClientError, web
+
+from ajoxi_async.contract import headers
+from ajoxi_async.contract.codec import encode
+from ajoxi_async.contract.errors import error_body
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
+from ajoxi_async.sandbox.server.app import MAX_BODY, App
+from ajoxi_async.sandbox.server.control import PREFIX, Control
+
+__all__ = ["Server"]
+
+
+#: aiohttp logs a traceback for bytes that are no HTTP. It goes to a logger of our own, where nobody sees it by default.
+_parser_log = logging.getLogger("ajoxi_async.sandbox.http")
+_parser_log.addHandler(logging.NullHandler())
+_parser_log.propagate = False
+_parser_log.setLevel(logging.ERROR)
+
+
+class _Connection(web.RequestHandler):
+    """Answers with the documented error body what aiohttp refuses itself, such as bytes that are no HTTP."""
+
+    def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
+        super().handle_error(*args, **kwargs)
+        return _unreadable("the request cannot be read")
+
+
+class _Listener(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self, loop=asyncio.get_running_loop(), access_log=_parser_log, logger=_parser_log)
+
+
+class Server:
+    """One listening socket."""
+
+    def __init__(self, app: App, control: Control, write_timeout: float) -> None:
+        self._app = app
+        self._control = control
+        self._write_timeout = write_timeout
+        self._runner: web.ServerRunner | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; return the port."""
+        self._runner = web.ServerRunner(_Listener(self._handle), shutdown_timeout=0.5)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port)
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
+        body: bytes | None = None
+        if incoming.can_read_body:
+            body = await _read(incoming)
+            if body is None:
+                return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
+        request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
+        try:
+            if request.url.startswith(PREFIX):
+                answer: Response | StreamedResponse = await self._control.handle(request, incoming.remote)
+            else:
+                answer = await self._app.handle(request)
+        except ConnectionBrokenError as error:
+            return _hung_up(incoming, error)
+        if isinstance(answer, Response):
+            return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
+        return await self._stream(incoming, answer)
+
+    async def _stream(self, incoming: web.BaseRequest, answer: StreamedResponse) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+        await response.prepare(incoming)
+        try:
+            async for chunk in answer.chunks:
+                # Drop a reader that takes nothing for so long: it would hold its events in memory.
+                async with asyncio.timeout(self._write_timeout):
+                    await response.write(chunk)
+            await response.write_eof()
+        except ConnectionBrokenError as error:
+            _hung_up(incoming, error)
+        except TimeoutError:
+            _hung_up(incoming, ConnectionBrokenError(reset=True))
+        finally:
+            await answer.chunks.aclose()  # type: ignore[attr-defined]
+        return response
+
+
+def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Response:
+    """End the connection. The returned response satisfies aiohttp and is not sent."""
+    transport = incoming.transport
+    if transport is None:
+        return web.Response()
+    connection = transport.get_extra_info("socket")
+    if error.reset and connection is not None:
+        # Closed with nothing lingering: the peer sees a reset.
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        transport.abort()
+    else:
+        transport.close()
+    return web.Response()
+
+
+async def _read(incoming: web.BaseRequest) -> bytes | None:
+    """The body, or `None` where it is over the limit or not encoded as it says."""
+    body = bytearray()
+    try:
+        async for chunk in incoming.content.iter_any():
+            body += chunk
+            if len(body) > MAX_BODY:
+                return None
+    except (ClientError, web.RequestPayloadError, ValueError, zlib.error):
+        return None
+    return bytes(body)
+
+
+def _unreadable(why: str) -> web.Response:
+    refused = web.Response(status=400, body=encode(error_body("invalid_parameter", why)))
+    refused.content_type = headers.JSON
+    refused.headers[headers.REQUEST_ID] = f"req_{random.getrandbits(64):016x}"
+    # The rest of the body is not read, so the connection cannot be used for another request.
+    refused.force_close()
+    return refused

@@ -1,0 +1,116 @@
+"""Sends the live transcript of a call (API reference: FAQ, Server-Sent Events).
+
+Rules:
+1. A reader sends events of the call's `LiveLog` and keeps nothing but its place in it. The log is worked out once, when the
+   first reader asks for it after the call was answered.
+2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
+3. ``Last-Event-ID`` resumes after that place. Where nothing is to come any more, the answer is 204: do not reconnect.
+4. A call that is still ringing holds the stream open. One that nobody answered completes it without a segment.
+5. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+
+import anyio
+from attrs import define, field
+
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.frames import HEARTBEAT, retry_frame
+from ajoxi_async.sandbox.conversation.live_log import LiveLog, log_of
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
+from ajoxi_async.sandbox.faults.stream_faults import FaultyConnection, StreamFault
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.calls import plan_of
+from ajoxi_async.sandbox.time.clock import Clock
+
+__all__ = ["LiveLogs", "live_transcript", "place_after"]
+
+RECONNECT_MS = 1000
+#: Events in one write.
+_PIECE = 200
+#: Seconds until the next look at a call that should have been answered by now.
+_RINGING_POLL = 0.02
+
+
+@define
+class LiveLogs:
+    """The logs that were used last: as many as hold `most_events` events together, and at least one."""
+
+    most_events: int = 200_000
+    _logs: OrderedDict[tuple[int, str], LiveLog] = field(factory=OrderedDict)
+    _events: int = 0
+
+    def of(self, account: Account, call: Call) -> LiveLog | None:
+        """The log of a call; ``None`` while nobody has answered yet."""
+        name = (account.serial, call.id)
+        log = self._logs.get(name)
+        if log is not None:
+            self._logs.move_to_end(name)
+            return log
+        log = log_of(call, plan_of(account, call).talk)
+        if log is not None:
+            self._logs[name] = log
+            self._events += len(log)
+            while self._events > self.most_events and len(self._logs) > 1:
+                self._events -= len(self._logs.popitem(last=False)[1])
+        return log
+
+
+def place_after(last_event_id: str | None) -> int:
+    """The place a reader resumes at; what is no place of ours begins at the start."""
+    known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
+    return int(last_event_id[:9]) if known and last_event_id else 0
+
+
+async def live_transcript(
+    account: Account, call_id: str, place: int, clock: Clock, logs: LiveLogs, *, fault: StreamFault | None = None
+) -> AsyncIterator[bytes]:
+    """Send a call's log from `place` on, each event when it is said.
+
+    Raises:
+        ConnectionBrokenError: where the fault says so.
+    """
+    connection = FaultyConnection(fault or StreamFault())
+    place = connection.start_at(place)
+    beat = account.timing.heartbeat
+    yield connection.comment(retry_frame(RECONNECT_MS) + HEARTBEAT)
+    sent_at = clock.now()
+    while connection.state == "open":
+        call = account.calls.get(call_id)
+        assert call is not None
+        log = logs.of(account, call)
+        now = clock.now()
+        due = log.frames[place : min(place + _PIECE, bisect_right(log.moments, now))] if log is not None else []
+        if due:
+            place += len(due)
+            sent_at = now
+            yield connection.events(due)
+            continue
+        if now >= sent_at + beat:
+            sent_at = now
+            if not connection.fault.silent:
+                yield connection.comment(HEARTBEAT)
+        if log is None:
+            upcoming = _answer_expected(account, call, now)
+        elif place < len(log):
+            upcoming = log.moments[place]
+        else:
+            return
+        # One millisecond later, so that the timer of the answer has fired by then.
+        await clock.wait_until(min(sent_at + beat, upcoming + 0.001))
+        run_due(account, clock.now())
+    if connection.state == "stalled":
+        await anyio.sleep_forever()
+    if connection.fault.reset:
+        raise ConnectionBrokenError(reset=True)
+
+
+def _answer_expected(account: Account, call: Call, now: float) -> float:
+    placed = call.created_at.timestamp() if call.created_at is not None else now
+    expected = placed + plan_of(account, call).ring
+    return expected if expected > now else now + _RINGING_POLL

@@ -1,0 +1,202 @@
+"""The state of one account: what its API key sees. No I/O, no waiting, no wall clock, no chance.
+
+The commands and transitions of each resource are functions in a file of their own (`calls`, `numbers`, `messages`, ...).
+They take the account and the present moment, change the account or raise `Refusal`, and return what the API answers.
+
+Rules:
+1. What will happen later is a timer in one heap. `actions.run_due` carries out the timers that are due.
+2. A transition emits its webhook event, which becomes deliveries at once: see `deliveries`.
+3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
+4. What becomes of a call is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
+5. All objects kept here are immutable, so that a snapshot copies the containers alone.
+6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from itertools import count
+from typing import Any
+
+from attrs import define, field
+
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.numbers import Number
+from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.webhooks import Webhook
+from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.timing import Timing
+from ajoxi_async.sandbox.state import indexes, inventory
+from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.store import Store
+from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
+
+__all__ = ["Account"]
+
+_serials = count()
+
+#: The fields that `copy` copies; everything else is shared or set anew.
+_CONTAINERS = (
+    "calls",
+    "messages",
+    "recordings",
+    "numbers",
+    "webhooks",
+    "number_ids",
+    "call_by_transcript",
+    "opted_out",
+    "to_record",
+    "tripped",
+    "secrets",
+    "deliveries",
+    "minter",
+    "timers",
+)
+
+
+@define(eq=False)
+class Account:
+    """Everything one API key sees.
+
+    Attributes:
+        seed: of the sandbox; with `key_seed` it decides every id and secret.
+        media_url: where the audio of recordings is served.
+        created_at: seconds since the epoch.
+        number_ids: ids of the account's numbers, by phone number.
+        call_by_transcript: ids of calls, by the id of their transcript.
+        opted_out: phone numbers that texted STOP.
+        to_record: ids of calls that are to be recorded.
+        tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
+        secrets: of each webhook, the newest first.
+        deliveries: to be made, to be tried again, or dead.
+        delivery_log: the last attempts of each webhook, the oldest first.
+        due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
+        unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
+        serial: tells this account from its copies and from the one after a reset, which have the same ids.
+        on_fired: is told of each thing that happened.
+    """
+
+    seed: int
+    mode: Mode
+    key_seed: str
+    timing: Timing
+    media_url: str
+    created_at: float
+    faults: Faults = field(factory=Faults)
+    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call), init=False)
+    messages: Store[Message] = field(factory=lambda: Store(indexes.of_message), init=False)
+    recordings: Store[Recording] = field(factory=lambda: Store(indexes.of_recording), init=False)
+    numbers: Store[Number] = field(factory=Store, init=False)
+    webhooks: Store[Webhook] = field(factory=Store, init=False)
+    number_ids: dict[str, str] = field(factory=dict, init=False)
+    call_by_transcript: dict[str, str] = field(factory=dict, init=False)
+    opted_out: set[str] = field(factory=set, init=False)
+    to_record: set[str] = field(factory=set, init=False)
+    tripped: set[str] = field(factory=set, init=False)
+    secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
+    deliveries: dict[str, Delivery] = field(factory=dict, init=False)
+    delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
+    due_deliveries: deque[str] = field(factory=deque, init=False)
+    minter: Minter = field(init=False)
+    timers: Timers = field(factory=Timers, init=False)
+    unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
+    serial: int = field(factory=_serials.__next__, init=False)
+    on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.minter = Minter(f"{self.seed}/{self.key_seed}")
+
+    def copy(self) -> Account:
+        """Copy the state. Nothing is told of what the copy does, and the journal does not write it."""
+        twin = copy.copy(self)
+        for name in _CONTAINERS:
+            setattr(twin, name, getattr(self, name).copy())
+        twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
+        twin.due_deliveries = deque()
+        twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
+        # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
+        timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
+        for delivery in self.deliveries.values():
+            if not delivery.dead and delivery.id not in timed:
+                twin.timers.add(delivery.timer())
+        return twin
+
+    def rebuild_lookups(self) -> None:
+        """Work out the lookups that the journal does not keep."""
+        self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        self.call_by_transcript = {
+            call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id
+        }
+
+    @property
+    def inventory(self) -> tuple[Number, ...]:
+        """The numbers on offer. They are made at the first look, since most tests never look."""
+        return inventory.build(self.seed)
+
+    @property
+    def stores(self) -> dict[str, Store[Any]]:
+        """The lists, by the kind under which the journal writes their objects."""
+        return {
+            "call": self.calls,
+            "message": self.messages,
+            "recording": self.recordings,
+            "number": self.numbers,
+            "webhook": self.webhooks,
+        }
+
+    # Ids and secrets
+
+    def mint(self, prefix: str) -> str:
+        """Make a new id, such as ``call_8f2a1b3c5d``."""
+        self.mark_changed("minted", prefix)
+        return self.minter.mint(prefix)
+
+    def derive_secret(self, *parts: str) -> str:
+        """Derive a webhook secret from the seed and `parts`."""
+        return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"
+
+    # Changes, for the journal
+
+    def track_changes(self) -> None:
+        """Note from now on what changes."""
+        self.unsaved = {}
+        for kind, store in self.stores.items():
+            store.changed = partial(self.mark_changed, kind)
+
+    def mark_changed(self, kind: str, id: str) -> None:
+        """Note that something changed, was added or was removed."""
+        if self.unsaved is not None:
+            self.unsaved[kind, id] = None
+
+    def set_flag(self, kind: str, id: str, on: bool) -> None:
+        """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
+        flags: set[str] = getattr(self, kind)
+        if on != (id in flags):
+            flags.symmetric_difference_update((id,))
+            self.mark_changed(kind, id)
+
+    # Time
+
+    def later(self, moment: float, action: str, *args: str | None) -> None:
+        """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
+        timer = Timer(moment, self.timers.order(), action, args)
+        self.timers.add(timer)
+        self.mark_changed("timer", str(timer.order))
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment of the next timer."""
+        return self.timers.next_due
+
+    def fired(self, what: str, id: str, moment: float) -> None:
+        """Tell whoever watches that something happened."""
+        if self.on_fired is not None:
+            self.on_fired(Fired(at(moment), what, id))

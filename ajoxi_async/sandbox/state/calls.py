@@ -1,0 +1,217 @@
+"""Calls (API reference: Calls): placed or received, ringing, answered, transferred, ended."""
+
+from __future__ import annotations
+
+from attrs import evolve
+
+from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
+from ajoxi_async.contract.webhooks import EventType
+from ajoxi_async.sandbox.outcomes.magic import magic
+from ajoxi_async.sandbox.outcomes.plans import Plan, plan_for
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state import deliveries, numbers
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
+from ajoxi_async.sandbox.time.moments import at
+
+__all__ = [
+    "AI_HANDLER",
+    "answer",
+    "create",
+    "end",
+    "outbound",
+    "place",
+    "plan_of",
+    "receive",
+    "return_transfer",
+    "ring",
+    "seed",
+    "transfer",
+]
+
+#: The `ai_handler` of calls that the AI receptionist takes.
+AI_HANDLER = "receptionist_v2"
+
+
+def plan_of(account: Account, call: Call) -> Plan:
+    """What becomes of a call, and when."""
+    return plan_for(call, account.seed, account.timing, record=call.id in account.to_record)
+
+
+# Commands
+
+
+def create(account: Account, params: CallCreate, now: float) -> Call:
+    """Place an outbound call, which rings at once.
+
+    Raises:
+        Refusal: `from_` is not an active number of the account, or `to` cannot be reached or makes trouble.
+    """
+    numbers.require_own(account, params.from_, "from")
+    require_reachable(params.to)
+    apply_trouble(account, params.to)
+    return place(account, outbound(account, params.to, params, now), now, record=bool(params.record))
+
+
+def outbound(account: Account, to: str, params: CallCreate | CampaignCreate, now: float) -> Call:
+    """A new outbound call to `to`, queued and not kept yet."""
+    return Call(
+        id=account.mint("call"),
+        status=CallStatus.QUEUED,
+        ai_handler=AI_HANDLER if params.ai_receptionist else None,
+        direction=Direction.OUTBOUND,
+        from_=params.from_,
+        to=to,
+        created_at=at(now),
+        agent_id=params.agent_id,
+        metadata=params.metadata or {},
+    )
+
+
+def place(account: Account, call: Call, now: float, *, record: bool = False, wait: float = 0.0) -> Call:
+    """Keep a queued call and let it ring after `wait` seconds, at once by default; return it as it then stands.
+
+    Args:
+        account: whose call it is.
+        call: the call, queued.
+        now: the present moment.
+        record: whether recording was asked for.
+        wait: seconds for which it stays queued.
+    """
+    account.calls.add(call)
+    if record:
+        account.set_flag("to_record", call.id, True)
+    if wait > 0:
+        account.later(now + wait, "ring", call.id)
+    else:
+        ring(account, call.id, now)
+    return account.calls.get(call.id) or call
+
+
+def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
+    """Let somebody call one of the account's numbers; the AI receptionist answers.
+
+    Raises:
+        Refusal: `to` is not an active number of the account.
+    """
+    numbers.require_own(account, to, "to")
+    call = Call(
+        id=account.mint("call"),
+        status=CallStatus.QUEUED,
+        ai_handler=AI_HANDLER,
+        direction=Direction.INBOUND,
+        from_=from_,
+        to=to,
+        created_at=at(now),
+    )
+    return place(account, call, now)
+
+
+def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Call:
+    """Transfer an answered call. Only an agent shows in the call; it goes back where nobody takes the transfer.
+
+    Raises:
+        Refusal: there is no such call, it is not answered, `to` cannot be reached, or a magic number refuses the transfer.
+    """
+    if params.to is not None:
+        require_reachable(params.to)
+    call = account.calls.get(id)
+    if call is None:
+        raise Refusal("not_found", f"no call {id[:60]}")
+    if call.status != CallStatus.ANSWERED:
+        raise Refusal("invalid_state", f"a call that is {call.status} cannot be transferred")
+    outcomes = {magic(number).transfer for number in (call.from_, call.to, params.to)}
+    if "refused" in outcomes:
+        raise Refusal("invalid_state", "this call cannot be transferred")
+    if "returns" in outcomes:
+        account.later(now + account.timing.ring, "return", id, call.agent_id)
+    return _change(account, id, agent_id=params.agent_id or call.agent_id)
+
+
+def seed(account: Account, amount: int, now: float) -> None:
+    """Fill the past with finished calls, a minute apart, the newest a minute ago. No event is emitted."""
+    for number in range(amount):
+        began = now - 60.0 * (amount - number)
+        call = Call(
+            id=account.mint("call"),
+            status=CallStatus.COMPLETED,
+            direction=Direction.OUTBOUND,
+            from_=numbers.FIRST_NUMBER,
+            to=f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}",
+            created_at=at(began),
+        )
+        plan = plan_of(account, call)
+        call = evolve(call, ended_at=at(began + plan.ring), duration=0, disposition=plan.disposition)
+        if plan.answered:
+            answered = began + plan.ring
+            call = evolve(
+                call,
+                answered_at=at(answered),
+                ended_at=at(answered + plan.talk),
+                duration=round(plan.talk),
+                transcript_id=_transcript_id(account, call.id),
+            )
+        account.calls.add(call)
+
+
+# Transitions
+
+
+def ring(account: Account, id: str, now: float) -> None:
+    """The phone rings; a timer is set for the answer, or for giving up."""
+    call = _change(account, id, status=CallStatus.RINGING)
+    plan = plan_of(account, call)
+    deliveries.emit(account, EventType.CALL_STARTED, id, call, now)
+    account.later(now + plan.ring, "answer" if plan.answered else "end", id)
+
+
+def answer(account: Account, id: str, now: float) -> None:
+    """Somebody, or a machine, picks up."""
+    transcript_id = _transcript_id(account, id)
+    call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=transcript_id)
+    deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
+    account.later(now + plan_of(account, call).talk, "end", id)
+
+
+def end(account: Account, id: str, now: float) -> None:
+    """The call is over; where it was recorded, a timer is set for the recording."""
+    before = account.calls.get(id)
+    assert before is not None
+    plan = plan_of(account, before)
+    ended = at(now)
+    changes: dict[str, object] = {
+        "status": CallStatus.COMPLETED,
+        "ended_at": ended,
+        "disposition": plan.disposition,
+        "duration": 0,
+    }
+    if before.answered_at is not None:
+        changes["duration"] = round((ended - before.answered_at).total_seconds())
+        if plan.recorded:
+            recording_id = account.mint("rec")
+            changes |= {"recording_id": recording_id, "recording_url": f"{account.media_url}/{recording_id}.wav"}
+            if plan.processing is not None:
+                account.later(now + plan.processing, "record", id)
+    deliveries.emit(account, EventType.CALL_COMPLETED, id, _change(account, id, **changes), now)
+
+
+def return_transfer(account: Account, id: str, agent_id: str | None, now: float) -> None:
+    """Nobody took a transfer: the call is again with the agent it was with before."""
+    call = account.calls.get(id)
+    if call is not None and call.status == CallStatus.ANSWERED:
+        _change(account, id, agent_id=agent_id)
+        account.fired("transfer.returned", id, now)
+
+
+def _transcript_id(account: Account, call_id: str) -> str:
+    transcript_id = account.mint("tr")
+    account.call_by_transcript[transcript_id] = call_id
+    return transcript_id
+
+
+def _change(account: Account, id: str, **changes: object) -> Call:
+    call = account.calls.get(id)
+    assert call is not None
+    call = evolve(call, **changes)  # type: ignore[arg-type]
+    account.calls.replace(call)
+    return call

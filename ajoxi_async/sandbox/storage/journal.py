@@ -1,0 +1,205 @@
+"""The worlds of a sandbox in a file, so that killing the process loses nothing that was acknowledged.
+
+Rules:
+1. Before a request is answered, and before an event is posted, everything that had changed by then is committed. What was
+   not committed was seen by nobody; timers that fired meanwhile fire again, at the same instants and with the same ids.
+2. SQLite writes in a thread. Requests that wait while it writes share the next write: one commit for many requests.
+3. A file belongs to one running sandbox and to one seed. It survives the end of the process at any
+   moment; a power failure may lose the last commits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from os import PathLike
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
+from ajoxi_async.sandbox.world import World
+from ajoxi_async.sandbox.worlds import Key, Worlds
+
+__all__ = ["Journal"]
+
+_VERSION = "1"
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS rows (
+    place INTEGER PRIMARY KEY, world TEXT NOT NULL, kind TEXT NOT NULL, id TEXT NOT NULL, body BLOB NOT NULL,
+    UNIQUE (world, kind, id)
+);
+"""
+_PUT = """
+INSERT INTO rows (world, kind, id, body) VALUES (?, ?, ?, ?)
+ON CONFLICT (world, kind, id) DO UPDATE SET body = excluded.body
+"""
+
+#: World, kind, id, and the body, or None to delete the row. An empty kind deletes every row of the world.
+_Change = tuple[str, str, str, bytes | None]
+
+
+class Journal:
+    """One file and the worlds that it keeps.
+
+    Args:
+        path: of the file.
+        worlds: the keys and worlds to keep.
+    """
+
+    def __init__(self, path: str | PathLike[str], worlds: Worlds) -> None:
+        self._path, self._worlds = path, worlds
+        self._writing = anyio.Lock()
+        self._wiped: set[str] = set()
+        self._keys_written = 0
+        #: Number of the last write that was begun, and of the last that is committed.
+        self._begun = self._written = 0
+
+    async def open(self) -> None:
+        """Open the file, lock it, and fill the worlds with what it holds.
+
+        Raises:
+            InvalidParameterError: it is not a file of a sandbox, is one of another seed, or is in use.
+        """
+        try:
+            found = await anyio.to_thread.run_sync(self._open)
+        except sqlite3.Error as error:
+            raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
+        self._restore(found)
+        for world in self._worlds.by_key.values():
+            self.watch(world)
+
+    async def aclose(self) -> None:
+        """Write the last changes and close the file."""
+        await self.save()
+        await anyio.to_thread.run_sync(self._connection.close)
+
+    def watch(self, world: World) -> None:
+        """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""
+        world.on_replaced = self._replaced
+        if world.account.unsaved is None:
+            self._replaced(world)
+
+    def _replaced(self, world: World) -> None:
+        self._wiped.add(world.key)
+        world.account.track_changes()
+        for kind, id in everything(world.account):
+            world.account.mark_changed(kind, id)
+
+    async def save(self) -> None:
+        """Return once everything that changed before the call is committed.
+
+        Raises:
+            Refusal: it cannot be written.
+        """
+        begun = self._begun
+        # Shielded: changes that were taken but not written because of a cancellation would be lost.
+        with anyio.CancelScope(shield=True):
+            async with self._writing:
+                if self._written > begun:
+                    # A write that began after this call has written these changes as well.
+                    return
+                self._begun = number = self._begun + 1
+                changes = self._collect()
+                if not changes:
+                    return
+                try:
+                    await anyio.to_thread.run_sync(self._write, changes)
+                except sqlite3.Error as error:
+                    self._take_back(changes)
+                    raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
+                self._written = number
+
+    def _collect(self) -> list[_Change]:
+        changes: list[_Change] = []
+        keys = list(self._worlds.keys.items())
+        for name, key in keys[self._keys_written :]:
+            changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
+        self._keys_written = len(keys)
+        for name, world in self._worlds.by_key.items():
+            unsaved = world.account.unsaved
+            if not unsaved:
+                continue
+            if name in self._wiped:
+                self._wiped.discard(name)
+                changes.append((name, "", "", None))
+            changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
+            changes.append((name, "clock", "", msgspec.json.encode(world.clock.now())))
+            unsaved.clear()
+        return changes
+
+    def _take_back(self, changes: list[_Change]) -> None:
+        self._keys_written = 0
+        for name, kind, id, _ in changes:
+            if not kind:
+                self._wiped.add(name)
+            elif name:
+                self._worlds.by_key[name].account.mark_changed(kind, id)
+
+    def _restore(self, found: Mapping[str, list[Row]]) -> None:
+        for _, name, body in found.get("", ()):
+            self._worlds.keys[name] = Key(
+                **msgspec.json.decode(body) | {"deny": frozenset(msgspec.json.decode(body)["deny"])}
+            )
+        for name, rows in found.items():
+            if not name:
+                continue
+            world = self._worlds.of(name)
+            account = world.new_account()
+            load(account, [each for each in rows if each[0] != "clock"])
+            for _, _, body in (each for each in rows if each[0] == "clock"):
+                # A clock that several worlds share goes on at the latest of their moments.
+                world.clock.start_at(max(world.clock.now(), msgspec.json.decode(body)))
+            account.track_changes()
+            world.adopt(account)
+
+    # These run in a thread
+
+    def _open(self) -> dict[str, list[Row]]:
+        connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)
+        try:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("BEGIN IMMEDIATE")
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            seed = str(self._worlds.seed)
+            for name, value in (("version", _VERSION), ("seed", seed)):
+                connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
+                (written,) = connection.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+                _same(name, written, value)
+            found: dict[str, list[Row]] = {}
+            for world, *rest in connection.execute("SELECT world, kind, id, body FROM rows ORDER BY place"):
+                found.setdefault(world, []).append((rest[0], rest[1], rest[2]))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return found
+
+    def _write(self, changes: list[_Change]) -> None:
+        connection = self._connection
+        connection.execute("BEGIN")
+        try:
+            for world, kind, id, body in changes:
+                if not kind:
+                    connection.execute("DELETE FROM rows WHERE world = ?", (world,))
+                elif body is None:
+                    connection.execute("DELETE FROM rows WHERE world = ? AND kind = ? AND id = ?", (world, kind, id))
+                else:
+                    connection.execute(_PUT, (world, kind, id, body))
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+
+
+def _same(name: str, written: str, wanted: str) -> None:
+    if written != wanted:
+        raise InvalidParameterError("db", f"the file is of {name} {written}, this sandbox of {name} {wanted}")

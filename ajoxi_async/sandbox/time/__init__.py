@@ -1,0 +1,1 @@
+"""The sandbox's clocks, and the timers that say what will happen at which moment."""

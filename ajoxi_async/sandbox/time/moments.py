@@ -1,0 +1,12 @@
+"""A moment is a number inside the sandbox (seconds since the epoch) and an aware time on the wire."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+__all__ = ["at"]
+
+
+def at(moment: float) -> datetime:
+    """Seconds since the epoch as an aware time, rounded to the millisecond, which is what the wire carries."""
+    return datetime.fromtimestamp(round(moment, 3), UTC)

@@ -1,0 +1,95 @@
+"""Timers: what will be done at which moment. They are data, so that they can be copied, written to a file and listed.
+
+Rules:
+1. Timers fire in the order of their moments; those of one moment in the order in which they were set.
+2. A timer holds the name of an action and its arguments, no code.
+"""
+
+from __future__ import annotations
+
+import heapq
+from datetime import datetime
+from typing import NamedTuple
+
+from attrs import frozen
+
+__all__ = ["Fired", "Timer", "Timers"]
+
+
+class Timer(NamedTuple):
+    """At `moment`, `action` is done with `args`.
+
+    Attributes:
+        moment: seconds since the epoch.
+        order: its place among the timers of one moment; unique in an account.
+        action: a name in `state.actions`.
+        args: arguments of the action, ids mostly.
+    """
+
+    moment: float
+    order: int
+    action: str
+    args: tuple[str | None, ...] = ()
+
+
+@frozen
+class Fired:
+    """Something that happened in a world.
+
+    Attributes:
+        at: when, on the sandbox's clock.
+        what: the type of an event, ``delivery.succeeded``, ``delivery.failed``, or another transition's name.
+        id: of the object, or of the delivery.
+    """
+
+    at: datetime
+    what: str
+    id: str
+
+
+class Timers:
+    """The timers of one account."""
+
+    def __init__(self) -> None:
+        self._heap: list[Timer] = []
+        self._by_order: dict[int, Timer] = {}
+        self._order = 0
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def order(self) -> int:
+        """A new, higher order."""
+        self._order += 1
+        return self._order
+
+    def add(self, timer: Timer) -> None:
+        """Set a timer."""
+        self._order = max(self._order, timer.order)
+        self._by_order[timer.order] = timer
+        heapq.heappush(self._heap, timer)
+
+    @property
+    def next_due(self) -> float | None:
+        """The moment of the next timer."""
+        return self._heap[0].moment if self._heap else None
+
+    def pop(self) -> Timer:
+        """Remove the next timer and return it."""
+        timer = heapq.heappop(self._heap)
+        del self._by_order[timer.order]
+        return timer
+
+    def get(self, order: int) -> Timer | None:
+        """The timer with this order; ``None`` once it has fired."""
+        return self._by_order.get(order)
+
+    def all(self) -> list[Timer]:
+        """Every timer that is set, the next one first."""
+        return sorted(self._heap)
+
+    def copy(self) -> Timers:
+        """Copy the timers."""
+        twin = Timers()
+        twin._heap, twin._by_order, twin._order = self._heap.copy(), self._by_order.copy(), self._order
+        return twin

@@ -1,0 +1,175 @@
+"""One transport for any number of event loops, threads and processes: an engine for each loop.
+
+Rules:
+1. Each event loop has an engine of its own, found by the running loop and by nothing else: aiohttp on asyncio, httpx on
+   trio, or what an injected session asks for.
+2. An engine is forgotten when its loop ends. Engines close themselves while their loop shuts down its asynchronous
+   generators, as `asyncio.run` and trio do; those of a loop that was closed without it are given up when the next engine
+   is made.
+3. A forked child begins with no engine. It closes its copies of the parent's sockets and touches nothing else of the
+   parent's loop, whose selector the two share.
+4. Closing closes the engines of all loops, each in its own, and is final.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from threading import Lock
+from typing import Any, Protocol
+from weakref import WeakSet, ref
+
+from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse, Transport
+from ajoxi_async.loops import call_soon, has_ended, running_loop
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.transports.settings import TransportSettings, session_kind
+
+__all__ = ["EngineTransport"]
+
+
+class Engine(Transport, Protocol):
+    """A transport that works in one event loop."""
+
+    def close_soon(self) -> None:
+        """Close, in a task of its own; called in the engine's loop."""
+        ...
+
+    def abandon(self) -> None:
+        """Close the sockets, and nothing else: the loop has ended, or belongs to the parent process."""
+        ...
+
+
+def _open(settings: TransportSettings, loop: Any, ended: Callable[[], None]) -> Engine:
+    import asyncio
+
+    kind = session_kind(settings.session)
+    on_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
+    if kind == "aiohttp" and not on_asyncio:
+        raise ConfigurationError(
+            "session: an aiohttp.ClientSession works on asyncio only; on trio give an httpx.AsyncClient"
+        )
+    if kind in {None, "aiohttp"} and on_asyncio:
+        from ajoxi_async.transports.aiohttp import AiohttpTransport
+
+        return AiohttpTransport(settings, ended)
+    from ajoxi_async.transports.httpx import HttpxTransport
+
+    return HttpxTransport(settings, ended)
+
+
+class EngineTransport:
+    """`contract.wire.Transport` in whichever event loop it is used.
+
+    Engines are imported and opened on first use: importing the package stays cheap, and a client may be made before any
+    loop runs.
+    """
+
+    def __init__(self, settings: TransportSettings) -> None:
+        self._settings = settings
+        self._closed = False
+        self._sessions_loop: Any = None
+        self._forget()
+        _transports.add(self)
+
+    def _forget(self) -> None:
+        self._lock = Lock()
+        self._engines: dict[Any, Engine] = {}
+        # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
+        self._last: tuple[Any, Any] = (None, None)
+
+    def _engine(self) -> Engine:
+        loop = running_loop()
+        last, engine = self._last
+        return engine if last is loop else self._find(loop)
+
+    def _find(self, loop: Any) -> Engine:
+        with self._lock:
+            engine = self._engines.get(loop)
+            if engine is None:
+                if self._closed:
+                    raise ExchangeError("the client is closed", sent=False)
+                self._give_up_ended()
+                self._check_loop_of_session(loop)
+                engine = self._engines[loop] = _open(self._settings, loop, self._on_end(loop))
+        self._last = (loop, engine)
+        return engine
+
+    def _give_up_ended(self) -> None:
+        # Copied first: an engine that closes itself in another thread takes itself out.
+        for loop, engine in list(self._engines.items()):
+            if has_ended(loop):
+                self._engines.pop(loop, None)
+                engine.abandon()
+
+    def _check_loop_of_session(self, loop: Any) -> None:
+        # An aiohttp session knows its loop. An httpx client belongs to the first loop in which it makes a connection.
+        if session_kind(self._settings.session) in {None, "aiohttp"}:
+            return
+        if self._sessions_loop not in {None, loop}:
+            raise ConfigurationError(
+                "session: it was used in another event loop, where its connections are; give each loop a client with a session "
+                "of its own, or leave session out: without it one client serves any number of loops"
+            )
+        self._sessions_loop = loop
+
+    def _on_end(self, loop: Any) -> Callable[[], None]:
+        # Weakly: an engine must not keep a client alive that was dropped without being closed.
+        this = ref(self)
+
+        def ended() -> None:
+            transport = this()
+            if transport is not None:
+                transport._engines.pop(loop, None)
+                if transport._last[0] is loop:
+                    transport._last = (None, None)
+
+        return ended
+
+    def prepare(self) -> None:
+        """Import the engine now: at the first request it would take time between its turn and its leaving."""
+        self._engine()
+
+    def send(self, request: Request) -> Coroutine[Any, Any, Response]:
+        """See `Transport.send`."""
+        try:
+            engine = self._engine()
+        except ConfigurationError:
+            request.sent = False
+            raise
+        return engine.send(request)
+
+    def stream(self, request: Request) -> AbstractAsyncContextManager[StreamResponse]:
+        """See `Transport.stream`."""
+        return self._engine().stream(request)
+
+    async def aclose(self) -> None:
+        """Close the engines of all loops: that of the running one before this returns, the others in their own."""
+        here = running_loop()
+        with self._lock:
+            self._closed = True
+            engines, self._engines, self._last = self._engines, {}, (None, None)
+        for loop, engine in engines.items():
+            if loop is not here and not call_soon(loop, engine.close_soon):
+                engine.abandon()
+        if here in engines:
+            await engines[here].aclose()
+
+    def __del__(self) -> None:
+        for loop, engine in list(self._engines.items()):
+            if has_ended(loop) or not call_soon(loop, engine.close_soon):
+                engine.abandon()
+
+
+_transports: WeakSet[EngineTransport] = WeakSet()
+
+
+def _forget_the_parents() -> None:
+    for transport in tuple(_transports):
+        for engine in transport._engines.values():
+            engine.abandon()
+        transport._forget()
+
+
+if hasattr(os, "register_at_fork"):  # nothing forks on Windows
+    os.register_at_fork(after_in_child=_forget_the_parents)

@@ -1,0 +1,103 @@
+"""What both engines understand."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from attrs import frozen
+
+from ajoxi_async.protocol.errors import ConfigurationError
+
+__all__ = [
+    "MAX_BODY",
+    "MAX_HEAD",
+    "TransportSettings",
+    "check_session",
+    "default_tls",
+    "headers_of_session",
+    "session_is_closed",
+    "session_kind",
+]
+
+#: No answer of the API is near this many bytes; a body without end must not fill the memory.
+MAX_BODY = 64 * 1024 * 1024
+#: Most bytes of a response's head: what httpcore takes, so that both engines take the same.
+MAX_HEAD = 100 * 1024
+
+
+@frozen(kw_only=True)
+class TransportSettings:
+    """What both engines understand.
+
+    Attributes:
+        proxy: URL of an HTTP proxy for every request.
+        tls: a TLS context in place of the default one.
+        trust_env: whether HTTP_PROXY, HTTPS_PROXY and NO_PROXY count.
+        max_connections: most connections REST calls hold at once in one event loop; live streams have their own and are
+            not limited.
+        session: a caller's own ``aiohttp.ClientSession``, ``httpx.AsyncClient`` or ``httpx2.AsyncClient``. Its
+            connections, proxy and TLS settings are used; it is never changed and never closed.
+    """
+
+    proxy: str | None = None
+    tls: ssl.SSLContext | None = None
+    trust_env: bool = False
+    max_connections: int = 100
+    session: Any = None
+
+
+def session_kind(session: Any) -> str | None:
+    """``aiohttp``, ``httpx`` or ``httpx2``, told without importing any; ``None`` for what is no asynchronous session."""
+    names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(session).__mro__}
+    kinds = {
+        ("aiohttp", "ClientSession"): "aiohttp",
+        ("httpx", "AsyncClient"): "httpx",
+        ("httpx2", "AsyncClient"): "httpx2",
+    }
+    return next((kind for name, kind in kinds.items() if name in names), None)
+
+
+def session_is_closed(session: Any) -> bool:
+    """Whether a session can send nothing any more."""
+    return bool(session.closed if session_kind(session) == "aiohttp" else session.is_closed)
+
+
+def check_session(session: Any) -> None:
+    """Refuse what cannot be used as a session.
+
+    Raises:
+        ConfigurationError: it is no session of a library that is supported, or it is closed.
+    """
+    if session_kind(session) is None:
+        raise ConfigurationError(
+            "session: expected an aiohttp.ClientSession, an httpx.AsyncClient or an httpx2.AsyncClient, "
+            f"got {type(session).__name__}"
+        )
+    if session_is_closed(session):
+        raise ConfigurationError("session: it is closed; give one that is open")
+
+
+#: What the client decides itself, whatever a session's default headers say.
+_OURS = frozenset(
+    {"authorization", "host", "content-length", "transfer-encoding", "connection", "content-type", "accept"}
+)
+
+
+def headers_of_session(given: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The default headers of a session that may travel with our requests."""
+    return [(name, value) for name, value in given.items() if name.lower() not in _OURS]
+
+
+def default_tls() -> ssl.SSLContext:
+    """The default TLS context, the same for both engines: OpenSSL's trust store, SSL_CERT_FILE and SSL_CERT_DIR included."""
+    return _default_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+
+# Loading the trust store takes several milliseconds, and a program may make a client for each request.
+@cache
+def _default_tls(*_trust_store: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context()

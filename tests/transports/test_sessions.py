@@ -1,0 +1,380 @@
+"""A session of the caller's own, whatever it is set to: our rules hold, or it is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import warnings
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import anyio
+import httpx
+import httpx2
+import pytest
+
+from ajoxi_async import (
+    APIConnectionError,
+    AsyncAjoxi,
+    ConfigurationError,
+    LocalLimiter,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitError,
+    RetryPolicy,
+    UnprocessableEntityError,
+)
+
+from .sockets import answering, read_request, received, server
+
+pytestmark = pytest.mark.anyio
+
+FAMILIES = {"httpx": httpx, "httpx2": httpx2}
+
+
+def reply(status: str, body: bytes = b'{"id":"call_1","status":"ringing"}', *lines: bytes) -> bytes:
+    """An answer with a JSON body."""
+    head = [
+        b"HTTP/1.1 " + status.encode(),
+        b"Content-Type: application/json",
+        b"Content-Length: %d" % len(body),
+        *lines,
+    ]
+    return b"\r\n".join(head) + b"\r\n\r\n" + body
+
+
+ERROR = b'{"error":{"code":"not_found","message":"no"}}'
+
+
+@asynccontextmanager
+async def client_over(url: str, session: Any, **settings: Any) -> AsyncIterator[AsyncAjoxi]:
+    """A client over a session, which is closed afterwards and must not have been closed by the client."""
+    retry = settings.pop("retry", RetryPolicy(base=0.001, cap=0.002))
+    client = AsyncAjoxi(
+        "AJX_TEST_key", base_url=url, session=session, retry=retry, limiter=LocalLimiter(None), **settings
+    )
+    async with session:
+        async with client:
+            yield client
+        assert not (session.closed if isinstance(session, aiohttp.ClientSession) else session.is_closed)
+
+
+async def create(client: AsyncAjoxi) -> str:
+    """Place a call."""
+    return (await client.calls.create(to="+14155551234", from_="+14155550100")).id
+
+
+async def veto(*_: Any) -> None:
+    """A hook that raises."""
+    raise ZeroDivisionError("a hook's own error")
+
+
+async def raise_for_status(response: Any) -> None:
+    """The hook that is in httpx's own documentation."""
+    response.raise_for_status()
+
+
+SESSIONS: dict[str, Callable[[], Any]] = {
+    "aiohttp raise_for_status": lambda: aiohttp.ClientSession(raise_for_status=True),
+    "aiohttp raise_for_status function": lambda: aiohttp.ClientSession(raise_for_status=veto),
+    "aiohttp auto_decompress": lambda: aiohttp.ClientSession(auto_decompress=False),
+    "aiohttp timeout": lambda: aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.000001)),
+    "aiohttp headers": lambda: aiohttp.ClientSession(
+        headers={"Authorization": "Basic x", "Content-Type": "text/plain", "Host": "elsewhere", "X-Own": "1"}
+    ),
+    "aiohttp auth": lambda: aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", "password")),
+    "aiohttp cookies": lambda: aiohttp.ClientSession(cookies={"a": "b"}, cookie_jar=aiohttp.CookieJar(unsafe=True)),
+    "aiohttp base_url": lambda: aiohttp.ClientSession(base_url="http://elsewhere.invalid/v9/"),
+    "aiohttp trust_env": lambda: aiohttp.ClientSession(trust_env=True),
+} | {
+    f"{name} {what}": (lambda library=library, settings=settings: library.AsyncClient(**settings))  # type: ignore[misc]
+    for name, library in FAMILIES.items()
+    for what, settings in {
+        "follow_redirects": {"follow_redirects": True},
+        "auth": {"auth": ("user", "password")},
+        "params": {"params": {"a": "b"}},
+        "base_url": {"base_url": "http://elsewhere.invalid/v9/"},
+        "cookies": {"cookies": {"a": "b"}},
+        "headers": {"headers": {"Authorization": "Basic x", "Content-Type": "text/plain", "X-Own": "1"}},
+        "response hooks": {"event_hooks": {"response": [veto]}},
+        "raise_for_status": {"event_hooks": {"response": [raise_for_status]}},
+        "timeout": {"timeout": 0.000001},
+    }.items()
+}
+
+
+@pytest.fixture
+def session(request: pytest.FixtureRequest) -> Callable[[], Any]:
+    """What makes one of the sessions."""
+
+    def make() -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of auth, which aiohttp will drop
+            return SESSIONS[request.param]()
+
+    return make
+
+
+#: Each on asyncio, and those of httpx on trio as well.
+every_session = pytest.mark.parametrize(
+    ("anyio_backend", "session"),
+    [
+        pytest.param(backend, name, id=f"{name}-{backend}")
+        for name in SESSIONS
+        for backend in ("asyncio", "trio")
+        if backend == "asyncio" or not name.startswith("aiohttp")
+    ],
+    indirect=["session"],
+)
+
+
+@pytest.fixture(autouse=True)
+def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A .netrc that knows the server."""
+    file = tmp_path / "netrc"
+    file.write_text("machine 127.0.0.1 login user password secret\n")
+    file.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(file))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@every_session
+async def test_a_session_changes_no_request_and_no_answer(session: Callable[[], Any]) -> None:
+    """The key, the body and the answer are ours, whatever the session brings; its other headers travel along."""
+    async with server(answering(reply("201 Created"), reply("200 OK"))) as (url, got):
+        async with client_over(url, session()) as client:
+            assert await create(client) == "call_1"
+            assert (await client.calls.retrieve("call_1")).id == "call_1"
+    assert len(got) == 2
+    for request in got:
+        lines = request.lower().split(b"\r\n")
+        assert lines.count(b"authorization: bearer ajx_test_key") == 1
+        assert sum(line.startswith(b"authorization:") for line in lines) == 1
+        assert sum(line.startswith(b"cookie:") for line in lines) == 0
+        assert b"/v1/calls" in lines[0]
+        assert b"?" not in lines[0]
+        assert sum(line.startswith(b"host: 127.0.0.1") for line in lines) == 1
+    assert got[0].lower().count(b"content-type: application/json") == 1
+
+
+@every_session
+@pytest.mark.parametrize(
+    ("status", "kind", "sent"),
+    [("404 Not Found", NotFoundError, 1), ("422 No", UnprocessableEntityError, 1), ("429 Slow", RateLimitError, 1)],
+)
+async def test_a_session_changes_no_error(session: Callable[[], Any], status: str, kind: type, sent: int) -> None:
+    """Errors of the API are ours, and are tried as often as ever."""
+    async with server(answering(*[reply(status, ERROR)] * 3)) as (url, got):
+        async with client_over(url, session(), retry=RetryPolicy(max_retries=0)) as client:
+            with pytest.raises(kind):
+                await create(client)
+    assert len(got) == sent
+
+
+@every_session
+@pytest.mark.parametrize("status", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
+async def test_a_session_follows_no_redirect(session: Callable[[], Any], status: str) -> None:
+    """A redirected POST is neither repeated elsewhere nor turned into a GET."""
+    async with server(answering(reply(status, b"{}", b"Location: /v1/calls/call_9"), reply("200 OK"))) as (url, got):
+        async with client_over(url, session()) as client:
+            with pytest.raises(Exception) as caught:
+                await create(client)
+    assert len(got) == 1
+    assert type(caught.value).__module__.startswith("ajoxi_async")
+
+
+@every_session
+async def test_a_session_tells_what_was_sent(session: Callable[[], Any]) -> None:
+    """A dropped POST is an unknown outcome and sent once; a refused connection is none and tried again."""
+    async with server(answering(b"")) as (url, got):
+        async with client_over(url, session()) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await create(client)
+    assert len(got) == 1
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        nowhere = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        async with client_over(nowhere, session()) as client:
+            with pytest.raises(APIConnectionError):
+                await create(client)
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_a_request_hook_that_raises_is_no_unknown_outcome(library: Any) -> None:
+    """What a request hook raises comes out as ours, and nothing was sent."""
+    session = library.AsyncClient(event_hooks={"request": [veto]})
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, session) as client:
+            with pytest.raises(APIConnectionError, match="a hook's own error"):
+                await create(client)
+    assert got == []
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_a_transport_that_repeats_requests_is_stopped(library: Any) -> None:
+    """A session's transport that tries again by itself does not send a POST twice."""
+
+    class Again(library.AsyncHTTPTransport):  # type: ignore[misc,name-defined]
+        async def handle_async_request(self, request: Any) -> Any:
+            for _ in range(3):
+                try:
+                    return await super().handle_async_request(request)
+                except library.TransportError:
+                    continue
+            return await super().handle_async_request(request)
+
+    async with server(answering(b"")) as (url, got):
+        async with client_over(url, library.AsyncClient(transport=Again())) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await create(client)
+    assert len(got) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_middleware_that_repeats_requests_is_stopped() -> None:
+    """A middleware of an aiohttp session that tries again does not send a POST twice; others work."""
+    seen: list[str] = []
+
+    async def again(request: Any, handler: Any) -> Any:
+        seen.append(request.method)
+        try:
+            return await handler(request)
+        except aiohttp.ClientError:
+            return await handler(request)
+
+    async with server(answering(b"")) as (url, got):
+        async with client_over(url, aiohttp.ClientSession(middlewares=(again,))) as client:
+            with pytest.raises(OutcomeUnknownError):
+                await create(client)
+    assert (len(got), seen) == (1, ["POST"])
+
+
+@every_session
+async def test_a_session_that_is_closed_meanwhile(session: Callable[[], Any]) -> None:
+    """A session that its owner closes is told by name, at the next request and at the constructor; nothing is tried."""
+    async with server(answering(reply("201 Created"))) as (url, got):
+        own = session()
+        client = AsyncAjoxi("AJX_TEST_key", base_url=url, session=own)
+        async with own:
+            await create(client)
+        with pytest.raises(ConfigurationError, match="session: it was closed"):
+            await create(client)
+        with pytest.raises(ConfigurationError, match="session: it was closed"):
+            async with client.transcripts.stream("call_1"):
+                pass
+        await client.aclose()
+        with pytest.raises(ConfigurationError, match="session: it is closed"):
+            AsyncAjoxi("AJX_TEST_key", base_url=url, session=own)
+    assert len(got) == 1
+
+
+def test_an_aiohttp_session_on_trio() -> None:
+    """An aiohttp session on trio is refused by name, before anything is sent."""
+    import trio
+
+    async def make() -> aiohttp.ClientSession:
+        return aiohttp.ClientSession()
+
+    loop = asyncio.new_event_loop()
+    session = loop.run_until_complete(make())
+
+    async def main() -> None:
+        client = AsyncAjoxi("AJX_TEST_key", base_url="http://127.0.0.1:9", session=session)
+        with pytest.raises(ConfigurationError, match="asyncio only"):
+            await create(client)
+        with pytest.raises(ConfigurationError, match="asyncio only"):
+            async with client:
+                pass
+
+    trio.run(main)
+    loop.run_until_complete(session.close())
+    loop.close()
+
+
+@pytest.mark.parametrize("name", ["aiohttp", "httpx", "httpx2"])
+def test_a_session_of_another_loop(name: str) -> None:
+    """A session whose connections are in another loop is refused by name, and works on in its own."""
+
+    async def place(client: AsyncAjoxi) -> None:
+        await create(client)
+
+    async def main() -> None:
+        session: Any = aiohttp.ClientSession() if name == "aiohttp" else FAMILIES[name].AsyncClient()
+        async with server(answering(reply("201 Created"), reply("201 Created"))) as (url, got), session:
+            client = AsyncAjoxi("AJX_TEST_key", base_url=url, session=session)
+            await create(client)
+
+            def elsewhere() -> None:
+                with pytest.raises(ConfigurationError, match="another event loop"):
+                    asyncio.run(place(client))
+
+            await anyio.to_thread.run_sync(elsewhere)
+            await create(client)
+            assert len(got) == 2
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "session", [object(), "session", 1, httpx.Client(), aiohttp.ClientTimeout(), httpx.AsyncClient, httpx2.Client()]
+)
+def test_what_is_no_session(session: Any) -> None:
+    """What is no asynchronous session is refused by the constructor."""
+    with pytest.raises(ConfigurationError, match="session: expected"):
+        AsyncAjoxi("AJX_TEST_key", session=session)
+
+
+@every_session
+async def test_streams_over_a_session(session: Callable[[], Any]) -> None:
+    """A live stream over a session of any kind ends with the client, and leaves the session as it was."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\nid: 1\ndata: x\n\n"
+        )
+        connection.recv(1)
+
+    async with server(serve) as (url, _):
+        async with client_over(url, session()) as client:
+            async with client.events("GET", "/v1/transcripts/call_1", reconnect=False) as events:
+                assert (await anext(events)).data == "x"
+    assert len(received) == 1
+
+
+@pytest.mark.parametrize("engine", ["own", "session"])
+async def test_a_netrc_never_replaces_the_key(engine: str, anyio_backend_name: str) -> None:
+    """With `trust_env` a .netrc that knows the host changes nothing; a proxy of the environment is used."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy, pytest.MonkeyPatch.context() as patch:
+        async with server(answering(reply("201 Created"), reply("201 Created"))) as (url, got):
+            if engine == "own":
+                client = AsyncAjoxi("AJX_TEST_key", base_url=url, trust_env=True)
+                async with client:
+                    await create(client)
+            elif anyio_backend_name == "asyncio":
+                async with client_over(url, aiohttp.ClientSession(trust_env=True)) as client:
+                    await create(client)
+            else:
+                async with client_over(url, httpx.AsyncClient(trust_env=True)) as client:
+                    await create(client)
+            assert b"Bearer AJX_TEST_key" in got[0]
+            patch.setenv("http_proxy", f"http://127.0.0.1:{proxy.getsockname()[1]}")
+            patch.delenv("no_proxy", raising=False)
+            patch.delenv("NO_PROXY", raising=False)
+            proxied: list[bytes] = []
+
+            def be_proxy() -> None:
+                connection, _ = proxy.accept()
+                proxied.append(read_request(connection))
+                connection.sendall(reply("201 Created"))
+                connection.close()
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(anyio.to_thread.run_sync, be_proxy)
+                async with AsyncAjoxi("AJX_TEST_key", base_url=url, trust_env=True) as client:
+                    await create(client)
+            assert proxied[0].startswith(b"POST http://127.0.0.1:")
