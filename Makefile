@@ -1,35 +1,70 @@
 # Needs Python 3.11 or newer and make, nothing else. `make demo` and `make test` do everything on a new machine.
+# `make test PYTHON=python3.13` tests on another interpreter, in an environment of its own, .venv-3.13.
 PYTHON ?= python3
 VENV := .venv
+ifneq ($(PYTHON),python3)
+  VENV := .venv-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endif
 BIN := $(VENV)/bin
-SOURCES := pyproject.toml $(shell find ajoxi_async -type f -not -name '*.pyc')
+PACKAGE := pyproject.toml README.md LICENSE $(shell find ajoxi_async -type f -not -name '*.pyc')
 TEST_ARGS ?=
+# The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
+TYPED := tests/typing examples
 
-.PHONY: demo test lint bench build clean
+.PHONY: demo test test-lowest test-optimized test-sdist lint bench build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
 
 # The tests run against the built wheel: in a flat layout they would otherwise import the checkout.
 test: $(VENV)/.test
-	AJOXI_TEST_WHEEL=1 $(BIN)/python -P -m pytest $(TEST_ARGS)
+	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/python -P -m pytest $(TEST_ARGS)
+
+# The same with the lowest versions of what the package depends on that pyproject.toml allows.
+test-lowest: build/lowest.txt
+	PIP_CONSTRAINT=$(abspath $<) $(MAKE) test VENV=.venv-lowest
+
+# The same without assert statements and docstrings. The asserts of the tests are executed all the same, for pytest
+# rewrites them (tests/test_project.py makes sure); it warns of all others.
+test-optimized: $(VENV)/.test
+	AJOXI_TEST_DIST=$(abspath dist) PYTHONOPTIMIZE=2 $(BIN)/python -P -m pytest \
+	  -W 'ignore:assertions not in test modules:pytest.PytestConfigWarning' $(TEST_ARGS)
+
+# The tests of the source distribution need nothing else of the checkout.
+test-sdist: $(VENV)/.test
+	rm -rf build/sdist && mkdir -p build/sdist
+	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
+	cd build/sdist && AJOXI_TEST_DIST=$(abspath dist) $(abspath $(BIN))/python -P -m pytest $(TEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/mypy --strict tests/typing/public_face.py
+	$(BIN)/mypy --strict $(TYPED)
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/ty check --python $(BIN)/python --error-on-warning $(TYPED)
+	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python --min-severity warn $(TYPED)
 	PYTHONPATH=. $(BIN)/lint-imports
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
-build: $(VENV)/.pip
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+build: dist/.built
 
 clean:
-	rm -rf $(VENV) dist build
+	rm -rf .venv .venv-* dist build
+
+# The wheel is built from the source distribution.
+dist/.built: $(PACKAGE) | $(VENV)/.pip
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --group build
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python -m twine check --strict dist/*
+	@touch $@
+
+build/lowest.txt: pyproject.toml .ci/lowest.py
+	@mkdir -p build
+	$(PYTHON) .ci/lowest.py > $@
 
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
@@ -41,9 +76,7 @@ $(VENV)/.demo: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[cli]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.pip $(SOURCES)
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+$(VENV)/.test: $(VENV)/.pip dist/.built
 	$(BIN)/python -m pip install --quiet --group test
 	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
 	$(BIN)/python -m pip install --quiet dist/*.whl

@@ -9,6 +9,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from ajoxi_async.version import VERSION
+
 if TYPE_CHECKING:
     from ajoxi_async.auth import ClientCredentials as ClientCredentials
     from ajoxi_async.client import AsyncAjoxi as AsyncAjoxi
@@ -143,6 +145,7 @@ _WHERE = {
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}
 
+__version__: str = VERSION
 __all__ = sorted(_HOME)  # noqa: PLE0605 - as long as the table above
 
 

@@ -118,7 +118,7 @@ class ClientCredentials:
     ) -> None:
         http_url("token_url", token_url)
         if not client_id or not client_secret:
-            raise ConfigurationError("client_id, client_secret: expected both")
+            raise ConfigurationError("expected both client_id and client_secret")
         self._url = token_url
         basic = b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
         self._basic = f"Basic {basic}"

@@ -7,10 +7,8 @@ import os
 import platform
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from types import EllipsisType, TracebackType
-from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
 import anyio
 from attrs import frozen
@@ -18,6 +16,7 @@ from attrs import frozen
 from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact, integer, seconds
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.events import EventStream, open_events
 from ajoxi_async.hooks import Hooks, combine
@@ -25,6 +24,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.local import shared_limiter
 from ajoxi_async.options import CallOptions, check_headers
 from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.protocol.rate import Lane, check_lane
@@ -37,10 +37,12 @@ from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
 from ajoxi_async.transports import EngineTransport, TransportSettings
 from ajoxi_async.transports.settings import check_session
+from ajoxi_async.version import VERSION
 
 __all__ = ["AsyncAjoxi", "RawResponse"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 P = ParamSpec("P")
 
 DEFAULT_TIMEOUT = 30.0
@@ -70,13 +72,7 @@ class RawResponse(Generic[T]):
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
 
 
-@cache
-def _user_agent() -> str:
-    try:
-        own = version("ajoxi-async")
-    except PackageNotFoundError:
-        own = "0"
-    return f"ajoxi-async/{own} python/{platform.python_version()}"
+_USER_AGENT = f"ajoxi-async/{VERSION} python/{platform.python_version()}"
 
 
 def _set_up_logging(level: str | None) -> None:
@@ -91,6 +87,27 @@ def _set_up_logging(level: str | None) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         logger.addHandler(handler)
+
+
+class _Resource(Generic[R]):
+    """A resource of a client. In the class it is the resource's class, so that mocks made by a spec know its methods."""
+
+    def __init__(self, kind: Callable[[Pipeline], R]) -> None:
+        self._kind = kind
+
+    def __set_name__(self, _owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, client: None, owner: type) -> type[R]: ...
+    @overload
+    def __get__(self, client: AsyncAjoxi, owner: type) -> R: ...
+    def __get__(self, client: AsyncAjoxi | None, owner: type) -> Any:
+        if client is None:
+            return self._kind
+        # From here on it is found in the instance, before this is asked.
+        resource = client.__dict__[self._name] = self._kind(client._pipeline)
+        return resource
 
 
 class AsyncAjoxi:
@@ -138,12 +155,15 @@ class AsyncAjoxi:
         ConfigurationError: a key, URL or setting cannot be right.
     """
 
-    calls: Calls
-    numbers: Numbers
-    messages: Messages
-    recordings: Recordings
-    transcripts: Transcripts
-    webhooks: Webhooks
+    calls = _Resource(Calls)
+    numbers = _Resource(Numbers)
+    messages = _Resource(Messages)
+    recordings = _Resource(Recordings)
+    transcripts = _Resource(Transcripts)
+    webhooks = _Resource(Webhooks)
+    # In the class as well, for `create_autospec` and its like, which look at nothing else.
+    mode: Mode = "live"
+    webhook_secret: str | None = None
 
     def __init__(
         self,
@@ -170,12 +190,13 @@ class AsyncAjoxi:
         max_connections: int = 100,
     ) -> None:
         env = os.environ
+        api_key, base_url, webhook_secret, proxy = map(exact, (api_key, base_url, webhook_secret, proxy))
         _set_up_logging(env.get("AJOXI_LOG"))
         url = check_base_url(base_url or env.get("AJOXI_BASE_URL") or headers.DEFAULT_BASE_URL)
         credentials, self.mode = self._credentials(api_key, token_provider, mode, env)
         if self.mode == "live":
             check_live(url, env, allow_live=allow_live)
-        _check_timeout(timeout)
+        timeout = _timeout(timeout)
         if transport is not None and (session, proxy, tls, trust_env) != (None, None, None, False):
             raise ConfigurationError("transport: give either a transport, or session, proxy, tls and trust_env")
         if session is not None and (proxy, tls, trust_env) != (None, None, False):
@@ -191,17 +212,16 @@ class AsyncAjoxi:
             raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
         if session is not None:
             check_session(session)
-        if type(max_connections) is not int or max_connections < 1:
-            raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections}")
+        connections = integer(max_connections)
+        if connections is None or connections < 1:
+            raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections!r:.40}")
         check_headers(default_headers or {})
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
-        self.webhook_secret: str | None = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
+        self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
-            TransportSettings(
-                proxy=proxy, tls=tls, trust_env=trust_env, max_connections=max_connections, session=session
-            )
+            TransportSettings(proxy=proxy, tls=tls, trust_env=trust_env, max_connections=connections, session=session)
         )
         self._adopt(
             Pipeline(
@@ -216,7 +236,7 @@ class AsyncAjoxi:
                 idempotency_header=idempotency_header,
                 hooks=_hooks(hooks),
                 timeout=timeout,
-                headers={"User-Agent": _user_agent(), "Accept": headers.JSON, **(default_headers or {})},
+                headers={"User-Agent": _USER_AGENT, "Accept": headers.JSON, **(default_headers or {})},
             )
         )
 
@@ -275,7 +295,7 @@ class AsyncAjoxi:
         lane: Lane | None = None,
         hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
-    ) -> AsyncAjoxi:
+    ) -> Self:
         """A client with other settings that shares connections and budget with this one.
 
         Args:
@@ -290,8 +310,7 @@ class AsyncAjoxi:
         """
         changes: dict[str, Any] = {}
         if timeout is not ...:
-            _check_timeout(timeout)
-            changes["timeout"] = timeout
+            changes["timeout"] = _timeout(timeout)
         if retry is not None:
             if not isinstance(retry, RetryPolicy):
                 raise ConfigurationError(f"retry: expected RetryPolicy, got {type(retry).__name__}")
@@ -304,8 +323,9 @@ class AsyncAjoxi:
         if default_headers is not None:
             check_headers(default_headers)
             changes["headers"] = {**self._pipeline.headers, **default_headers}
+        # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
-        other.mode, other.webhook_secret = self.mode, self.webhook_secret
+        other.__dict__.update(self.__dict__)
         other._adopt(self._pipeline.variant(**changes))
         return other
 
@@ -322,7 +342,7 @@ class AsyncAjoxi:
             if not seen:
                 raise InvalidParameterError("method", "expected a method of this client that makes a request")
             last = seen[-1]
-            return RawResponse(data, last.status, last.headers, last.body, last.headers.get(headers.REQUEST_ID))
+            return RawResponse(data, last.status, last.headers, last.body, request_id_of(last.headers))
 
         return call
 
@@ -406,8 +426,10 @@ def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
     return combine(several) if several else None
 
 
-def _check_timeout(timeout: Any) -> None:
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < float("inf")
-    ):
-        raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {timeout!r}")
+def _timeout(given: Any) -> float | None:
+    if given is None:
+        return None
+    number = seconds(given)
+    if number is None or not 0 < number < float("inf"):
+        raise ConfigurationError(f"timeout: expected seconds above 0 or None, got {given!r:.40}")
+    return number

@@ -7,29 +7,33 @@ Rules:
    resumes after the last event the consumer has had, for what was received and not consumed is lost with it.
 3. Every connection to the API takes a turn at the limiter. Redirects are followed only where the rules say so, and the
    Authorization header stays on its origin.
-4. Failures are counted from the last progress; those that last longer than `max_outage` end the stream.
+4. Failures are counted from the last progress; those that last longer than `max_outage` end the stream. How far apart
+   connections are at least says `protocol.resume`; the moment of the next one is settled once, so that a consumer whose
+   reads time out is not put off for ever.
 5. `aclose` works from any task, and a cancelled read leaves the stream as it was.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from typing import Literal
 
 import anyio
-from attrs import evolve, frozen
+from attrs import converters, evolve, field, frozen
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import StreamInterruptedError, StreamProtocolError
 from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop
+from ajoxi_async.protocol.resume import can_resume_from, count_hasty, least_delay
 from ajoxi_async.protocol.sse import Frame, SSEDecoder
 
 __all__ = ["EventSource", "Rules", "StreamState", "StreamStats", "check_event_id", "check_seconds"]
@@ -88,8 +92,8 @@ class Rules:
     reconnect: bool = True
     opening_is_progress: bool = False
     redirects: bool = False
-    idle_timeout: float | None
-    max_outage: float
+    idle_timeout: float | None = field(converter=converters.optional(float))
+    max_outage: float = field(converter=float)
 
 
 def check_seconds(**given: float | None) -> None:
@@ -99,7 +103,7 @@ def check_seconds(**given: float | None) -> None:
         InvalidParameterError: not above 0.
     """
     for name, value in given.items():
-        if value is not None and (type(value) not in {int, float} or not value > 0):
+        if value is not None and not (seconds(value) or 0.0) > 0:
             raise InvalidParameterError(name, f"expected seconds above 0, got {value!r}")
 
 
@@ -110,8 +114,8 @@ def check_event_id(**given: str | None) -> None:
         InvalidParameterError: not a string, or one that a header cannot hold.
     """
     for name, value in given.items():
-        if value is not None and not (isinstance(value, str) and value.isprintable()):
-            raise InvalidParameterError(name, f"expected a last_event_id, got {str(value)[:40]!r}")
+        if value is not None and not (isinstance(value, str) and can_resume_from(exact(value))):
+            raise InvalidParameterError(name, f"expected a last_event_id, got {value!r:.40}")
 
 
 class EventSource:
@@ -141,7 +145,7 @@ class EventSource:
         self._rules = rules
         self._on_state = on_state
         self.state: StreamState = "resuming"
-        self.last_event_id = last_event_id
+        self.last_event_id: str | None = exact(last_event_id)
         self.ready: deque[Frame] = deque()
         self.ended: bool = False
         self.closed: bool = False
@@ -156,17 +160,23 @@ class EventSource:
         self._torn = False
         self._failures = 0
         self._outage_began: float | None = None
+        # Connections in a row that ended at once, and whether this one has brought anything new.
+        self._hasty = 0
+        self._news = False
         self._not_before = 0.0
         self._waiting = False
         self._working: anyio.CancelScope | None = None
 
     def consumed(self, frame: Frame) -> None:
-        """Move the checkpoint to an event."""
-        self.last_event_id = frame.id or None
+        """Move the checkpoint to an event, which is new."""
+        self._news = True
+        if can_resume_from(frame.id):
+            self.last_event_id = frame.id or None
 
     def consumed_all(self) -> None:
         """Move it to the last id the stream has set, which may have come without an event."""
-        self.last_event_id = self._decoder.last_id or None
+        if can_resume_from(self._decoder.last_id):
+            self.last_event_id = self._decoder.last_id or None
 
     def progress(self) -> None:
         """Something new was said: failures are counted anew from here."""
@@ -302,17 +312,22 @@ class EventSource:
         if self.received_at - self._opened_at > _SOUND_AFTER:
             self.progress()
         if not self._torn:
+            lasted = self._pipeline.clock() - self._opened_at
+            self._hasty = count_hasty(self._hasty, lasted=lasted, news=self._news)
             self._failed(why)
         self._torn = False
 
     def _failed(self, why: str, *, retry_after: float | None = None) -> None:
-        now = self._pipeline.clock()
+        pipeline, rules = self._pipeline, self._rules
+        now = pipeline.clock()
         if self._outage_began is None:
             self._outage_began = now
-        elif now - self._outage_began > self._rules.max_outage:
+        elif now - self._outage_began > rules.max_outage:
             raise self._interrupted(why)
         self._failures += 1
-        self._not_before = now + min(retry_after or 0.0, self._rules.max_outage)
+        jitter = pipeline.jitter()
+        delay = max(rules.delay(self._failures, self.retry_ms, jitter), least_delay(self._hasty, jitter))
+        self._not_before = now + min(max(delay, retry_after or 0.0), rules.max_outage)
 
     def _interrupted(self, why: str) -> StreamInterruptedError:
         resumes = self._rules.reconnect and not self._pipeline.lifetime.closed
@@ -321,17 +336,12 @@ class EventSource:
 
     async def _connect(self) -> None:
         while self._chunks is None and not self.ended:
-            if self._failures:
-                await self._back_off()
+            if (wait := self._not_before - self._pipeline.clock()) > 0:
+                await self._pipeline.sleep(wait)
             url, hops = self._request.url, 0
             while url:
                 url = await self._open(url, hops)
                 hops += 1
-
-    async def _back_off(self) -> None:
-        pipeline, rules = self._pipeline, self._rules
-        delay = rules.delay(self._failures, self.retry_ms, pipeline.jitter())
-        await pipeline.sleep(max(min(delay, rules.max_outage), self._not_before - pipeline.clock()))
 
     async def _open(self, url: str, hops: int) -> str:
         """Make one connection; the limiter is dealt with here and nowhere else. Returns where to go on, or ""."""
@@ -339,8 +349,9 @@ class EventSource:
         at_home = origin(url) == origin(pipeline.base_url)
         sent = dict(self._request.headers)
         authorization = ""
-        if self.last_event_id is not None:
-            sent[headers.LAST_EVENT_ID] = self.last_event_id
+        # Around the value of a header white space means nothing.
+        if id := (self.last_event_id or "").strip(" \t"):
+            sent[headers.LAST_EVENT_ID] = id
         if at_home:
             authorization = sent[headers.AUTHORIZATION] = await pipeline.credentials.header(pipeline.transport)
         limiter = pipeline.limiter
@@ -383,19 +394,20 @@ class EventSource:
             self.ended = True
             return ""
         if status == 200:
-            if _media_type(head.headers) != headers.EVENT_STREAM:
+            if answers.media_type(head.headers) != headers.EVENT_STREAM:
                 body = await _read_error(stream)
                 raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.route)
             # The last id holds until the stream sets another one.
             self._decoder = SSEDecoder(last_id=self.last_event_id or "")
             self._chunks = aiter(stream.chunks())
             self._opened_at = self.received_at = self._pipeline.clock()
+            self._news = False
             if rules.opening_is_progress:
                 self.progress()
             self._enter("live")
             return ""
         if rules.redirects and status in {301, 302, 303, 307, 308} and hops < MOST_REDIRECTS:
-            return next_hop(url, head.headers.get("Location"), rules.route)
+            return next_hop(url, answers.first_value(head.headers, headers.LOCATION), rules.route)
         response = evolve(head, body=await _read_error(stream))
         error = answers.error_from(response, answers.error_body_of(response), rules.route, 1)
         fresh_token = (
@@ -407,10 +419,6 @@ class EventSource:
             raise error
         self._failed(str(error), retry_after=answers.retry_after_of(head))
         return ""
-
-
-def _media_type(given: Mapping[str, str]) -> str:
-    return given.get(headers.CONTENT_TYPE, "").partition(";")[0].strip().lower()
 
 
 async def _read_error(stream: StreamResponse) -> bytes:

@@ -15,11 +15,11 @@ from typing import Any
 
 from attrs import Factory, field, frozen
 
-from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.masking import mask, shown
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.options import check_headers
+from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.errors import OutcomeUnknownError
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import Fate
@@ -27,6 +27,9 @@ from ajoxi_async.protocol.retry import Fate
 __all__ = ["Hooks", "RateLimitedEvent", "RequestEvent", "ResponseEvent", "RetryEvent", "Watch", "combine", "tell"]
 
 _calls = count(1)
+
+#: Characters of an error that are logged.
+_LONGEST = 1000
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
@@ -128,7 +131,7 @@ def tell(hook: Hook | None, event: object) -> None:
     try:
         hook(event)
     except Exception as error:
-        logger.error("a hook failed: %s", mask(f"{type(error).__name__}: {error}"))
+        logger.error("a hook failed: %s", shown(f"{type(error).__name__}: {error}", _LONGEST))
 
 
 @frozen(kw_only=True)
@@ -156,7 +159,7 @@ class Watch:
         try:
             check_headers(event.headers)
         except InvalidParameterError as error:
-            logger.error("headers of a hook are left out: %s", mask(str(error)))
+            logger.error("headers of a hook are left out: %s", error)
         else:
             request.headers.update(event.headers)  # type: ignore[attr-defined]  # the pipeline's own dict
 
@@ -180,8 +183,8 @@ class Watch:
             attempt=attempt,
             fate=fate,
             status=response.status if response else None,
-            request_id=response.headers.get(headers.REQUEST_ID) if response else None,
-            error=None if response else mask(str(outcome)),
+            request_id=request_id_of(response.headers) if response else None,
+            error=None if response else str(outcome),
             elapsed=elapsed,
         )
         tell(self.hooks.on_response, event)

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import anyio
 
-from ajoxi_async.loops import call_soon, running_loop
+from ajoxi_async.loops import Loop, call_soon, running_loop
 from ajoxi_async.protocol.errors import ClientClosedError
 
 __all__ = ["Lifetime"]
@@ -35,7 +35,7 @@ class Lifetime:
     def __init__(self) -> None:
         self.closed: bool = False
         self._lock = Lock()
-        self._waits: dict[anyio.CancelScope, Any] = {}
+        self._waits: dict[anyio.CancelScope, Loop] = {}
 
     def check(self, route: str | None = None) -> None:
         """Refuse to begin anything after the client was closed.

@@ -6,7 +6,8 @@ Rules:
 2. A buffer that is full holds its reader back, and so its connection: nothing is dropped (``"block"``). With
    ``"coalesce"`` interims in it that a later revision has superseded make room first; finals never do.
 3. A call that fails is an item like the others, and the end of that call only. It ends when every call has.
-4. The tasks live in the ``async with`` block and never raise, so no exception of the caller's own is wrapped or cancelled.
+4. The tasks live from the beginning of the ``async with`` block to its end, which any task may bring about. They never
+   raise, so no exception of the caller's own is wrapped or cancelled.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from types import TracebackType
 from typing import Literal, Self
 
 import anyio
-from anyio.abc import TaskGroup
 from attrs import define, field, frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.transcripts import Segment
+from ajoxi_async.hosting import TaskHost
 from ajoxi_async.live import LiveTranscript
+from ajoxi_async.protocol.errors import ConfigurationError
 
 __all__ = ["LiveTranscripts", "Overflow", "StreamItem"]
 
@@ -109,19 +112,20 @@ class LiveTranscripts:
     ) -> None:
         if isinstance(ids, str):
             raise InvalidParameterError("ids", "expected several ids; for one call there is `stream`")
-        if type(max_buffer) is not int or max_buffer < 1:
+        buffer = integer(max_buffer)
+        if buffer is None or buffer < 1:
             raise InvalidParameterError("max_buffer", f"expected 1 or more, got {max_buffer!r}")
         if overflow not in {"block", "coalesce"}:
             raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r}")
         self._opened = opened
-        self._max = max_buffer
+        self._max = buffer
         self._coalesce = overflow == "coalesce"
         self._first = [(id, opened(id, None)) for id in dict.fromkeys(ids)]
         self._calls: dict[str, _Call] = {}
         # Calls with something in their buffer, each once, in the order of their turns.
         self._turns: deque[_Call] = deque()
         self._news = anyio.Event()
-        self._tasks: TaskGroup | None = None
+        self._tasks: TaskHost | None = None
         self._any = bool(self._first)
         self._closed = False
 
@@ -192,9 +196,14 @@ class LiveTranscripts:
             self._news.set()
 
     async def __aenter__(self) -> Self:
-        tasks = anyio.create_task_group()
-        await tasks.__aenter__()
-        self._tasks = tasks
+        if self._tasks is not None or self._closed:
+            raise ConfigurationError("stream_many: it is entered once; call `stream_many` again for a second block")
+        self._tasks = tasks = TaskHost()
+        try:
+            await tasks.open()
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         first, self._first = self._first, []
         for id, live in first:
             self._start(id, live)
@@ -207,9 +216,7 @@ class LiveTranscripts:
         self._closed = True
         self._news.set()
         if tasks is not None:
-            tasks.cancel_scope.cancel()
-            # Not told of the caller's own exception, which would come out wrapped in a group.
-            await tasks.__aexit__(None, None, None)
+            await tasks.aclose(cancel=True)
 
     def __aiter__(self) -> Self:
         return self

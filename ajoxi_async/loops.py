@@ -10,13 +10,19 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
-__all__ = ["call_soon", "has_ended", "running_loop"]
+if TYPE_CHECKING:
+    import trio
+
+__all__ = ["Loop", "call_soon", "has_ended", "running_loop"]
+
+#: An event loop of asyncio, or the token of a run of trio.
+Loop: TypeAlias = "asyncio.AbstractEventLoop | trio.lowlevel.TrioToken"
 
 
-def running_loop() -> Any:
-    """The asyncio loop or trio token in which the calling task runs.
+def running_loop() -> Loop:
+    """The event loop in which the calling task runs.
 
     Raises:
         RuntimeError: no event loop runs in this thread.
@@ -25,21 +31,22 @@ def running_loop() -> Any:
     # In trio's guest mode an asyncio loop runs as well, but a trio task is no task of it.
     if loop is not None and asyncio.current_task(loop) is not None:
         return loop
-    trio: Any = sys.modules.get("trio")
-    if trio is not None:
-        try:
+    if "trio" in sys.modules:
+        import trio
+
+        if trio.lowlevel.in_trio_run():
             return trio.lowlevel.current_trio_token()
-        except RuntimeError:
-            pass
     return asyncio.get_running_loop()
 
 
-def has_ended(loop: Any) -> bool:
-    """Whether nothing can run in it any more. A trio run is not known to have ended until it is called."""
-    return isinstance(loop, asyncio.AbstractEventLoop) and loop.is_closed()
+def has_ended(loop: Loop) -> bool:
+    """Whether nothing will ever run on a loop again."""
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        return loop.is_closed()
+    return not call_soon(loop, lambda: None)
 
 
-def call_soon(loop: Any, call: Callable[[], object]) -> bool:
+def call_soon(loop: Loop, call: Callable[[], object]) -> bool:
     """Have a loop call a function, from any thread. Returns False where the loop has ended and will not."""
     try:
         if isinstance(loop, asyncio.AbstractEventLoop):

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.protocol.rate import Lane, check_lane
 
 __all__ = ["CallOptions", "as_list", "check_headers", "check_options"]
@@ -32,29 +33,32 @@ _NAMES = CallOptions.__annotations__.keys()
 
 
 def check_options(options: CallOptions) -> None:
-    """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence."""
+    """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence.
+
+    What is given as a subclass is replaced by the builtin it stands for (`contract.given`); the dict is the call's own.
+    """
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
-    timeout: Any = options.get("timeout")
-    number = isinstance(timeout, (int, float)) and not isinstance(timeout, bool)
-    if timeout is not None and not (number and 0 < timeout < float("inf")):
-        raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r}")
+    if (timeout := options.get("timeout")) is not None:
+        number = seconds(timeout)
+        if number is None or not 0 < number < float("inf"):
+            raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r:.40}")
+        options["timeout"] = number
     lane = options.get("lane")
     if lane is not None:
         check_lane(lane)
-    query = options.get("extra_query")
-    if query is not None and not (
-        isinstance(query, Mapping) and all(isinstance(part, str) for pair in query.items() for part in pair)
-    ):
-        raise InvalidParameterError("extra_query", "expected strings by name")
-    given = options.get("extra_headers")
-    if given is not None:
+    if (query := options.get("extra_query")) is not None:
+        if not isinstance(query, Mapping) or not all(isinstance(part, str) for pair in query.items() for part in pair):
+            raise InvalidParameterError("extra_query", "expected strings by name")
+        options["extra_query"] = exact(query, "extra_query")
+    if (given := options.get("extra_headers")) is not None:
         check_headers(given)
+        options["extra_headers"] = exact(given, "extra_headers")
 
 
 def as_list(value: Any) -> Any:
-    """Several values as a list; what is not several, a lone string for instance, stays as it is and is refused by name."""
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes)) else value
+    """Several values as a list; what is not several, a lone string or an object, stays as it is and is refused by name."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else value
 
 
 #: What the client itself answers for; overriding it would leak a key or break the framing.

@@ -24,6 +24,7 @@ from attrs import evolve, frozen
 
 from ajoxi_async.contract.codec import PageBody, parse_params
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.pipeline import Pipeline
@@ -116,8 +117,9 @@ class Pager(Generic[T]):
         *,
         max_items: int | None = None,
     ) -> None:
-        if max_items is not None and (type(max_items) is not int or max_items < 0):
-            raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r}")
+        most = integer(max_items)
+        if max_items is not None and (most is None or most < 0):
+            raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r:.40}")
         assert route.query is not None
         check_options(options)
         self._pipeline = pipeline
@@ -125,8 +127,8 @@ class Pager(Generic[T]):
         # Checked here, so that a wrong filter fails where it is written and not at the first item.
         self._query = parse_params(dict(query), route.query)
         self._options = options
-        self._max_items = max_items
-        self._start: str | None = query.get("cursor")
+        self._max_items = most
+        self._start: str | None = getattr(self._query, "cursor")  # noqa: B009 - the query of every list has one
         self.cursor: str | None = self._start
 
     def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:

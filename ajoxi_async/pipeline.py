@@ -25,7 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 import anyio
-from attrs import evolve, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.auth import Credentials
 from ajoxi_async.contract import codec, headers
@@ -41,7 +41,7 @@ from ajoxi_async.limits import Limiter
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
-from ajoxi_async.protocol.rate import Lane
+from ajoxi_async.protocol.rate import Lane, Permit
 from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
 
 __all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
@@ -56,6 +56,17 @@ last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_
 
 class AjoxiDeprecationWarning(DeprecationWarning):
     """The API announced that it retires a route (API reference: Versioning)."""
+
+
+@define
+class LatestAnswer:
+    """The latest answer of the API, shared by all variants: its Date says how far the server's clock is from ours.
+
+    Attributes:
+        heard: its headers, and when it came on the pipeline's clock; ``None`` before the first.
+    """
+
+    heard: tuple[Mapping[str, str], float] | None = None
 
 
 @frozen(kw_only=True)
@@ -82,6 +93,7 @@ class Pipeline:
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
     lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
+    latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
     #: By route, when notices of retirement are to be looked for again: once a second will do.
     look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
@@ -167,7 +179,7 @@ class Pipeline:
         if options:
             lane, deadline = options.get("lane") or lane, self._deadline(options)
         attempt, drawn, fresh_token_used = 0, 0, False
-        # When the first attempt left that may have been carried out although no success came back.
+        # When, on our clock, the first attempt left that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
         began: float | None = None
         outcome: Response | ExchangeError | None = None
@@ -182,11 +194,11 @@ class Pipeline:
                 outcome = None
                 authorization = self.credentials.at_hand
                 if authorization is None:
-                    authorization = await lifetime.bound(route.name, self._authorization(deadline, route.name))
+                    authorization = await self.authorization(route.name, deadline)
                 asked = self.clock() if watch is not None else 0.0
                 permit = limiter.try_acquire(lane)
                 if permit is None:
-                    permit = await lifetime.bound(route.name, limiter.acquire(lane, deadline=deadline))
+                    permit = await self.turn(route.name, lane, deadline)
                 started = self.clock()
                 if deadline is not None and started >= deadline:
                     limiter.give_back(permit)
@@ -214,9 +226,10 @@ class Pipeline:
                         watch.cancelled(request, attempt, self.clock() - started)
                     (limiter.lost if request.sent else limiter.give_back)(permit)
                     if request.sent and perhaps_done_at is None:
-                        perhaps_done_at = self._wall(started)
+                        perhaps_done_at = started
                     raise
                 else:
+                    self.latest.heard = outcome.headers, self.clock()
                     try:
                         if outcome.status >= 300:
                             wait_for = answers.retry_after_of(outcome)
@@ -244,11 +257,11 @@ class Pipeline:
                         fresh_token_used = True
                         continue
                 if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
-                    perhaps_done_at = self._wall(started)
+                    perhaps_done_at = started
                 delay = retry.delay_before_retry(
                     self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
                 )
-                if delay is None or lifetime.closed or not self._may_wait(delay, fate, began, deadline):
+                if delay is None or lifetime.closed or not self.may_wait(delay, fate, began, deadline):
                     if isinstance(outcome, Response):
                         raise answers.error_from(outcome, error_body, route.name, attempt)
                     if lifetime.closed:
@@ -257,7 +270,7 @@ class Pipeline:
                 drawn += fate is not Fate.REFUSED
                 if watch is not None:
                     watch.retries(attempt, fate, delay)
-                await lifetime.bound(route.name, self.sleep(delay))
+                await self.pause(route.name, delay)
         except BaseException as error:
             if route.method != "POST" or perhaps_done_at is None:
                 raise
@@ -268,7 +281,9 @@ class Pipeline:
                 outcome,
                 params=params,
                 idempotency_header=self.idempotency_header,
-                sent_at=perhaps_done_at,
+                sent_at=self._wall(perhaps_done_at),
+                sent_on_our_clock=perhaps_done_at,
+                heard=self.latest.heard,
                 attempts=attempt,
             )
             if self.hooks is not None:
@@ -277,14 +292,43 @@ class Pipeline:
                 raise
             raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
 
-    async def _authorization(self, deadline: float | None, route: str) -> str:
+    async def authorization(self, route: str, deadline: float | None) -> str:
+        """The value of the Authorization header.
+
+        Raises:
+            APITimeoutError: it did not come until the deadline.
+            ClientClosedError: the client was closed.
+        """
+        if self.credentials.at_hand is not None:
+            return self.credentials.at_hand
+        asking = self.lifetime.bound(route, self.credentials.header(self.transport))
         if deadline is None:
-            return await self.credentials.header(self.transport)
+            return await asking
         try:
             with anyio.fail_after(deadline - self.clock()):
-                return await self.credentials.header(self.transport)
+                return await asking
         except TimeoutError:
             raise APITimeoutError("no token came in time; nothing was sent", route=route, attempts=0) from None
+
+    async def turn(self, route: str, lane: Lane, deadline: float | None) -> Permit:
+        """A turn at the limiter.
+
+        Raises:
+            APITimeoutError: the deadline cannot be met.
+            ClientClosedError: the client was closed.
+        """
+        permit = self.limiter.try_acquire(lane)
+        if permit is not None:
+            return permit
+        return await self.lifetime.bound(route, self.limiter.acquire(lane, deadline=deadline))
+
+    async def pause(self, route: str, delay: float) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            ClientClosedError: the client was closed.
+        """
+        await self.lifetime.bound(route, self.sleep(delay))
 
     def _deadline(self, options: CallOptions) -> float | None:
         timeout = options.get("timeout")
@@ -293,7 +337,7 @@ class Pipeline:
     def _wall(self, moment: float) -> float:
         return time.time() - (self.clock() - moment)
 
-    def _may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
+    def may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
         """Whether there is time for another attempt, and one left in the quota."""
         then = self.clock() + delay
         if deadline is not None and then >= deadline:
@@ -306,7 +350,7 @@ class Pipeline:
         self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
     ) -> None:
         if isinstance(outcome, Response):
-            seen = f"{outcome.status} {outcome.headers.get(headers.REQUEST_ID, '-')}"
+            seen = f"{outcome.status} {answers.request_id_of(outcome.headers) or '-'}"
         else:
             seen = str(outcome)
         path = request.url.removeprefix(self.base_url)

@@ -6,6 +6,8 @@ Everything runs on the embedded sandbox, which cuts some connections on purpose;
 
 from __future__ import annotations
 
+import io
+import sys
 from contextlib import suppress
 
 import anyio
@@ -20,40 +22,51 @@ from ajoxi_async.sandbox import StreamFault, Timing
 
 CALLS = 3
 LINES = 12
+WIDTH, HEIGHT = 60, LINES + 8
 COLOURS = {"customer": "cyan", "ai": "magenta", "agent": "green"}
 BADGES = {
-    "live": "[green]live",
-    "resuming": "[bold red]reconnecting",
-    "stalled": "[yellow]stalled",
-    "ended": "[dim]ended",
+    "live": ("live", "green"),
+    "resuming": ("reconnecting", "bold red"),
+    "stalled": ("stalled", "yellow"),
+    "ended": ("ended", "dim"),
 }
 
 
+def plain(text: object) -> str:
+    """What others wrote, without the control characters that a terminal would obey."""
+    return "".join(one if one.isprintable() else " " for one in str(text))
+
+
 class Pane:
-    """One call on the screen."""
+    """One call on the screen. Everything is a `Text`: markup in what others wrote is shown and not obeyed."""
 
     def __init__(self, console: Console, call_id: str) -> None:
         self._console = console
         self.call_id = call_id
         self.live: LiveTranscript | None = None
-        self.badge = "connecting"
+        self.badge = ("connecting", "")
 
     def on_state(self, state: str) -> None:
         """Change the badge; where there is no screen to draw on, say so in a line."""
         self.badge = BADGES[state]
         if not self._console.is_terminal:
-            self._console.print(f"{self.call_id}: {self.badge}")
+            self._console.print(Text.assemble(f"{plain(self.call_id)}: ", self.badge))
 
     def __rich__(self) -> Panel:
+        columns = max(1, self._console.width // WIDTH)
+        room = (self._console.height - 1) // -(-CALLS // columns)
+        height = max(4, min(HEIGHT, room))
+        lines = LINES if height == HEIGHT else max(1, (height - 2) // 2)
         text = Text()
         if self.live is not None:
             now = self.live.snapshot()
-            for segment in [*now.finals, *now.interims][-LINES:]:
+            for segment in [*now.finals, *now.interims][-lines:]:
                 style = COLOURS.get(str(segment.speaker), "white")
-                text.append(f"{segment.speaker}: ", style="bold " + style)
-                text.append(segment.text + "\n", style=style if segment.is_final else "dim " + style)
-        again = f" · {self.live.reconnects} reconnects" if self.live is not None and self.live.reconnects else ""
-        return Panel(text, title=f"{self.call_id} · {self.badge}[/]{again}", width=60, height=LINES + 8)
+                text.append(f"{plain(segment.speaker)}: ", style="bold " + style)
+                text.append(plain(segment.text) + "\n", style=style if segment.is_final else "dim " + style)
+        again = f" - {self.live.reconnects} reconnects" if self.live is not None and self.live.reconnects else ""
+        title = Text.assemble(f"{plain(self.call_id)} - ", self.badge, again)
+        return Panel(text, title=title, width=min(WIDTH, self._console.width), height=height)
 
 
 async def follow(client: AsyncAjoxi, pane: Pane) -> None:
@@ -82,5 +95,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for what the terminal's encoding does not have
     with suppress(KeyboardInterrupt):
         anyio.run(main)

@@ -7,15 +7,17 @@ the API can reach this machine's port 8028.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
 import anyio
 from aiohttp import web
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ajoxi_async import AsyncAjoxi, Call, CallCompleted, Event, Message, MessageStatus, Recording, Sandbox
 from ajoxi_async.webhooks.aiohttp import webhook_handler
@@ -43,7 +45,7 @@ class Inbox:
 
 
 @asynccontextmanager
-async def receiver(inbox: Inbox, port: int) -> AsyncIterator[None]:
+async def receiver(inbox: Inbox, port: int) -> AsyncGenerator[None]:
     """Serve an endpoint for webhooks on this machine."""
 
     async def receive(request: web.Request) -> web.StreamResponse:
@@ -61,9 +63,17 @@ async def receiver(inbox: Inbox, port: int) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
+def say(*parts: str | tuple[str, str]) -> None:
+    """Print texts, or pairs of a text and its style. Markup and control characters in what others wrote do nothing."""
+    texts = [(part, "") if isinstance(part, str) else part for part in parts]
+    clean = [("".join(one if one.isprintable() else " " for one in text), style) for text, style in texts]
+    out.print(Text.assemble(*clean))
+
+
 def step(title: str) -> None:
     """Announce what comes next."""
-    out.print(f"\n[bold green]●[/] [bold]{title}[/]")
+    out.print()
+    say(("* ", "bold green"), (title, "bold"))
 
 
 async def provision_a_number(client: AsyncAjoxi) -> str:
@@ -71,11 +81,11 @@ async def provision_a_number(client: AsyncAjoxi) -> str:
     step("Find and provision a number")
     page = await client.numbers.search(country="US", area_code="415", capability="sms", limit=3)
     for number in page.data:
-        out.print(f"  {number.phone_number}  [dim]{number.region} {', '.join(number.capabilities)}[/]")
+        say(f"  {number.phone_number}  ", (f"{number.region} {', '.join(number.capabilities)}", "dim"))
     taken = await client.numbers.provision(
         phone_number=str(page.data[0].phone_number), routing={"kind": "ai_receptionist"}
     )
-    out.print(f"  took [bold]{taken.phone_number}[/] as {taken.id}, now {taken.status}")
+    say("  took ", (str(taken.phone_number), "bold"), f" as {taken.id}, now {taken.status}")
     return taken.id
 
 
@@ -83,7 +93,7 @@ async def place_a_call(client: AsyncAjoxi) -> Call:
     """The API reference's own request."""
     step("Place a call")
     call = await client.calls.create(to=TO, from_=FROM, ai_receptionist=True)
-    out.print(f"  {call.id} is {call.status}, handled by {call.ai_handler}")
+    say(f"  {call.id} is {call.status}, handled by {call.ai_handler}")
     return call
 
 
@@ -94,9 +104,9 @@ async def follow_the_transcript(client: AsyncAjoxi, call: Call) -> None:
         said: set[int] = set()
         async for segment in live:
             speaker = str(segment.speaker)
-            again = "  [dim](corrected)[/]" if segment.sequence in said else ""
+            again = "  (corrected)" if segment.sequence in said else ""
             said.add(segment.sequence)
-            out.print(f"  [{SPEAKERS.get(speaker, 'white')}]{speaker:>9}[/]  {segment.text}{again}")
+            say((f"  {speaker:>9}  ", SPEAKERS.get(speaker, "white")), f"{segment.text}", (again, "dim"))
 
 
 async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
@@ -109,8 +119,8 @@ async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
         await anyio.sleep(0.2)
     recording = await client.recordings.retrieve(found[0].id)
     audio = await client.recordings.download(recording)
-    out.print(f"  {call.disposition} for {call.duration} s, {len(audio):,} bytes of {recording.content_type}")
-    out.print(f"  [italic]{recording.ai_summary}[/] [dim](sentiment {recording.sentiment:+})[/]")
+    say(f"  {call.disposition} for {call.duration} s, {len(audio):,} bytes of {recording.content_type}")
+    say("  ", (str(recording.ai_summary), "italic"), (f" (sentiment {recording.sentiment:+})", "dim"))
     return recording
 
 
@@ -120,12 +130,12 @@ async def send_a_message(client: AsyncAjoxi) -> Message:
     message = await client.messages.send(
         to=TO, from_=FROM, body="Your appointment is confirmed. Reply STOP to opt out."
     )
-    out.print(f"  {message.id} {message.status}, {message.segments} segment")
+    say(f"  {message.id} {message.status}, {message.segments} segment")
     while message.status not in {MessageStatus.DELIVERED, MessageStatus.FAILED}:
         await anyio.sleep(0.2)
         recent = client.messages.list(conversation_id=message.conversation_id, max_items=20)
         message = next(found for found in [m async for m in recent] if found.id == message.id)
-    out.print(f"  {message.id} [bold]{message.status}[/]")
+    say(f"  {message.id} ", (str(message.status), "bold"))
     return message
 
 
@@ -136,7 +146,7 @@ async def page_through_calls(client: AsyncAjoxi) -> int:
     async for call in client.calls.list(limit=100):
         ending = str(call.disposition or call.status)
         endings[ending] = endings.get(ending, 0) + 1
-    out.print("  " + ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items())))
+    say("  " + ", ".join(f"{count} {ending}" for ending, count in sorted(endings.items())))
     return sum(endings.values())
 
 
@@ -146,7 +156,7 @@ async def show_webhooks(inbox: Inbox) -> None:
     with anyio.fail_after(10):
         await inbox.completed.wait()
     for event in inbox.received:
-        out.print(f"  [green]signature verified[/]  {event.type:<16} {event.id}")
+        say("  ", ("signature verified", "green"), f"  {event.type:<16} {event.id}")
 
 
 def show_limiter(client: AsyncAjoxi) -> None:
@@ -191,11 +201,13 @@ async def main() -> None:
         return
     async with Sandbox() as sandbox:
         sandbox.seed_calls(350)
-        out.print(f"[dim]No AJOXI_API_KEY: using the embedded sandbox on {sandbox.base_url}. No phone rings.[/]")
+        say((f"No AJOXI_API_KEY: using the embedded sandbox on {sandbox.base_url}. No phone rings.", "dim"))
         inbox = Inbox(None)
         async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client, receiver(inbox, 0):
             await tour(client, inbox)
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # for what the terminal's encoding does not have
     sys.exit(anyio.run(main))

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +14,13 @@ import pytest
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.sandbox.server import app
 
-from .contract.published import Contract
+# pytest rewrites the asserts of test files only. The modules that tests share are registered here, before the first import,
+# so that their asserts are executed under `-OO` as well.
+pytest.register_assert_rewrite(
+    *(f"tests.{folder.name}" for folder in Path(__file__).parent.iterdir() if folder.is_dir())
+)
+
+from .contract.published import Contract  # noqa: E402
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex

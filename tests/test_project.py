@@ -8,22 +8,27 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 from importlib import metadata
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
 import ajoxi_async
 from ajoxi_async.contract.routes import ROUTES
+from ajoxi_async.contract.wire import Response
 from ajoxi_async.sandbox.server.handlers import HANDLERS
+
+from .contract.published import Contract
 
 ROOT = Path(__file__).parent.parent
 
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
 AjoxiError AsyncAjoxi AudioStream AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
-CallerId Campaign Capability Channel ClientClosedError ClientCredentials ConfigurationError Direction Disposition
-DownloadError DownloadFileError Event EventStream EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
+CallerId Campaign Capability Channel ClientClosedError ClientCredentials ConfigurationError Direction Disposition DownloadError DownloadFileError
+Event EventStream EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
 LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType
 OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
 RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing
@@ -39,6 +44,7 @@ def test_public_names_are_pinned() -> None:
     assert ajoxi_async.__all__ == PUBLIC
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO takes the docstrings away")
 @pytest.mark.parametrize("name", PUBLIC)
 def test_every_public_name_is_documented(name: str) -> None:
     """Each public name resolves, and says what it is."""
@@ -77,13 +83,51 @@ def test_importing_is_cheap() -> None:
     assert run.stdout.splitlines() == ["[]", "[]"]
 
 
-@pytest.mark.skipif(not os.environ.get("AJOXI_TEST_WHEEL"), reason="`make test` sets AJOXI_TEST_WHEEL")
+DIST = os.environ.get("AJOXI_TEST_DIST")  # where `make test` has built what is tested
+built = pytest.mark.skipif(not DIST, reason="`make test` sets AJOXI_TEST_DIST")
+
+
+def files_under(*folders: str) -> set[str]:
+    """The files of the checkout, without caches."""
+    paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    names = [path.relative_to(ROOT) for path in paths]
+    return {str(name) for name in names if not any(part.startswith((".", "__pycache__")) for part in name.parts)}
+
+
+@built
 def test_the_wheel_is_what_is_tested() -> None:
-    """`make test` tests the installed wheel, not the checkout, and it ships its type marker."""
+    """`make test` tests the installed wheel, not the checkout."""
     home = Path(ajoxi_async.__file__).parent
     assert home.parent.name == "site-packages"
-    assert (home / "py.typed").exists()
     assert metadata.version("ajoxi-async")
+
+
+@built
+def test_the_wheel_has_the_package_and_nothing_else() -> None:
+    """The wheel holds every file of the package, with its type marker, script and document, and no tests."""
+    (wheel,) = Path(str(DIST)).glob("*.whl")
+    names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
+    assert names == files_under("ajoxi_async")
+    assert {f"ajoxi_async/{name}" for name in ("py.typed", "limits/schedule.lua", "openapi.json")} <= names
+
+
+@built
+def test_the_source_distribution_can_be_tested() -> None:
+    """The source distribution holds the package, its tests and all that they read, and no caches or environments."""
+    (sdist,) = Path(str(DIST)).glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert files_under("ajoxi_async", "tests", "docs", "examples", "benchmarks") | {"Makefile", "README.md"} <= names
+    assert {name.partition("/")[0] for name in names if name.startswith(".")} <= {".ci", ".gitignore"}
+    assert not [name for name in names if "__pycache__" in name or name.startswith(("dist/", "build/"))]
+
+
+def test_the_supported_pythons_are_tested() -> None:
+    """The versions that the classifiers name are those that CI looks for."""
+    named = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text())
+    tried = re.search(r"^for version in (.*); do$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert tried is not None
+    assert tried[1].split() == named
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
@@ -91,7 +135,7 @@ def test_parity(name: str) -> None:
     """Every route has a documented method, a handler in the sandbox, and a test through both ends."""
     resource, _, method = name.partition(".")
     client = ajoxi_async.AsyncAjoxi("AJX_TEST_x")
-    assert inspect.getdoc(getattr(getattr(client, resource), method))
+    assert inspect.getdoc(getattr(getattr(client, resource), method)) or sys.flags.optimize > 1
     assert name in HANDLERS
     tests = (ROOT / "tests/both_ends/test_endpoints.py").read_text()
     assert f"client.{name}(" in tests
@@ -131,7 +175,15 @@ def test_the_first_example_shows_a_transcript(capsys: pytest.CaptureFixture[str]
     assert "ai: " in capsys.readouterr().out
 
 
+def test_asserts_are_executed() -> None:
+    """The asserts of tests and of what they share fail where they should, under `python -OO` too."""
+    with pytest.raises(AssertionError):
+        assert not sys.argv
+    with pytest.raises(AssertionError):
+        Contract().check(None, Response(200, {}, b""))
+
+
 def test_nothing_is_left_unfinished() -> None:
     """No marker of unfinished work stands in the package."""
     for path in Path(ajoxi_async.__file__).parent.rglob("*.py"):
-        assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text()), path
+        assert not re.search(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b", path.read_text()), path

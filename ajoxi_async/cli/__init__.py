@@ -8,19 +8,33 @@ from __future__ import annotations
 import argparse
 import asyncio
 import ipaddress
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
-from ajoxi_async.cli import webhooks
+from ajoxi_async.cli import output, webhooks
+from ajoxi_async.cli.interrupts import interrupts
+from ajoxi_async.cli.output import OutputError, say, warn
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.version import VERSION
 
 __all__ = ["main"]
 
 
+class _Parser(argparse.ArgumentParser):
+    """Prints help and version as the commands print: argparse itself does not say when that fails."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if file is sys.stdout:
+            say(message.removesuffix("\n"), needed=True)
+        else:
+            super()._print_message(message, file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="ajoxi", description="Tools around the Ajoxi API.")
+    parser = _Parser(prog="ajoxi", description="Tools around the Ajoxi API.")
+    parser.add_argument("--version", action="version", version=f"ajoxi-async {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("openapi", help="print the API as an OpenAPI 3.1 document")
     sandbox = commands.add_parser("sandbox", help="run a simulator of the whole API; no phone rings")
@@ -49,10 +63,7 @@ def _is_loopback(host: str) -> bool:
 async def _sandbox(options: argparse.Namespace) -> None:
     from ajoxi_async.sandbox import RealClock, Sandbox
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Sandbox(
+    sandbox = Sandbox(
         host=options.host,
         port=options.port,
         seed=options.seed,
@@ -62,27 +73,48 @@ async def _sandbox(options: argparse.Namespace) -> None:
         control_token=options.control_token,
         db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
-    ) as sandbox:
-        print(f"Ajoxi sandbox on {sandbox.base_url}, key {sandbox.api_key}; Ctrl-C ends it. Try:\n")
-        print(
-            f"  curl -X POST {sandbox.base_url}/v1/calls \\\n"
-            f'    -H "Authorization: Bearer {sandbox.api_key}" -H "Content-Type: application/json" \\\n'
-            """    -d '{ "to": "+14155551234", "from": "+14155550100", "ai_receptionist": true }'""",
-        )
-        print(
-            f"\nTime, faults, inbound calls: see docs/sandbox.md; token {sandbox.control_token}. For instance:\n\n"
-            f"  curl {sandbox.base_url}/_ajoxi/clock -H 'Authorization: Bearer {sandbox.control_token}'",
-            flush=True,
-        )
-        await stop.wait()
+    )
+    with interrupts() as interrupt:
+        async with sandbox:
+            say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
+            await interrupt.wait()
+
+
+_ON_SANDBOX = """\
+Ajoxi sandbox on {url}, key {key}; Ctrl-C ends it. Try:
+
+  curl -X POST {url}/v1/calls \\
+    -H "Authorization: Bearer {key}" -H "Content-Type: application/json" \\
+    -d '{{ "to": "+14155551234", "from": "+14155550100", "ai_receptionist": true }}'
+
+Time, faults, inbound calls: see docs/sandbox.md; token {token}. For instance:
+
+  curl {url}/_ajoxi/clock -H 'Authorization: Bearer {token}'"""
+
+
+def _openapi() -> None:
+    text = files("ajoxi_async").joinpath("openapi.json").read_text("utf-8")
+    say(text.removesuffix("\n"), needed=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit status."""
+    output.prepare()
+    try:
+        return _run(argv)
+    except OutputError as error:
+        if str(error):
+            warn(str(error))
+        return error.status
+    except KeyboardInterrupt:
+        return 130
+
+
+def _run(argv: Sequence[str] | None) -> int:
     parser = _parser()
     options = parser.parse_args(argv)
     if options.command == "openapi":
-        print(files("ajoxi_async").joinpath("openapi.json").read_text("utf-8"), end="")
+        _openapi()
         return 0
     if options.command == "webhooks":
         return webhooks.run(options)
@@ -93,9 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         asyncio.run(_sandbox(options))
     except OSError as error:
-        print(f"ajoxi: cannot listen on {options.host}:{options.port}: {error}", file=sys.stderr)
+        warn(f"cannot listen on {options.host}:{options.port}: {error}")
         return 1
     except InvalidParameterError as error:
-        print(f"ajoxi: --{error}", file=sys.stderr)
+        warn(f"--{error}")
         return 1
     return 0

@@ -14,8 +14,6 @@ import asyncio
 import json
 import os
 import secrets
-import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -23,6 +21,8 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from ajoxi_async.cli.interrupts import interrupts
+from ajoxi_async.cli.output import OutputError, say, warn
 from ajoxi_async.contract import checks, codec, signing
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
@@ -46,7 +46,7 @@ _DATA: Final[dict[str, dict[str, Any]]] = {
 }
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Add ``webhooks`` and its commands."""
     does = commands.add_parser("webhooks", help="try a receiver of webhooks").add_subparsers(dest="does", required=True)
     listen = does.add_parser("listen", help="show deliveries, and forward them as they are")
@@ -161,53 +161,60 @@ async def _doctor(target: _Target, secret: str) -> bool:
         else:
             got = [await target.send(*one) for one in check.deliveries]
         if number == 0 and all(status is None for status in got):
-            print(f"FAIL  nothing is answered: {target.shown(None)}; nothing else was tried")
+            say(f"FAIL  nothing is answered: {target.shown(None)}; nothing else was tried")
             return False
         passed = all(check.good(status) for status in got)
         if check.together:
             passed = passed and any(_taken(status) for status in got)
         healthy = healthy and passed
         answers = ", ".join(target.shown(status) for status in got)
-        print(f"{'ok  ' if passed else 'FAIL'}  {check.rule}: {answers}", flush=True)
+        say(f"{'ok  ' if passed else 'FAIL'}  {check.rule}: {answers}")
     quick = target.slowest < 10
-    print(f"{'ok  ' if quick else 'FAIL'}  answers come well within 15 s: the slowest took {target.slowest:.2f} s")
+    say(f"{'ok  ' if quick else 'FAIL'}  answers come well within 15 s: the slowest took {target.slowest:.2f} s")
     return healthy and quick
 
 
 async def _trigger(target: _Target, kind: str, secret: str) -> bool:
     body = _event(kind)
     status = await target.send(body, signing.sign(body, [secret]))
-    print(f"{kind} {json.loads(body)['id']}: {target.shown(status)}")
+    say(f"{kind} {json.loads(body)['id']}: {target.shown(status)}")
     return _taken(status)
 
 
 async def _listen(target: _Target, port: int) -> None:
     from aiohttp import web
 
+    unwritten: list[OutputError] = []
+
     async def forward(request: web.Request) -> web.Response:
         body = await request.read()
         status = await target.send(body, ",".join(request.headers.getall(SIGNATURE, ())) or None)
         try:
-            event = json.loads(body)
+            event = codec.parse_json(body)
             shown = f"{event['type']} {event['id']}"
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (codec.DecodeError, TypeError, KeyError):
             shown = f"{len(body)} bytes that are no event"
-        print(f"{ascii(shown)[1:-1]}: {target.shown(status)}", flush=True)
+        try:
+            say(f"{ascii(shown)[1:-1]}: {target.shown(status)}")
+        except OutputError as error:
+            # The delivery was forwarded, and is answered before the command ends.
+            unwritten.append(error)
+            interrupt.set()
         return web.Response(status=502 if status is None else status)
 
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     app = web.Application()
     app.router.add_post("/{path:.*}", forward)
     runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", port).start()
-        print(f"Listening on http://127.0.0.1:{runner.addresses[0][1]}/ ; Ctrl-C ends it.", flush=True)
-        await stop.wait()
-    finally:
-        await runner.cleanup()
+    with interrupts() as interrupt:
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", port).start()
+            say(f"Listening on http://127.0.0.1:{runner.addresses[0][1]}/ ; Ctrl-C ends it.")
+            await interrupt.wait()
+        finally:
+            await runner.cleanup()
+    if unwritten:
+        raise unwritten[0]
 
 
 async def _run(options: argparse.Namespace, secret: str) -> bool:
@@ -227,18 +234,18 @@ def run(options: argparse.Namespace) -> int:
     """Run one of the commands; 0 where the receiver did right."""
     secret = getattr(options, "secret", None) or os.environ.get("AJOXI_WEBHOOK_SECRET", "")
     if options.does != "listen" and not secret.strip():
-        print("ajoxi: --secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET", file=sys.stderr)
+        warn("--secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET")
         return 2
     try:
         checks.http_url("URL", options.url)
     except InvalidParameterError as error:
-        print(f"ajoxi: {error}", file=sys.stderr)
+        warn(str(error))
         return 2
     if not 0 <= getattr(options, "port", 0) < 65536:
-        print("ajoxi: --port: expected 0 to 65535", file=sys.stderr)
+        warn("--port: expected 0 to 65535")
         return 2
     try:
         return 0 if asyncio.run(_run(options, secret)) else 1
     except OSError as error:
-        print(f"ajoxi: {error}", file=sys.stderr)
+        warn(str(error))
         return 1

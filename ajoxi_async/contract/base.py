@@ -67,6 +67,20 @@ class Model:
 
         return to_wire(self)
 
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
+        """Let pydantic, and FastAPI with it, take and return models as they travel; see `contract.pydantic`."""
+        from ajoxi_async.contract.pydantic import core_schema_of
+
+        return core_schema_of(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _core_schema: Any, _handler: Any) -> dict[str, Any]:
+        """Describe the model for pydantic as the published document does."""
+        from ajoxi_async.contract.openapi import schema_of
+
+        return schema_of(cls)
+
     def __repr__(self) -> str:
         shown = (
             f"{a.name}={'***' if a.name == 'secret' else repr(getattr(self, a.name))}"

@@ -5,7 +5,7 @@ Rules:
    that says where.
 2. A model keeps what it does not know in ``extra``; ``null`` in a field that has no ``None`` counts as missing.
 3. Parameters refuse what they do not know, and what is wrong with them is an `InvalidParameterError`.
-4. Times travel as RFC 3339 in UTC with milliseconds.
+4. What is JSON says `contract.parsing`, how times travel `contract.times`, what callers may give `contract.given`.
 
 cattrs dispatches; the structuring itself is msgspec's `convert`, which builds frozen attrs classes in C, about three
 times as fast as generated Python and without silent coercion.
@@ -17,7 +17,7 @@ import re
 import types
 import typing
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
@@ -27,7 +27,10 @@ import msgspec
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ajoxi_async.contract.base import Model, OpenEnum, Params
-from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact
+from ajoxi_async.contract.parsing import DecodeError, parse_json
+from ajoxi_async.contract.times import format_time, parse_time
 from ajoxi_async.contract.webhooks import EVENT_CLASSES, Event, UnknownEvent
 
 __all__ = [
@@ -49,19 +52,6 @@ __all__ = [
 
 T = TypeVar("T")
 P = TypeVar("P", bound=Params)
-
-
-class DecodeError(AjoxiError):
-    """A body is not what was promised. The client reports it as `APIResponseValidationError`."""
-
-
-def format_time(moment: datetime) -> str:
-    """Format an aware datetime as RFC 3339 in UTC with milliseconds."""
-    try:
-        moment = moment.astimezone(UTC)
-    except OverflowError:  # the first and the last hours of the calendar have no UTC: they keep their own offset
-        return moment.isoformat(timespec="milliseconds")
-    return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 #: ``from`` is a keyword of Python, and ``timeout`` is left to the waiting for an answer.
@@ -93,13 +83,25 @@ def _maker(default: Any) -> Callable[[], Any]:
     return default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
 
 
+def _find_times(cls: type[Any]) -> frozenset[str]:
+    # Not by `attrs.fields`: cattrs resolves the types there, in place, at the first use of a class.
+    return frozenset(
+        name
+        for name, hint in get_type_hints(cls).items()
+        if any(isinstance(part, type) and issubclass(part, datetime) for part in (hint, *get_args(hint)))
+    )
+
+
+_times: Callable[[Any], frozenset[str]] = cache(_find_times)
+
 Prepare = Callable[[Any, str], Any]
 
 
-def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
+def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True) -> Prepare:
     """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects.
 
-    Unknown fields are refused by parameters, and by models inside of them (`strict`).
+    Unknown fields are refused by parameters, and by models inside of them (`strict`). Times that msgspec reads otherwise
+    than `contract.times` are read here (`odd_times`).
     """
     hints = get_type_hints(cls, include_extras=False)
     is_model = issubclass(cls, Model)
@@ -115,15 +117,16 @@ def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
         if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING
     ]
     nested = [
-        (f.name, _preparer(inner, strict), _is_many(hints[f.name]))
+        (f.name, _preparer(inner, strict, odd_times), _is_many(hints[f.name]))
         for f in fields
         if (inner := _nested(hints[f.name])) is not None
     ]
+    times = tuple(sorted(_times(cls))) if odd_times else ()
     known = frozenset(wire_name(f.name) for f in fields)
 
     def prepare(value: Any, path: str) -> Any:
         if type(value) is not dict:
-            return value
+            return _rebuild(value, cls, path) if strict and is_model and isinstance(value, cls) else value
         body = blank | value
         extra: dict[str, Any] = {}
         if len(body) != size and not known.issuperset(body):
@@ -141,6 +144,9 @@ def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
         for name, make in nullable:
             if body[name] is None:
                 body[name] = make()
+        for name in times:
+            if type(text := body.get(name)) is str:
+                body[name] = parse_time(text) or text
         for name, prepare_inner, many in nested:
             inner = body.get(name)
             if inner:
@@ -157,14 +163,29 @@ def _build_preparer(cls: type[Any], strict: bool = False) -> Prepare:
 _preparer: Callable[..., Prepare] = cache(_build_preparer)
 
 
-def _structure_model(value: Any, cls: type[T]) -> T:
+def _rebuild(value: Any, cls: type[Any], path: str) -> Any:
+    """Check a model that a caller made: its class checks nothing, since it is made for what the API sends."""
+    name = path.rstrip(".")
     try:
-        return msgspec.convert(_preparer(cls)(value, ""), cls)
+        return _structure_model(exact(to_wire(value), name), cls)
+    except DecodeError as error:
+        raise InvalidParameterError(name, str(error)) from None
+
+
+def _structure_model(value: Any, cls: type[T], odd_times: bool = True) -> T:
+    try:
+        return msgspec.convert(_preparer(cls, False, odd_times)(value, ""), cls)
     except msgspec.ValidationError as error:
+        if not odd_times:
+            return _structure_model(value, cls)
         raise DecodeError(f"not a {cls.__name__}: {error}") from None
 
 
-_PATH = re.compile(r" - at `\$\.?(?P<path>[^`]*)`$")
+#: msgspec rounds what is finer than microseconds. What else it does not know of times, second 60, it refuses.
+_has_fine_times = re.compile(rb"\.\d{7}").search
+
+
+_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 
 
@@ -210,7 +231,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    given = {wire_name(key): item for key, item in value.items() if item is not None}
+    given = {wire_name(key): exact(item, wire_name(key)) for key, item in value.items() if item is not None}
     if len(given) != sum(item is not None for item in value.values()):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
@@ -235,7 +256,7 @@ def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     }
     plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
     if is_model:
-        return lambda obj: plain(obj) | obj.extra if obj.extra else plain(obj)
+        return lambda obj: plain(obj) | exact(obj.extra, "extra") if obj.extra else plain(obj)
     return lambda obj: _given(plain(obj))
 
 
@@ -252,7 +273,7 @@ converter.register_unstructure_hook_factory(
     lambda cls: isinstance(cls, type) and issubclass(cls, (Model, Params)), _make_unstructure
 )
 converter.register_unstructure_hook(datetime, format_time)
-converter.register_unstructure_hook(OpenEnum, lambda member: member.value)
+converter.register_unstructure_hook(OpenEnum, lambda member: getattr(member, "value", member))
 
 
 @attrs.frozen
@@ -264,17 +285,19 @@ class PageBody(typing.Generic[T]):
     has_more: bool
 
 
-def parse_json(body: bytes) -> Any:
-    """Parse a JSON document, raising `DecodeError` for anything that is not one."""
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(f"not JSON: {error}") from None
-
-
 def decode(body: bytes, cls: type[T]) -> T:
     """Decode a response body into a model."""
-    return _structure_model(parse_json(body), cls)
+    return _structure_model(parse_json(body), cls, _has_fine_times(body) is not None)
+
+
+def _structure_items(items: list[Any], cls: type[T], odd_times: bool) -> tuple[T, ...]:
+    prepare = _preparer(cls, False, odd_times)
+    try:
+        return msgspec.convert([prepare(item, "") for item in items], tuple[cls, ...])  # type: ignore[valid-type]
+    except msgspec.ValidationError as error:
+        if not odd_times:
+            return _structure_items(items, cls, odd_times=True)
+        raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
 
 
 def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
@@ -282,11 +305,7 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
     page = parse_json(body)
     if type(page) is not dict or type(page.get("data")) is not list:
         raise DecodeError("not a page: expected an object with a list `data`")
-    prepare = _preparer(cls)
-    try:
-        data = msgspec.convert([prepare(item, "") for item in page["data"]], tuple[cls, ...])  # type: ignore[valid-type]
-    except msgspec.ValidationError as error:
-        raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
+    data = _structure_items(page["data"], cls, _has_fine_times(body) is not None)
     cursor = page.get("next_cursor")
     if cursor is not None and type(cursor) is not str:
         raise DecodeError("not a page: `next_cursor` is neither a string nor null")
@@ -307,12 +326,15 @@ def encode(obj: Any) -> bytes:
     """Serialise a model, parameters, or anything JSON can hold.
 
     Raises:
-        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry, or `Model.extra` something
+            that JSON cannot.
     """
     try:
         return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
     except UnicodeEncodeError:
         raise InvalidParameterError("body", _HALF_A_PAIR) from None
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidParameterError("body", f"expected what JSON can hold: {error}") from None
 
 
 def to_query(params: Params) -> list[tuple[str, str]]:
@@ -337,14 +359,6 @@ def to_query(params: Params) -> list[tuple[str, str]]:
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
-
-
-def _find_times(cls: type[Any]) -> frozenset[str]:
-    # Not by `attrs.fields`: cattrs resolves the types there, in place, at the first use of a class.
-    return frozenset(name for name, hint in get_type_hints(cls).items() if datetime in (hint, *get_args(hint)))
-
-
-_times: Callable[[Any], frozenset[str]] = cache(_find_times)
 
 
 def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:

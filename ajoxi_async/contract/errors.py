@@ -3,14 +3,15 @@
 Rules:
 1. Every error response is ``{"error": {"code": ..., "message": ...}}`` and its HTTP status matches the category
    (API reference: Errors & status codes); ``param`` is added where one parameter is at fault.
-2. Every exception of this package pickles, and prints neither a secret nor a whole phone number.
+2. Every exception of this package pickles, and prints neither a secret nor a whole phone number, on one line and no more
+   than some thousand characters, whatever a server put into it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.masking import shown
 
 __all__ = ["CODE_STATUS", "AjoxiError", "InvalidParameterError", "error_body"]
 
@@ -42,6 +43,10 @@ def error_body(code: str, message: str, param: str | None = None) -> dict[str, A
     return {"error": error}
 
 
+#: Characters of a message. A server may answer with a megabyte of it.
+_LONGEST = 4096
+
+
 def _rebuild(cls: type[AjoxiError], message: str, state: dict[str, Any]) -> AjoxiError:
     error = cls.__new__(cls)
     error.args = (message,)
@@ -53,7 +58,8 @@ class AjoxiError(Exception):
     """Root of everything this package raises on purpose.
 
     Attributes:
-        message: what went wrong, with secrets and phone numbers masked, since error trackers record attributes too.
+        message: what went wrong, with secrets and phone numbers masked, since error trackers record attributes too, and
+            with control characters escaped.
         cursor: of an error that ended a list: where to start it again.
     """
 
@@ -61,7 +67,7 @@ class AjoxiError(Exception):
 
     def __init__(self, message: str) -> None:
         # Tracebacks and log handlers print ``args``, so only the masked text goes there.
-        super().__init__(mask(message))
+        super().__init__(shown(message, _LONGEST))
         self.message: str = self.args[0]
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -6,6 +6,8 @@ from typing import Final
 
 AUTHORIZATION: Final = "Authorization"
 CONTENT_TYPE: Final = "Content-Type"
+DATE: Final = "Date"
+LOCATION: Final = "Location"
 REQUEST_ID: Final = "X-Request-Id"
 RATE_LIMIT: Final = "X-RateLimit-Limit"
 RATE_REMAINING: Final = "X-RateLimit-Remaining"

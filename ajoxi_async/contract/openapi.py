@@ -28,7 +28,7 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.transcripts import TranscriptCompleted
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EVENT_CLASSES, EventType
 
-__all__ = ["document"]
+__all__ = ["document", "schema_of"]
 
 _REF = "#/components/schemas/{name}"
 _PHONE = {"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+14155551234"]}
@@ -85,6 +85,24 @@ def _schemas() -> dict[str, Any]:
     schemas = {name: _tidy(name, schema, classes.get(name)) for name, schema in found.items()}
     queries = {route.query.__name__ for route in ROUTES.values() if route.query is not None}
     return {name: schema for name, schema in sorted(schemas.items()) if name not in queries} | _envelopes()
+
+
+def schema_of(cls: type[Model]) -> dict[str, Any]:
+    """One model's schema, with everything it refers to inside of it, for documents that have no such components."""
+    _, found = msgspec.json.schema_components([cls], ref_template=_REF)
+    classes = {known.__name__: known for known in _subclasses(Model) | _subclasses(OpenEnum)}
+
+    def inlined(schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [inlined(one) for one in schema]
+        if not isinstance(schema, dict):
+            return schema
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return inlined(_tidy(name, found[name], classes.get(name)))
+        return {key: inlined(value) for key, value in schema.items()}
+
+    return {"title": cls.__name__, **inlined({"$ref": _REF.format(name=cls.__name__)})}
 
 
 def _subclasses(cls: type[Any]) -> set[type[Any]]:

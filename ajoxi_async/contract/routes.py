@@ -15,6 +15,7 @@ from attrs import field, frozen
 from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.calls import Call, CallCreate, CallList, CallTransfer, Campaign, CampaignCreate
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact
 from ajoxi_async.contract.messages import Message, MessageList, MessageSend
 from ajoxi_async.contract.numbers import Number, NumberProvision, NumberSearch, NumberUpdate
 from ajoxi_async.contract.recordings import Recording, RecordingList
@@ -66,6 +67,7 @@ class Route(Generic[T]):
         """
         if id is None and "{id}" not in self.path:
             return self.path
+        id = exact(id, "id")
         # Ids of the API need no quoting; this is on the path of every request.
         before, after = self._around
         if isinstance(id, str) and len(id) <= 256 and _PLAIN.fullmatch(id):

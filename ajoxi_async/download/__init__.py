@@ -13,6 +13,7 @@ import anyio.to_thread
 from anyio.lowlevel import RunVar
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.download.partial import PartialFile
 from ajoxi_async.download.source import AudioSource
@@ -44,7 +45,8 @@ def stream(pipeline: Pipeline, recording: Recording | str, options: CallOptions)
 
 async def download(pipeline: Pipeline, recording: Recording | str, options: CallOptions, *, max_bytes: int) -> bytes:
     """See `Recordings.download`."""
-    if type(max_bytes) is not int or max_bytes < 0:
+    most = integer(max_bytes)
+    if most is None or most < 0:
         raise InvalidParameterError("max_bytes", f"expected a number of bytes, got {max_bytes!r}")
     source = AudioSource(pipeline, recording, options, restarts=True)
     # Its value is handed out without a copy, unlike that of a bytearray.
@@ -52,11 +54,11 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
     try:
         await source.open()
         while True:
-            if (source.total or 0) > max_bytes:
-                raise _too_large(source, max_bytes)
+            if (source.total or 0) > most:
+                raise _too_large(source, most)
             piece = await source.read()
-            if source.position > max_bytes:
-                raise _too_large(source, max_bytes)
+            if source.position > most:
+                raise _too_large(source, most)
             if source.start != audio.tell():
                 audio.seek(source.start)
                 audio.truncate()

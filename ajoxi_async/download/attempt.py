@@ -76,9 +76,9 @@ async def ask(
     at_home = origin(url) == origin(pipeline.base_url)
     asked = pipeline.clock()
     if at_home:
-        authorization = pipeline.credentials.at_hand or await pipeline._authorization(deadline, ROUTE)
+        authorization = await pipeline.authorization(ROUTE, deadline)
         asked = pipeline.clock()
-        permit = limiter.try_acquire(pipeline.lane) or await limiter.acquire(pipeline.lane, deadline=deadline)
+        permit = await pipeline.turn(ROUTE, pipeline.lane, deadline)
     started = pipeline.clock()
     left = None if deadline is None else deadline - started
     if left is not None and left <= 0:

@@ -60,6 +60,7 @@ _WORTH = 1024 * 1024
 _ERROR_BODY = 64 * 1024
 #: Seconds a connection may take to close.
 _CLOSING = 0.5
+
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
@@ -358,7 +359,7 @@ class AudioSource:
             if head.status not in _REDIRECTS or hops == MOST_REDIRECTS:
                 break
             await self._disconnect()
-            url, hops = next_hop(url, head.headers.get("Location"), _ROUTE), hops + 1
+            url, hops = next_hop(url, answers.first_value(head.headers, headers.LOCATION), _ROUTE), hops + 1
         try:
             await self._judge(answer.stream, head, redirected=hops > 0)
         finally:
@@ -473,7 +474,7 @@ class AudioSource:
             jitter=0.0 if at_once else pipeline.jitter(),
         )
         closed = pipeline.lifetime.closed
-        if delay is None or closed or not pipeline._may_wait(delay, fate, self._began, self._deadline):
+        if delay is None or closed or not pipeline.may_wait(delay, fate, self._began, self._deadline):
             if error is not None:
                 raise error
             if isinstance(outcome, Response):
@@ -485,7 +486,7 @@ class AudioSource:
         self._drawn += fate is not Fate.REFUSED
         if self._watch is not None:
             self._watch.retries(self._attempts, fate, delay)
-        await pipeline.sleep(delay)
+        await pipeline.pause(_ROUTE, delay)
 
 
 def _size_of(recording: Recording) -> int | None:

@@ -1,17 +1,25 @@
-"""What an answer says: the API's error, the right exception, and notices of retirement."""
+"""What an answer says: the API's error, the right exception, notices of retirement, and what its headers hold.
+
+Rules of headers, on both engines alike, though one joins what is given twice and the other gives the first:
+1. Of a header that counts once the first value counts; of ``Content-Type`` the last, as browsers have it (MIME Sniffing,
+   WHATWG Fetch: extract a MIME type).
+2. A value is a stranger's: what is kept of it is bounded, and what is printed of it escaped.
+3. What cannot be read counts as absent.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 from attrs import frozen
 
 from ajoxi_async.contract import codec, headers
-from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.given import exact
+from ajoxi_async.contract.masking import shown
 from ajoxi_async.contract.routes import Route
+from ajoxi_async.contract.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import (
     APIConnectionError,
@@ -25,10 +33,14 @@ from ajoxi_async.protocol.retry import parse_retry_after
 
 __all__ = [
     "ErrorBody",
+    "date_of",
     "error_body_of",
     "error_from",
+    "first_value",
+    "media_type",
     "no_answer",
     "outcome_unknown",
+    "request_id_of",
     "retirement_notice",
     "retry_after_of",
     "unexpected_answer",
@@ -37,6 +49,8 @@ __all__ = [
 T = TypeVar("T")
 
 _EXCERPT = 200
+_REQUEST_ID = 200
+_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 
 
 @frozen
@@ -64,13 +78,40 @@ def error_body_of(response: Response) -> ErrorBody | None:
     return ErrorBody(error["code"], _text(error.get("message")) or "", _text(error.get("param")))
 
 
+def first_value(given: Mapping[str, str], name: str) -> str | None:
+    """A header that counts once."""
+    several = getattr(given, "get_list", None)  # httpx joins them with commas, which a URL and a date may hold
+    return next(iter(several(name)), None) if several is not None else given.get(name)
+
+
+def media_type(given: Mapping[str, str]) -> str:
+    """The type and subtype of the body, in lower case and without parameters; empty where there is none."""
+    several = getattr(given, "getall", None)  # aiohttp gives the first one only
+    joined = ",".join(several(headers.CONTENT_TYPE, ())) if several else given.get(headers.CONTENT_TYPE, "")
+    types = [part.partition(";")[0].strip().lower() for part in joined.split(",")]
+    return next((kind for kind in reversed(types) if "/" in kind and kind != "*/*"), "")
+
+
+def request_id_of(given: Mapping[str, str]) -> str | None:
+    """``X-Request-Id``, fit to be printed anywhere: bounded, and escaped where it is not printable ASCII."""
+    value = first_value(given, headers.REQUEST_ID)
+    return value and value[:_REQUEST_ID].encode("ascii", "backslashreplace").decode().translate(_CONTROL)[:_REQUEST_ID]
+
+
+def date_of(given: Mapping[str, str]) -> float | None:
+    """``Date``, when the server sent the answer, in seconds since the epoch by its clock."""
+    moment = parse_http_date(first_value(given, headers.DATE))
+    return None if moment is None else moment.timestamp()
+
+
 def retry_after_of(response: Response) -> float | None:
     """Seconds the server asked to wait."""
-    return parse_retry_after(response.headers.get(headers.RETRY_AFTER), response.headers.get("Date"))
+    given = response.headers
+    return parse_retry_after(first_value(given, headers.RETRY_AFTER), first_value(given, headers.DATE))
 
 
 def _excerpt(body: bytes) -> str:
-    return mask(body[: 4 * _EXCERPT].decode("utf-8", "replace")[:_EXCERPT])
+    return shown(body[: 4 * _EXCERPT].decode("utf-8", "replace"), _EXCERPT)[:_EXCERPT]
 
 
 def error_from(response: Response, error: ErrorBody | None, route: str, attempts: int) -> APIStatusError:
@@ -83,7 +124,7 @@ def error_from(response: Response, error: ErrorBody | None, route: str, attempts
         status_code=status,
         code=error.code if error else None,
         param=error.param if error else None,
-        request_id=response.headers.get(headers.REQUEST_ID),
+        request_id=request_id_of(response.headers),
         retry_after=retry_after_of(response),
         attempts=attempts,
     )
@@ -104,21 +145,38 @@ def outcome_unknown(
     params: Mapping[str, Any] | None,
     idempotency_header: str | None,
     sent_at: float,
+    sent_on_our_clock: float,
+    heard: tuple[Mapping[str, str], float] | None,
     attempts: int,
 ) -> OutcomeUnknownError:
-    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled."""
+    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled.
+
+    Args:
+        route: what was called.
+        request: as it was sent.
+        outcome: of the last attempt.
+        params: as the caller gave them.
+        idempotency_header: the name of the header that holds the key.
+        sent_at: seconds since the epoch.
+        sent_on_our_clock: the same moment in monotonic seconds.
+        heard: headers of the latest answer, and when it came in monotonic seconds.
+        attempts: how many there were.
+    """
     response = outcome if isinstance(outcome, Response) else None
     error = OutcomeUnknownError(
         f"{route.method} {route.path} may or may not have been carried out: {outcome or 'cancelled on the way'}",
         route=route.name,
         status_code=response.status if response else None,
-        request_id=response.headers.get(headers.REQUEST_ID) if response else None,
+        request_id=request_id_of(response.headers) if response else None,
         attempts=attempts,
     )
-    error.method, error.sent_at = route.method, sent_at
+    error.method, error.sent_at, error.sent_on_our_clock = route.method, sent_at, sent_on_our_clock
+    if heard is not None and (date := date_of(heard[0])) is not None:
+        error.server_sent_at = date + (sent_on_our_clock - heard[1])
     if params is not None:
-        error.to, error.from_ = params.get("to"), params.get("from")
-        error.client_reference = (params.get("metadata") or {}).get(headers.CLIENT_REFERENCE)
+        # Exact, so that the error can be pickled and read by who does not have the caller's classes.
+        error.to, error.from_ = exact(params.get("to")), exact(params.get("from"))
+        error.client_reference = (exact(params.get("metadata")) or {}).get(headers.CLIENT_REFERENCE)
     if idempotency_header is not None:
         error.idempotency_key = request.headers.get(idempotency_header)
     error.__cause__ = outcome if isinstance(outcome, ExchangeError) else None
@@ -131,7 +189,7 @@ def unexpected_answer(response: Response, why: str, route: str) -> APIResponseVa
         f"the answer is not what was promised: {why}",
         route=route,
         status_code=response.status,
-        request_id=response.headers.get(headers.REQUEST_ID),
+        request_id=request_id_of(response.headers),
     )
     error.excerpt = _excerpt(response.body)
     return error
@@ -140,22 +198,20 @@ def unexpected_answer(response: Response, why: str, route: str) -> APIResponseVa
 def _deprecated_at(value: str) -> str:
     # RFC 9745: a structured date, "@" and epoch seconds.
     try:
-        return datetime.fromtimestamp(int(value.removeprefix("@")), UTC).date().isoformat()
+        return datetime.fromtimestamp(int(value[:_EXCERPT].removeprefix("@")), UTC).date().isoformat()
     except (ValueError, OverflowError, OSError):
-        return value[:40]
+        return shown(value, 40)
 
 
 def _sunset_at(value: str) -> str:
     # RFC 8594: an HTTP-date.
-    try:
-        return parsedate_to_datetime(value).date().isoformat()
-    except (ValueError, OverflowError):
-        return value[:40]
+    moment = parse_http_date(value)
+    return moment.date().isoformat() if moment is not None else shown(value, 40)
 
 
 def retirement_notice(route: Route[Any], answer: Mapping[str, str]) -> str | None:
     """What Deprecation and Sunset headers say of a route (API reference: Versioning), or ``None``."""
-    deprecation, sunset = answer.get(headers.DEPRECATION), answer.get(headers.SUNSET)
+    deprecation, sunset = first_value(answer, headers.DEPRECATION), first_value(answer, headers.SUNSET)
     if deprecation is None and sunset is None:
         return None
     since = f" is deprecated since {_deprecated_at(deprecation)}" if deprecation is not None else " is being retired"

@@ -54,7 +54,7 @@ def check_token(token: object) -> str:
     """
     if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable() or " " in token:
         raise ConfigurationError("token_provider: expected a printable token without white space")
-    return token
+    return str.__str__(token)
 
 
 def _is_loopback(host: str) -> bool:
@@ -81,7 +81,7 @@ def check_base_url(url: str) -> str:
         raise ConfigurationError("base_url: expected an absolute http or https URL such as 'https://api.ajoxi.com'")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url: expected a URL without user name, password, query or fragment")
-    return url.rstrip("/")
+    return str.__str__(url).rstrip("/")
 
 
 def check_proxy(url: str) -> None:

@@ -36,7 +36,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
-from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.masking import shown
 
 __all__ = [
     "APIConnectionError",
@@ -68,6 +68,10 @@ __all__ = [
 ]
 
 
+#: Characters shown of each fact besides the message.
+_FACT = 200
+
+
 class ConfigurationError(AjoxiError, ValueError):
     """A key, URL or setting cannot be right. Raised before anything is sent."""
 
@@ -80,7 +84,7 @@ class APIError(AjoxiError):
         status_code: HTTP status, or ``None`` where there was no answer.
         code: the API's error code, such as ``not_found``.
         param: the parameter at fault, where the API names one.
-        request_id: ``X-Request-Id`` of the answer.
+        request_id: ``X-Request-Id`` of the answer, at most 200 characters, with what is not printable ASCII escaped.
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was attempted.
     """
@@ -114,8 +118,8 @@ class APIError(AjoxiError):
             ("param", self.param),
             ("request", self.request_id),
         )
-        told = ", ".join(f"{name} {value}" for name, value in facts if value is not None)
-        return mask(f"{super().__str__()} ({told})" if told else super().__str__())
+        told = ", ".join(f"{name} {shown(str(value), _FACT)}" for name, value in facts if value is not None)
+        return f"{super().__str__()} ({told})" if told else super().__str__()
 
 
 class APIStatusError(APIError):
@@ -183,7 +187,9 @@ class OutcomeUnknownError(APIError):
 
     Attributes:
         method: the HTTP method.
-        sent_at: when the request went out first, in seconds since the epoch.
+        sent_at: when the request went out first, in seconds since the epoch by the clock of this machine.
+        server_sent_at: the same moment by the server's clock, where an answer to this client has told the difference.
+        sent_on_our_clock: the same moment in monotonic seconds, which nobody can set; lost when the error is pickled.
         to: whom it was for, if anybody.
         from_: from which number.
         client_reference: of the call's metadata, see ``client_references`` of `AsyncAjoxi`.
@@ -192,10 +198,17 @@ class OutcomeUnknownError(APIError):
 
     method: str = "POST"
     sent_at: float | None = None
+    server_sent_at: float | None = None
+    sent_on_our_clock: float | None = None
     to: str | None = None
     from_: str | None = None
     client_reference: str | None = None
     idempotency_key: str | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        rebuild, (cls, message, state) = super().__reduce__()
+        # Another machine counts from another beginning.
+        return rebuild, (cls, message, {name: value for name, value in state.items() if name != "sent_on_our_clock"})
 
 
 class DownloadError(AjoxiError):

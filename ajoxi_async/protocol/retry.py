@@ -27,13 +27,15 @@ Rules:
 from __future__ import annotations
 
 import enum
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+import re
 from typing import Literal
 
-from attrs import define, field, frozen, validators
+from attrs import define, field, frozen
 
+from ajoxi_async.contract.given import exact, integer, seconds
+from ajoxi_async.contract.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Response
+from ajoxi_async.protocol.errors import ConfigurationError
 
 __all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
 
@@ -50,6 +52,9 @@ class Fate(enum.Enum):
     UNKNOWN = "unknown"
 
 
+_WRITES = ("documented", "strict", "always")
+
+
 @frozen(kw_only=True)
 class RetryPolicy:
     """How patient a client is.
@@ -62,17 +67,36 @@ class RetryPolicy:
         max_elapsed: seconds from the first attempt after which none is begun; ``None`` for no such bound.
         quota: retries of failures the client has in hand; each success gives a fifth of one back. 0 for none at all.
         writes: which failed POSTs are sent again; see rule 1.
+
+    Raises:
+        ConfigurationError: a value that cannot be meant, by its name.
     """
 
-    max_retries: int = field(default=2, validator=[validators.instance_of(int), validators.ge(0)])
-    base: float = field(default=0.5, validator=validators.gt(0))
-    cap: float = field(default=8.0, validator=validators.gt(0))
-    patience: float = field(default=60.0, validator=validators.ge(0))
-    max_elapsed: float | None = field(default=None, validator=validators.optional(validators.gt(0)))
-    quota: int = field(default=100, validator=[validators.instance_of(int), validators.ge(0)])
-    writes: Literal["documented", "strict", "always"] = field(
-        default="documented", validator=validators.in_(("documented", "strict", "always"))
-    )
+    max_retries: int = 2
+    base: float = 0.5
+    cap: float = 8.0
+    patience: float = 60.0
+    max_elapsed: float | None = None
+    quota: int = 100
+    writes: Literal["documented", "strict", "always"] = "documented"
+
+    def __attrs_post_init__(self) -> None:
+        for name in ("max_retries", "quota"):
+            number = integer(getattr(self, name))
+            self._set(name, number, "0 or more", sound=number is not None and number >= 0)
+        for name in ("base", "cap", "max_elapsed"):
+            if getattr(self, name) is not None or name != "max_elapsed":
+                span = seconds(getattr(self, name))
+                self._set(name, span, "seconds above 0", sound=span is not None and span > 0)
+        span = seconds(self.patience)
+        self._set("patience", span, "0 seconds or more", sound=span is not None and span >= 0)
+        writes = exact(self.writes)
+        self._set("writes", writes, "'documented', 'strict' or 'always'", sound=writes in _WRITES)
+
+    def _set(self, name: str, value: object, right: str, *, sound: bool) -> None:
+        if not sound:
+            raise ConfigurationError(f"{name}: expected {right}, got {getattr(self, name)!r:.40}")
+        object.__setattr__(self, name, value)
 
 
 @define
@@ -137,8 +161,14 @@ def delay_before_retry(
         return None
     if retry_after is not None and retry_after > policy.patience:
         return None
-    backoff: float = jitter * min(policy.cap, policy.base * 2 ** (attempt - 1))
+    backoff: float = jitter * min(policy.cap, policy.base * 2.0 ** min(attempt - 1, 64))
     return backoff if retry_after is None else retry_after + backoff
+
+
+#: Seconds, and, where a proxy added its own, the first of several.
+_SECONDS = re.compile(r"(\d+(?:\.\d*)?)\s*(?:,.*)?", re.ASCII | re.DOTALL)
+#: Seconds of a Retry-After above which it does not matter how long it is: thirty years.
+_FOR_EVER = 1e9
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -150,15 +180,7 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
     if value is None:
         return None
     value = value.strip()
-    if value.isascii() and value.replace(".", "", 1).isdigit():
-        return float(value)
-    try:
-        until, now = parsedate_to_datetime(value), parsedate_to_datetime(date or "")
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, (_aware(until) - _aware(now)).total_seconds())
-
-
-def _aware(moment: datetime) -> datetime:
-    # An HTTP-date is in GMT whether or not it says so.
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if number := _SECONDS.fullmatch(value):
+        return min(float(number[1]), _FOR_EVER)
+    until, now = parse_http_date(value), parse_http_date(date)
+    return None if until is None or now is None else max(0.0, (until - now).total_seconds())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Literal, Unpack
 
 from attrs import frozen
@@ -12,13 +13,26 @@ from attrs import frozen
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
+from ajoxi_async.contract.wire import Response
 from ajoxi_async.options import CallOptions, as_list
 from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.protocol.answers import date_of
 from ajoxi_async.protocol.errors import OutcomeUnknownError
+from ajoxi_async.protocol.sent_when import Span, first_guess, sent_within, tells_its_time
 
 __all__ = ["Calls", "Reconciliation"]
+
+#: Seconds to which a Date, and what is made of it, is exact.
+_ROUNDING = 5.0
+#: A year; seconds.
+_LONGEST_WINDOW = 366 * 86400
+#: The year 9999, in seconds since the epoch.
+_CALENDAR = 253_402_300_000.0
+#: How many calls are looked through where no time is known.
+_LATEST = 1000
 
 
 @frozen
@@ -27,19 +41,34 @@ class Reconciliation:
 
     Attributes:
         candidates: the calls that match.
+        in_time: whether they match by their time as well. False where no clock could be trusted, and nothing was found
+            where ours says.
     """
 
     candidates: tuple[Call, ...]
+    in_time: bool = True
 
     @property
-    def status(self) -> Literal["found", "not_found_yet", "several"]:
-        """``not_found_yet`` does not say that the call does not exist."""
-        return "found" if len(self.candidates) == 1 else "several" if self.candidates else "not_found_yet"
+    def status(self) -> Literal["found", "not_found_yet", "several", "unclear"]:
+        """``not_found_yet`` does not say that the call does not exist.
+
+        ``unclear``: calls with these numbers exist, and whether one of them is it cannot be told by their time.
+        """
+        if not self.candidates:
+            return "not_found_yet"
+        if not self.in_time:
+            return "unclear"
+        return "found" if len(self.candidates) == 1 else "several"
 
     @property
     def call(self) -> Call | None:
         """The call, where exactly one matches."""
-        return self.candidates[0] if len(self.candidates) == 1 else None
+        return self.candidates[0] if self.status == "found" else None
+
+
+def _at(moment: float) -> datetime:
+    # A clock may say anything; the calendar has an end.
+    return datetime.fromtimestamp(min(max(moment, 0.0), _CALENDAR), UTC)
 
 
 class Calls:
@@ -77,7 +106,7 @@ class Calls:
             OutcomeUnknownError: the call may or may not have been placed; it is never placed twice. `reconcile` looks.
         """
         if self._pipeline.client_references and (metadata is None or isinstance(metadata, Mapping)):
-            metadata = {CLIENT_REFERENCE: uuid.uuid4().hex, **(metadata or {})}
+            metadata = {CLIENT_REFERENCE: uuid.uuid4().hex, **(exact(metadata, "metadata") or {})}
         params = {
             "to": to,
             "from": from_,
@@ -170,37 +199,71 @@ class Calls:
         """Look for the call that a `create` of unknown outcome may have placed.
 
         By its client reference where it carries one (``client_references=True``), else by its two numbers and its time.
+        The time is the server's, as the ``Date`` of its answers tells it, however wrong the clock of this machine is.
 
         Args:
-            error: what `create` raised, or what ``on_outcome_unknown`` was told.
-            window: seconds by which the server's clock may differ from ours, and by which a call may be late.
+            error: what `create` raised, or what ``on_outcome_unknown`` was told; also one that was pickled elsewhere.
+            window: seconds by which a call may be early or late.
             **options: see `CallOptions`.
 
         Returns:
             The call; or that it was not found so far, which does not say that it does not exist, for it may appear
-            later; or that several match.
+            later; or that several match; or that calls match whose time cannot be told (`Reconciliation.status`).
 
         Raises:
             InvalidParameterError: `error` is not of a `create`.
         """
         if not isinstance(error, OutcomeUnknownError) or error.route != routes.CALLS_CREATE.name:
             raise InvalidParameterError("error", "expected the OutcomeUnknownError of calls.create")
-        if not window > 0:
-            raise InvalidParameterError("window", f"expected seconds above 0, got {window!r}")
+        within = seconds(window)
+        if within is None or not 0 < within <= _LONGEST_WINDOW:
+            raise InvalidParameterError(
+                "window", f"expected seconds above 0, {_LONGEST_WINDOW} at most, got {window!r}"
+            )
         if error.client_reference is not None:
             found = self.list(metadata={CLIENT_REFERENCE: error.client_reference}, limit=2, max_items=2, **options)
             return Reconciliation(tuple([call async for call in found]))
-        sent_at = datetime.fromtimestamp(error.sent_at or 0.0, UTC)
-        around = self.list(
-            created_after=sent_at - timedelta(seconds=window),
-            created_before=sent_at + timedelta(seconds=window),
+        outer, answered = last_response.get(), list[Response]()
+        token = last_response.set(answered)
+        try:
+            return await self._look(error, within, answered, options)
+        finally:
+            last_response.reset(token)
+            if outer is not None:
+                outer.extend(answered)
+
+    async def _look(
+        self, error: OutcomeUnknownError, window: float, answered: Sequence[Response], options: CallOptions
+    ) -> Reconciliation:
+        """Look where our clock says, then where the server's does, then among the latest calls of all."""
+        span = first_guess(error, window + _ROUNDING)
+        found = await self._matching(error, span, options)
+        date = date_of(answered[-1].headers)
+        if date is not None:
+            now = self._pipeline.clock()
+            told = sent_within(error, window, server_now=date, our_now=now, wall_now=time.time())
+            if told is not None and (span is None or not span.covers(told, tolerance=0)):
+                span = told
+                found = await self._matching(error, span, options)
+        if found and span is not None:
+            return Reconciliation(found)
+        if span is not None:
+            if date is not None and tells_its_time(error):
+                return Reconciliation(())
+            found = await self._matching(error, None, options)
+        return Reconciliation(found, in_time=False)
+
+    async def _matching(self, error: OutcomeUnknownError, span: Span | None, options: CallOptions) -> tuple[Call, ...]:
+        """Outbound calls with the numbers of the error, within a span of time or else among the latest."""
+        calls = self.list(
+            created_after=None if span is None else _at(span.start),
+            created_before=None if span is None else _at(span.end),
             direction=Direction.OUTBOUND,
             limit=MAX_PAGE,
+            max_items=_LATEST if span is None else None,
             **options,
         )
-        return Reconciliation(
-            tuple([call async for call in around if (call.to, call.from_) == (error.to, error.from_)])
-        )
+        return tuple([call async for call in calls if (call.to, call.from_) == (error.to, error.from_)])
 
     def list(
         self,

@@ -28,11 +28,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import anyio
-from anyio.abc import TaskGroup
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.hosting import TaskHost
 from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
@@ -75,7 +76,7 @@ __all__ = [
 
 
 class Sandbox:
-    """A simulator, running from ``async with`` to its end.
+    """A simulator, running from ``async with`` to its end, which any task of the same event loop may bring about.
 
     Each key has a `World` of its own; what the sandbox itself offers is that of its own key, `api_key`.
 
@@ -100,6 +101,7 @@ class Sandbox:
 
     Raises:
         InvalidParameterError: there is no such clock.
+        ConfigurationError: it is entered while it is open.
     """
 
     def __init__(
@@ -127,7 +129,10 @@ class Sandbox:
         self.control_token: str = control_token or secrets.token_urlsafe(24)
         self._db = db
         self._journal: Journal | None = None
-        self._tasks: TaskGroup | None = None
+        self._hosting: TaskHost | None = None
+        self._opened: AsyncExitStack | None = None
+        # The same once worlds can run.
+        self._tasks: TaskHost | None = None
         self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world)
         self._app = App(self._worlds)
         self.api_key: str = self.mint_key()
@@ -146,14 +151,20 @@ class Sandbox:
         return self._port is not None
 
     async def __aenter__(self) -> Self:
+        if self._hosting is not None and not self._hosting.ended:
+            raise ConfigurationError("sandbox: it is open already; share the object, or make another `Sandbox`")
+        await self._close()
+        self._hosting = hosting = TaskHost()
         async with AsyncExitStack() as stack:
+            stack.callback(self._forget)
             stack.push_async_callback(_whole, self._http.aclose)
             if self._db is not None:
                 await self._open_journal(stack)
             if self._port is not None:
                 await self._listen(stack, self._port)
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(self._tasks.cancel_scope.cancel)
+            stack.push_async_callback(hosting.aclose, cancel=True)
+            await hosting.open()
+            self._tasks = hosting
             stack.callback(self._pause)
             for world in self._worlds.by_key.values():
                 self._run(world)
@@ -164,7 +175,25 @@ class Sandbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Not told of the caller's own exception, which would come out wrapped in a group.
-        await self._opened.aclose()
+        await self._close()
+
+    async def _close(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is None:
+            return
+        if self._hosting is None or not self._hosting.ended:
+            await opened.aclose()
+            return
+        # Its event loop has ended: there is nothing to wait for, and what belonged to the loop cannot be closed.
+        self._pause()
+        self._forget()
+        self._http.forget()
+        journal, self._journal, self._worlds.save = self._journal, None, None
+        if journal is not None:
+            journal.close()
+
+    def _forget(self) -> None:
+        self._hosting = None
 
     async def _open_journal(self, stack: AsyncExitStack) -> None:
         from ajoxi_async.sandbox.storage.journal import Journal

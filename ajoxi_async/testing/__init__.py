@@ -6,7 +6,8 @@
 
 Rules:
 1. Installing it costs other test runs nothing: until a fixture is asked for, nothing is imported but pytest.
-2. It brings no event loop of its own: a test runs on whatever runs it, anyio's plugin or pytest-asyncio.
+2. It brings no event loop of its own: a test runs on whatever runs it, anyio's plugin or pytest-asyncio, and the fixtures
+   run on the same loop, whatever its ``loop_scope``.
 3. Each test has a sandbox of its own, on a manual clock and without a rate limit, listening on a free port of this machine;
    on trio in memory only.
 """
@@ -14,6 +15,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ajoxi_client", "ajoxi_sandbox", "open_client", "open_sandbox"]
 
+_ON_ASYNCIO = "ajoxi_async.testing.on_asyncio"
 _MARK = (
     "ajoxi(seed, clock, faults, **options): the sandbox of a test: any option of `Sandbox`, and `faults`, a list of "
     "parameters of `faults.add`"
@@ -36,7 +39,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.pluginmanager.hasplugin("asyncio"):
         from ajoxi_async.testing import on_asyncio
 
-        config.pluginmanager.register(on_asyncio, "ajoxi_async.testing.on_asyncio")
+        # Where pytest-asyncio is too old, that is said to whoever asks for a fixture, and to nobody else.
+        with suppress(TypeError):
+            config.pluginmanager.register(on_asyncio.fixtures(), _ON_ASYNCIO)
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
@@ -78,9 +83,17 @@ def open_client(sandbox: Sandbox) -> AsyncAjoxi:
 def _fixture(request: pytest.FixtureRequest, name: str) -> Any:
     if "anyio_backend" in request.fixturenames:
         return request.getfixturevalue(f"_{name}_on_anyio")
-    if request.node.get_closest_marker("asyncio") is not None:
-        return request.getfixturevalue(f"_{name}_on_asyncio")
-    raise pytest.UsageError(f"{name} is for async tests: mark the test with pytest.mark.anyio or pytest.mark.asyncio")
+    mark = request.node.get_closest_marker("asyncio")
+    if mark is None or not request.config.pluginmanager.hasplugin("asyncio"):
+        raise pytest.UsageError(
+            f"{name} is for async tests: mark the test with pytest.mark.anyio or pytest.mark.asyncio, whose plugin has to "
+            "be installed and enabled"
+        )
+    if not request.config.pluginmanager.hasplugin(_ON_ASYNCIO):
+        raise pytest.UsageError(f"{name} needs pytest-asyncio 0.24 or newer")
+    from ajoxi_async.testing.on_asyncio import loop_scope
+
+    return request.getfixturevalue(f"_{name}_on_{loop_scope(mark, request.config)}")
 
 
 @pytest.fixture

@@ -1,56 +1,57 @@
 """The same fixtures for tests that pytest-asyncio runs; imported only where it is there.
 
-pytest-asyncio sets a fixture up in one task and tears it down in another, which no task group survives; so a task of its
-own enters and leaves.
+pytest-asyncio gives each test the event loop of a scope (``loop_scope``: a function, a class, up to the session), and a
+fixture's scope is fixed where the fixture is defined. A sandbox serves on the loop that it was opened on and on no other,
+so there are fixtures for each scope, and a test gets those of its own.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from types import ModuleType
+from typing import Any, Literal
 
 import pytest
 import pytest_asyncio
 
-from ajoxi_async.client import AsyncAjoxi
-from ajoxi_async.sandbox import Sandbox
 from ajoxi_async.testing import open_client, open_sandbox
 
-T = TypeVar("T")
+__all__ = ["fixtures", "loop_scope"]
+
+_Scope = Literal["function", "class", "module", "package", "session"]
+_SCOPES: tuple[_Scope, ...] = ("function", "class", "module", "package", "session")
 
 
-@asynccontextmanager
-async def _hosted(entered: AbstractAsyncContextManager[T]) -> AsyncIterator[T]:
-    opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-    done = asyncio.Event()
-
-    async def host() -> None:
-        try:
-            async with entered as value:
-                opened.set_result(value)
-                await done.wait()
-        except BaseException as error:
-            if opened.done():
-                raise
-            opened.set_exception(error)
-
-    task = asyncio.create_task(host())
+def loop_scope(mark: pytest.Mark, config: pytest.Config) -> str:
+    """The scope of the loop that a test runs on, as pytest-asyncio finds it."""
+    given = mark.kwargs.get("loop_scope") or mark.kwargs.get("scope")
     try:
-        yield await opened
-    finally:
-        done.set()
-        await task
+        return str(given or config.getini("asyncio_default_test_loop_scope") or "function")
+    except (KeyError, ValueError):  # pytest-asyncio before 0.26 has no such setting
+        return "function"
 
 
-@pytest_asyncio.fixture
-async def _ajoxi_sandbox_on_asyncio(request: pytest.FixtureRequest) -> Any:
-    async with _hosted(open_sandbox(request, listens=True)) as sandbox:
-        yield sandbox
+def _pair(scope: _Scope) -> dict[str, Any]:
+    @pytest_asyncio.fixture(loop_scope=scope)
+    async def sandbox(request: pytest.FixtureRequest) -> Any:
+        async with open_sandbox(request, listens=True) as opened:
+            yield opened
+
+    @pytest_asyncio.fixture(loop_scope=scope)
+    async def client(ajoxi_sandbox: Any) -> AsyncIterator[Any]:
+        async with open_client(ajoxi_sandbox) as opened:
+            yield opened
+
+    return {f"_ajoxi_sandbox_on_{scope}": sandbox, f"_ajoxi_client_on_{scope}": client}
 
 
-@pytest_asyncio.fixture
-async def _ajoxi_client_on_asyncio(ajoxi_sandbox: Sandbox) -> AsyncIterator[AsyncAjoxi]:
-    async with _hosted(open_client(ajoxi_sandbox)) as client:
-        yield client
+def fixtures() -> ModuleType:
+    """A plugin that holds the fixtures of every scope.
+
+    Raises:
+        TypeError: pytest-asyncio is older than 0.24, which knows no scopes of loops.
+    """
+    plugin = ModuleType("ajoxi_async.testing.fixtures")
+    for scope in _SCOPES:
+        vars(plugin).update(_pair(scope))
+    return plugin

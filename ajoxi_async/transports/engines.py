@@ -21,7 +21,7 @@ from typing import Any, Protocol
 from weakref import WeakSet, ref
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse, Transport
-from ajoxi_async.loops import call_soon, has_ended, running_loop
+from ajoxi_async.loops import Loop, call_soon, has_ended, running_loop
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.transports.settings import TransportSettings, session_kind
 
@@ -40,7 +40,7 @@ class Engine(Transport, Protocol):
         ...
 
 
-def _open(settings: TransportSettings, loop: Any, ended: Callable[[], None]) -> Engine:
+def _open(settings: TransportSettings, loop: Loop, ended: Callable[[], None]) -> Engine:
     import asyncio
 
     kind = session_kind(settings.session)
@@ -68,13 +68,13 @@ class EngineTransport:
     def __init__(self, settings: TransportSettings) -> None:
         self._settings = settings
         self._closed = False
-        self._sessions_loop: Any = None
+        self._sessions_loop: Loop | None = None
         self._forget()
         _transports.add(self)
 
     def _forget(self) -> None:
         self._lock = Lock()
-        self._engines: dict[Any, Engine] = {}
+        self._engines: dict[Loop, Engine] = {}
         # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
         self._last: tuple[Any, Any] = (None, None)
 
@@ -83,7 +83,7 @@ class EngineTransport:
         last, engine = self._last
         return engine if last is loop else self._find(loop)
 
-    def _find(self, loop: Any) -> Engine:
+    def _find(self, loop: Loop) -> Engine:
         with self._lock:
             engine = self._engines.get(loop)
             if engine is None:
@@ -102,7 +102,7 @@ class EngineTransport:
                 self._engines.pop(loop, None)
                 engine.abandon()
 
-    def _check_loop_of_session(self, loop: Any) -> None:
+    def _check_loop_of_session(self, loop: Loop) -> None:
         # An aiohttp session knows its loop. An httpx client belongs to the first loop in which it makes a connection.
         if session_kind(self._settings.session) in {None, "aiohttp"}:
             return
@@ -113,7 +113,7 @@ class EngineTransport:
             )
         self._sessions_loop = loop
 
-    def _on_end(self, loop: Any) -> Callable[[], None]:
+    def _on_end(self, loop: Loop) -> Callable[[], None]:
         # Weakly: an engine must not keep a client alive that was dropped without being closed.
         this = ref(self)
 

@@ -23,7 +23,7 @@ from itertools import product
 from typing import Any, Final
 
 from ajoxi_async.contract import signing
-from ajoxi_async.contract.codec import DecodeError, decode_event
+from ajoxi_async.contract.codec import DecodeError, decode_event, parse_json
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
@@ -97,8 +97,8 @@ def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
     if signing.matches(body.strip(), signature, secrets):
         return "white space was added around the body on its way; take the bytes as the platform sent them"
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = parse_json(body, strict=True)
+    except DecodeError:
         parsed = None
     for separators, ascii_only in product(((",", ":"), (", ", ": ")), (False, True)):
         again = json.dumps(parsed, separators=separators, ensure_ascii=ascii_only).encode("utf-8", "replace")

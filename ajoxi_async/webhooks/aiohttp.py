@@ -69,9 +69,8 @@ def open_router(router: WebhookRouter) -> Callable[[web.Application], AsyncItera
     """For ``app.cleanup_ctx``: open the router with the application, and finish what was acknowledged when it ends."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
-        await router.__aenter__()
-        yield
-        await router.__aexit__(None, None, None)
+        async with router:
+            yield
 
     return context
 

@@ -13,13 +13,15 @@ Rules:
    event's handlers run, and all run again.
 3. The platform waits 15 seconds for an answer. Handlers that take longer than `answer_within` are answered 503 and go on;
    when they are done the next delivery is acknowledged.
-4. A handler registered with ``background=True`` runs after the acknowledgement, in the task group of ``async with
-   router``, whose end waits for it, even if it is cancelled. What it raises is logged; the platform, which was told 204,
-   does not deliver again by itself. Where the router is not open (Flask, a mounted ASGI app without its lifespan) it runs
-   before the answer like any other.
+4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open; its
+   end waits for the handler, even if it is cancelled. What the handler raises is logged; the platform, which was told 204,
+   does not deliver again by itself. Where the router is not open on the event loop that takes the delivery (Flask, a
+   mounted ASGI app without its lifespan) the handler runs before the answer like any other.
 5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
    fails, a delivery that comes again, or that an operator replays, is handled.
-6. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
+6. A router may be opened several times, by the lifespans of nested applications for instance, and on several event loops.
+   Each loop has tasks of its own, and the last one to leave on a loop waits for them. Any task of the loop may leave.
+7. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
 """
 
 from __future__ import annotations
@@ -32,14 +34,15 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
-from attrs import frozen
+from attrs import define, frozen
 
 from ajoxi_async.contract.codec import DecodeError, encode
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
+from ajoxi_async.hosting import TaskHost
+from ajoxi_async.loops import Loop, has_ended, running_loop
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.webhooks import MAX_BYTES, check_secrets, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
@@ -74,6 +77,14 @@ _HANDLED: Final = Receipt(204)
 class _Registered:
     handler: Handler
     background: bool
+
+
+@define(eq=False)
+class _Opening:
+    """What `WebhookRouter.__aenter__` opened on one event loop, and how often."""
+
+    tasks: TaskHost
+    times: int = 0
 
 
 class _Outcome:
@@ -129,7 +140,7 @@ class WebhookRouter:
         self._log: EventLog = log if log is not None else MemoryLog()
         self._handlers: dict[type[Event], list[_Registered]] = {}
         self._fallback: list[_Registered] = []
-        self._tasks: TaskGroup | None = None
+        self._openings: dict[Loop, _Opening] = {}
 
     # Registering.
 
@@ -168,17 +179,34 @@ class WebhookRouter:
     # Lifetime.
 
     async def __aenter__(self) -> Self:
-        self._tasks = anyio.create_task_group()
-        await self._tasks.__aenter__()
+        loop = running_loop()
+        for other in list(self._openings):
+            if has_ended(other):
+                self._openings.pop(other, None)
+        opening = self._openings.setdefault(loop, _Opening(TaskHost()))
+        opening.times += 1
+        try:
+            await opening.tasks.open()
+        except BaseException:
+            await self._leave(loop)
+            raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # What was acknowledged is finished, also when whoever opened the router failed.
-        tasks, self._tasks = self._tasks, None
-        if tasks is not None:
-            await tasks.__aexit__(None, None, None)
+        await self._leave(running_loop())
+
+    async def _leave(self, loop: Loop) -> None:
+        opening = self._openings.get(loop)
+        if opening is None:
+            return
+        opening.times -= 1
+        if not opening.times:
+            # Deliveries that come from here on are handled before their answer.
+            del self._openings[loop]
+            # What was acknowledged is finished, also when whoever opened the router failed.
+            await opening.tasks.aclose(cancel=False)
 
     # Receiving.
 
@@ -216,13 +244,13 @@ class WebhookRouter:
         if state == "running":
             return _refuse(503, "service_unavailable", "The event is being handled.")
         handlers = self._handlers.get(type(event)) or self._fallback
-        outcome, tasks = _Outcome(passing), self._tasks
-        if tasks is None:
+        outcome, opening = _Outcome(passing), self._openings.get(running_loop())
+        if opening is None:
             await self._handle(event, owner, handlers, [], outcome)
             return outcome.receipt()
         now = [one for one in handlers if not one.background]
         later = [one for one in handlers if one.background]
-        tasks.start_soon(self._handle, event, owner, now, later, outcome)
+        opening.tasks.start_soon(self._handle, event, owner, now, later, outcome)
         with anyio.move_on_after(self._answer_within):
             await outcome.known.wait()
         return outcome.receipt()

@@ -142,3 +142,10 @@ async def test_a_key_that_is_rejected_stays_rejected() -> None:
     with pytest.raises(AuthenticationError):
         await AsyncAjoxi("AJX_TEST_x", transport=transport).calls.retrieve("call_1")
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize(("client_id", "client_secret"), [("", "secret"), ("me", ""), ("", "")])
+def test_both_parts_of_the_credentials_are_needed(client_id: str, client_secret: str) -> None:
+    """Client credentials with a part missing are refused when they are made."""
+    with pytest.raises(ConfigurationError, match="expected both client_id and client_secret"):
+        ClientCredentials(TOKEN_URL, client_id, client_secret)

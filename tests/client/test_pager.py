@@ -194,6 +194,17 @@ async def test_a_cursor_that_repeats() -> None:
     assert len(seen) == len(set(seen)) == 100
 
 
+async def test_the_cursor_of_the_beginning_counts_as_seen() -> None:
+    """A page that leads back to the cursor that the list began at is an error, and is fetched no second time."""
+    transport = ScriptedTransport(answer(200, {"data": [{"id": "call_1"}], "next_cursor": "here", "has_more": True}))
+    ids = []
+    with pytest.raises(PaginationError):
+        async for call in client_on(transport).calls.list(cursor="here"):
+            ids.append(call.id)
+    assert ids == ["call_1"]
+    assert len(transport.requests) == 1
+
+
 async def test_filters_are_frozen() -> None:
     """Filters travel with every page, and changing what was passed in changes nothing."""
     metadata = {"customer": "42"}

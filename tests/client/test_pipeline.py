@@ -225,6 +225,17 @@ async def test_retirement_is_told_once_a_route() -> None:
     assert len(caught) == 1
 
 
+async def test_retirement_of_a_write_is_logged_where_warnings_are_errors(caplog: pytest.LogCaptureFixture) -> None:
+    """A warning that is an error is raised by a read; what a write has made is returned, and the notice is logged."""
+    headers = {"Sunset": "Sat, 31 Dec 2028 23:59:59 GMT"}
+    client = client_on(ScriptedTransport(answer(201, CALL, headers)))
+    assert (await client.calls.create(to="+14155551234", from_="+14155550100")).id
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "POST /v1/calls (calls.create) is being retired and goes away on 2028-12-31" in caplog.text
+    with pytest.raises(AjoxiDeprecationWarning):
+        await client_on(ScriptedTransport(answer(200, CALL, headers))).calls.retrieve("call_1")
+
+
 async def test_extra_headers_and_query() -> None:
     """A call may add headers and query parameters of its own."""
     transport = ScriptedTransport(answer(200, {"data": [], "next_cursor": None, "has_more": False}))

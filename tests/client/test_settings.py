@@ -110,6 +110,25 @@ async def test_variants_share_pool_and_budget() -> None:
     assert other.mode == "test"
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"default_headers": {"Authorization": "x"}}, {"timeout": 0}, {"retry": 3}, {"lane": "urgent"}, {"hooks": [print]}],
+    ids=str,
+)
+def test_variants_that_cannot_be(wrong: dict[str, Any]) -> None:
+    """`with_options` refuses what the constructor refuses."""
+    with pytest.raises((ConfigurationError, InvalidParameterError), match=next(iter(wrong)).removeprefix("default_")):
+        client_on(ScriptedTransport(answer())).with_options(**wrong)
+
+
+def test_an_empty_variable_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable of the environment that is set to nothing counts as not set."""
+    for name in ("AJOXI_BASE_URL", "AJOXI_WEBHOOK_SECRET", "AJOXI_LOG"):
+        monkeypatch.setenv(name, "")
+    client = AsyncAjoxi(KEY)
+    assert (client.base_url, client.webhook_secret) == ("https://api.ajoxi.com", None)
+
+
 @pytest.mark.anyio
 async def test_lifetime() -> None:
     """Leaving the block closes the transport; closing twice is fine."""
@@ -137,3 +156,23 @@ def test_settings_of_the_wrong_kind(setting: str, value: object) -> None:
     """What cannot be a proxy, a session, a transport and so on is refused by name before anything is opened."""
     with pytest.raises(ConfigurationError, match=f"{setting}: expected"):
         AsyncAjoxi(KEY, **{setting: value})  # type: ignore[arg-type]
+
+
+def test_settings_take_subclasses_by_their_value() -> None:
+    """Subclasses of str, and numbers of other libraries, are settings like any other."""
+
+    class Safe(str):
+        __slots__ = ()
+
+        def __str__(self) -> str:
+            return "changed"
+
+    class Whole(int):
+        pass
+
+    client = AsyncAjoxi(
+        Safe("AJX_TEST_1"), base_url=Safe("http://127.0.0.1:9"), timeout=Whole(3), max_connections=Whole(2)
+    )
+    assert (client.base_url, type(client.base_url)) == ("http://127.0.0.1:9", str)
+    assert client._pipeline.credentials.at_hand == "Bearer AJX_TEST_1"
+    assert client._pipeline.timeout == 3.0

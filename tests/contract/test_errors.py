@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import sys
 import traceback
 from typing import Any
 
@@ -119,6 +120,7 @@ def _drawn() -> dict[str, tuple[str | None, str | None]]:
     return tree
 
 
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO takes the docstrings away")
 def test_the_tree_is_as_it_is_drawn() -> None:
     """The tree in the docstring has every public class under its own parent."""
     drawn = _drawn()

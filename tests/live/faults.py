@@ -176,7 +176,8 @@ def broken_sandbox(*, timing: Timing | None = None, speed: float = 1.0, rate: in
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
     thread.start()
-    assert ready.wait(10)
+    if not ready.wait(10):
+        raise TimeoutError("the server of broken streams did not start")
     try:
         yield held[0]
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import anyio
 import msgspec
 import pytest
 
@@ -12,15 +13,17 @@ from ajoxi_async import (
     APIResponseValidationError,
     AsyncAjoxi,
     InvalidParameterError,
+    LocalLimiter,
     NotFoundError,
     StreamInterruptedError,
     StreamProtocolError,
     TranscriptGapError,
 )
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
-from ajoxi_async.contract.wire import ExchangeError
+from ajoxi_async.contract.wire import ExchangeError, Response
 from tests.client.fakes import (
     ENVELOPE,
+    Headers,
     ScriptedStream,
     SteppedClock,
     answer,
@@ -248,6 +251,54 @@ async def test_every_connection_takes_a_turn() -> None:
     client = client_on(wire)
     await texts(client)
     assert client.limiter.snapshot().granted == 4
+
+
+async def test_the_limiter_learns_from_the_head_of_a_stream() -> None:
+    """A stream's answer counts as an answer: its limit is believed."""
+    head = Response(200, Headers({"Content-Type": "text/event-stream", "X-RateLimit-Limit": "7"}), b"")
+    client = client_on(Connections(ScriptedStream(head, (completed(1, 0),))))
+    assert await texts(client) == []
+    assert client.limiter.snapshot().limit == 7
+
+
+class NeverOpens(ScriptedStream):
+    """A connection whose answer does not come."""
+
+    async def __aenter__(self) -> NeverOpens:
+        await anyio.sleep_forever()
+        raise AssertionError
+
+
+async def test_an_opening_that_was_given_up_holds_its_turn_no_longer_than_a_lost_request() -> None:
+    """A stream that is left before its answer has come gives its turn back after a while."""
+    client = client_on(Connections(NeverOpens(EVENT_STREAM)), limiter=LocalLimiter(1))
+    with anyio.move_on_after(0.02):
+        await texts(client)
+    assert 0 < client.limiter.snapshot().next_free < 5  # infinite while the only turn is away
+
+
+class GoesOn(ScriptedStream):
+    """A connection that can be read on after a read of it was cancelled."""
+
+    reads = 0
+
+    async def __anext__(self) -> bytes:
+        self.reads += 1
+        if self.reads == 1:
+            await anyio.sleep_forever()
+        return await super().__anext__()
+
+
+async def test_a_cut_after_a_read_that_was_given_up_is_a_failure() -> None:
+    """Once a connection was read on, its end counts as any other: there is a pause before the next one."""
+    clock = SteppedClock()
+    wire = Connections(GoesOn(EVENT_STREAM, (segment(1, 1),)), connection(completed(2, 1)))
+    async with client_on(wire, clock=clock).transcripts.stream("call_1") as live:
+        with anyio.move_on_after(0.02):
+            await anext(live)
+        assert [line.sequence async for line in live] == [1]
+    assert len(wire.opened) == 2
+    assert clock.slept
 
 
 async def test_the_limiter_knows_one_endpoint() -> None:

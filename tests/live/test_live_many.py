@@ -132,6 +132,17 @@ async def test_coalescing() -> None:
     assert (seen[-1].sequence, seen[-1].revision) == (9, 49)
 
 
+async def test_nothing_is_dropped_while_there_is_room() -> None:
+    """``coalesce`` drops superseded interims only where the buffer is full."""
+    pieces = [segment(k, 1, k, final=False, text="x" * k) for k in range(1, 6)] + [completed(6, 1)]
+    async with client_on(Calls(call=[Counted(EVENT_STREAM, pieces)])).transcripts.stream_many(
+        ["call"], max_buffer=10, overflow="coalesce"
+    ) as many:
+        await anyio.wait_all_tasks_blocked()
+        revisions = [(await anext(many)).segment.revision for _ in range(5)]
+    assert revisions == [1, 2, 3, 4, 5]
+
+
 async def test_come_and_go() -> None:
     """Calls are added and discarded while it runs; what a discarded one had waiting is dropped, and its socket closed."""
     wire = Calls(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ajoxi_async.protocol.resume import reconnect_delay, standard_delay
+import pytest
+
+from ajoxi_async.protocol.resume import can_resume_from, count_hasty, least_delay, reconnect_delay, standard_delay
 
 
 def test_reconnect_delay() -> None:
@@ -21,3 +23,49 @@ def test_standard_delay() -> None:
     assert [standard_delay(n, 2000, 0.0) for n in (1, 2, 3, 4, 5, 60)] == [2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     assert standard_delay(4, 60_000, 0.0) == 60.0
     assert standard_delay(1, 0, 1.0) == 0.0
+
+
+def test_failures_are_not_hammered_either() -> None:
+    """A retry of nothing doubles from a floor while a server cannot be reached."""
+    assert [reconnect_delay(n, 0, 1.0) for n in (2, 3, 4, 50)] == [0.2, 0.4, 0.8, 8.0]
+    assert [standard_delay(n, 0, 0.0) for n in (2, 3, 4, 50)] == [0.4, 0.8, 1.6, 30.0]
+
+
+def _delays(*connections: tuple[float, bool]) -> list[float]:
+    """The least delays after connections that lasted so long and brought something new or not."""
+    hasty, delays = 0, []
+    for lasted, news in connections:
+        hasty = count_hasty(hasty, lasted=lasted, news=news)
+        delays.append(least_delay(hasty, 0.0))
+    return delays
+
+
+def test_a_server_that_hangs_up_at_once_is_not_hammered() -> None:
+    """Two may end at once; then there is a least delay, which doubles up to a cap while nothing new comes."""
+    assert _delays(*[(0.0, False)] * 10) == [0.0, 0.0, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 8.0, 8.0]
+    assert _delays(*[(0.9, True)] * 5) == [0.0, 0.0, 0.2, 0.2, 0.2]
+    assert _delays(*[(0.0, False)] * 4, (0.0, True), (0.0, False)) == [0.0, 0.0, 0.2, 0.4, 0.2, 0.4]
+    assert least_delay(3, 1.0) == pytest.approx(0.24)
+    assert least_delay(100_000, 0.0) == 8.0
+
+
+def test_a_sound_stream_resumes_at_once() -> None:
+    """A connection that lasted a second puts nothing off, and forgives those before it."""
+    assert _delays(*[(1.0, False)] * 5) == [0.0] * 5
+    assert _delays(*[(0.0, False)] * 5, (1.0, False), (0.0, False))[-2:] == [0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    "id", ["", "42", "é", "\N{GRINNING FACE}", "a\tb", " a ", "\x85", "\u2028", "x" * 4096, "é" * 2048]
+)
+def test_what_a_stream_can_resume_from(id: str) -> None:
+    """Any text that a header can hold."""
+    assert can_resume_from(id)
+
+
+@pytest.mark.parametrize(
+    "id", ["\x00", "a\x01", "\x1b[31m", "\x7f", "a\nb", "\ud83d", "x" * 4097, "é" * 2049, "x" * 100_000]
+)
+def test_what_no_stream_can_resume_from(id: str) -> None:
+    """What a header cannot hold, or no server takes."""
+    assert not can_resume_from(id)

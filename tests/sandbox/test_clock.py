@@ -112,7 +112,7 @@ def test_modes() -> None:
     assert [type(clock_of(mode)) for mode in ("real", "speed=60", "manual", "auto")] == [
         RealClock, RealClock, VirtualClock, AutoClock,
     ]  # fmt: skip
-    for mode in ("", "fast", "speed", "speed=0", "speed=x", "speed=inf", "speed=nan"):
+    for mode in ("", "fast", "speed", "speed=0", "speed=x", "speed=inf", "speed=nan", "slow=2", "real=2"):
         with pytest.raises(InvalidParameterError, match="clock"):
             clock_of(mode)
     with pytest.raises(InvalidParameterError, match="clock"):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+import ajoxi_async
 
 ASYNC_TESTS = """
 import anyio
@@ -66,14 +72,21 @@ def pytest_runtest_setup(item):
 """
 
 
-def run(path: Path, code: str, *options: str) -> subprocess.CompletedProcess[str]:
+def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subprocess.CompletedProcess[str]:
     """Run a test file with the plugin, warnings being errors, and without this project's own settings."""
-    (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else LOOP_SCOPE))
+    (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else ini))
     (path / "conftest.py").write_text(STOPWATCH)
     (path / "test_it.py").write_text(code)
     arguments = ["-p", "ajoxi_async.testing", "-W", "error", "--strict-markers", "-q", *options]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *arguments], cwd=path, capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-m", "pytest", *arguments],
+        cwd=path,
+        # The package under test, also where another one is installed. Under -O pytest warns, and warnings are errors here.
+        env={**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1]), "PYTHONOPTIMIZE": ""},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
     )
 
 
@@ -92,7 +105,121 @@ def test_fixtures(tmp_path: Path, mark: str, options: tuple[str, ...], passed: i
     assert took[passed // 2] < 0.01, took
 
 
-def test_unrelated_runs(tmp_path: Path) -> None:
+#: Tests of every scope of loop, whose fixtures are the test's own all the same.
+SCOPES = """
+import asyncio
+import pytest
+
+async def use(sandbox, client):
+    assert (await client.calls.list()).data == ()
+    call = await client.calls.create(to="+15005550100", from_="+14155550100")
+    await sandbox.clock.advance(until_event="call.completed")
+    assert (await client.calls.retrieve(call.id)).disposition == "answered"
+    async with client.transcripts.stream_many([call.id]) as lives:
+        assert [item async for item in lives]
+    loops.append(asyncio.get_running_loop())
+
+loops = []
+"""
+ONE_SCOPE = """
+@pytest.mark.asyncio(loop_scope="{scope}")
+class Test{scope}:
+    async def test_one(self, ajoxi_sandbox, ajoxi_client):
+        await use(ajoxi_sandbox, ajoxi_client)
+
+    async def test_two(self, ajoxi_client, ajoxi_sandbox):
+        await use(ajoxi_sandbox, ajoxi_client)
+        assert (loops[-1] is loops[-2]) == {same}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "default"), [("strict", "function"), ("strict", "session"), ("auto", "module"), ("auto", "session")]
+)
+def test_loop_scopes(tmp_path: Path, mode: str, default: str) -> None:
+    """Fixtures run on the loop of the test that asks for them, whatever `loop_scope` it or the settings name, at once."""
+    ini = f"asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = {default}\nasyncio_default_test_loop_scope = {default}\n"
+    plain = "@pytest.mark.asyncio\n" if mode == "strict" else ""
+    code = SCOPES + "".join(
+        ONE_SCOPE.format(scope=scope, same=scope != "function")
+        for scope in ("function", "class", "module", "package", "session")
+    )
+    code += (
+        f"\n{plain}async def test_default(ajoxi_sandbox, ajoxi_client):\n    await use(ajoxi_sandbox, ajoxi_client)\n"
+    )
+    began = time.monotonic()
+    (tmp_path / "__init__.py").touch()
+    done = run(tmp_path, code, ini=ini)
+    assert "11 passed" in done.stdout, done.stdout + done.stderr
+    assert time.monotonic() - began < 30
+
+
+OWN_FIXTURES = """
+import pytest
+import pytest_asyncio
+from ajoxi_async import AsyncAjoxi, Sandbox, WebhookRouter
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def sandbox():
+    async with Sandbox(rate_limit=None) as sandbox:
+        yield sandbox
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def client(sandbox):
+    async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client, WebhookRouter("whsec_x"):
+        yield client
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def lives(client):
+    call = await client.calls.create(to="+15005550100", from_="+14155550100")
+    async with client.transcripts.stream_many([call.id]) as lives:
+        yield lives
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def live(client):
+    call = await client.calls.create(to="+15005550100", from_="+14155550100")
+    async with client.transcripts.stream(call.id) as live:
+        yield live
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_one(client, live):
+    assert await anext(live)
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_two(lives):
+    async for item in lives:
+        break
+"""
+
+
+def test_fixtures_of_ones_own(tmp_path: Path) -> None:
+    """Fixtures of pytest-asyncio that hold what this package has to enter, and leave it in another task."""
+    done = run(tmp_path, OWN_FIXTURES)
+    assert "2 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_on_several_workers(tmp_path: Path, missing: Callable[[str], None]) -> None:
+    """Under pytest-xdist as without it."""
+    if importlib.util.find_spec("xdist") is None:
+        missing("pytest-xdist")
+    done = run(tmp_path, ASYNC_TESTS.format(mark='asyncio(loop_scope="session")'), "-n", "2")
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_both_plugins_in_one_run(tmp_path: Path) -> None:
+    """Tests of anyio's plugin and of pytest-asyncio stand side by side in one file."""
+    code = SCOPES + (
+        "@pytest.mark.anyio\nasync def test_anyio(ajoxi_sandbox, ajoxi_client):\n"
+        "    assert (await ajoxi_client.calls.list()).data == ()\n"
+        "@pytest.mark.asyncio\nasync def test_asyncio(ajoxi_sandbox, ajoxi_client):\n"
+        "    await use(ajoxi_sandbox, ajoxi_client)\n"
+    )
+    done = run(tmp_path, code)
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("without", [("-p", "no:asyncio"), ()], ids=["alone", "with pytest-asyncio"])
+def test_unrelated_runs(tmp_path: Path, without: tuple[str, ...]) -> None:
     """A run that asks for no fixture imports neither client nor sandbox nor engines."""
     code = """
 import sys
@@ -101,9 +228,7 @@ def test_nothing_is_imported():
     heavy = {"aiohttp", "httpx", "attrs", "msgspec", "ajoxi_async.client", "ajoxi_async.sandbox"}
     assert not heavy & set(sys.modules)
 """
-    done = run(
-        tmp_path, code, "-p", "no:anyio", "-p", "no:asyncio", "-p", "no:hypothesispytest", "-p", "no:schemathesis"
-    )
+    done = run(tmp_path, code, "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:schemathesis", *without)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 

@@ -54,7 +54,7 @@ async def test_what_came_while_the_loop_was_blocked_answers_no_request(
     unasked: bytes, method: str, closes: bool
 ) -> None:
     """What a server sent to nobody while the loop was blocked is not taken for the next answer; one request goes out."""
-    written = threading.Event()
+    answered, written = threading.Event(), threading.Event()
 
     def serve(connection: socket.socket, number: int) -> None:
         if number > 1:
@@ -63,7 +63,7 @@ async def test_what_came_while_the_loop_was_blocked_answers_no_request(
             return
         read_request(connection)
         connection.sendall(answer("call_1"))
-        time.sleep(0.01)
+        answered.wait(5)
         if unasked:
             connection.sendall(unasked)
         if closes or not unasked:
@@ -73,6 +73,7 @@ async def test_what_came_while_the_loop_was_blocked_answers_no_request(
 
     async with server(serve) as (url, got), client_of(url) as client:
         assert (await client.calls.retrieve("call_1")).id == "call_1"
+        answered.set()
         assert written.wait(5)  # the loop stands still
         time.sleep(0.01)
         if method == "retrieve":

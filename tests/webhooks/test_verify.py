@@ -257,3 +257,10 @@ def test_verifying_needs_no_server() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("depth", [65, 900, 5_000, 100_000])
+def test_an_unsigned_tower_is_refused(depth: int) -> None:
+    """Looking for the reason of a wrong signature fails on no body, however deep."""
+    with pytest.raises(WebhookSignatureError, match="no signature matches"):
+        verify_webhook(b"[" * depth + b"]" * depth, "0" * 64, "whsec_a")

@@ -110,6 +110,10 @@ class HttpPost:
     async def aclose(self) -> None:
         """Close every connection."""
         await self._client.aclose()
+        self.forget()
+
+    def forget(self) -> None:
+        """Let the connections of an event loop that has ended be."""
         self._client = _open()
 
     async def _addresses(self, url: httpx.URL) -> list[str]:

@@ -229,7 +229,7 @@ class App:
         if len(request.body or b"") > MAX_BODY:
             raise Refusal("invalid_parameter", f"a body over {MAX_BODY} bytes is not taken")
         try:
-            return codec.parse_json(request.body or b"")
+            return codec.parse_json(request.body or b"", strict=True)
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
 

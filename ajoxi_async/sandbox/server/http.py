@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import socket
 import struct
@@ -28,6 +29,9 @@ _parser_log = logging.getLogger("ajoxi_async.sandbox.http")
 _parser_log.addHandler(logging.NullHandler())
 _parser_log.propagate = False
 _parser_log.setLevel(logging.ERROR)
+
+#: ``struct linger``: on, for no time. Its fields are shorter on Windows.
+_NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _Connection(web.RequestHandler):
@@ -56,8 +60,14 @@ class Server:
         """Listen; return the port."""
         self._runner = web.ServerRunner(_Listener(self._handle), shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port)
-        await site.start()
+        starting = asyncio.ensure_future(web.TCPSite(self._runner, host, port).start())
+        try:
+            await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # `loop.create_server` loses its socket where it is cancelled: let it end, then `stop` closes the socket.
+            await asyncio.wait([starting])
+            starting.exception()
+            raise
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
@@ -109,7 +119,7 @@ def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Res
     connection = transport.get_extra_info("socket")
     if error.reset and connection is not None:
         # Closed with nothing lingering: the peer sees a reset.
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
     else:
         transport.close()

@@ -74,9 +74,15 @@ class Journal:
             self.watch(world)
 
     async def aclose(self) -> None:
-        """Write the last changes and close the file."""
-        await self.save()
-        await anyio.to_thread.run_sync(self._connection.close)
+        """Write what is left, and give the file back."""
+        try:
+            await self.save()
+        finally:
+            await anyio.to_thread.run_sync(self.close)
+
+    def close(self) -> None:
+        """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        self._connection.close()
 
     def watch(self, world: World) -> None:
         """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""

@@ -1,0 +1,7 @@
+"""Put the files of the package that are no modules into a frozen application."""
+
+from __future__ import annotations
+
+from PyInstaller.utils.hooks import collect_data_files
+
+datas = collect_data_files("ajoxi_async")
