@@ -3,7 +3,7 @@
 Rules:
 1. Nothing is coerced: a string is not a number and ``null`` is not ``"None"``. What does not fit is a `DecodeError`
    that says where.
-2. A model keeps what it does not know in ``extra``; ``null`` in a field that has no ``None`` counts as missing.
+2. A model keeps what it does not know in ``extra``; ``null`` in a field whose default is not ``None`` counts as missing.
 3. Parameters refuse what they do not know, and what is wrong with them is an `InvalidParameterError`.
 4. What is JSON says `contract.parsing`, how times travel `contract.times`, what callers may give `contract.given`.
 
@@ -14,7 +14,6 @@ times as fast as generated Python and without silent coercion.
 from __future__ import annotations
 
 import re
-import types
 import typing
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -75,10 +74,6 @@ def _is_many(hint: Any) -> bool:
     return get_origin(hint) is tuple or any(get_origin(arg) is tuple for arg in get_args(hint))
 
 
-def _allows_none(hint: Any) -> bool:
-    return hint is Any or (get_origin(hint) in {types.UnionType, typing.Union} and type(None) in get_args(hint))
-
-
 def _maker(default: Any) -> Callable[[], Any]:
     return default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
 
@@ -111,11 +106,8 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
     # Every field is given to `convert`: one that is missing costs it more than the merge with what stands for it.
     blank: dict[str, Any] = {wire_name(f.name): None for f in fields if f.default is not attrs.NOTHING}
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
-    nullable = [
-        (f.name, _maker(f.default))
-        for f in fields
-        if not _allows_none(hints[f.name]) and f.default is not attrs.NOTHING
-    ]
+    # One whose default is None takes null as it is.
+    filled = [(f.name, _maker(f.default)) for f in fields if f.default is not None and f.default is not attrs.NOTHING]
     nested = [
         (f.name, _preparer(inner, strict, odd_times), _is_many(hints[f.name]))
         for f in fields
@@ -141,7 +133,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
         for wire, name in renamed:
             if wire in body:
                 body[name] = body.pop(wire)
-        for name, make in nullable:
+        for name, make in filled:
             if body[name] is None:
                 body[name] = make()
         for name in times:

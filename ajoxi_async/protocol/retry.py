@@ -167,8 +167,6 @@ def delay_before_retry(
 
 #: Seconds, and, where a proxy added its own, the first of several.
 _SECONDS = re.compile(r"(\d+(?:\.\d*)?)\s*(?:,.*)?", re.ASCII | re.DOTALL)
-#: Seconds of a Retry-After above which it does not matter how long it is: thirty years.
-_FOR_EVER = 1e9
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
@@ -181,6 +179,6 @@ def parse_retry_after(value: str | None, date: str | None = None) -> float | Non
         return None
     value = value.strip()
     if number := _SECONDS.fullmatch(value):
-        return min(float(number[1]), _FOR_EVER)
+        return float(number[1])
     until, now = parse_http_date(value), parse_http_date(date)
     return None if until is None or now is None else max(0.0, (until - now).total_seconds())

@@ -251,3 +251,19 @@ async def test_empty_pages_without_end() -> None:
         async for _ in client.calls.list():
             pass
     assert len(transport.requests) <= 102
+
+
+async def test_a_hundred_empty_pages_and_not_one_more() -> None:
+    """A hundred empty pages in a row end a list with an error; a page with an item begins the count anew."""
+    for empty, ends in ((99, True), (100, False)):
+        pages = [answer(200, {"data": [], "next_cursor": f"c{n}"}) for n in range(99)]
+        pages += [answer(200, {"data": [{"id": "call_1"}], "next_cursor": "more"})]
+        pages += [answer(200, {"data": [], "next_cursor": f"d{n}"}) for n in range(empty)]
+        pages += [answer(200, {"data": [], "next_cursor": None})]
+        transport = ScriptedTransport(*pages)
+        heard = client_on(transport).calls.list()
+        if ends:
+            assert [call.id async for call in heard] == ["call_1"]
+        else:
+            with pytest.raises(PaginationError, match="100 empty pages"):
+                _ = [call async for call in heard]

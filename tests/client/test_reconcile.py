@@ -239,3 +239,23 @@ async def test_with_raw_response_of_reconcile(run: Any) -> None:
     raw = await client.with_raw_response(client.calls.reconcile)(error)
     assert raw.data.status == "found"
     assert "Date" not in raw.headers or raw.headers.get("Date")
+
+
+async def test_the_latest_calls_are_looked_through_and_no_more(run: Any) -> None:
+    """Without a time a thousand calls are enough, so that an account of millions is not listed to its end."""
+    world = World(ours=DAY, dates=False, places=False)
+    client = run(world)
+    error = await _unknown(client)
+    page = [{"id": f"call_{n}", "to": "+14155559999", "from": FROM} for n in range(200)]
+    asked = 0
+
+    async def send(request: Request) -> Response:
+        nonlocal asked
+        asked += "created_after" not in request.url
+        more = "created_after" not in request.url
+        body = {"data": page if more else [], "next_cursor": f"c{asked}" if more else None}
+        return Response(200, Headers(), msgspec.json.encode(body))
+
+    world.send = send  # type: ignore[method-assign]
+    assert (await client.calls.reconcile(error)).status == "not_found_yet"
+    assert asked == 5

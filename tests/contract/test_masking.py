@@ -102,3 +102,9 @@ def test_no_phone_number_gets_through(before: str, digits: str, after: str) -> N
     masked = mask(f"{before}+{digits}{after}")
     assert digits not in masked
     assert f"+{digits[:4]}***{digits[-2:]}" in masked
+
+
+def test_more_digits_than_a_phone_number_has_are_none() -> None:
+    """A plus and sixteen digits or more are a number of another kind, and stay whole."""
+    assert mask("+123456789012345") == "+1234***45"
+    assert mask("+1234567890123456") == "+1234567890123456"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajoxi_async.contract.wire import ExchangeError, Response
-from ajoxi_async.protocol.retry import Fate, RetryPolicy, classify, delay_before_retry, parse_retry_after
+from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota, classify, delay_before_retry, parse_retry_after
 
 POLICY = RetryPolicy()
 METHODS = ("GET", "PUT", "DELETE", "POST")
@@ -126,3 +126,16 @@ def test_policy_refuses_nonsense(wrong: dict[str, object]) -> None:
     """A policy that cannot be meant is refused when it is made."""
     with pytest.raises(ValueError, match=next(iter(wrong))):
         RetryPolicy(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_a_success_gives_back() -> None:
+    """A first attempt that succeeds gives a fifth of a retry back, a call that took retries all of them, up to the quota."""
+    quota = RetryQuota(10)
+    quota.left = 5
+    quota.earn(0)
+    assert quota.left == pytest.approx(5.2)
+    quota.earn(3)
+    assert quota.left == pytest.approx(8.2)
+    quota.earn(3)
+    assert quota.left == 10
+    assert [RetryQuota(0.9).spend(), RetryQuota(1).spend()] == [False, True]

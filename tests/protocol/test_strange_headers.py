@@ -186,8 +186,8 @@ def test_a_next_hop_is_ascii_or_an_error(location: str) -> None:
         ("120, 120", 120.0),
         ("120,", 120.0),
         ("5.", 5.0),
-        ("9" * 5000, 1e9),
-        ("1" * 400 + ".5", 1e9),
+        ("9" * 5000, float("inf")),
+        ("1" * 400 + ".5", float("inf")),
         ("+5", None),
         ("5 s", None),
         ("０", None),
@@ -249,3 +249,11 @@ def test_a_retirement_notice_is_one_line() -> None:
     assert "\n" not in notice
     assert "\x1b" not in notice
     assert len(notice) < 300
+
+
+@pytest.mark.parametrize("location", ["http://api.ajoxi.com/x", "ftp://api.ajoxi.com/x", "http://", "", None])
+def test_a_redirect_never_leads_off_https(location: str | None) -> None:
+    """From https to http, to another scheme or to no host no redirect is followed."""
+    with pytest.raises(APIResponseValidationError, match="cannot be followed"):
+        next_hop("https://api.ajoxi.com/v1", location, "events")
+    assert next_hop("http://127.0.0.1/v1", "https://api.ajoxi.com/x", "events") == "https://api.ajoxi.com/x"
