@@ -7,14 +7,11 @@ Rules:
 3. An attempt after the first goes on from the place that was reached, by ``Range`` with ``If-Range`` (`protocol.ranges`).
    Where the server names no version, or the file is another one by now, it begins at the first byte again, or fails
    where that is too late: the reader of a stream has had the beginning.
-4. The Authorization header goes to the API's own origin and nowhere else, on no redirect either. At most five redirects,
-   never from https to http, http and https only.
-5. An attempt takes its turn at the limiter, and is told to the hooks, only where it goes to the API: the URL of a storage
-   may hold a signature.
-6. A URL that is refused may have expired: the recording is asked for its URL anew, once until there is progress.
-7. The answer's own length counts. One that differs from the recording's ``size`` is another file, an error page for
+4. At most five redirects, never from https to http, http and https only. What goes where is `attempt`'s to say.
+5. A URL that is refused may have expired: the recording is asked for its URL anew, once until there is progress.
+6. The answer's own length counts. One that differs from the recording's ``size`` is another file, an error page for
    instance, and refused; without one, ``size`` is what the body is checked by.
-8. A coding such as gzip is refused: "identity" is asked for, and neither lengths nor ranges could be relied on.
+7. A coding such as gzip is refused: "identity" is asked for, and neither lengths nor ranges could be relied on.
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 import anyio
 from attrs import evolve
@@ -34,12 +30,13 @@ from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.routes import RECORDINGS_RETRIEVE
-from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
+from ajoxi_async.contract.wire import ExchangeError, Response, StreamResponse
+from ajoxi_async.download.attempt import ROUTE as _ROUTE
+from ajoxi_async.download.attempt import ask
 from ajoxi_async.hooks import Watch
 from ajoxi_async.options import CallOptions, check_options
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers, ranges, retry
-from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import (
     APIResponseValidationError,
     APITimeoutError,
@@ -54,7 +51,6 @@ __all__ = ["AudioSource"]
 
 T = TypeVar("T")
 
-_ROUTE = "recordings.download"
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 #: What storages say of a signed URL that has expired: S3, R2 and Azure 403, Google 400; the others of moved files.
 _MAY_HAVE_EXPIRED = frozenset({400, 401, 403, 404, 410})
@@ -64,8 +60,6 @@ _WORTH = 1024 * 1024
 _ERROR_BODY = 64 * 1024
 #: Seconds a connection may take to close.
 _CLOSING = 0.5
-#: Ours, whatever a caller sends besides.
-_OWN = frozenset({"accept", "accept-encoding", "range", "if-range"})
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
@@ -177,11 +171,12 @@ class AudioSource:
             raise self._error("another task is reading this stream")
         if self._failure is not None:
             raise self._failure
-        pipeline = self._pipeline
+        pipeline, lifetime = self._pipeline, self._pipeline.lifetime
+        lifetime.check(_ROUTE)
         deadline = float("inf")
         if self._deadline is not None:
             deadline = anyio.current_time() + self._deadline - pipeline.clock()
-        with anyio.CancelScope(deadline=deadline) as self._working:
+        with anyio.CancelScope(deadline=deadline) as self._working, lifetime.ends(self._working):
             try:
                 return await work()
             except AjoxiError as error:
@@ -192,9 +187,12 @@ class AudioSource:
                 if self._failure is not None:
                     await self._disconnect()
         if self._failure is None:
-            self._failure = APITimeoutError(
-                f"the time was up after {self._told()}", route=_ROUTE, attempts=self._attempts
+            kind, why = (
+                (ClientClosedError, "the client was closed")
+                if lifetime.closed
+                else (APITimeoutError, "the time was up")
             )
+            self._failure = kind(f"{why} after {self._told()}", route=_ROUTE, attempts=self._attempts)
         await self._disconnect()
         raise self._failure
 
@@ -344,88 +342,36 @@ class AudioSource:
         """Ask for the audio, through redirects."""
         url, hops = self._url, 0
         while True:
-            answer = await self._ask(url)
+            self._attempts += 1
+            answer = await ask(
+                self._pipeline,
+                url,
+                self._range(),
+                extra=self._options.get("extra_headers") or {},
+                deadline=self._deadline,
+                attempt=self._attempts,
+                watch=self._watch,
+            )
             if isinstance(answer, ExchangeError):
                 await self._failed(answer)
                 return
-            head = Response(answer.status, answer.headers, b"")
+            self._connection, self._authorization, head = answer.connection, answer.authorization, answer.head
             if head.status not in _REDIRECTS or hops == MOST_REDIRECTS:
                 break
             await self._disconnect()
             url, hops = next_hop(url, answers.first_value(head.headers, headers.LOCATION), _ROUTE), hops + 1
         try:
-            await self._judge(answer, head, redirected=hops > 0)
+            await self._judge(answer.stream, head, redirected=hops > 0)
         finally:
             if self._chunks is None:
                 await self._disconnect()
 
-    async def _ask(self, url: str) -> StreamResponse | ExchangeError:
-        """Make one request; the limiter and the hooks are dealt with here and nowhere else."""
-        pipeline, limiter = self._pipeline, self._pipeline.limiter
-        pipeline.lifetime.check(_ROUTE)
-        at_home = origin(url) == origin(pipeline.base_url)
-        sent, self._authorization, permit = self._headers(at_home=at_home), "", None
-        asked = pipeline.clock()
-        if at_home:
-            self._authorization = await pipeline.authorization(_ROUTE, self._deadline)
-            sent[headers.AUTHORIZATION] = self._authorization
-            asked = pipeline.clock()
-            permit = await pipeline.turn(_ROUTE, pipeline.lane, self._deadline)
-        started = pipeline.clock()
-        left = None if self._deadline is None else self._deadline - started
-        if left is not None and left <= 0:
-            if permit is not None:
-                limiter.give_back(permit)
-            raise APITimeoutError("the time was up before it was sent", route=_ROUTE, attempts=self._attempts)
-        self._attempts += 1
-        within = pipeline.timeout if left is None else min(pipeline.timeout or left, left)
-        request = Request("GET", url, sent, timeout=within, idle_timeout=pipeline.timeout)
-        watch = self._watch if at_home else None
-        if watch is not None:
-            watch.begins(request, self._attempts, started - asked)
-        connection = pipeline.transport.stream(request)
-        outcome: Response | ExchangeError
-        try:
-            stream = await connection.__aenter__()
-        except ExchangeError as error:
-            outcome = error
-            if permit is not None:
-                (limiter.lost if error.sent else limiter.give_back)(permit)
-        except BaseException:
-            if permit is not None:
-                (limiter.lost if request.sent else limiter.give_back)(permit)
-            if watch is not None:
-                watch.cancelled(request, self._attempts, pipeline.clock() - started)
-            raise
-        else:
-            self._connection = connection
-            outcome = Response(stream.status, stream.headers, b"")
-            if permit is not None:
-                wait_for = answers.retry_after_of(outcome)
-                limiter.observe(permit, _ROUTE, outcome.status, outcome.headers, wait_for)
-        took = pipeline.clock() - started
-        if watch is not None:
-            wait_for = answers.retry_after_of(outcome) if isinstance(outcome, Response) else None
-            watch.ended(request, self._attempts, outcome, retry.classify(outcome), elapsed=took, retry_after=wait_for)
-        if logger.isEnabledFor(logging.DEBUG):
-            seen = outcome.status if isinstance(outcome, Response) else outcome
-            where = urlsplit(url)._replace(query="", fragment="", netloc=urlsplit(url).hostname or "").geturl()
-            line = f"{_ROUTE} GET {where} from {self.position} attempt {self._attempts}: {seen} in {took * 1000:.1f} ms"
-            logger.debug("%s", mask(line))
-        return outcome if isinstance(outcome, ExchangeError) else stream
-
-    def _headers(self, *, at_home: bool) -> dict[str, str]:
-        pipeline = self._pipeline
-        sent = {"User-Agent": pipeline.headers.get("User-Agent", "")}
-        if at_home:
-            given = {**pipeline.headers, **(self._options.get("extra_headers") or {})}
-            sent = {name: value for name, value in given.items() if name.lower() not in _OWN}
-        sent |= {"Accept": "*/*", "Accept-Encoding": "identity"}
-        if self.position:
-            assert self._version is not None
-            assert self._version.validator is not None
-            sent |= {"Range": f"bytes={self.position}-", "If-Range": self._version.validator}
-        return sent
+    def _range(self) -> dict[str, str]:
+        if not self.position:
+            return {}
+        assert self._version is not None
+        assert self._version.validator is not None
+        return {"Range": f"bytes={self.position}-", "If-Range": self._version.validator}
 
     # What an answer means.
 
