@@ -125,9 +125,8 @@ class ClientCredentials:
         http_url("token_url", token_url)
         for name, given in (("client_id", client_id), ("client_secret", client_secret)):
             if not isinstance(given, str) or not given:
-                raise ConfigurationError(
-                    f"{name}: expected it as registered; both client_id and client_secret are needed"
-                )
+                # Without a colon behind the name: masking would take what follows for the secret.
+                raise ConfigurationError(f"expected {name} as registered, a string that is not empty")
         self._url, self._client_id = token_url, client_id
         basic = b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
         self._basic = f"Basic {basic}"

@@ -66,7 +66,7 @@ async def test_a_token_is_fetched_once_for_many() -> None:
 @pytest.mark.parametrize(("client_id", "client_secret"), [("", "x"), ("x", ""), ("", ""), (None, "x"), ("x", 5)])
 def test_credentials_with_a_part_missing(client_id: Any, client_secret: Any) -> None:
     """Without an id, or without a secret, no token is asked for, and the error shows neither."""
-    with pytest.raises(ConfigurationError, match="client_id, client_secret"):
+    with pytest.raises(ConfigurationError, match=r"expected client_(id|secret) as registered"):
         ClientCredentials(TOKEN_URL, client_id, client_secret)
 
 
@@ -149,10 +149,3 @@ async def test_a_key_that_is_rejected_stays_rejected() -> None:
     with pytest.raises(AuthenticationError):
         await AsyncAjoxi("AJX_TEST_x", transport=transport).calls.retrieve("call_1")
     assert len(transport.requests) == 1
-
-
-@pytest.mark.parametrize(("client_id", "client_secret"), [("", "secret"), ("me", ""), ("", "")])
-def test_both_parts_of_the_credentials_are_needed(client_id: str, client_secret: str) -> None:
-    """Client credentials with a part missing are refused when they are made."""
-    with pytest.raises(ConfigurationError, match="client_(id|secret): expected it as registered"):
-        ClientCredentials(TOKEN_URL, client_id, client_secret)
