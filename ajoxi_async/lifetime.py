@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import anyio
 
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.loops import Loop, call_soon, running_loop
 from ajoxi_async.protocol.errors import ClientClosedError
 
@@ -30,10 +31,15 @@ class Lifetime:
         closed: whether the client was closed.
     """
 
-    __slots__ = ("_lock", "_waits", "closed")
+    __slots__ = ("__weakref__", "_lock", "_waits", "closed")
 
     def __init__(self) -> None:
         self.closed: bool = False
+        self.renew()
+        renew_in_child(self)
+
+    def renew(self) -> None:
+        """Begin without waits: in a forked child those that there were are the parent's."""
         self._lock = Lock()
         self._waits: dict[anyio.CancelScope, Loop] = {}
 

@@ -21,7 +21,7 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 
 from ajoxi_async.contract.errors import AjoxiError
-from ajoxi_async.limits.forks import renew_in_child
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits.waiting import Signal, call_in, make_signal
 
 __all__ = ["Flight"]

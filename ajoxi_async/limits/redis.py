@@ -40,8 +40,8 @@ from attrs import frozen
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits import LimiterSnapshot, too_late
-from ajoxi_async.limits.forks import renew_in_child
 from ajoxi_async.limits.redis_clock import RedisClock
 from ajoxi_async.limits.redis_line import Line, make_client, reason_of
 from ajoxi_async.limits.waiting import Queue, Waiter, make_signal, seconds_left

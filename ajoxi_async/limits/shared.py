@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Any, Final
 from weakref import ReferenceType, ref
 
-from ajoxi_async.limits.forks import renew_in_child
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits.local import LocalLimiter
 
 __all__ = ["shared_limiter"]

@@ -13,14 +13,14 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from threading import Lock
 from typing import Any, Protocol
-from weakref import WeakSet, ref
+from weakref import ref
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse, Transport
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.loops import Loop, call_soon, has_ended, running_loop
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.transports.settings import TransportSettings, session_kind
@@ -69,10 +69,16 @@ class EngineTransport:
         self._settings = settings
         self._closed = False
         self._sessions_loop: Loop | None = None
-        self._forget()
-        _transports.add(self)
+        self._begin()
+        renew_in_child(self)
 
-    def _forget(self) -> None:
+    def renew(self) -> None:
+        """Begin afresh in a forked child."""
+        for engine in self._engines.values():
+            engine.abandon()
+        self._begin()
+
+    def _begin(self) -> None:
         self._lock = Lock()
         self._engines: dict[Loop, Engine] = {}
         # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
@@ -159,17 +165,3 @@ class EngineTransport:
         for loop, engine in list(self._engines.items()):
             if has_ended(loop) or not call_soon(loop, engine.close_soon):
                 engine.abandon()
-
-
-_transports: WeakSet[EngineTransport] = WeakSet()
-
-
-def _forget_the_parents() -> None:
-    for transport in tuple(_transports):
-        for engine in transport._engines.values():
-            engine.abandon()
-        transport._forget()
-
-
-if hasattr(os, "register_at_fork"):  # nothing forks on Windows
-    os.register_at_fork(after_in_child=_forget_the_parents)

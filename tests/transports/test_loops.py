@@ -234,6 +234,27 @@ def test_a_child_forked_from_a_task_uses_connections_of_its_own(runner: str) -> 
     assert connections == [1, 2, 3, 1]
 
 
+def test_a_child_that_closes_the_client_leaves_the_parents_alone(url: str) -> None:
+    """A forked child that closes its client ends nothing of the parent's, whose streams go on."""
+
+    async def parent() -> None:
+        async with client_of(url) as client, client.events("GET", "/v1/transcripts/call_1") as events:
+            await anext(events)
+            reading = asyncio.ensure_future(anext(events))
+            waiting = asyncio.ensure_future(client._pipeline.pause("test", 60))
+            await asyncio.sleep(0.05)
+            assert in_child(lambda: in_thread("asyncio", client.aclose)) == 0
+            await asyncio.sleep(0.05)
+            assert not reading.done()
+            assert not waiting.done()
+            assert await create(client) == "call_1"
+            for task in (reading, waiting):
+                task.cancel()
+            await asyncio.gather(reading, waiting, return_exceptions=True)
+
+    asyncio.run(parent())
+
+
 def test_a_forked_child_does_not_hold_the_parents_connections_open() -> None:
     """The server sees the end of a connection that the parent closes while a forked child lives on."""
     gone = threading.Event()
