@@ -137,8 +137,9 @@ class Budget:
     _away: dict[Permit, None] = field(init=False, factory=dict)
     _paused_until: float = field(init=False, default=float("-inf"))
     _refused_at: float = field(init=False, default=float("-inf"))
-    #: What the server announces, and the start of the request whose answer was believed last.
+    #: What the server announces, the header that says nothing new, and the start of the request believed last.
     _header: LimitHeader = field(init=False)
+    _limit_text: str | None = field(init=False)
     _believed: float = field(init=False, default=float("-inf"))
     _latest_answered: float = field(init=False, default=float("-inf"))
     _trips: dict[str, _RoundTrip] = field(init=False, factory=dict)
@@ -147,6 +148,7 @@ class Budget:
 
     def __attrs_post_init__(self) -> None:
         self._header = LimitHeader(self.limit)
+        self._limit_text = self._header.seen
         self._resize()
 
     # Taking and giving back.
@@ -289,8 +291,8 @@ class Budget:
         """A response came in that answered `turn`; learn from when it came and from its headers."""
         took = self._answered(turn, now, route)
         text = answer.get(headers.RATE_LIMIT)
-        if text != self._header.seen and turn.taken_at >= self._believed and self._header.hear(text, status):
-            self._set_limit(self._header.limit, now)
+        if text != self._limit_text and turn.taken_at >= self._believed:
+            self._hear_limit(text, now, status)
         self._believed = max(self._believed, turn.taken_at)
         if status == 429:
             self._refuse(turn, now, retry_after)
@@ -299,9 +301,12 @@ class Budget:
             self._pacer.note(took - self._trips[route].floor)
             self._count(answer, self.limit, now, took)
 
+    def _hear_limit(self, text: str | None, now: float, status: int) -> None:
+        if self._header.hear(text, status) and self._header.limit != self.limit:
+            self._set_limit(self._header.limit, now)
+        self._limit_text = self._header.seen
+
     def _set_limit(self, limit: int | None, now: float) -> None:
-        if limit == self.limit:
-            return
         if self.limit is None:
             # What was sent without counting may have arrived just now; not that anybody sends more than thousands.
             slots = limit or 0
