@@ -317,9 +317,6 @@ class Pipeline:
             APITimeoutError: the deadline cannot be met.
             ClientClosedError: the client was closed.
         """
-        permit = self.limiter.try_acquire(lane)
-        if permit is not None:
-            return permit
         return await self.lifetime.bound(route, self.limiter.acquire(lane, deadline=deadline))
 
     async def pause(self, route: str, delay: float) -> None:

@@ -109,8 +109,16 @@ class _Request(aiohttp.ClientRequest):
         exchange = _current.get()
         if exchange.sent:
             raise aiohttp.ServerDisconnectedError("a second attempt within one exchange is refused")
-        if not _is_sound(conn):
-            kept = _was_used(conn)
+        protocol = conn.protocol
+        # Nothing of the head has been read: aiohttp's parser is new. What a kept connection brought before is known still.
+        kept = getattr(protocol, "_payload", None) is not None
+        transport = protocol.transport
+        # A new TLS connection may hold session tickets.
+        if (
+            transport is None
+            or protocol.should_close
+            or ((kept or transport.get_extra_info("ssl_object") is None) and _is_readable(transport))
+        ):
             conn.close()
             if kept:
                 raise _UnsoundError
@@ -119,33 +127,17 @@ class _Request(aiohttp.ClientRequest):
         return super().send(conn)
 
 
-def _was_used(conn: Any) -> bool:
-    """Whether the connection has brought an answer before, to whoever uses it besides us."""
-    return getattr(conn.protocol, "_payload", None) is not None
-
-
-def _is_sound(conn: Any) -> bool:
-    """Whether a connection has nothing to be read, which before a request is written is an end or nobody's answer."""
-    protocol, transport = conn.protocol, conn.transport
-    if protocol is None or transport is None or protocol.should_close:
-        return False
-    # A new TLS connection may hold session tickets.
-    if not _was_used(conn) and transport.get_extra_info("ssl_object") is not None:
-        return True
-    return not _is_readable(transport.get_extra_info("socket"))
-
-
 if hasattr(select, "poll"):
 
-    def _is_readable(sock: Any) -> bool:
+    def _is_readable(transport: Any) -> bool:
         poll = select.poll()
-        poll.register(sock, select.POLLIN)
+        poll.register(transport.get_extra_info("socket"), select.POLLIN)
         return bool(poll.poll(0))
 
 else:
 
-    def _is_readable(sock: Any) -> bool:
-        return bool(select.select([sock], (), (), 0)[0])
+    def _is_readable(transport: Any) -> bool:
+        return bool(select.select([transport.get_extra_info("socket")], (), (), 0)[0])
 
 
 class _Expiries:
@@ -204,6 +196,8 @@ class AiohttpTransport:
         self._streams: aiohttp.ClientSession | None = None
         self._keeper: AsyncGenerator[None] | None = None
         self._closed = False
+        # Whether a proxy or a session's state is looked up for each request.
+        self._asks_options: bool = settings.trust_env or settings.session is not None
         self._under_way: set[_Exchange] = set()
         self._expiries = _Expiries(self._loop)
         self._closing: asyncio.Task[None] | None = None
@@ -321,9 +315,23 @@ class AiohttpTransport:
                 timeout = aiohttp.ClientTimeout(total=request.timeout)
         token = _current.set(exchange)
         try:
-            # Awaited, not entered: entering and leaving is five coroutines. A short body has come with the headers, mostly,
-            # and then the connection is back in the pool by itself.
-            response = await self._request(session, request, timeout)
+            options = self._options(request.url) if self._asks_options else {}
+            while True:
+                try:
+                    # Awaited, not entered: entering and leaving is five coroutines. A short body has come with the headers,
+                    # mostly, and then the connection is back in the pool by itself.
+                    response = await session.request(
+                        request.method,
+                        URL(request.url, encoded=True),
+                        headers=request.headers,
+                        data=request.body,
+                        timeout=timeout,
+                        allow_redirects=False,
+                        **options,
+                    )
+                    break
+                except _UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
+                    continue
             if response.content.is_eof():
                 body = response.content.read_nowait()
             else:
@@ -347,25 +355,6 @@ class AiohttpTransport:
             if due is not None:
                 due.discard(exchange)
 
-    async def _request(
-        self, session: aiohttp.ClientSession, request: Request, timeout: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
-        settings = self._settings
-        options = self._options(request.url) if settings.trust_env or settings.session is not None else {}
-        while True:
-            try:
-                return await session.request(
-                    request.method,
-                    URL(request.url, encoded=True),
-                    headers=request.headers,
-                    data=request.body,
-                    timeout=timeout,
-                    allow_redirects=False,
-                    **options,
-                )
-            except _UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
-                continue
-
     def _translate(self, error: Exception, exchange: _Exchange, request: Request) -> ExchangeError:
         if isinstance(error, ExchangeError):
             return error
@@ -385,12 +374,21 @@ class AiohttpTransport:
         session = self._streams
         if session is None:
             session = self._streams = await self._open(0, request.url)
+        options = self._options(request.url) if self._asks_options else {}
         token = _current.set(exchange)
         try:
             async with asyncio.timeout(request.timeout):
-                return await self._request(
-                    session, request, aiohttp.ClientTimeout(total=None, sock_read=request.idle_timeout)
-                )
+                while True:
+                    with suppress(_UnsoundError):
+                        return await session.request(
+                            request.method,
+                            URL(request.url, encoded=True),
+                            headers=request.headers,
+                            data=request.body,
+                            timeout=aiohttp.ClientTimeout(total=None, sock_read=request.idle_timeout),
+                            allow_redirects=False,
+                            **options,
+                        )
         finally:
             _current.reset(token)
 

@@ -13,6 +13,7 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from threading import Lock
@@ -41,8 +42,6 @@ class Engine(Transport, Protocol):
 
 
 def _open(settings: TransportSettings, loop: Loop, ended: Callable[[], None]) -> Engine:
-    import asyncio
-
     kind = session_kind(settings.session)
     on_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
     if kind == "aiohttp" and not on_asyncio:
@@ -85,9 +84,12 @@ class EngineTransport:
         self._last: tuple[Any, Any] = (None, None)
 
     def _engine(self) -> Engine:
-        loop = running_loop()
         last, engine = self._last
-        return engine if last is loop else self._find(loop)
+        loop = asyncio._get_running_loop()
+        # In trio's guest mode a loop of asyncio runs as well, but no task of it.
+        if loop is not None and loop is last and asyncio.current_task(loop) is not None:
+            return engine
+        return self._find(running_loop())
 
     def _find(self, loop: Loop) -> Engine:
         with self._lock:
