@@ -35,9 +35,12 @@ _WINDOW: Final = re.compile(r"\s*\"?\s*([0-9]{1,10})[^,]*;\s*w\s*=\s*\"?([0-9]+)
 
 def read_number(text: str | None) -> int | None:
     """The whole number that a header says first, ``None`` for none."""
-    if text is None or (found := _NUMBER.fullmatch(text)) is None:
+    if text is None:
         return None
-    return int(found[2])
+    if len(text) <= 10 and text.isascii() and text.isdigit():  # as nearly every header is
+        return int(text)
+    found = _NUMBER.fullmatch(text)
+    return None if found is None else int(found[2])
 
 
 def _per_second(text: str) -> int | None:

@@ -117,7 +117,7 @@ class _Request(aiohttp.ClientRequest):
         if (
             transport is None
             or protocol.should_close
-            or ((kept or transport.get_extra_info("ssl_object") is None) and _is_readable(transport))
+            or ((kept or transport.get_extra_info("ssl_object") is None) and _is_readable(protocol))
         ):
             conn.close()
             if kept:
@@ -129,15 +129,18 @@ class _Request(aiohttp.ClientRequest):
 
 if hasattr(select, "poll"):
 
-    def _is_readable(transport: Any) -> bool:
-        poll = select.poll()
-        poll.register(transport.get_extra_info("socket"), select.POLLIN)
+    def _is_readable(protocol: Any) -> bool:
+        # Kept with the connection: making one costs as much as asking it.
+        poll = getattr(protocol, "_ajoxi_poll", None)
+        if poll is None:
+            poll = protocol._ajoxi_poll = select.poll()
+            poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
         return bool(poll.poll(0))
 
 else:
 
-    def _is_readable(transport: Any) -> bool:
-        return bool(select.select([transport.get_extra_info("socket")], (), (), 0)[0])
+    def _is_readable(protocol: Any) -> bool:
+        return bool(select.select([protocol.transport.get_extra_info("socket")], (), (), 0)[0])
 
 
 class _Expiries:

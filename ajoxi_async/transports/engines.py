@@ -81,7 +81,7 @@ class EngineTransport:
         self._lock = Lock()
         self._engines: dict[Loop, Engine] = {}
         # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
-        self._last: tuple[Any, Any] = (None, None)
+        self._last: tuple[Loop, Engine] | tuple[None, None] = (None, None)
 
     def _engine(self) -> Engine:
         last, engine = self._last
