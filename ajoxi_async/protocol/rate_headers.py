@@ -29,19 +29,20 @@ _NONE_YET: Final = "\0"
 _LONGEST_PAUSE, _USUAL_PAUSE = 60.0, 1.0
 
 # At most ten digits: the seconds since the epoch are.
-_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]{1,10})(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
+_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]+)(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
+_DIGITS: Final = 10
 _WINDOW: Final = re.compile(r"\s*\"?\s*([0-9]{1,10})[^,]*;\s*w\s*=\s*\"?([0-9]+)")
 
 
 def read_number(text: str | None) -> int | None:
     """The whole number that a header says first, ``None`` for none."""
-    if text is None or (found := _NUMBER.fullmatch(text)) is None:
+    if text is None or (found := _NUMBER.fullmatch(text)) is None or len(found[2]) > _DIGITS:
         return None
     return int(found[2])
 
 
 def read_seconds(text: str) -> float | None:
-    """The seconds that a header says first, fractions and all; ``None`` for none."""
+    """The seconds that a header says first, fractions and all, however many; ``None`` for none."""
     found = _NUMBER.fullmatch(text)
     return None if found is None else float(found[2] + (found[3] or ""))
 
