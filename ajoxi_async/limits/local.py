@@ -207,9 +207,6 @@ class LocalLimiter:
             if stalled in self._timers:
                 self._stands_still(self._timers[stalled])
         while (waiter := self._queue.next()) is not None:
-            if waiter is not leader and waiter.signal.ended():
-                self._stands_still(waiter)
-                continue
             turn = self._budget.take(now, waiter.lane)
             if turn is None:
                 break

@@ -57,8 +57,9 @@ def make_client(redis: Any) -> Any:
         client = library.Redis.from_url(
             redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=Retry(NoBackoff(), 0)
         )
-        pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # refuses what the URL's query may not hold
+        if parts.query:
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)  # refuses what a query may not hold; it reads a file
     except ConfigurationError:
         raise
     except Exception as error:

@@ -29,7 +29,8 @@ _NONE_YET: Final = "\0"
 _LONGEST_PAUSE, _USUAL_PAUSE = 60.0, 1.0
 
 # At most ten digits: the seconds since the epoch are.
-_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]{1,10})(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
+_NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]+)(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
+_DIGITS: Final = 10
 _WINDOW: Final = re.compile(r"\s*\"?\s*([0-9]{1,10})[^,]*;\s*w\s*=\s*\"?([0-9]+)")
 
 
@@ -40,7 +41,7 @@ def read_number(text: str | None) -> int | None:
     if len(text) <= 10 and text.isascii() and text.isdigit():  # as nearly every header is
         return int(text)
     found = _NUMBER.fullmatch(text)
-    return None if found is None else int(found[2])
+    return None if found is None or len(found[2]) > _DIGITS else int(found[2])
 
 
 def _per_second(text: str) -> int | None:

@@ -166,7 +166,14 @@ def test_a_slow_token_endpoint_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert in_threads(work, 4) == ["Bearer token1"] * 4
 
 
+@pytest.fixture
+def _no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once."""
+    monkeypatch.setattr("ajoxi_async.auth.random.random", lambda: 0.0)
+
+
 @pytest.mark.anyio
+@pytest.mark.usefixtures("_no_backoff")
 async def test_a_failed_fetch_fails_all_who_waited_for_it() -> None:
     """A dead token endpoint is asked by one task and not by each that waits; every one has an error of its own."""
     server, own = TokenServer(seconds=0.01), credentials()
@@ -190,6 +197,7 @@ async def test_a_failed_fetch_fails_all_who_waited_for_it() -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.usefixtures("_no_backoff")
 async def test_a_broken_transport_fails_only_its_own() -> None:
     """Who waits with a transport of its own does not inherit another's failure, but fetches itself."""
     broken, sound, own = TokenServer(seconds=0.05), TokenServer(seconds=0.05), credentials()
@@ -209,6 +217,35 @@ async def test_a_broken_transport_fails_only_its_own() -> None:
         tasks.start_soon(waits)
         tasks.start_soon(waits)
     assert had == ["Bearer token1"] * 2
+
+
+@pytest.mark.anyio
+async def test_a_worker_that_was_given_up_ends_no_other_work() -> None:
+    """Who comes back after another has taken over leaves that one's work alone: the next to ask waits for it."""
+    shared_work: flight.Flight[int] = flight.Flight()
+    ends = [anyio.Event(), anyio.Event()]
+    had: list[int] = []
+
+    async def join(number: int) -> None:
+        async def work() -> int:
+            await ends[number].wait()
+            return number
+
+        had.append(await shared_work.join("means", work))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(join, 0)
+        await anyio.wait_all_tasks_blocked()
+        shared_work._work = None  # as those who wait do when its loop is silent
+        tasks.start_soon(join, 1)
+        await anyio.wait_all_tasks_blocked()
+        ends[0].set()
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(join, 0)
+        await anyio.wait_all_tasks_blocked()
+        assert had == [0]
+        ends[1].set()
+    assert had == [0, 1, 1]
 
 
 @pytest.mark.anyio

@@ -16,7 +16,7 @@ import pytest
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, LocalLimiter
 from ajoxi_async.limits import shared
 from ajoxi_async.limits.shared import shared_limiter
-from ajoxi_async.limits.waiting import Signal
+from ajoxi_async.limits.waiting import Queue, Signal, Waiter
 from ajoxi_async.protocol.errors import APITimeoutError
 from ajoxi_async.protocol.rate import Lane
 
@@ -183,6 +183,29 @@ async def test_cancelled_waiters_leave_no_trace() -> None:
         await clock.advance(2.0)
         assert done == ["last"]
     assert not any(limiter.snapshot().waiting.values())
+
+
+async def test_who_is_put_back_stands_where_it_stood() -> None:
+    """Waiters whose turns were taken back come before those who wait, in their own order, each in its lane."""
+    queue = Queue()
+    lanes: list[Lane] = ["default", "bulk", "default", "default", "bulk"]
+    waiters = [Waiter(lane) for lane in lanes]
+    for waiter in waiters:
+        queue.add(waiter)
+    taken = []
+    for _ in range(3):
+        waiter = queue.next()
+        assert waiter is not None
+        queue.pop(waiter)
+        taken.append(waiter)
+    queue.put_back(taken[:2])
+    order = []
+    while (waiter := queue.next()) is not None:
+        queue.pop(waiter)
+        order.append(waiters.index(waiter))
+    assert order == [0, 2, 1, 4]
+    queue.put_back([])
+    assert len(queue) == 0
 
 
 async def test_a_turn_given_to_a_cancelled_waiter_comes_back() -> None:

@@ -95,8 +95,8 @@ def test_a_loop_that_stands_still_holds_up_no_other(ends: list[OtherLoop], backe
     ends.append(other)
     taken = asyncio.run(take(limiter, 30))
     gaps = [after - before for before, after in zip(taken, taken[1:], strict=False)]
-    assert max(gaps[1:]) < 0.1
-    assert taken[-1] - taken[0] < 0.9
+    assert max(gaps[1:]) < 0.3
+    assert taken[-1] - taken[0] < 2
     before = len(other.taken)
     other.end()
     assert (before, len(other.taken)) == (0, waiters)
@@ -105,52 +105,46 @@ def test_a_loop_that_stands_still_holds_up_no_other(ends: list[OtherLoop], backe
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_turns_nobody_fetches_are_taken_back(ends: list[OtherLoop], backend: str) -> None:
+@pytest.mark.parametrize("first", ["blocked", "running"])
+def test_turns_nobody_fetches_are_taken_back(backend: str, first: str) -> None:
     """A turn that was given to a waiter whose loop is blocked goes to somebody else, and costs the budget nothing."""
     limiter = LocalLimiter(1)  # one slot: while it is held by a waiter that does not run, nobody else has any
-    other = OtherLoop(limiter, backend, 0)
-    ends.append(other)
     turn = limiter.try_acquire()
     assert turn is not None
+    ready = threading.Event()
 
-    async def main() -> float:
-        began = time.monotonic()
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(take, limiter, 1)
-            await ticks()
-            limiter.give_back(turn)
-        return time.monotonic() - began
+    async def ask() -> None:
+        limiter.give_back(await limiter.acquire("interactive"))
 
     async def wait_and_block() -> None:
         async with anyio.create_task_group() as tasks:
-            first = Blocking(limiter)
-            tasks.start_soon(first.ask)
+            tasks.start_soon(ask)
             await ticks()
             ready.set()
-            first.block(1.0)
+            time.sleep(1.5)
 
-    ready = threading.Event()
     thread = threading.Thread(target=lambda: anyio.run(wait_and_block, backend=backend))
-    thread.start()
-    assert ready.wait(5)
+
+    def block() -> None:
+        thread.start()
+        assert ready.wait(5)
+
+    async def main() -> float:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(take, limiter, 1)
+            await ticks()
+            if first == "running":
+                block()
+            limiter.give_back(turn)
+            began = time.monotonic()
+        return time.monotonic() - began
+
+    if first == "blocked":
+        block()
     try:
-        assert asyncio.run(main()) < 0.5
+        assert asyncio.run(main()) < 0.6
     finally:
         thread.join()
-
-
-class Blocking:
-    """A waiter whose loop is blocked, so that it cannot fetch what it is given."""
-
-    def __init__(self, limiter: LocalLimiter) -> None:
-        self.limiter = limiter
-
-    async def ask(self) -> None:
-        turn = await self.limiter.acquire()
-        self.limiter.give_back(turn)
-
-    def block(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 @pytest.mark.parametrize("how", ["stopped", "closed"])
@@ -165,7 +159,7 @@ def test_waiters_of_a_loop_that_never_runs_again(how: str) -> None:
         task._log_destroy_pending = False  # type: ignore[attr-defined]
         loop.close()
     taken = asyncio.run(take(limiter, 10))
-    assert taken[-1] - taken[0] < 0.5
+    assert taken[-1] - taken[0] < 1
     if how == "closed":
         assert not any(limiter.snapshot().waiting.values())
         assert not limiter._timers
@@ -184,14 +178,21 @@ def test_a_blocked_loop_that_is_closed_later_is_forgotten() -> None:
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(limiter.acquire()) for _ in range(3)]
     loop.run_until_complete(asyncio.sleep(0))
-    asyncio.run(take(limiter, 5))
-    assert limiter._queue.stalled == {loop}
-    for task in tasks:
-        task._log_destroy_pending = False  # type: ignore[attr-defined]
-    loop.close()
-    exhaust(limiter)
-    asyncio.run(take(limiter, 5))
+
+    async def main() -> None:
+        others = [asyncio.ensure_future(take(limiter, 10)) for _ in range(4)]  # so that one of them leads all the time
+        while loop not in limiter._queue.stalled:
+            await asyncio.sleep(0.005)
+        for task in tasks:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        loop.close()
+        await asyncio.sleep(0.1)
+        assert limiter.snapshot().waiting["default"] <= 4
+        await asyncio.gather(*others)
+
+    asyncio.run(asyncio.wait_for(main(), 5))
     assert not limiter._queue.stalled
+    assert not limiter._timers
     assert not any(limiter.snapshot().waiting.values())
 
 

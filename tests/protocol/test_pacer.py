@@ -75,3 +75,17 @@ def test_never_more_at_once_than_two_bursts(asked: list[tuple[float, float]], sl
     for pause, part in asked:
         now += pause + 1e-6
         assert _at_once(pacer, now, round(part * slots)) <= 10
+
+
+@pytest.mark.parametrize("starved", [False, True])
+def test_what_a_freeze_owes_is_forgotten(starved: bool) -> None:
+    """Requests to make up for are dropped once nobody asked for a while, or asked in vain for longer than any slot takes."""
+    pacer = Pacer()
+    pacer.resize(100)
+    assert pacer.take(0.0, 100)
+    pacer.starve()
+    assert pacer.take(0.2, 1)
+    assert pacer._owed == 4
+    if starved:
+        pacer.starve()
+    assert sum(pacer.take(5.0, 1) for _ in range(10)) == 2

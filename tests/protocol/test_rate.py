@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.protocol.rate import Budget, Permit
+from ajoxi_async.protocol.rate import Budget, Permit, _RoundTrip
+from ajoxi_async.protocol.share import Share
 
 from .rate_servers import (
     COUNTERS,
@@ -204,6 +205,27 @@ def test_what_was_never_sent_costs_nothing() -> None:
     assert budget.wait(0.5) == pytest.approx(2.001)
 
 
+def test_turns_given_back_do_not_slow_the_pace() -> None:
+    """However many turns are taken and given back in one moment, the next one is still to be had."""
+    budget = Budget(10)
+    for _ in range(50):
+        turn = budget.take(0.0)
+        assert turn is not None
+        budget.give_back(turn)
+    assert budget.wait(0.0) == 0
+
+
+def test_a_lowered_limit_waits_for_the_slots_it_takes_away() -> None:
+    """After the limit was lowered, as many slots have to come free as it took away, and one more."""
+    budget, now = Budget(5), 0.0
+    for _ in range(5):
+        now += budget.wait(now)
+        answered(budget, budget.take(now), now, "5" if now < 0.5 else "2")
+    assert budget.limit == 2
+    free_at = sorted([*budget._cooling, *budget._cooling_too])
+    assert budget.wait(now) == pytest.approx(free_at[3] - now)
+
+
 def test_a_turn_is_settled_once() -> None:
     """Giving back, losing and answering a settled turn again changes nothing."""
     budget = Budget(10)
@@ -225,6 +247,15 @@ def test_from_no_cap_to_one() -> None:
     assert budget.limit == 10
     assert 0 < budget.wait(5.0) <= 0.1
     assert budget.wait(6.01) == 0
+
+
+def test_a_pace_of_before_means_nothing_after_an_uncapped_time() -> None:
+    """When a cap appears again the pace begins anew, and does not go on where it was."""
+    budget = Budget(1)
+    answered(budget, budget.take(0.0), 0.1)
+    assert budget.limit is None
+    answered(budget, budget.take(0.2), 0.2, "10")
+    assert 0 < budget.wait(0.2) <= 0.1 + 1e-9
 
 
 def test_a_limit_nobody_reaches_costs_nothing() -> None:
@@ -251,3 +282,139 @@ def test_a_429_slows_the_restart() -> None:
             taken += 1
         now += 0.001
     assert taken <= 10
+
+
+def answered(
+    budget: Budget, turn: Permit | None, now: float, limit: str | None = None, route: str = "calls.list"
+) -> None:
+    """Let a turn be answered, with a limit announced or without."""
+    assert turn is not None
+    budget.observe(turn, now, 200, {} if limit is None else {"X-RateLimit-Limit": limit}, route=route)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(1, 12), st.lists(st.tuples(st.floats(0, 0.7), st.integers(0, 9)), max_size=120))
+def test_the_wait_is_what_it_takes(limit: int, steps: list[tuple[float, int]]) -> None:
+    """No wait is said exactly when a turn is to be had, and slots come free in order, whatever happens to the turns."""
+    budget, now = Budget(limit), 0.0
+    away: list[Permit] = []
+    for pause, choice in steps:
+        now += pause
+        free_now = budget.wait(now) == 0
+        turn = budget.take(now)
+        assert (turn is not None) == free_now
+        if turn is not None:
+            away.append(turn)
+        if away and choice < 8:
+            settled = away.pop(choice % len(away))
+            if choice == 0:
+                budget.give_back(settled)
+            elif choice == 1:
+                budget.lost(settled, now)
+            else:
+                announced = limit if choice < 6 else 1 + choice % limit
+                answered(budget, settled, now, str(announced), route=("calls.list", "numbers.list")[choice % 2])
+        assert list(budget._cooling) == sorted(budget._cooling)
+        assert 0 <= budget.in_use <= limit
+
+
+def test_the_steadiest_route_says_how_long_a_lost_request_may_take() -> None:
+    """A slot of a request that was lost is held for the largest excess of the steadiest route, known from fifty answers."""
+    budget, now = Budget(1), 0.0
+    for number in range(120):
+        now += 10
+        turn = budget.take(now)
+        steady = number % 2
+        answered(budget, turn, now + (0.1 if steady else 0.1 + (number % 8) / 8), "1", "a" if steady else "b")
+    turn = budget.take(now + 10)
+    assert turn is not None
+    budget.lost(turn, now + 10)
+    assert budget.wait(now + 10) == pytest.approx(1 + 0.001 + 0.25)
+
+
+def test_answers_in_any_order_bring_no_old_limit_back() -> None:
+    """Of three answers that come in the wrong order the one to the latest request is believed to the end."""
+    budget = Budget(100)
+    turns = [budget.take(float(second)) for second in range(3)]
+    answered(budget, turns[2], 3.0, "40")
+    answered(budget, turns[0], 3.1, "100")
+    answered(budget, turns[1], 3.2, "100")
+    assert budget.limit == 40
+
+
+def test_no_slot_of_an_uncapped_time_comes_free_later() -> None:
+    """Turns lost and away before the cap was lifted count for nothing once there is a cap again."""
+    budget = Budget(10)
+    turns = [budget.take(second * 1.0) for second in range(3)]
+    lost, away, last = turns
+    assert lost is not None
+    assert away is not None
+    budget.lost(lost, 2.0)
+    answered(budget, last, 2.5)
+    assert budget.limit is None
+    answered(budget, budget.take(3.0), 3.1, "10")
+    budget.give_back(away)
+    budget.lost(away, 3.2)
+    assert budget.wait(20.0) == 0
+    assert budget.in_use == 0
+
+
+def test_what_is_abandoned_is_lost() -> None:
+    """Turns that nobody will settle hold their slots as long as a lost request, and no longer."""
+    budget = Budget(5)
+    turns = [budget.take(number / 5) for number in range(5)]
+    budget._free = 3  # as a fork between two steps of another thread leaves it
+    budget.abandon(1.0)
+    assert budget.in_use == 5
+    for turn in turns:
+        answered(budget, turn, 1.5, "5")
+    assert budget.wait(1.0) == pytest.approx(2.001)
+    assert budget.wait(4.0) == 0
+    assert budget.in_use == 0
+
+
+def test_a_429_lowers_the_pace_at_once() -> None:
+    """The part of the limit that a 429 takes is gone with the 429, and not only when the next window closes."""
+    budget = Budget(100)
+    turn = budget.take(0.0)
+    assert turn is not None
+    budget.observe(turn, 0.1, 429, {}, route="calls.list", retry_after=1.0)
+    assert budget.pace == pytest.approx(99)
+    for second in (2.0, 3.5):
+        turn = budget.take(second)
+        assert turn is not None
+        budget.observe(turn, second + 0.1, 429, {}, route="calls.list", retry_after=0.0)
+    assert budget.pace < 99 * 0.92**2 + 1
+
+
+def test_a_path_that_changed_is_forgotten_in_two_steps() -> None:
+    """The shortest round trip and the largest excess hold for two thousand answers, the shortest for the next ones too."""
+    trip = _RoundTrip()
+    for number in range(1, 4001):
+        trip.note(0.5 if number == 100 else 0.1 if number < 2000 else 0.2)
+        if number == 1999:
+            assert trip.floor == pytest.approx(0.1, abs=0.001)
+            assert trip.largest == pytest.approx(0.4)
+        if number == 2100:
+            assert trip.largest == pytest.approx(0.1)
+        if number == 3999:
+            assert trip.floor == pytest.approx(0.1, abs=0.001)
+    assert trip.floor == pytest.approx(0.2, abs=0.001)
+
+
+def test_our_own_requests_are_no_others() -> None:
+    """What was answered on the way back of an answer was ours too: it is allowed for, by the time the answer took."""
+    seen: list[tuple[float, ...]] = []
+
+    class Noting(Share):
+        def count(self, *counted: float) -> bool:
+            seen.append(counted)
+            return False
+
+    budget = Budget(100)
+    budget._share = Noting()
+    turn = budget.take(0.0)
+    assert turn is not None
+    answer = {"X-RateLimit-Limit": "100", "X-RateLimit-Remaining": "60", "X-RateLimit-Reset": "1790000000"}
+    budget.observe(turn, 0.3, 200, answer, route="calls.list")
+    assert seen == [(1790000000, 40, pytest.approx(1 + 100 * 0.3), 100, 0.3)]

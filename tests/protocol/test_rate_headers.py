@@ -160,5 +160,5 @@ def test_remaining_and_reset_of_a_gateway_are_read() -> None:
     + [("NaN", None), ("inf", None), (".", None), ("3s", None), ("", None), ("1e9", None)],
 )
 def test_seconds_of_a_retry_after(text: str, seconds: float | None) -> None:
-    """A Retry-After that a gateway doubled or quoted is read; one of hundreds of digits is a wait without end."""
+    """A Retry-After that a gateway doubled or quoted is read, however long; what is no number is not."""
     assert parse_retry_after(text) == seconds
