@@ -20,10 +20,14 @@ Rules:
 5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
    fails, a delivery that comes again, or that an operator replays, is handled.
 6. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
+7. A handler that is not async is refused when it is registered. An object whose call turns out to return nothing that can
+   be awaited has done its work by then: that is logged as an error, and the event is taken as handled, for a failure would
+   have it delivered and its work done again.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import secrets
 import traceback
@@ -40,6 +44,7 @@ from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
+from ajoxi_async.protocol.callbacks import why_not_async
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.webhooks import MAX_BYTES, check_secrets, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
@@ -68,6 +73,20 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
 
 
 _HANDLED: Final = Receipt(204)
+
+
+def _check_handler(handler: object) -> None:
+    if (why := why_not_async(handler)) is not None:
+        raise ConfigurationError(f"handler: expected an async function that takes the event, got {why}")
+
+
+def _check_log(log: object) -> None:
+    for name in ("claim", "done", "release"):
+        why = "a class" if isinstance(log, type) else why_not_async(getattr(log, name, None))
+        if why is not None:
+            raise ConfigurationError(
+                f"log: expected an EventLog such as SqliteLog(path), whose {name} is async; got {type(log).__name__}: {why}"
+            )
 
 
 @frozen
@@ -106,7 +125,7 @@ class WebhookRouter:
         max_bytes: the largest body that is taken.
 
     Raises:
-        ConfigurationError: there is no secret or an empty one, or a number is out of range.
+        ConfigurationError: there is no secret or an empty one, a number is out of range, or `log` is no `EventLog`.
     """
 
     def __init__(
@@ -126,6 +145,8 @@ class WebhookRouter:
         self.max_bytes = max_bytes
         self._tolerance = tolerance
         self._answer_within = answer_within
+        if log is not None:
+            _check_log(log)
         self._log: EventLog = log if log is not None else MemoryLog()
         self._handlers: dict[type[Event], list[_Registered]] = {}
         self._fallback: list[_Registered] = []
@@ -143,12 +164,13 @@ class WebhookRouter:
             background: see rule 4.
 
         Raises:
-            ConfigurationError: `kind` is no class of events.
+            ConfigurationError: `kind` is no class of events, or the handler is not async.
         """
         if not (isinstance(kind, type) and issubclass(kind, Event)):
             raise ConfigurationError(f"kind: expected a class of events such as CallCompleted, got {kind!r}")
 
         def register(handler: Callable[[E], Awaitable[object]]) -> Callable[[E], Awaitable[object]]:
+            _check_handler(handler)
             self._handlers.setdefault(kind, []).append(_Registered(handler, background))
             return handler
 
@@ -157,11 +179,16 @@ class WebhookRouter:
     def unknown(
         self, handler: Callable[[UnknownEvent], Awaitable[object]]
     ) -> Callable[[UnknownEvent], Awaitable[object]]:
-        """Register a handler for types this version does not know: ``on(UnknownEvent)``."""
+        """Register a handler for types this version does not know: ``on(UnknownEvent)``; raises as `on` does."""
         return self.on(UnknownEvent)(handler)
 
     def fallback(self, handler: Callable[[Event], Awaitable[object]]) -> Callable[[Event], Awaitable[object]]:
-        """Register a handler for events that have no other."""
+        """Register a handler for events that have no other.
+
+        Raises:
+            ConfigurationError: the handler is not async.
+        """
+        _check_handler(handler)
         self._fallback.append(_Registered(handler, background=False))
         return handler
 
@@ -266,12 +293,28 @@ async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Ex
     failed: Exception | None = None
     for one in handlers:
         try:
-            await one.handler(event)
+            await _call(one.handler, event)
         except Exception as error:
             failed = error
             if not isinstance(error, passing):
                 _report(event)
     return failed
+
+
+async def _call(handler: Handler, event: Event) -> None:
+    answer: Any = handler(event)
+    if inspect.isawaitable(answer):
+        await answer
+    elif inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+        raise TypeError(f"the handler returned a {type(answer).__name__}, of which nothing has run: make it async")
+    else:
+        # It has run; a failure would bring the event, and what the handler does, again.
+        logger.error(
+            "webhook %s: the handler %s is not async: it returned %s and is taken as done; make it an async function",
+            mask(repr(event.id)),
+            mask(getattr(handler, "__qualname__", type(handler).__qualname__)),
+            type(answer).__name__,
+        )
 
 
 def _report(event: Event) -> None:
