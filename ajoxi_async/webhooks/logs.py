@@ -16,12 +16,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from os import PathLike
-from threading import Lock
 from typing import Any, Final, Literal, Protocol, TypeVar
 
 import anyio.to_thread
 
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.webhooks.blocking import native_lock
 
 __all__ = ["REMEMBER", "Claim", "EventLog", "MemoryLog", "RedisLog", "SqliteLog"]
 
@@ -66,7 +66,7 @@ class MemoryLog:
         self._remember, self._lease, self._clock = remember, lease, clock
         self._running: dict[str, tuple[str, float]] = {}
         self._done: OrderedDict[str, float] = OrderedDict()
-        self._lock = Lock()
+        self._lock = native_lock()
 
     async def claim(self, id: str, owner: str) -> Claim:
         """See `EventLog`."""
@@ -142,7 +142,7 @@ class SqliteLog:
     ) -> None:
         self._remember, self._lease, self._clock = remember, lease, clock
         self._path = path
-        self._lock = Lock()
+        self._lock = native_lock()
         self._opened: dict[int, sqlite3.Connection] = {}
         self._connection()  # a path that cannot be is told here
 
@@ -150,7 +150,7 @@ class SqliteLog:
         # One for each process: SQLite's own rule is that none is carried over a fork, as of a server's first process.
         process = os.getpid()
         if process not in self._opened:
-            self._lock = Lock()
+            self._lock = native_lock()
             database = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=WAIT)
             _set_up(database)
             self._opened[process] = database

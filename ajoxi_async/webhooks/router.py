@@ -15,8 +15,8 @@ Rules:
    when they are done the next delivery is acknowledged.
 4. A handler registered with ``background=True`` runs after the acknowledgement, in the task group of ``async with
    router``, whose end waits for it, even if it is cancelled. What it raises is logged; the platform, which was told 204,
-   does not deliver again by itself. Where the router is not open (Flask, a mounted ASGI app without its lifespan) it runs
-   before the answer like any other.
+   does not deliver again by itself. Where the router is not open in the loop that takes the delivery (Flask, a mounted
+   ASGI app without its lifespan, a process forked after it was opened) it runs before the answer like any other.
 5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
    fails, a delivery that comes again, or that an operator replays, is handled.
 6. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
@@ -37,6 +37,7 @@ from typing import Any, Final, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
+from anyio.lowlevel import RunVar
 from attrs import frozen
 
 from ajoxi_async.contract.codec import DecodeError, encode
@@ -87,6 +88,19 @@ def _check_log(log: object) -> None:
             raise ConfigurationError(
                 f"log: expected an EventLog such as SqliteLog(path), whose {name} is async; got {type(log).__name__}: {why}"
             )
+
+
+_loop: Final[RunVar[object]] = RunVar("ajoxi_async.webhooks.router")
+
+
+def _this_loop() -> object:
+    """The same object at each call in a loop, and another one in each loop."""
+    try:
+        return _loop.get()
+    except LookupError:
+        mark = object()
+        _loop.set(mark)
+        return mark
 
 
 @frozen
@@ -151,6 +165,7 @@ class WebhookRouter:
         self._handlers: dict[type[Event], list[_Registered]] = {}
         self._fallback: list[_Registered] = []
         self._tasks: TaskGroup | None = None
+        self._opened_in: object = None
 
     # Registering.
 
@@ -195,6 +210,7 @@ class WebhookRouter:
     # Lifetime.
 
     async def __aenter__(self) -> Self:
+        self._opened_in = _this_loop()
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         return self
@@ -244,7 +260,7 @@ class WebhookRouter:
             return _refuse(503, "service_unavailable", "The event is being handled.")
         handlers = self._handlers.get(type(event)) or self._fallback
         outcome, tasks = _Outcome(passing), self._tasks
-        if tasks is None:
+        if tasks is None or self._opened_in is not _this_loop():
             await self._handle(event, owner, handlers, [], outcome)
             return outcome.receipt()
         now = [one for one in handlers if not one.background]
@@ -253,6 +269,11 @@ class WebhookRouter:
         with anyio.move_on_after(self._answer_within):
             await outcome.known.wait()
         return outcome.receipt()
+
+    def announced_too_large(self, length: str | None) -> bool:
+        """Whether a Content-Length is over the bound; False for one that is missing or no number, which says nothing."""
+        length = (length or "").strip().lstrip("0")
+        return length.isdecimal() and (len(length) > 18 or int(length) > self.max_bytes)
 
     def too_large(self) -> Receipt:
         """The answer to a body that need not be read to its end."""
