@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import AuthenticationError as AuthenticationError
     from ajoxi_async.protocol.errors import BadRequestError as BadRequestError
     from ajoxi_async.protocol.errors import ConfigurationError as ConfigurationError
+    from ajoxi_async.protocol.errors import EventLogError as EventLogError
     from ajoxi_async.protocol.errors import InternalServerError as InternalServerError
     from ajoxi_async.protocol.errors import InvalidParameterError as InvalidParameterError
     from ajoxi_async.protocol.errors import NotFoundError as NotFoundError
@@ -124,7 +125,7 @@ _WHERE = {
     "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
-        "AuthenticationError BadRequestError ConfigurationError InternalServerError InvalidParameterError "
+        "AuthenticationError BadRequestError ConfigurationError EventLogError InternalServerError InvalidParameterError "
         "NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError RateLimitError StreamError "
         "StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WebhookSignatureError"

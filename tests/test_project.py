@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 PUBLIC = """
 APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiDeprecationWarning
 AjoxiError AsyncAjoxi AuthenticationError BadRequestError Call CallAnswered CallCompleted CallStarted CallStatus
-CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventStream
+CallerId Campaign Capability Channel ClientCredentials ConfigurationError Direction Disposition Event EventLogError EventStream
 EventType Hooks InternalServerError InvalidParameterError Limiter LimiterSnapshot LiveTranscript LiveTranscripts
 LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFoundError Number NumberStatus NumberType
 OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
