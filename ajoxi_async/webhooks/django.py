@@ -5,10 +5,9 @@
 Rules:
 1. The view is exempt from the CSRF check, for deliveries carry a signature instead.
 2. It is a plain view that calls the router by ``async_to_sync``: under ASGI the router runs in the server's loop, where it
-   can be open, and under WSGI in a loop of the request's. An async view would fail under gevent and eventlet, whose
-   greenlets share a thread that has one running loop at a time; so would ``async_to_sync``, which leaves a thread of theirs
-   behind. There the router runs as `ajoxi_async.webhooks.blocking` says, and database connections that its handlers opened
-   are closed at the end.
+   can be open, and under WSGI in a loop of the request's. Under gevent and eventlet neither an async view nor
+   ``async_to_sync`` works, for greenlets share a thread, which has one running loop at a time: there the router runs in
+   `ajoxi_async.webhooks.greenlets`, and database connections that its handlers opened are closed at the end.
 3. A body is read up to the router's ``max_bytes``. Under ASGI Django itself has written it to a temporary file by then.
 4. A middleware that reads the request as a stream leaves no body to verify: Django raises ``RawPostDataException`` then,
    which is answered 500 and logged.
@@ -29,7 +28,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from ajoxi_async.contract.headers import JSON, SIGNATURE
-from ajoxi_async.webhooks.blocking import in_greenlet, own_loop, run
+from ajoxi_async.webhooks.blocking import own_loop, run
+from ajoxi_async.webhooks.greenlets import sharing
 from ajoxi_async.webhooks.router import Receipt, WebhookRouter
 from ajoxi_async.webhooks.wsgi import TooLarge, read_without_length
 
@@ -50,7 +50,7 @@ def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], HttpResponse]
         except (TooLarge, RequestDataTooBig):
             return router.too_large()
         signature = request.headers.get(SIGNATURE)
-        if in_greenlet():
+        if sharing() is not None:
             return run(_receive, router, body, signature)
         return own_loop(partial(async_to_sync(router.receive), body, signature))
 

@@ -19,7 +19,7 @@ from asgiref.sync import sync_to_async
 
 from ajoxi_async import Event, MessageReceived
 from ajoxi_async.webhooks.asgi import WebhookApp
-from ajoxi_async.webhooks.logs import SqliteLog
+from ajoxi_async.webhooks.logs import RedisLog, SqliteLog
 from ajoxi_async.webhooks.router import WebhookRouter
 
 PATH = "/webhooks/ajoxi"
@@ -28,7 +28,10 @@ PATH = "/webhooks/ajoxi"
 def make_router() -> WebhookRouter:
     """A router that writes down what it handles."""
     handled = Path(os.environ["HANDLED"])
-    router = WebhookRouter(os.environ["SECRET"], log=SqliteLog(handled.with_suffix(".db")))
+    redis = os.environ.get("REDIS_URL")
+    router = WebhookRouter(
+        os.environ["SECRET"], log=RedisLog(redis) if redis else SqliteLog(handled.with_suffix(".db"))
+    )
 
     def note(event: Event) -> None:
         with handled.open("a") as file:

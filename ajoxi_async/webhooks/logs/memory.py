@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
-from ajoxi_async.webhooks.blocking import native_lock
+from ajoxi_async.webhooks.greenlets import native_lock
 
 __all__ = ["LEASE", "REMEMBER", "Claim", "EventLog", "MemoryLog"]
 

@@ -26,7 +26,7 @@ import anyio
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
-from ajoxi_async.webhooks.blocking import native_lock
+from ajoxi_async.webhooks.greenlets import native_lock
 from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
 
 __all__ = ["RedisLog"]

@@ -31,7 +31,7 @@ from anyio.lowlevel import RunVar
 from attrs import Factory, define
 
 from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
-from ajoxi_async.webhooks.blocking import native_lock
+from ajoxi_async.webhooks.greenlets import native_lock
 from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
 
 __all__ = ["SqliteLog"]
