@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import ConfigurationError as ConfigurationError
     from ajoxi_async.protocol.errors import DownloadError as DownloadError
     from ajoxi_async.protocol.errors import DownloadFileError as DownloadFileError
+    from ajoxi_async.protocol.errors import EventLogError as EventLogError
     from ajoxi_async.protocol.errors import InternalServerError as InternalServerError
     from ajoxi_async.protocol.errors import InvalidParameterError as InvalidParameterError
     from ajoxi_async.protocol.errors import NotFoundError as NotFoundError
@@ -131,7 +132,7 @@ _WHERE = {
     "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
-        "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError "
+        "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError EventLogError "
         "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
         "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WebhookSignatureError"

@@ -30,6 +30,7 @@ from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol import answers
+from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import StreamInterruptedError, StreamProtocolError
 from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop
@@ -140,6 +141,8 @@ class EventSource:
         last_event_id: str | None = None,
         on_state: Callable[[StreamState], object] | None = None,
     ) -> None:
+        if on_state is not None and (why := why_not_plain(on_state)) is not None:
+            raise InvalidParameterError("on_state", f"expected a plain function, got {why}")
         self._pipeline = pipeline
         self._request = evolve(request, headers={**request.headers, **_REQUEST_HEADERS})
         self._rules = rules

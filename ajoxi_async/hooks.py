@@ -1,26 +1,29 @@
 """What a caller can watch: plain functions that are told of each attempt.
 
 Rules:
-1. A hook is called in the task of the call, between its steps; it is not awaited and should be quick.
+1. A hook is called in the task of the call, between its steps; it is not awaited and should be quick. An async function
+   would never run: it is refused when the hooks are made.
 2. An exception in a hook is logged and fails nothing.
 3. Events carry no key and no body; paths and messages are masked where they are printed.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable
 from itertools import count
 from typing import Any
 
-from attrs import Factory, field, frozen
+from attrs import Attribute, Factory, field, frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.masking import mask, shown
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.options import check_headers
 from ajoxi_async.protocol.answers import request_id_of
-from ajoxi_async.protocol.errors import OutcomeUnknownError
+from ajoxi_async.protocol.callbacks import why_not_plain
+from ajoxi_async.protocol.errors import ConfigurationError, OutcomeUnknownError
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import Fate
 
@@ -104,6 +107,11 @@ class RateLimitedEvent:
 Hook = Callable[[Any], object]
 
 
+def _check_hook(_hooks: object, attribute: Attribute[Any], hook: object) -> None:
+    if hook is not None and (why := why_not_plain(hook)) is not None:
+        raise ConfigurationError(f"{attribute.name}: expected a plain function, got {why}")
+
+
 @frozen(kw_only=True)
 class Hooks:
     """What is called when; give it to the client as ``hooks=``.
@@ -115,13 +123,16 @@ class Hooks:
         on_rate_limited: at each 429.
         on_outcome_unknown: when a POST may or may not have been carried out: besides being raised, and where the task
             was cancelled after the request had gone out, when nothing else would tell.
+
+    Raises:
+        ConfigurationError: one is not a plain function: it cannot be called, or is async.
     """
 
-    on_request: Callable[[RequestEvent], object] | None = None
-    on_response: Callable[[ResponseEvent], object] | None = None
-    on_retry: Callable[[RetryEvent], object] | None = None
-    on_rate_limited: Callable[[RateLimitedEvent], object] | None = None
-    on_outcome_unknown: Callable[[OutcomeUnknownError], object] | None = None
+    on_request: Callable[[RequestEvent], object] | None = field(default=None, validator=_check_hook)
+    on_response: Callable[[ResponseEvent], object] | None = field(default=None, validator=_check_hook)
+    on_retry: Callable[[RetryEvent], object] | None = field(default=None, validator=_check_hook)
+    on_rate_limited: Callable[[RateLimitedEvent], object] | None = field(default=None, validator=_check_hook)
+    on_outcome_unknown: Callable[[OutcomeUnknownError], object] | None = field(default=None, validator=_check_hook)
 
 
 def tell(hook: Hook | None, event: object) -> None:
@@ -129,9 +140,13 @@ def tell(hook: Hook | None, event: object) -> None:
     if hook is None:
         return
     try:
-        hook(event)
+        answer = hook(event)
     except Exception as error:
         logger.error("a hook failed: %s", shown(f"{type(error).__name__}: {error}", _LONGEST))
+    else:
+        if inspect.iscoroutine(answer):
+            answer.close()
+            logger.error("a hook is async and did not run: expected a plain function, got %s", type(hook).__name__)
 
 
 @frozen(kw_only=True)

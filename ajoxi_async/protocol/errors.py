@@ -24,6 +24,7 @@
     │   ├── StreamInterruptedError              it was cut and could not be resumed in time
     │   ├── StreamProtocolError                 the server sent what is no such stream, or an event too large
     │   └── TranscriptGapError                  final segments are missing and could not be fetched
+    ├── EventLogError                           what remembers webhook events cannot be asked
     └── WebhookSignatureError                   a delivery was not signed with the secret
 
 Rule: an `OutcomeUnknownError` is never an `APIConnectionError`, so that code which retries on the latter cannot place a
@@ -51,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "DownloadError",
     "DownloadFileError",
+    "EventLogError",
     "InternalServerError",
     "InvalidParameterError",
     "NotFoundError",
@@ -283,6 +285,13 @@ class StreamProtocolError(StreamError):
 
 class TranscriptGapError(StreamError):
     """Final segments are missing and could not be fetched."""
+
+
+class EventLogError(AjoxiError):
+    """What remembers webhook events cannot be asked: a full disk, a locked or vanished file, a Redis that does not answer.
+
+    A `WebhookRouter` answers 503, so that the event is delivered again.
+    """
 
 
 class WebhookSignatureError(AjoxiError):

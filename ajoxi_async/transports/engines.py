@@ -81,14 +81,14 @@ class EngineTransport:
         self._lock = Lock()
         self._engines: dict[Loop, Engine] = {}
         # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
-        self._last: tuple[Loop, Engine] | tuple[None, None] = (None, None)
+        self._last: tuple[Loop | None, Any] = (None, None)
 
     def _engine(self) -> Engine:
         last, engine = self._last
         loop = asyncio._get_running_loop()
         # In trio's guest mode a loop of asyncio runs as well, but no task of it.
         if loop is not None and loop is last and asyncio.current_task(loop) is not None:
-            return engine
+            return engine  # type: ignore[no-any-return]
         return self._find(running_loop())
 
     def _find(self, loop: Loop) -> Engine:

@@ -3,7 +3,8 @@
 Rules:
 1. ``X-Ajoxi-Signature`` is HMAC-SHA256 over the raw request body, keyed with the webhook's secret, and compared in
    constant time (API reference: Webhooks; FAQ). The bytes as received are what was signed: a body that was parsed and
-   serialised again is another body.
+   serialised again is another body. A body that a gateway compressed or encoded is refused, and the error says what to
+   undo; nothing is undone silently, since the signature is all that vouches for the bytes.
 2. While a secret is rotated, the header may hold several signatures and the receiver several secrets; one match is
    enough.
 3. Deliveries come at least once and in any order, over up to 24 hours, with the same bytes each time: deduplicate on
@@ -16,9 +17,11 @@ after web frameworks receive for it.
 
 from __future__ import annotations
 
+import base64
 import json
 import time
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from itertools import product
 from typing import Any, Final
 
@@ -32,6 +35,8 @@ __all__ = ["MAX_BYTES", "DecodeError", "WebhookSignatureError", "parse_event", "
 
 #: The largest body that is taken, in bytes; a transcript of a long call stays well below.
 MAX_BYTES: Final = 1024 * 1024
+#: How a body compressed with gzip begins.
+_GZIP: Final = b"\x1f\x8b"
 
 
 def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
@@ -92,10 +97,56 @@ def verify_webhook(
         raise WebhookSignatureError(f"no signature matches: {_diagnose(body, signature, secrets)}")
 
 
+def _unwrapped(body: bytes) -> Iterator[tuple[bytes, str]]:
+    """What gateways make of a body, undone, and what the receiver has to do for it."""
+    if (inner := _decompressed(body)) is not None:
+        yield inner, "the body is compressed (Content-Encoding: gzip): decompress it"
+    if (inner := _from_base64(body)) is not None:
+        yield inner, "the body is base64, as API Gateway and Lambda deliver it (isBase64Encoded): decode it"
+        if (twice := _decompressed(inner)) is not None:
+            yield (
+                twice,
+                "the body is base64 of a compressed one (isBase64Encoded, Content-Encoding): decode and decompress it",
+            )
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        return
+    if isinstance(given, str):
+        yield given.encode("utf-8", "replace"), "the body was serialised as text inside of JSON: decode it once"
+    elif isinstance(given, dict) and isinstance(text := given.get("body"), str):
+        again = text.encode("utf-8", "replace")
+        yield again, 'the body is the gateway\'s whole event: take its "body"'
+        if (inner := _from_base64(again)) is not None:
+            yield inner, 'the body is the gateway\'s whole event: take its "body", which is base64, and decode it'
+
+
+def _decompressed(body: bytes) -> bytes | None:
+    """A body without gzip or zlib around it, at most `MAX_BYTES` of it: a small one may unfold to gigabytes."""
+    if not body.startswith((_GZIP, b"\x78")):
+        return None
+    try:
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MAX_BYTES)
+    except zlib.error:
+        return None
+
+
+def _from_base64(body: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(body.strip(), validate=True) or None
+    except ValueError:
+        return None
+
+
 def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
     """Why the signature of a body does not match, as far as it can be told. It stays refused either way."""
     if signing.matches(body.strip(), signature, secrets):
         return "white space was added around the body on its way; take the bytes as the platform sent them"
+    for inner, what in _unwrapped(body):
+        if signing.matches(inner, signature, secrets):
+            return f"{what} before verifying"
+    if body.startswith(_GZIP):
+        return "the body is compressed with gzip, and what was signed is not in it; take the bytes as the platform sent them"
     try:
         parsed = parse_json(body, strict=True)
     except DecodeError:

@@ -57,6 +57,8 @@ class WebhookApp:
     async def _take(self, scope: MutableMapping[str, Any], receive: Receive) -> Receipt:
         if scope["method"] != "POST":
             return Receipt(405)
+        if any(self._router.announced_too_large(length) for length in _values(scope, b"content-length")):
+            return self._router.too_large()
         pieces, size = [], 0
         while True:
             message = await receive()
@@ -69,8 +71,11 @@ class WebhookApp:
             if not message.get("more_body", False):
                 break
         # As HTTP does: several fields of a name are one, joined by commas.
-        given = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == _SIGNATURE]
-        return await self._router.receive(b"".join(pieces), ",".join(given))
+        return await self._router.receive(b"".join(pieces), ",".join(_values(scope, _SIGNATURE)))
+
+
+def _values(scope: MutableMapping[str, Any], name: bytes) -> list[str]:
+    return [value.decode("latin-1") for given, value in scope["headers"] if given.lower() == name]
 
 
 async def _answer(receipt: Receipt, send: Send) -> None:

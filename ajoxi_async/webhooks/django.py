@@ -2,26 +2,41 @@
 
     urlpatterns = [path("webhooks/ajoxi", webhook_view(router))]
 
-The view is exempt from the CSRF check, for deliveries carry a signature instead. A middleware that reads the request as a
-stream leaves no body to verify: Django raises ``RawPostDataException`` then, which is answered 500 and logged.
+Rules:
+1. The view is exempt from the CSRF check, for deliveries carry a signature instead.
+2. It is a plain view that calls the router by ``async_to_sync``: under ASGI the router runs in the server's loop, where it
+   can be open, and under WSGI in a loop of the request's. Under gevent and eventlet neither an async view nor
+   ``async_to_sync`` works, for greenlets share a thread, which has one running loop at a time: there the router runs in
+   `ajoxi_async.webhooks.greenlets`, and database connections that its handlers opened are closed at the end.
+3. A body is read up to the router's ``max_bytes``. Under ASGI Django itself has written it to a temporary file by then.
+4. A middleware that reads the request as a stream leaves no body to verify: Django raises ``RawPostDataException`` then,
+   which is answered 500 and logged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import cast
 
+from asgiref.sync import ThreadSensitiveContext, async_to_sync, sync_to_async
+from django.core.exceptions import RequestDataTooBig
+from django.core.handlers.wsgi import WSGIRequest
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from ajoxi_async.contract.headers import JSON, SIGNATURE
-from ajoxi_async.webhooks.router import WebhookRouter
+from ajoxi_async.webhooks.blocking import own_loop, run
+from ajoxi_async.webhooks.greenlets import sharing
+from ajoxi_async.webhooks.router import Receipt, WebhookRouter
+from ajoxi_async.webhooks.wsgi import TooLarge, read_without_length
 
 __all__ = ["webhook_view"]
 
 
-def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], Awaitable[HttpResponse]]:
+def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], HttpResponse]:
     """Make the view.
 
     Args:
@@ -29,8 +44,43 @@ def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], Awaitable[Htt
             background handlers run before the answer.
     """
 
-    async def view(request: HttpRequest) -> HttpResponse:
-        receipt = await router.receive(request.body, request.headers.get(SIGNATURE))
+    def receive(request: HttpRequest) -> Receipt:
+        try:
+            body = _body(request, router)
+        except (TooLarge, RequestDataTooBig):
+            return router.too_large()
+        signature = request.headers.get(SIGNATURE)
+        if sharing() is not None:
+            return run(_receive, router, body, signature)
+        return own_loop(partial(async_to_sync(router.receive), body, signature))
+
+    def view(request: HttpRequest) -> HttpResponse:
+        receipt = receive(request)
         return HttpResponse(receipt.body, status=receipt.status, content_type=JSON if receipt.body else None)
 
-    return cast("Callable[[HttpRequest], Awaitable[HttpResponse]]", csrf_exempt(require_POST(view)))
+    return cast("Callable[[HttpRequest], HttpResponse]", csrf_exempt(require_POST(view)))
+
+
+async def _receive(router: WebhookRouter, body: bytes, signature: str | None) -> Receipt:
+    # What handlers do by sync_to_async, such as queries, runs in a thread of this delivery's.
+    async with ThreadSensitiveContext():
+        try:
+            return await router.receive(body, signature)
+        finally:
+            await sync_to_async(connections.close_all)()
+
+
+def _body(request: HttpRequest, router: WebhookRouter) -> bytes:
+    length = str(request.META.get("CONTENT_LENGTH") or "")
+    if router.announced_too_large(length):
+        raise TooLarge
+    if length:
+        body: bytes = request.body
+    elif isinstance(request, WSGIRequest):
+        # Django gives nothing where there is no length.
+        body = request.body or read_without_length(request.environ, router.max_bytes)
+    else:
+        body = request.read(router.max_bytes + 1)
+    if len(body) > router.max_bytes:
+        raise TooLarge
+    return body

@@ -2,18 +2,24 @@
 
     app.add_url_rule("/webhooks/ajoxi", view_func=webhook_view(router), methods=["POST"])
 
-Each delivery is handled in an event loop of its own, in the worker that took it; background handlers run before the answer.
+Rules:
+1. Each delivery is handled in an event loop of its own (`ajoxi_async.webhooks.blocking`), in the worker that took it;
+   background handlers run before the answer.
+2. A body is read up to the router's ``max_bytes``, and no further, whatever the application's own limits.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-import anyio
-from flask import Response, request
+from flask import Request, Response, request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from ajoxi_async.contract.headers import JSON, SIGNATURE
-from ajoxi_async.webhooks.router import WebhookRouter
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.webhooks.blocking import run
+from ajoxi_async.webhooks.router import Receipt, WebhookRouter
+from ajoxi_async.webhooks.wsgi import TooLarge, read_without_length
 
 __all__ = ["webhook_view"]
 
@@ -24,16 +30,34 @@ def webhook_view(router: WebhookRouter, *, endpoint: str = "ajoxi_webhook") -> C
     Args:
         router: what deliveries are passed to.
         endpoint: the name of the view, by which Flask tells views apart.
+
+    Raises:
+        ConfigurationError: Flask is older than 3.1, which cannot bound the body of one request.
     """
+    if getattr(Request.max_content_length, "fset", None) is None:
+        raise ConfigurationError("flask: expected 3.1 or newer, which can bound the body of one request")
+
+    def receive() -> Receipt:
+        try:
+            body = _body(router.max_bytes)
+        except (RequestEntityTooLarge, TooLarge):
+            return router.too_large()
+        return run(router.receive, body, request.headers.get(SIGNATURE))
 
     def view() -> Response:
-        if (request.content_length or 0) > router.max_bytes:
-            receipt = router.too_large()
-        else:
-            # cache=True: whoever reads it before or after gets the same bytes.
-            body = request.get_data(cache=True, parse_form_data=False)
-            receipt = anyio.run(router.receive, body, request.headers.get(SIGNATURE))
+        receipt = receive()
         return Response(receipt.body, status=receipt.status, content_type=JSON if receipt.body else None)
 
     view.__name__ = endpoint
     return view
+
+
+def _body(max_bytes: int) -> bytes:
+    # One more: where the server says where a body ends, Flask cuts it at the limit and says nothing.
+    request.max_content_length = max_bytes + 1
+    # cache=True: whoever reads it before or after gets the same bytes.
+    body = request.get_data(cache=True, parse_form_data=False)
+    if len(body) > max_bytes:
+        raise TooLarge
+    # Flask gives nothing where neither a length nor the server says where the body ends.
+    return body or read_without_length(request.environ, max_bytes)

@@ -16,16 +16,20 @@ Rules:
 4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open; its
    end waits for the handler, even if it is cancelled. What the handler raises is logged; the platform, which was told 204,
    does not deliver again by itself. Where the router is not open on the event loop that takes the delivery (Flask, a
-   mounted ASGI app without its lifespan) the handler runs before the answer like any other.
+   mounted ASGI app without its lifespan, a process forked after it was opened) the handler runs before the answer like any other.
 5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
    fails, a delivery that comes again, or that an operator replays, is handled.
 6. A router may be opened several times, by the lifespans of nested applications for instance, and on several event loops.
    Each loop has tasks of its own, and the last one to leave on a loop waits for them. Any task of the loop may leave.
 7. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
+8. A handler that is not async is refused when it is registered. An object whose call turns out to return nothing that can
+   be awaited has done its work by then: that is logged as an error, and the event is taken as handled, for a failure would
+   have it delivered and its work done again.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 import secrets
 import traceback
@@ -43,6 +47,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
 from ajoxi_async.hosting import TaskHost
 from ajoxi_async.loops import Loop, has_ended, running_loop
+from ajoxi_async.protocol.callbacks import why_not_async
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.webhooks import MAX_BYTES, check_secrets, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
@@ -71,6 +76,20 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
 
 
 _HANDLED: Final = Receipt(204)
+
+
+def _check_handler(handler: object) -> None:
+    if (why := why_not_async(handler)) is not None:
+        raise ConfigurationError(f"handler: expected an async function that takes the event, got {why}")
+
+
+def _check_log(log: object) -> None:
+    for name in ("claim", "done", "release"):
+        why = "a class" if isinstance(log, type) else why_not_async(getattr(log, name, None))
+        if why is not None:
+            raise ConfigurationError(
+                f"log: expected an EventLog such as SqliteLog(path), whose {name} is async; got {type(log).__name__}: {why}"
+            )
 
 
 @frozen
@@ -117,7 +136,7 @@ class WebhookRouter:
         max_bytes: the largest body that is taken.
 
     Raises:
-        ConfigurationError: there is no secret or an empty one, or a number is out of range.
+        ConfigurationError: there is no secret or an empty one, a number is out of range, or `log` is no `EventLog`.
     """
 
     def __init__(
@@ -137,6 +156,8 @@ class WebhookRouter:
         self.max_bytes = max_bytes
         self._tolerance = tolerance
         self._answer_within = answer_within
+        if log is not None:
+            _check_log(log)
         self._log: EventLog = log if log is not None else MemoryLog()
         self._handlers: dict[type[Event], list[_Registered]] = {}
         self._fallback: list[_Registered] = []
@@ -154,12 +175,13 @@ class WebhookRouter:
             background: see rule 4.
 
         Raises:
-            ConfigurationError: `kind` is no class of events.
+            ConfigurationError: `kind` is no class of events, or the handler is not async.
         """
         if not (isinstance(kind, type) and issubclass(kind, Event)):
             raise ConfigurationError(f"kind: expected a class of events such as CallCompleted, got {kind!r}")
 
         def register(handler: Callable[[E], Awaitable[object]]) -> Callable[[E], Awaitable[object]]:
+            _check_handler(handler)
             self._handlers.setdefault(kind, []).append(_Registered(handler, background))
             return handler
 
@@ -168,11 +190,16 @@ class WebhookRouter:
     def unknown(
         self, handler: Callable[[UnknownEvent], Awaitable[object]]
     ) -> Callable[[UnknownEvent], Awaitable[object]]:
-        """Register a handler for types this version does not know: ``on(UnknownEvent)``."""
+        """Register a handler for types this version does not know: ``on(UnknownEvent)``; raises as `on` does."""
         return self.on(UnknownEvent)(handler)
 
     def fallback(self, handler: Callable[[Event], Awaitable[object]]) -> Callable[[Event], Awaitable[object]]:
-        """Register a handler for events that have no other."""
+        """Register a handler for events that have no other.
+
+        Raises:
+            ConfigurationError: the handler is not async.
+        """
+        _check_handler(handler)
         self._fallback.append(_Registered(handler, background=False))
         return handler
 
@@ -255,6 +282,11 @@ class WebhookRouter:
             await outcome.known.wait()
         return outcome.receipt()
 
+    def announced_too_large(self, length: str | None) -> bool:
+        """Whether a Content-Length is over the bound; False for one that is missing or no number, which says nothing."""
+        length = (length or "").strip().lstrip("0")
+        return length.isdecimal() and (len(length) > 18 or int(length) > self.max_bytes)
+
     def too_large(self) -> Receipt:
         """The answer to a body that need not be read to its end."""
         return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
@@ -294,12 +326,28 @@ async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Ex
     failed: Exception | None = None
     for one in handlers:
         try:
-            await one.handler(event)
+            await _call(one.handler, event)
         except Exception as error:
             failed = error
             if not isinstance(error, passing):
                 _report(event)
     return failed
+
+
+async def _call(handler: Handler, event: Event) -> None:
+    answer: Any = handler(event)
+    if inspect.isawaitable(answer):
+        await answer
+    elif inspect.isgenerator(answer) or inspect.isasyncgen(answer):
+        raise TypeError(f"the handler returned a {type(answer).__name__}, of which nothing has run: make it async")
+    else:
+        # It has run; a failure would bring the event, and what the handler does, again.
+        logger.error(
+            "webhook %s: the handler %s is not async: it returned %s and is taken as done; make it an async function",
+            mask(repr(event.id)),
+            mask(getattr(handler, "__qualname__", type(handler).__qualname__)),
+            type(answer).__name__,
+        )
 
 
 def _report(event: Event) -> None:

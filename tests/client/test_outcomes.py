@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import pickle
+from functools import partial
 from typing import Any
+from unittest.mock import AsyncMock
 from urllib.parse import parse_qs, urlsplit
 
 import anyio
@@ -242,6 +244,29 @@ async def test_a_hook_adds_headers() -> None:
     stealing = Hooks(on_request=lambda event: event.headers.update(Authorization="Bearer x"))
     await client_on(transport, hooks=stealing).calls.retrieve("call_1")
     assert transport.requests[1].headers["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("name", ["on_request", "on_response", "on_retry", "on_rate_limited", "on_outcome_unknown"])
+async def test_an_async_hook_is_refused(name: str) -> None:
+    """A hook is called and not awaited: an async one would never run, and is refused when the hooks are made."""
+
+    async def hook(event: object) -> None:
+        """Never runs."""
+
+    for wrong in (hook, partial(hook), AsyncMock(), "hook"):
+        with pytest.raises(ConfigurationError, match=f"{name}: expected a plain function"):
+            Hooks(**{name: wrong})  # type: ignore[arg-type]
+
+
+async def test_a_hook_that_turns_out_to_be_async(caplog: pytest.LogCaptureFixture) -> None:
+    """What cannot be told before it is called is told in the log, and nothing is left that was never awaited."""
+
+    async def hook(event: object) -> None:
+        """Never runs."""
+
+    hooks = Hooks(on_request=lambda event: hook(event))
+    await client_on(ScriptedTransport(answer(200, {"id": "call_1"})), hooks=hooks).calls.retrieve("call_1")
+    assert "a hook is async and did not run" in caplog.text
 
 
 async def test_a_failing_hook_fails_nothing(caplog: pytest.LogCaptureFixture) -> None:

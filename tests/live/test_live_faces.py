@@ -10,7 +10,14 @@ import anyio
 import msgspec
 import pytest
 
-from ajoxi_async import AjoxiError, AsyncAjoxi, StreamInterruptedError, StreamProtocolError, TranscriptGapError
+from ajoxi_async import (
+    AjoxiError,
+    AsyncAjoxi,
+    InvalidParameterError,
+    StreamInterruptedError,
+    StreamProtocolError,
+    TranscriptGapError,
+)
 from ajoxi_async.contract.frames import HEARTBEAT, event_frame
 from ajoxi_async.contract.wire import ExchangeError
 from tests.client.fakes import ENVELOPE, KEY, ScriptedStream, SteppedClock, answer, client_on, lost
@@ -137,6 +144,18 @@ async def test_a_callback_that_fails() -> None:
         async with client_on(wire).transcripts.stream("call_1", on_state=tell) as live:
             await live.until_done()
     assert wire.used[0].closed
+
+
+async def test_an_async_callback_is_refused() -> None:
+    """It would never run: it is refused where it is given, before anything is asked."""
+
+    async def tell(state: str) -> None:
+        """Never runs."""
+
+    wire = Connections()
+    with pytest.raises(InvalidParameterError, match="on_state: expected a plain function, got an async"):
+        client_on(wire).transcripts.stream("call_1", on_state=tell)
+    assert not wire.used
 
 
 async def test_until_done_of_a_resumed_stream() -> None:

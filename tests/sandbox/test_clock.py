@@ -58,6 +58,18 @@ async def test_advance_returns_what_happened_in_order() -> None:
 
 
 @pytest.mark.anyio
+async def test_an_async_until_event_is_refused() -> None:
+    """Its answer would be a coroutine, which counts as true: the first event of any kind would stop the time."""
+
+    async def completed(one: Fired) -> bool:
+        return one.what == "call.completed"
+
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        with pytest.raises(InvalidParameterError, match="until_event: expected .* got an async function"):
+            await sandbox.clock.advance(until_event=completed)  # type: ignore[arg-type]
+
+
+@pytest.mark.anyio
 async def test_until_event() -> None:
     """Time stops at the instant of the event, by type or by a function; what does not come is an error."""
     async with Sandbox(port=None, clock="manual") as sandbox:

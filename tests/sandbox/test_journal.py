@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -35,7 +38,7 @@ class Endpoint:
 def killed(sandbox: Sandbox) -> None:
     """Leave the file as a kill leaves it: closed by the system, with nothing more written."""
     assert sandbox._journal is not None
-    sandbox._journal._connection.close()
+    sandbox._journal.close()
     sandbox._journal = sandbox._worlds.save = None
 
 
@@ -173,6 +176,51 @@ async def test_files_that_cannot_be(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameterError, match="db"):
         async with Sandbox(port=None, db=tmp_path / "no" / "x.db"):
             pass
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("linked", [False, True])
+async def test_a_file_in_use_stays_locked(linked: bool, tmp_path: Path) -> None:
+    """Reading the file in the same process, which frees SQLite's own locks, lets no second sandbox write into it."""
+    file = other = tmp_path / "x.db"
+    if linked:
+        other = tmp_path / "link.db"
+        other.symlink_to(file)
+    async with Sandbox(port=None, db=file):
+        for _ in range(2):
+            file.read_bytes()
+            with pytest.raises(InvalidParameterError, match=f"db: .*locked by another sandbox .process {os.getpid()}"):
+                async with Sandbox(port=None, db=other):
+                    pass
+    async with Sandbox(port=None, db=other):
+        pass
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.db", "x.db"][not linked :]
+
+
+@pytest.mark.anyio
+async def test_the_lock_of_a_killed_sandbox(tmp_path: Path) -> None:
+    """Another process is refused while a sandbox runs, by name; when it was killed its file can be used at once."""
+    file = tmp_path / "x.db"
+    code = """
+import anyio, sys
+from ajoxi_async import Sandbox
+async def main():
+    async with Sandbox(port=None, db=sys.argv[1]):
+        print("open", flush=True)
+        await anyio.sleep(30)
+anyio.run(main)
+"""
+    with subprocess.Popen([sys.executable, "-c", code, str(file)], stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            await anyio.to_thread.run_sync(process.stdout.readline)
+            with pytest.raises(InvalidParameterError, match=f"locked by another sandbox .process {process.pid}"):
+                async with Sandbox(port=None, db=file):
+                    pass
+        finally:
+            process.kill()
+    async with Sandbox(port=None, db=file):
+        pass
 
 
 @pytest.mark.anyio

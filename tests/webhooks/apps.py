@@ -8,14 +8,18 @@ The environment says the webhook's secret, and the file to which the ids of hand
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+from asgiref.sync import sync_to_async
+
 from ajoxi_async import Event, MessageReceived
 from ajoxi_async.webhooks.asgi import WebhookApp
-from ajoxi_async.webhooks.logs import SqliteLog
+from ajoxi_async.webhooks.logs import RedisLog, SqliteLog
 from ajoxi_async.webhooks.router import WebhookRouter
 
 PATH = "/webhooks/ajoxi"
@@ -24,7 +28,10 @@ PATH = "/webhooks/ajoxi"
 def make_router() -> WebhookRouter:
     """A router that writes down what it handles."""
     handled = Path(os.environ["HANDLED"])
-    router = WebhookRouter(os.environ["SECRET"], log=SqliteLog(handled.with_suffix(".db")))
+    redis = os.environ.get("REDIS_URL")
+    router = WebhookRouter(
+        os.environ["SECRET"], log=RedisLog(redis) if redis else SqliteLog(handled.with_suffix(".db"))
+    )
 
     def note(event: Event) -> None:
         with handled.open("a") as file:
@@ -32,7 +39,11 @@ def make_router() -> WebhookRouter:
 
     @router.on(MessageReceived)
     async def received(event: MessageReceived) -> None:
-        note(event)
+        await anyio.sleep(float(os.environ["HANDLING"]))
+        if "django" in sys.modules:
+            await sync_to_async(note)(event)  # as a query does
+        else:
+            note(event)
 
     return router
 
@@ -65,7 +76,8 @@ def fastapi() -> Any:
 
     @app.middleware("http")
     async def nosy(request: Request, call_next: Any) -> Any:
-        await request.body()
+        if "NOSY" in os.environ:
+            await request.body()
         return await call_next(request)
 
     app.add_route(PATH, WebhookApp(make_router()), methods=["POST"])  # type: ignore[arg-type]
@@ -138,9 +150,37 @@ def flask() -> Any:
 
     @app.before_request
     def nosy() -> None:
-        request.get_data()
+        if "NOSY" in os.environ:
+            request.get_data()
 
     app.add_url_rule(PATH, view_func=webhook_view(make_router()), methods=["POST"])
+    return app
+
+
+def flask_in_a_thread_of_asgi() -> Any:
+    """Flask behind asgiref's adapter, which calls it in a thread."""
+    from asgiref.wsgi import WsgiToAsgi
+
+    return WsgiToAsgi(flask())
+
+
+def flask_in_the_loop() -> Any:
+    """Flask called in a thread whose loop runs, as in a notebook."""
+    client = flask().test_client()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+        given = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
+        given = [one for one in given if one[0] not in {"content-length", "transfer-encoding"}]
+        answer = client.open(scope["path"], method=scope["method"], data=body, headers=given)
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
+        await send({"type": "http.response.body", "body": answer.data})
+
     return app
 
 

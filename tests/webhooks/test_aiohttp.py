@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import hmac
 import io
 import logging
+import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -54,9 +56,12 @@ async def served(
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
 
-    async def post(data: Any = BODY, signature: str | list[str] | None = "") -> tuple[int, Any]:
+    async def post(
+        data: Any = BODY, signature: str | list[str] | None = "", encoding: str | None = None
+    ) -> tuple[int, Any]:
         given = [signed(data)] if signature == "" else [signature] if isinstance(signature, str) else signature or []
         headers = [("X-Ajoxi-Signature", one) for one in given]
+        headers += [("Content-Encoding", encoding)] if encoding else []
         async with aiohttp.ClientSession() as session, session.post(url, data=data, headers=headers) as response:
             body = await response.read()
             return response.status, (await response.json() if body else None)
@@ -221,6 +226,22 @@ async def test_a_middleware_that_read_the_body() -> None:
         longer = BODY + b" "
         status, _ = await post(_in_pieces(longer), signature=[signed(longer)])
         assert status == 413
+    assert len(receiver.events) == 1
+
+
+@pytest.mark.asyncio
+async def test_a_compressed_body() -> None:
+    """aiohttp's server decompresses; the bound holds for what comes out, before it is in memory."""
+    receiver = Receiver()
+    async with served(webhook_handler(SECRET, receiver)) as post:
+        assert await post(gzip.compress(BODY), signature=signed(), encoding="gzip") == (204, None)
+        bomb = gzip.compress(bytes(64 * 2**20))
+        tracemalloc.start()
+        try:
+            assert (await post(bomb, signature="00", encoding="gzip"))[0] == 413
+            assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+        finally:
+            tracemalloc.stop()
     assert len(receiver.events) == 1
 
 

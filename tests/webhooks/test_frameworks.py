@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
 import httpx
 import msgspec
 import pytest
+import redis
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract import signing
@@ -26,6 +28,9 @@ UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "--host=127.0.0.1", "--
 HYPERCORN = [sys.executable, "-m", "hypercorn", "--bind=127.0.0.1:{port}", "--log-level=error"]
 GUNICORN = [sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "--log-level=error", "--workers=2"]
 
+GEVENT = [*GUNICORN, "--worker-class=gevent"]
+WAITRESS = [sys.executable, "-m", "waitress", "--listen=127.0.0.1:{port}", "--threads=8"]
+
 SERVERS = {
     "bare under uvicorn": [*UVICORN, "apps:bare"],
     "starlette under hypercorn": [*HYPERCORN, "apps:starlette()"],
@@ -35,14 +40,24 @@ SERVERS = {
     "django under uvicorn": [*UVICORN, "apps:django_asgi"],
     "django under gunicorn": [*GUNICORN, "apps:django_wsgi()"],
     "flask under gunicorn": [*GUNICORN, "apps:flask()"],
+    "django under gevent": [*GEVENT, "apps:django_wsgi()"],
+    "django under waitress": [*WAITRESS, "--call", "apps:django_wsgi"],
+    "flask under gevent": [*GEVENT, "apps:flask()"],
+    "flask under threads, loaded before the fork": [*GUNICORN, "--threads=4", "--preload", "apps:flask()"],
+    "flask under waitress": [*WAITRESS, "--call", "apps:flask"],
+    "flask under uvicorn": [*UVICORN, "apps:flask_in_a_thread_of_asgi"],
+    "flask in a running loop": [*UVICORN, "apps:flask_in_the_loop"],
     "aiohttp": [sys.executable, "apps.py"],
 }
 
 
 @asynccontextmanager
-async def serving(command: list[str], port: int, secret: str, handled: Path) -> AsyncIterator[None]:
-    """The receiver's process, from the moment it listens."""
+async def serving(
+    command: list[str], port: int, secret: str, handled: Path, handling: float = 0, **more: str
+) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """The receiver's process, from the moment it listens; `handling` is how many seconds an event takes, `more` its environment."""
     environment = {**os.environ, "SECRET": secret, "HANDLED": str(handled), "PORT": str(port)}
+    environment |= {"HANDLING": str(handling), **more}
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE), *filter(None, sys.path)])
     process = subprocess.Popen(
         [part.replace("{port}", str(port)) for part in command], cwd=HERE, env=environment, stderr=subprocess.PIPE
@@ -56,10 +71,15 @@ async def serving(command: list[str], port: int, secret: str, handled: Path) -> 
                 except OSError:
                     assert process.poll() is None, process.communicate()[1].decode()
                     await anyio.sleep(0.05)
-        yield
+        yield process
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        print(process.communicate(timeout=10)[1].decode())  # shown where the test failed
+
+
+def new_connections() -> httpx.AsyncClient:
+    """A client that keeps none: asgiref's adapter for WSGI fails now and then on the second request of a connection."""
+    return httpx.AsyncClient(trust_env=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0))
 
 
 def free_port() -> int:
@@ -79,7 +99,7 @@ async def test_deliveries_arrive(name: str, tmp_path: Path) -> None:
     async with Sandbox() as sandbox, AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
         webhook = await client.webhooks.create(url=url, events=["message.received"])
         secret = str(webhook.secret)
-        async with serving(SERVERS[name], port, secret, handled), httpx.AsyncClient(trust_env=False) as http:
+        async with serving(SERVERS[name], port, secret, handled, NOSY="1"), new_connections() as http:
             sandbox.inbound_message(from_="+14155551234", body="Grüße, and hello")
             with anyio.fail_after(10):
                 while not handled.read_text():
@@ -100,3 +120,119 @@ async def test_deliveries_arrive(name: str, tmp_path: Path) -> None:
             assert (await http.post(url, content=body)).json()["error"]["code"] == "missing_parameter"
             assert (await http.get(url)).status_code == 405
             assert len(handled.read_text().split()) == 2
+
+
+SECRET = "whsec_0123456789"
+
+
+def event(id: str) -> tuple[bytes, str]:
+    """The body of a delivery, and its signature."""
+    body = msgspec.json.encode({"id": id, "type": "message.received", "data": {"id": "msg_1", "body": "Grüße"}})
+    return body, signing.sign(body, [SECRET])
+
+
+async def deliver_at_once(port: int, handled: Path) -> None:
+    """Sixteen deliveries that overlap are each handled and answered 204, whatever loops and greenlets the server has."""
+    statuses: list[int] = []
+
+    async def deliver(http: httpx.AsyncClient, number: int) -> None:
+        body, signature = event(f"evt_{number}")
+        url = f"http://127.0.0.1:{port}/webhooks/ajoxi"
+        statuses.append((await http.post(url, content=body, headers={"X-Ajoxi-Signature": signature})).status_code)
+
+    async with new_connections() as http, anyio.create_task_group() as tasks:
+        for number in range(16):
+            tasks.start_soon(deliver, http, number)
+    assert statuses == [204] * 16
+    assert sorted(handled.read_text().split()) == sorted(f"evt_{number}" for number in range(16))
+    handled.write_text("")
+
+
+async def test_a_redis_log_under_gevent(tmp_path: Path, redis_url: str) -> None:
+    """Connections that deliveries share belong to one thread: greenlets of another one could not use them."""
+    port, handled = free_port(), tmp_path / "handled"
+    handled.touch()
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    async with serving(SERVERS["flask under gevent"], port, SECRET, handled, handling=0.1, REDIS_URL=redis_url):
+        await deliver_at_once(port, handled)
+
+
+async def post(port: int, head: str, *pieces: bytes, half_close: bool = False) -> int | None:
+    """Post by hand and return the status, or ``None`` where the server hangs up without one."""
+    stream = await anyio.connect_tcp("127.0.0.1", port)
+    async with stream:
+        answered, received = anyio.Event(), bytearray()
+
+        async def read() -> None:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                while b"\r\n" not in received:
+                    received.extend(await stream.receive())
+            answered.set()
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            with suppress(anyio.BrokenResourceError):
+                await stream.send(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+                for piece in pieces:
+                    if not answered.is_set():
+                        await stream.send(piece)
+                if half_close:
+                    await stream.send_eof()
+            with anyio.fail_after(20):
+                await answered.wait()
+        return int(received.split()[1]) if received else None
+
+
+def chunk(piece: bytes) -> bytes:
+    """A piece of a chunked body."""
+    return f"{len(piece):x}\r\n".encode() + piece + b"\r\n"
+
+
+def most_memory(process: subprocess.Popen[bytes]) -> int:
+    """The most bytes that the process or one of its children ever had in memory."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    status = [Path(f"/proc/{pid}/status").read_text() for pid in (str(process.pid), *children)]
+    return max(int(re.search(r"VmHWM:\s+(\d+) kB", one)[1]) * 1024 for one in status)  # type: ignore[index]
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+@pytest.mark.parametrize("name", SERVERS)
+async def test_at_once_and_in_odd_bodies(name: str, tmp_path: Path) -> None:
+    """Overlapping deliveries, chunked bodies and two signature headers are taken; what is cut or too large is not kept."""
+    port, handled = free_port(), tmp_path / "handled"
+    handled.touch()
+    head = f"POST /webhooks/ajoxi HTTP/1.1\nHost: 127.0.0.1:{port}\nContent-Type: application/json"
+    in_chunks = f"{head}\nTransfer-Encoding: chunked"
+    async with serving(SERVERS[name], port, SECRET, handled, handling=0.05) as process:
+        await deliver_at_once(port, handled)
+        if name == "flask in a running loop":  # whose adapter is the tests' own, and reads the body by itself
+            return
+        body, signature = event("evt_chunked")
+        pieces = [chunk(body[:10]), chunk(body[10:]), b"0\r\n\r\n"]
+        assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", *pieces) == 204
+        body, signature = event("evt_twice")
+        twice = f"{head}\nX-Ajoxi-Signature: {'0' * 64}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}"
+        assert await post(port, twice, body) == 204
+        assert sorted(handled.read_text().split()) == ["evt_chunked", "evt_twice"]
+
+        body, signature = event("evt_cut")
+        signed = f"{head}\nX-Ajoxi-Signature: {signature}"
+        cut = f"{signed}\nContent-Length: {len(body)}"
+        assert await post(port, cut, body[:-5], half_close=True) in {None, 400, 500}
+        assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", chunk(body[:-5]), half_close=True) in {
+            None, 400, 500,
+        }  # fmt: skip
+        assert await post(port, f"{signed}\nContent-Length: {len(body) - 5}", body[:-5]) == 400
+        assert await post(port, f"{head}\nContent-Length: {200 * 2**20}", b"x", half_close=True) in {
+            None, 400, 413, 500,
+        }  # fmt: skip
+
+        before = most_memory(process)
+        million = chunk(b"x" * 2**20)
+        assert await post(port, in_chunks, *[million] * 40, b"0\r\n\r\n") in {413, None}
+        grown = most_memory(process) - before
+        body, signature = event("evt_after")
+        assert await post(port, f"{head}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}", body) == 204
+    assert handled.read_text().split()[2:] == ["evt_after"]
+    assert grown < 16 * 2**20

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import anyio
@@ -235,3 +237,82 @@ async def test_settings_that_cannot_be() -> None:
         WebhookRouter("")
     with pytest.raises(ConfigurationError, match="kind"):
         WebhookRouter(SECRET).on(str)  # type: ignore[type-var]
+
+
+class PlainHandler:
+    """An object whose plain call does the work and returns nothing."""
+
+    def __init__(self, answer: Any = None) -> None:
+        self.ran, self.answer = 0, answer
+
+    def __call__(self, event: Event) -> Any:
+        self.ran += 1
+        return self.answer
+
+
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize(
+    "handler", [print, lambda event: None, [].append, partial(print, "x"), PlainHandler, None, "handler"]
+)
+async def test_a_handler_that_is_not_async_is_refused(handler: Any, background: bool) -> None:
+    """Its work would be done at each of eleven deliveries, since `await None` fails after it: refused by each way in."""
+    router = WebhookRouter(SECRET)
+    for register in (router.on(CallCompleted, background=background), router.unknown, router.fallback):
+        with pytest.raises(ConfigurationError, match="handler: expected an async function"):
+            register(handler)
+    assert (await send(router)).status == 204
+
+
+@pytest.mark.parametrize("opened", [False, True])
+async def test_a_handler_that_turns_out_not_to_be_async_runs_once(
+    opened: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What cannot be told at registration is told in the log, and the event does not come again."""
+    router, handler = WebhookRouter(SECRET), PlainHandler()
+    router.on(CallCompleted)(handler)
+    async with router if opened else nullcontext():
+        assert [(await send(router)).status for _ in range(11)] == [204] * 11
+    assert handler.ran == 1
+    assert "PlainHandler is not async" in caplog.text
+
+
+async def test_an_object_that_returns_a_generator_has_done_nothing() -> None:
+    """Its event is not acknowledged: it comes again, and nothing is done twice."""
+    router, ran = WebhookRouter(SECRET), []
+    handler = PlainHandler(ran.append(1) for _ in range(1))
+    router.on(CallCompleted)(handler)
+    assert (await send(router)).status == 500
+    assert not ran
+
+
+async def test_objects_that_return_what_can_be_awaited() -> None:
+    """A plain call that hands on an async function is a handler like any other."""
+    router, seen = WebhookRouter(SECRET), Seen()
+
+    class HandsOn:
+        def __call__(self, event: Event) -> Any:
+            return seen(event)
+
+    router.on(CallCompleted)(HandsOn())
+    assert (await send(router)).status == 204
+    assert len(seen) == 1
+
+
+class PlainLog:
+    """A log whose methods are not async."""
+
+    def claim(self, id: str, owner: str) -> str:
+        return "new"
+
+    def done(self, id: str) -> None:
+        """Nothing."""
+
+    def release(self, id: str, owner: str) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("log", [PlainLog(), MemoryLog, "events.db", object()])
+async def test_a_log_that_is_not_async_is_refused(log: Any) -> None:
+    """It would answer 503 to each delivery for ever."""
+    with pytest.raises(ConfigurationError, match="log: expected an EventLog"):
+        WebhookRouter(SECRET, log=log)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import hashlib
 import hmac
 import json
 import pickle
 import subprocess
 import sys
+import tracemalloc
+import zlib
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError
 from ajoxi_async.contract.webhooks import CallCompleted, UnknownEvent
 from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError, WebhookSignatureError
@@ -264,3 +269,42 @@ def test_an_unsigned_tower_is_refused(depth: int) -> None:
     """Looking for the reason of a wrong signature fails on no body, however deep."""
     with pytest.raises(WebhookSignatureError, match="no signature matches"):
         verify_webhook(b"[" * depth + b"]" * depth, "0" * 64, "whsec_a")
+
+
+EVENT = b'{"id": "evt_1", "type": "call.completed", "data": {"id": "call_1", "to": "Gr\xc3\xbc\xc3\x9fe"}}'
+
+
+@pytest.mark.parametrize(
+    ("wrapped", "why"),
+    [
+        (gzip.compress(EVENT), "compressed .*: decompress it before verifying"),
+        (zlib.compress(EVENT), "compressed .*: decompress it before verifying"),
+        (base64.b64encode(EVENT), "base64, .*isBase64Encoded.*: decode it before verifying"),
+        (base64.b64encode(EVENT) + b"\n", "base64, .*isBase64Encoded.*: decode it before verifying"),
+        (base64.b64encode(gzip.compress(EVENT)), "base64 of a compressed one .* decode and decompress it"),
+        (json.dumps(EVENT.decode()).encode(), "as text inside of JSON: decode it once"),
+        (
+            json.dumps({"body": EVENT.decode(), "isBase64Encoded": False}).encode(),
+            'whole event: take its "body" before',
+        ),
+        (json.dumps({"body": base64.b64encode(EVENT).decode()}).encode(), 'take its "body", which is base64'),
+        (gzip.compress(EVENT + b"x"), "compressed with gzip, and what was signed is not in it"),
+    ],
+)
+def test_what_a_gateway_made_of_the_body(wrapped: bytes, why: str) -> None:
+    """It is refused, never undone silently, and the error says what has to be undone."""
+    signature = signing.sign(EVENT, ["whsec_gateway"])
+    with pytest.raises(WebhookSignatureError, match=why):
+        verify_webhook(wrapped, signature, "whsec_gateway")
+
+
+def test_a_compressed_body_that_unfolds_to_gigabytes() -> None:
+    """Finding out why a signature does not match takes no more memory than a body may have."""
+    bomb = gzip.compress(bytes(64 * 2**20), 9)
+    tracemalloc.start()
+    try:
+        with pytest.raises(WebhookSignatureError):
+            verify_webhook(bomb, "0" * 64, "whsec_gateway")
+        assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
+    finally:
+        tracemalloc.stop()

@@ -4,12 +4,15 @@ Rules:
 1. Before a request is answered, and before an event is posted, everything that had changed by then is committed. What was
    not committed was seen by nobody; timers that fired meanwhile fire again, at the same instants and with the same ids.
 2. SQLite writes in a thread. Requests that wait while it writes share the next write: one commit for many requests.
-3. A file belongs to one running sandbox and to one seed. It survives the end of the process at any
+3. A file belongs to one running sandbox, which holds a lock on it, and to one seed. It survives the end of the process at any
    moment; a power failure may lose the last commits.
+4. The file is in WAL with one connection, which is what the lock is for: SQLite 3.7.0 to 3.51.2 can lose a commit where two
+   connections write and checkpoint one (sqlite.org/wal.html: the WAL-reset bug).
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
 from os import PathLike
@@ -20,6 +23,7 @@ import msgspec
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.storage.file_lock import FileLock, HeldError
 from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
 from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import Key, Worlds
@@ -53,6 +57,7 @@ class Journal:
 
     def __init__(self, path: str | PathLike[str], worlds: Worlds) -> None:
         self._path, self._worlds = path, worlds
+        self._lock = FileLock(path)
         self._writing = anyio.Lock()
         self._wiped: set[str] = set()
         self._keys_written = 0
@@ -67,7 +72,10 @@ class Journal:
         """
         try:
             found = await anyio.to_thread.run_sync(self._open)
-        except sqlite3.Error as error:
+        except HeldError as error:
+            why = f"{os.fspath(self._path)} is locked by another sandbox ({error})"
+            raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {why}") from None
+        except (sqlite3.Error, OSError) as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
         self._restore(found)
         for world in self._worlds.by_key.values():
@@ -78,11 +86,8 @@ class Journal:
         try:
             await self.save()
         finally:
-            await anyio.to_thread.run_sync(self.close)
-
-    def close(self) -> None:
-        """Give the file back and write nothing: what is not written by now was seen by nobody."""
-        self._connection.close()
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(self.close)
 
     def watch(self, world: World) -> None:
         """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""
@@ -166,6 +171,22 @@ class Journal:
     # These run in a thread
 
     def _open(self) -> dict[str, list[Row]]:
+        if os.fspath(self._path) not in {"", ":memory:"}:
+            self._lock.take()
+        try:
+            return self._load()
+        except BaseException:
+            self._lock.give_back()
+            raise
+
+    def close(self) -> None:
+        """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        try:
+            self._connection.close()
+        finally:
+            self._lock.give_back()
+
+    def _load(self) -> dict[str, list[Row]]:
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -16,6 +16,7 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.sandbox.time.clock import NeverHappenedError, Participant
 from ajoxi_async.sandbox.time.timers import Fired
 
@@ -159,6 +160,8 @@ class VirtualClock:
             if not self._now <= moment < math.inf:
                 raise InvalidParameterError("to", f"expected a moment that is not past, got {to}")
             return moment
+        if until_event is not None and not isinstance(until_event, str) and (why := why_not_plain(until_event)):
+            raise InvalidParameterError("until_event", f"expected a type of events or a plain function, got {why}")
         return self._now + HORIZON
 
     def _next(self) -> float | None:

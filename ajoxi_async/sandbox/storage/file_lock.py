@@ -1,0 +1,111 @@
+"""A lock on a file that one process at a time holds, and that the system frees when it is killed.
+
+Rules:
+1. The lock is a file of its own beside the locked one, ``<name>-lock``: SQLite's locks on its file are POSIX locks, which a
+   process loses as soon as it closes that file anywhere, after reading or copying it for instance.
+2. It holds the number of the process that has it, for the message to the next. It is removed when it is given back; a
+   killed process leaves it behind, free.
+3. Where the file system knows no locks, SQLite's are all there is.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from os import PathLike
+from pathlib import Path
+from typing import Final
+
+__all__ = ["FileLock", "HeldError"]
+
+_NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
+#: Windows locks bytes, and does not let others read them: one behind the number.
+_BYTE: Final = 1 << 20
+
+
+class HeldError(Exception):
+    """Somebody else has the lock."""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(descriptor: int) -> None:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, _BYTE, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # by name: a forked child has the descriptor as well
+
+
+class FileLock:
+    """The lock of one file."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        # Links to a file are the same file.
+        self._path = Path(os.path.realpath(path) + "-lock")
+        self._descriptor: int | None = None
+
+    def take(self) -> None:
+        """Take it.
+
+        Raises:
+            HeldError: another process, or another object of this one, has it.
+            OSError: it cannot be made, for want of a folder or of permission.
+        """
+        while self._descriptor is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+            try:
+                self._hold(descriptor)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if self._is_at_its_place(descriptor):
+                self._descriptor = descriptor
+                os.truncate(descriptor, 0)
+                os.write(descriptor, str(os.getpid()).encode())
+            else:
+                os.close(descriptor)
+
+    def _hold(self, descriptor: int) -> None:
+        try:
+            _lock(descriptor)
+        except OSError as error:
+            if error.errno in _NO_LOCKS:
+                return
+            process = os.read(descriptor, 20).decode("ascii", "replace")
+            raise HeldError(f"process {process}" if process else "another process") from None
+
+    def _is_at_its_place(self, descriptor: int) -> bool:
+        """Whether the file was not removed by whoever gave it back between its opening and its locking."""
+        try:
+            return os.path.samestat(os.fstat(descriptor), self._path.stat())
+        except FileNotFoundError:
+            return False
+
+    def give_back(self) -> None:
+        """Give it back. Idempotent."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is None:
+            return
+        try:
+            self._path.unlink()
+        except OSError:
+            pass  # Windows does not remove what is open
+        try:
+            _unlock(descriptor)
+        except OSError:
+            pass
+        os.close(descriptor)

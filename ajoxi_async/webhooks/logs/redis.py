@@ -1,0 +1,228 @@
+"""The log of events in Redis or Valkey, for workers on many machines (``ajoxi-async[redis]``).
+
+Rules:
+1. Redis is asked in threads of the log's own, so that it serves asyncio, trio and WSGI, and answers also where the
+   application keeps every thread of anyio's busy. They are daemons: one that never gets an answer does not keep the process
+   from ending.
+2. A question ends after `PATIENCE`, and at once when it is cancelled, whatever the client's own timeouts: redis-py before 6
+   has none by default. A claim that succeeds after its question was given up is released.
+3. Threads that nobody waits for any more are counted: while there are `MOST_LEFT`, nothing is asked. One that is older than
+   `FORGOTTEN` counts no more, so that a log whose connections hung for good comes back by itself.
+4. What Redis refuses, and for what reason, is an `EventLogError`, whatever the client raises.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+import time
+from collections.abc import Callable
+from threading import Thread
+from typing import Any, Final, Generic, TypeVar
+
+import anyio
+
+from ajoxi_async.contract.masking import mask
+from ajoxi_async.protocol.callbacks import why_not_plain
+from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
+from ajoxi_async.webhooks.greenlets import native_lock
+from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
+
+__all__ = ["RedisLog"]
+
+T = TypeVar("T")
+
+#: Seconds a socket of ours waits, and seconds any question may take. The platform waits 15 s for its answer.
+SOCKET_TIMEOUT: Final = 2.0
+PATIENCE: Final = 4.0
+#: How many questions that were given up may be under way, and seconds after which one counts no more.
+MOST_LEFT: Final = 16
+FORGOTTEN: Final = 60.0
+
+_THREAD: Final = "ajoxi-webhooks-redis"
+
+#: Compare and delete in one step: between a look and a deletion the claim could lapse and be taken over.
+_RELEASE: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+
+
+def _client(redis: Any) -> Any:
+    """A client of redis-py, checked as far as it can be without asking."""
+    try:
+        import redis as library
+    except ImportError:
+        raise ConfigurationError("RedisLog needs redis-py: pip install 'ajoxi-async[redis]'") from None
+    if isinstance(redis, str):
+        try:
+            client = library.Redis.from_url(redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT)
+            # What the URL asks for is tried when a connection is made, which connects to nothing yet.
+            pool = client.connection_pool
+            pool.connection_class(**pool.connection_kwargs)
+        except Exception as error:
+            # Neither the URL nor the error's text: there may be a password in them.
+            raise ConfigurationError(
+                f"redis: expected a URL such as redis://localhost:6379/0; this one is refused ({type(error).__name__})"
+            ) from None
+        return client
+    methods = [getattr(redis, name, None) for name in ("set", "get", "eval")]
+    asks = getattr(redis, "execute_command", None)
+    wrong = (
+        isinstance(redis, (type, library.client.Pipeline))
+        or any(why_not_plain(method) for method in methods)
+        or (asks is not None and why_not_plain(asks))
+    )
+    if wrong:
+        what = type(redis)
+        raise ConfigurationError(
+            f"redis: expected a URL or a redis.Redis that is not asynchronous, got {what.__module__}.{what.__qualname__}"
+            if redis is not None and not isinstance(redis, type)
+            else f"redis: expected a URL or a redis.Redis, got {redis!r}"
+        )
+    return redis
+
+
+class _Question(Generic[T]):
+    """One question, asked in a thread of its own and answered in the loop that waits."""
+
+    def __init__(self, ask: Callable[[], T]) -> None:
+        self._ask = ask
+        self._lock = native_lock()
+        self._answer: T | None = None
+        self._error: Exception | None = None
+        self.ended = False
+        self._left: Callable[[T], object] | None = None
+        self._done = anyio.Event()
+        if "trio" in sys.modules and sys.modules["trio"].lowlevel.in_trio_run():
+            self._tell: Callable[[Callable[[], object]], object] = (
+                sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
+            )
+        else:
+            self._tell = asyncio.get_running_loop().call_soon_threadsafe
+
+    def run(self) -> None:
+        """Ask, and tell who waits; in the thread."""
+        try:
+            self._answer = self._ask()
+        except Exception as error:
+            self._error = error
+        with self._lock:
+            self.ended = True
+            left = self._left
+        if left is not None and self._error is None:
+            self._undo(left)
+        try:
+            self._tell(self._done.set)
+        except RuntimeError:
+            pass  # the loop has ended
+
+    async def answer(self) -> T:
+        """Wait for the answer."""
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._answer  # type: ignore[return-value]
+
+    def leave(self, then: Callable[[T], object]) -> None:
+        """Give the question up; `then` is called with its answer, in a thread, also where that is there already."""
+        with self._lock:
+            self._left = then
+            ended = self.ended
+        if ended and self._error is None:
+            Thread(target=self._undo, args=(then,), name=_THREAD, daemon=True).start()
+
+    def _undo(self, then: Callable[[T], object]) -> None:
+        try:
+            then(self._answer)  # type: ignore[arg-type]
+        except Exception:
+            return  # nobody is left to hear of it; a claim lapses by itself
+
+
+class RedisLog:
+    """In Redis or Valkey, for workers on many machines (``ajoxi-async[redis]``).
+
+    Its methods raise `EventLogError` after 4 s at most where Redis does not answer or refuses.
+
+    Args:
+        redis: a URL, or a ``redis.Redis`` of your own; it is asked in a thread, so that it serves asyncio, trio and WSGI.
+        prefix: of the names of its keys.
+        remember: seconds.
+        lease: seconds.
+
+    Raises:
+        ConfigurationError: redis-py is not installed, the URL cannot be, or the client is an asynchronous one.
+    """
+
+    def __init__(
+        self, redis: Any, *, prefix: str = "ajoxi:event:", remember: float = REMEMBER, lease: float = LEASE
+    ) -> None:
+        self._redis = _client(redis)
+        self._prefix, self._remember, self._lease = prefix, remember, lease
+        #: When the questions were given up whose threads are still under way.
+        self._left: dict[object, float] = {}
+
+    async def _ask(self, ask: Callable[[], T], late: Callable[[T], object]) -> T:
+        left = [since for since in list(self._left.values()) if since > time.monotonic() - FORGOTTEN]
+        if len(left) >= MOST_LEFT:
+            raise EventLogError(f"Redis does not answer: {len(left)} questions are still under way")
+
+        def run() -> None:
+            try:
+                question.run()
+            finally:
+                self._left.pop(question, None)
+
+        question = _Question(ask)
+        Thread(target=run, name=_THREAD, daemon=True).start()
+        answered = False
+        try:
+            with anyio.move_on_after(PATIENCE):
+                answer = await question.answer()
+                answered = True
+        except Exception as error:
+            answered = True
+            raise EventLogError(mask(f"Redis cannot be asked: {type(error).__name__}: {error}")) from error
+        finally:
+            if not answered:
+                self._left[question] = time.monotonic()
+                question.leave(late)
+                if question.ended:
+                    self._left.pop(question, None)
+        if not answered:
+            raise EventLogError(f"Redis does not answer within {PATIENCE:g} s")
+        return answer
+
+    async def claim(self, id: str, owner: str) -> Claim:
+        """See `EventLog`."""
+
+        def claim() -> Claim:
+            name = self._prefix + id
+            if _plain(self._redis.set(name, owner, nx=True, px=round(self._lease * 1000))):
+                return "new"
+            return "done" if self._redis.get(name) in {b"done", "done"} else "running"
+
+        def give_up(late: Claim) -> None:
+            if late == "new":
+                self._release(id, owner)
+
+        return await self._ask(claim, give_up)
+
+    async def done(self, id: str) -> None:
+        """See `EventLog`."""
+        remember = round(self._remember * 1000)
+        await self._ask(lambda: _plain(self._redis.set(self._prefix + id, "done", px=remember)), lambda _: None)
+
+    async def release(self, id: str, owner: str) -> None:
+        """See `EventLog`."""
+        await self._ask(lambda: self._release(id, owner), lambda _: None)
+
+    def _release(self, id: str, owner: str) -> Any:
+        return _plain(self._redis.eval(_RELEASE, 1, self._prefix + id, owner))
+
+
+def _plain(answer: T) -> T:
+    """An answer that is there; a client that turns out to be asynchronous has asked nothing."""
+    if inspect.isawaitable(answer):
+        if inspect.iscoroutine(answer):
+            answer.close()
+        raise TypeError("expected a client that is not asynchronous")
+    return answer

@@ -1,0 +1,277 @@
+"""The log of events in a file of SQLite, for all workers of one machine.
+
+Rules:
+1. A file of something else is refused before anything in it is changed: it is no database, or its table ``events`` is
+   another application's.
+2. SQLite 3.7.0 to 3.51.2, but not 3.44.6 and 3.50.7, can lose a committed transaction when two connections write and
+   checkpoint one WAL file at the same time (sqlite.org/wal.html: the WAL-reset bug). These versions get a rollback journal,
+   and a file in WAL is converted; the log says so once. Sound versions get WAL. Both wait for the disk at each commit.
+3. A connection belongs to one process, for SQLite's own rule is that none is carried over a fork.
+4. A file that was deleted or replaced while it was open is noticed before each use: what is written into it is lost.
+5. SQLite is asked in threads of the log's own: anyio's forty are shared with whatever else the application does in threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from typing import Final, TypeVar
+
+import anyio
+import anyio.to_thread
+from anyio.lowlevel import RunVar
+from attrs import Factory, define
+
+from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
+from ajoxi_async.webhooks.greenlets import native_lock
+from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
+
+__all__ = ["SqliteLog"]
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("ajoxi_async.webhooks")
+
+#: Seconds to wait for another process that writes, and for others to close a file whose journal is to be another one.
+WAIT: Final = 10.0
+CONVERT_WAIT: Final = 2.0
+#: Threads in each event loop; SQLite writes one at a time anyway.
+THREADS: Final = 4
+
+#: `state` is "done", or the owner of the claim.
+_TABLE: Final = (
+    "CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, state TEXT NOT NULL, until REAL NOT NULL) STRICT",
+    "CREATE INDEX IF NOT EXISTS events_until ON events (until)",
+    "DELETE FROM events WHERE until < 0",  # nothing, but a file that is read-only fails here and not at the first event
+)
+_COLUMNS: Final = [("id", "TEXT", 1), ("state", "TEXT", 0), ("until", "REAL", 0)]
+#: What will not be right at another time.
+_WRONG_FILE: Final = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
+
+_threads: Final[RunVar[anyio.CapacityLimiter]] = RunVar("ajoxi_async.webhooks.logs.sqlite")
+#: What was said in the log of this process.
+_said: Final[set[str]] = set()
+
+
+def wal_is_sound(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
+    """Whether a version of SQLite keeps what several connections commit to a WAL file (rule 2)."""
+    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
+
+
+def _say(level: int, message: str, *args: object) -> None:
+    if message not in _said:
+        _said.add(message)
+        logger.log(level, message, *args)
+
+
+@contextmanager
+def _typed(path: str) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        kind = ConfigurationError if code in _WRONG_FILE else EventLogError
+        raise kind(f"path: the event log {path} cannot be used: {error}") from error
+
+
+def _check_path(path: object) -> str:
+    if not isinstance(path, (str, PathLike)) or not isinstance(text := os.fspath(path), str):
+        raise ConfigurationError(f"path: expected the path of a file, got {type(path).__name__}")
+    if text in {"", ":memory:"}:
+        raise ConfigurationError(f"path: expected the path of a file, got {text!r}; MemoryLog() keeps events in memory")
+    if "\0" in text:
+        raise ConfigurationError("path: expected the path of a file, got one with a null character")
+    if Path(text).is_dir():
+        raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
+    if not Path(text).absolute().parent.is_dir():
+        raise ConfigurationError(f"path: the folder {Path(text).absolute().parent} does not exist")
+    return text
+
+
+def _refuse_foreign(database: sqlite3.Connection, path: str) -> None:
+    found = database.execute("SELECT name, type, tbl_name FROM sqlite_master").fetchall()
+    ours = {"events": ("table", "events"), "events_until": ("index", "events")}
+    foreign = [name for name, kind, of in found if ours.get(name.lower(), (kind, of.lower())) != (kind, of.lower())]
+    columns = [(name, kind.upper(), key) for _, name, kind, _, _, key in database.execute("PRAGMA table_info(events)")]
+    if foreign or (columns and columns != _COLUMNS):
+        raise ConfigurationError(
+            f"path: {path} is another application's database: its {(foreign or ['events'])[0]!r} is not an event log's;"
+            " nothing was changed in it"
+        )
+
+
+def _choose_journal(database: sqlite3.Connection, path: str, last_try: bool) -> None:
+    wanted = "wal" if wal_is_sound() else "delete"
+    if wanted == "delete":
+        _say(
+            logging.INFO,
+            "SQLite %s can lose what several connections commit to a WAL file: event logs keep a rollback journal",
+            sqlite3.sqlite_version,
+        )
+    try:
+        database.execute(f"PRAGMA journal_mode={wanted}")
+    except sqlite3.OperationalError as error:
+        if not (last_try and _is_busy(error)):
+            raise
+        if wanted == "delete":
+            _say(
+                logging.WARNING,
+                "%s stays in WAL, for another process has it open: SQLite %s can lose commits until all have ended",
+                path,
+                sqlite3.sqlite_version,
+            )
+    database.execute("PRAGMA synchronous=FULL")
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    return error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+
+
+def _connect(path: str) -> sqlite3.Connection:
+    began = time.monotonic()
+    while True:
+        database = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=WAIT)
+        try:
+            waited = time.monotonic() - began
+            _refuse_foreign(database, path)
+            _choose_journal(database, path, last_try=waited > CONVERT_WAIT)
+            database.execute("BEGIN IMMEDIATE")
+            for statement in _TABLE:
+                database.execute(statement)
+            database.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            database.close()
+            # The workers of a server begin together, and whoever changes the journal does not wait for another that has
+            # the file open, whatever the timeout: each closes it in between.
+            if not _is_busy(error) or time.monotonic() - began > WAIT:
+                raise
+            time.sleep(random.uniform(0.002, 0.02))
+        except BaseException:
+            database.close()
+            raise
+        else:
+            return database
+
+
+@define
+class _Open:
+    """What one process has: the connection, who uses it, and which file it is."""
+
+    lock: Lock = Factory(native_lock)
+    database: sqlite3.Connection | None = None
+    file: tuple[int, int] = (0, 0)
+
+
+class SqliteLog:
+    """In a file, for all workers of one machine; it outlives them.
+
+    Its methods raise `EventLogError` where the file cannot be read or written: the disk is full, another process has had
+    it locked for 10 s, it was deleted or replaced while it was open, or the log was closed.
+
+    Args:
+        path: of the database, made when there is none.
+        remember: seconds.
+        lease: seconds.
+        clock: seconds since the epoch.
+
+    Raises:
+        ConfigurationError: the path cannot be, the file cannot be written, or it is something else's.
+        EventLogError: another process has it locked, or the disk is full.
+    """
+
+    def __init__(
+        self,
+        path: str | PathLike[str],
+        *,
+        remember: float = REMEMBER,
+        lease: float = LEASE,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._remember, self._lease, self._clock = remember, lease, clock
+        self._path = _check_path(path)
+        self._places: dict[int, _Open] = {}
+        self._closed = False
+        self._connection()  # a path that cannot be is told here
+
+    def _place(self) -> _Open:
+        return self._places.setdefault(os.getpid(), _Open())
+
+    def _connection(self) -> sqlite3.Connection:
+        """The connection of this process; whoever uses it holds its lock."""
+        if self._closed:
+            raise EventLogError(f"the event log {self._path} is closed")
+        place = self._place()
+        if place.database is None:
+            place.database = _connect_typed(self._path)
+            place.file = self._file()
+        elif self._file() != place.file:
+            raise EventLogError(
+                f"the event log {self._path} was replaced while it was open, and is not written to: start this process again"
+            )
+        return place.database
+
+    def _file(self) -> tuple[int, int]:
+        try:
+            found = Path(self._path).stat()
+        except OSError as error:
+            raise EventLogError(
+                f"the event log {self._path} was deleted while it was open ({error.strerror}), and is not written to:"
+                " put it back or start this process again"
+            ) from error
+        return found.st_dev, found.st_ino
+
+    async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        def locked() -> T:
+            with self._place().lock, _typed(self._path):
+                return work(self._connection())
+
+        try:
+            threads = _threads.get()
+        except LookupError:
+            _threads.set(threads := anyio.CapacityLimiter(THREADS))
+        return await anyio.to_thread.run_sync(locked, limiter=threads)
+
+    async def claim(self, id: str, owner: str) -> Claim:
+        """See `EventLog`."""
+
+        def claim(database: sqlite3.Connection) -> Claim:
+            now, run = self._clock(), database.execute
+            run("DELETE FROM events WHERE until <= ?", (now,))
+            taken = run("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", (id, owner, now + self._lease)).rowcount
+            if taken:
+                return "new"
+            row = run("SELECT state FROM events WHERE id = ?", (id,)).fetchone()
+            return "done" if row is not None and row[0] == "done" else "running"
+
+        return await self._run(claim)
+
+    async def done(self, id: str) -> None:
+        """See `EventLog`."""
+        row = (id, self._clock() + self._remember)
+        await self._run(lambda database: database.execute("INSERT OR REPLACE INTO events VALUES (?, 'done', ?)", row))
+
+    async def release(self, id: str, owner: str) -> None:
+        """See `EventLog`."""
+        await self._run(lambda run: run.execute("DELETE FROM events WHERE id = ? AND state = ?", (id, owner)))
+
+    def close(self) -> None:
+        """Close the file; a closed log cannot be used again. Idempotent."""
+        self._closed = True
+        place = self._place()
+        with place.lock:
+            if place.database is not None:
+                place.database.close()
+                place.database = None
+
+
+def _connect_typed(path: str) -> sqlite3.Connection:
+    with _typed(path):
+        return _connect(path)
