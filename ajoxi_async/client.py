@@ -419,7 +419,9 @@ class AsyncAjoxi:
         await self.aclose()
 
     def __repr__(self) -> str:
-        return f"AsyncAjoxi(mode={self.mode!r}, base_url={self.base_url!r})"
+        # Also that of a client whose constructor has raised, for a traceback that shows locals.
+        pipeline = self.__dict__.get("_pipeline")
+        return f"{type(self).__name__}(mode={self.mode!r}, base_url={pipeline and pipeline.base_url!r})"
 
 
 def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:

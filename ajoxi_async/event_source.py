@@ -190,6 +190,15 @@ class EventSource:
         if self._failure is not None:
             raise self._failure
 
+    async def open(self) -> None:
+        """Wait for the first connection.
+
+        Raises:
+            ClientClosedError: the client was closed before.
+        """
+        self._pipeline.lifetime.check(self._rules.route)
+        await self.read()
+
     async def read(self) -> None:
         """Wait for the next bytes, over a new connection where it takes one.
 

@@ -56,7 +56,7 @@ class EventStream:
         return self._source.retry_ms
 
     async def __aenter__(self) -> Self:
-        await self._source.read()
+        await self._source.open()
         return self
 
     async def __aexit__(

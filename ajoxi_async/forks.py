@@ -5,11 +5,14 @@ Whoever owns a lock, a queue or a thread registers here and makes them anew in t
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Protocol
 from weakref import WeakSet
 
 __all__ = ["renew_in_child"]
+
+logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class Renewable(Protocol):
@@ -29,7 +32,11 @@ def renew_in_child(owner: Renewable) -> None:
 
 def _renew_all() -> None:
     for owner in list(_registered):
-        owner.renew()
+        # One that fails must not keep the others from being renewed: the child would hang on their locks.
+        try:
+            owner.renew()
+        except Exception:
+            logger.exception("a forked child could not renew %s", type(owner).__name__)
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork

@@ -104,7 +104,7 @@ class LiveTranscript:
         return self._source.stats(self._assembly.duplicates)
 
     async def __aenter__(self) -> Self:
-        await self._source.read()
+        await self._source.open()
         return self
 
     async def __aexit__(

@@ -3,30 +3,23 @@
 Rules:
 1. One session for REST calls and one for live streams, opened on first use, so that streams never take a connection from
    calls.
-2. A request counts as sent from the moment aiohttp starts to write it. aiohttp calls `ClientRequest.send` exactly then,
-   which is where the flag is set.
-3. aiohttp sends GET, PUT and DELETE again by itself when a kept connection breaks; the limiter would never see it, so a
-   second `send` within one exchange is refused and left to the retry rules.
-4. A kept connection that is readable before the request is written is not used: the peer has closed it, or sent an answer
-   to nothing, which would be taken for this request's. aiohttp itself notices either only when its loop gets round to
-   reading. Nothing was sent, so another connection is taken at once.
-5. Redirects are never followed: the Authorization header stays on its origin. Of the environment only proxies count, and
+2. What was sent, and on what connection, is decided in `exchange`. Where a connection turned out to be unsound nothing was
+   sent, so another one is taken at once.
+3. Redirects are never followed: the Authorization header stays on its origin. Of the environment only proxies count, and
    never .netrc.
-6. A session of the caller's own lends its connector, default headers, proxy, trace configurations and middlewares to
+4. A session of the caller's own lends its connector, default headers, proxy, trace configurations and middlewares to
    sessions of ours, which bring our rules; what else it is set to (raise_for_status, auth, cookies, timeouts) does not count.
-7. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
+5. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
    a timer: a timer for each request would cost a tenth of the whole exchange.
-8. Closing ends every exchange that is under way, with an `ExchangeError`; aiohttp would leave a reader waiting for ever.
+6. Closing ends every exchange that is under way, with an `ExchangeError`; aiohttp would leave a reader waiting for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-import select
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.request import getproxies, proxy_bypass
@@ -34,8 +27,17 @@ from urllib.request import getproxies, proxy_bypass
 import aiohttp
 from yarl import URL
 
+from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.transports.exchange import (
+    Exchange,
+    NotedResponse,
+    SoundRequest,
+    UnsoundError,
+    answer_despite,
+    current,
+)
 from ajoxi_async.transports.settings import (
     MAX_BODY,
     MAX_HEAD,
@@ -48,101 +50,6 @@ from ajoxi_async.transports.settings import (
 __all__ = ["AiohttpTransport"]
 
 
-class _Exchange:
-    """What is to be known of an exchange while it lasts.
-
-    Attributes:
-        task: who waits for it.
-        sent: whether anything may have left; ``None`` until aiohttp has made its request.
-        expired: whether its time ran out.
-        closed: whether the client was closed.
-        response: of a stream, once its headers have come.
-    """
-
-    __slots__ = ("cancelling", "closed", "expired", "response", "sent", "task")
-
-    def __init__(self, task: asyncio.Task[Any]) -> None:
-        self.task = task
-        self.cancelling = task.cancelling()
-        self.sent: bool | None = None
-        self.expired = self.closed = False
-        self.response: aiohttp.ClientResponse | None = None
-
-    def expire(self) -> None:
-        self.expired = True
-        self.task.cancel()
-
-    def close(self) -> None:
-        self.closed = True
-        if self.response is None:
-            self.task.cancel()
-        else:  # whoever reads is woken by the exception, and by nothing else
-            self.response.content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
-            self.response.close()
-
-    def translated(self) -> Exception | None:
-        """What the CancelledError in hand stands for; ``None`` where it was asked for from outside, as a last word."""
-        if not (self.expired or self.closed):
-            # aiohttp cancels whoever waits for a connection when a connector is closed.
-            asked_for = self.task.cancelling() > self.cancelling
-            return None if asked_for else aiohttp.ClientConnectionError("the session was closed")
-        # Told apart as `asyncio.timeout` does it.
-        if self.task.uncancel() > self.cancelling:
-            return None
-        return aiohttp.ClientConnectionError("the client was closed") if self.closed else TimeoutError()
-
-
-_current: ContextVar[_Exchange] = ContextVar("ajoxi_async_exchange")
-
-
-class _UnsoundError(aiohttp.ServerDisconnectedError):
-    """The connection was readable before anything was written to it; it is closed, and nothing was sent."""
-
-
-class _Request(aiohttp.ClientRequest):
-    # Called while aiohttp makes the request. The key is in the headers, and neither a session nor a URL replaces it.
-    def update_auth(self, auth: Any, trust_env: bool = False) -> None:
-        _current.get().sent = False
-
-    # No coroutine of its own, but aiohttp's: this is on the path of every request.
-    def send(self, conn: Any) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        exchange = _current.get()
-        if exchange.sent:
-            raise aiohttp.ServerDisconnectedError("a second attempt within one exchange is refused")
-        protocol = conn.protocol
-        # Nothing of the head has been read: aiohttp's parser is new. What a kept connection brought before is known still.
-        kept = getattr(protocol, "_payload", None) is not None
-        transport = protocol.transport
-        # A new TLS connection may hold session tickets.
-        if (
-            transport is None
-            or protocol.should_close
-            or ((kept or transport.get_extra_info("ssl_object") is None) and _is_readable(protocol))
-        ):
-            conn.close()
-            if kept:
-                raise _UnsoundError
-            raise aiohttp.ServerDisconnectedError("the server spoke first, or closed the connection at once")
-        exchange.sent = True
-        return super().send(conn)
-
-
-if hasattr(select, "poll"):
-
-    def _is_readable(protocol: Any) -> bool:
-        # Kept with the connection: making one costs as much as asking it.
-        poll = getattr(protocol, "_ajoxi_poll", None)
-        if poll is None:
-            poll = protocol._ajoxi_poll = select.poll()
-            poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
-        return bool(poll.poll(0))
-
-else:
-
-    def _is_readable(protocol: Any) -> bool:
-        return bool(select.select([protocol.transport.get_extra_info("socket")], (), (), 0)[0])
-
-
 class _Expiries:
     """The exchanges that end on each whole second of the loop's clock."""
 
@@ -151,9 +58,9 @@ class _Expiries:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._due: dict[int, set[_Exchange]] = {}
+        self._due: dict[int, set[Exchange]] = {}
 
-    def watch(self, exchange: _Exchange, timeout: float) -> set[_Exchange]:
+    def watch(self, exchange: Exchange, timeout: float) -> set[Exchange]:
         """Let an exchange expire; to be taken out of the set when it has ended."""
         second = math.ceil(self._loop.time() + timeout)
         due = self._due.get(second)
@@ -186,7 +93,7 @@ class AiohttpTransport:
         ConfigurationError: the session belongs to another loop.
     """
 
-    def __init__(self, settings: TransportSettings, ended: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, settings: TransportSettings, ended: Callable[[Any], object] = lambda _: None) -> None:
         self._settings = settings
         self._ended = ended
         self._loop = asyncio.get_running_loop()
@@ -201,7 +108,7 @@ class AiohttpTransport:
         self._closed = False
         # Whether a proxy or a session's state is looked up for each request.
         self._asks_options: bool = settings.trust_env or settings.session is not None
-        self._under_way: set[_Exchange] = set()
+        self._under_way: set[Exchange] = set()
         self._expiries = _Expiries(self._loop)
         self._closing: asyncio.Task[None] | None = None
 
@@ -234,11 +141,12 @@ class AiohttpTransport:
                 headers=headers_of_session(own.headers),
                 skip_auto_headers=own.skip_auto_headers,
                 trace_configs=own.trace_configs,
+                response_class=NotedResponse,
                 **_RULES,
             )
             for name in ("_default_proxy", "_default_proxy_auth", "_middlewares"):
                 setattr(session, name, getattr(own, name, getattr(session, name)))
-        # Spares the connection that a refused second attempt would open; where aiohttp drops it, rule 3 holds still.
+        # Spares the connection that a refused second attempt would open; where aiohttp drops it, `exchange` refuses that attempt still.
         session._retry_connection = False
         return session
 
@@ -252,7 +160,7 @@ class AiohttpTransport:
 
     async def _close_sessions(self) -> None:
         self._closed = True
-        self._ended()
+        self._ended(self)
         for exchange in tuple(self._under_way):
             exchange.close()
         sessions, self._rest, self._streams = (self._rest, self._streams), None, None
@@ -274,6 +182,7 @@ class AiohttpTransport:
     def abandon(self) -> None:
         """See `Engine.abandon`."""
         self._closed = True
+        self._ended(self)
         keeper, self._keeper = self._keeper, None
         sessions, self._rest, self._streams = (self._rest, self._streams), None, None
         self._under_way.clear()
@@ -287,8 +196,8 @@ class AiohttpTransport:
 
     # Exchanges.
 
-    def _begin(self) -> _Exchange:
-        exchange = _Exchange(cast("asyncio.Task[Any]", asyncio.current_task(self._loop)))
+    def _begin(self) -> Exchange:
+        exchange = Exchange(cast("asyncio.Task[Any]", asyncio.current_task(self._loop)))
         self._under_way.add(exchange)
         return exchange
 
@@ -316,7 +225,7 @@ class AiohttpTransport:
                 due = self._expiries.watch(exchange, request.timeout)
             else:
                 timeout = aiohttp.ClientTimeout(total=request.timeout)
-        token = _current.set(exchange)
+        token = current.set(exchange)
         try:
             options = self._options(request.url) if self._asks_options else {}
             while True:
@@ -333,9 +242,16 @@ class AiohttpTransport:
                         **options,
                     )
                     break
-                except _UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
+                except UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
                     continue
-            if response.content.is_eof():
+                except Exception as error:
+                    response = answer_despite(error, exchange)
+                    break
+            if exchange.answer is not None:
+                exchange.answer.let_go()
+            if response._body is not None:  # read by a middleware or a trace of the session
+                body = response._body
+            elif response.content.is_eof():
                 body = response.content.read_nowait()
             else:
                 async with response:
@@ -345,7 +261,7 @@ class AiohttpTransport:
             request.sent = False
             raise
         except Exception as error:
-            raise self._translate(error, exchange, request) from error
+            raise self._translate(error, exchange, request) from _printable(error)
         except asyncio.CancelledError as error:
             reason = exchange.translated()
             if reason is None:
@@ -353,17 +269,20 @@ class AiohttpTransport:
                 raise
             raise self._translate(reason, exchange, request) from error
         finally:
-            _current.reset(token)
+            current.reset(token)
             self._under_way.discard(exchange)
+            if exchange.answer is not None:
+                exchange.answer.let_go()
+                exchange.answer.close()
             if due is not None:
                 due.discard(exchange)
 
-    def _translate(self, error: Exception, exchange: _Exchange, request: Request) -> ExchangeError:
+    def _translate(self, error: Exception, exchange: Exchange, request: Request) -> ExchangeError:
         if isinstance(error, ExchangeError):
             return error
         sent = exchange.sent if exchange.sent is not None else not isinstance(error, _NOT_SENT)
         timeout = isinstance(error, TimeoutError)
-        why = str(error) or (f"after {request.timeout} s" if timeout else "")
+        why = mask(str(error)) or (f"after {request.timeout} s" if timeout else "")
         return ExchangeError(
             f"{'timed out' if timeout else type(error).__name__}: {why}".rstrip(": "), sent=sent, timeout=timeout
         )
@@ -372,17 +291,17 @@ class AiohttpTransport:
         """See `Transport.stream`."""
         return _Stream(self, request)
 
-    async def open_stream(self, request: Request, exchange: _Exchange) -> aiohttp.ClientResponse:
+    async def open_stream(self, request: Request, exchange: Exchange) -> aiohttp.ClientResponse:
         """Send a request and wait for the headers of its response."""
         session = self._streams
         if session is None:
             session = self._streams = await self._open(0, request.url)
         options = self._options(request.url) if self._asks_options else {}
-        token = _current.set(exchange)
+        token = current.set(exchange)
         try:
             async with asyncio.timeout(request.timeout):
                 while True:
-                    with suppress(_UnsoundError):
+                    try:
                         return await session.request(
                             request.method,
                             URL(request.url, encoded=True),
@@ -392,18 +311,34 @@ class AiohttpTransport:
                             allow_redirects=False,
                             **options,
                         )
+                    except UnsoundError:
+                        continue
+                    except Exception as error:
+                        return answer_despite(error, exchange)
+        except BaseException:
+            if exchange.answer is not None:
+                exchange.answer.let_go()
+                exchange.answer.close()
+            raise
         finally:
-            _current.reset(token)
+            current.reset(token)
+            if exchange.answer is not None:
+                exchange.answer.let_go()
 
 
 #: What no session of the caller's own may change.
 _RULES: Any = {
-    "request_class": _Request,
+    "request_class": SoundRequest,
     "trust_env": False,
     "max_line_size": MAX_HEAD,
     "max_field_size": MAX_HEAD,
     "max_headers": MAX_HEAD // 4,
 }
+
+
+def _printable(error: Exception) -> Exception | None:
+    """The error as a cause, unless a traceback would show a secret of it, such as the password of a proxy."""
+    return error if mask(str(error)) == str(error) else None
 
 
 def _proxy_of_environment(url: str) -> str | None:
@@ -454,7 +389,7 @@ class _Stream:
     def __init__(self, transport: AiohttpTransport, request: Request) -> None:
         self._transport = transport
         self._request = request
-        self._exchange: _Exchange
+        self._exchange: Exchange
         self._response: aiohttp.ClientResponse | None = None
 
     @property
@@ -473,7 +408,7 @@ class _Stream:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise transport._translate(error, exchange, request) from error
+            raise transport._translate(error, exchange, request) from _printable(error)
         except asyncio.CancelledError as error:
             reason = exchange.translated()
             if reason is None:

@@ -41,7 +41,7 @@ class Engine(Transport, Protocol):
         ...
 
 
-def _open(settings: TransportSettings, loop: Loop, ended: Callable[[], None]) -> Engine:
+def _open(settings: TransportSettings, loop: Loop, ended: Callable[[Engine], None]) -> Engine:
     kind = session_kind(settings.session)
     on_asyncio = isinstance(loop, asyncio.AbstractEventLoop)
     if kind == "aiohttp" and not on_asyncio:
@@ -73,7 +73,7 @@ class EngineTransport:
 
     def renew(self) -> None:
         """Begin afresh in a forked child."""
-        for engine in self._engines.values():
+        for engine in list(self._engines.values()):
             engine.abandon()
         self._begin()
 
@@ -121,11 +121,12 @@ class EngineTransport:
             )
         self._sessions_loop = loop
 
-    def _on_end(self, loop: Loop) -> Callable[[], None]:
+    def _on_end(self, loop: Loop) -> Callable[[Engine], None]:
         # Weakly: an engine must not keep a client alive that was dropped without being closed.
         this = ref(self)
 
-        def ended() -> None:
+        def ended(engine: Engine) -> None:
+            _dropped.discard(engine)
             transport = this()
             if transport is not None:
                 transport._engines.pop(loop, None)
@@ -165,5 +166,11 @@ class EngineTransport:
 
     def __del__(self) -> None:
         for loop, engine in list(self._engines.items()):
+            # Held until it has closed itself: where the loop ends at this moment, its generator does that, and nobody else.
+            _dropped.add(engine)
             if has_ended(loop) or not call_soon(loop, engine.close_soon):
                 engine.abandon()
+
+
+#: Engines of transports that were dropped without being closed.
+_dropped: set[Engine] = set()

@@ -3,13 +3,15 @@
 Rules:
 1. One client for REST calls and one for live streams, as on asyncio.
 2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there. A
-   second one within one exchange, by a transport or authentication that repeats requests, is refused.
+   second one within one exchange, by a transport or authentication that repeats requests, is refused. A transport that
+   reports nothing counts as having sent what it was handed.
 3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
 4. Redirects are never followed, cookies never kept.
 5. A client of the caller's own lends its transports, default headers and event hooks to a copy of it, which brings our
    rules; what else it is set to (redirects, auth, cookies, query parameters, timeouts) does not count. An exception of a
    response hook is logged: the answer has come, whatever the hook thinks of it.
-6. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
+6. A connection that brought more than the answer is not used again: what h11 holds would be taken for the next answer.
+7. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
 """
 
 from __future__ import annotations
@@ -17,7 +19,8 @@ from __future__ import annotations
 import copy
 import importlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
@@ -44,23 +47,49 @@ logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class _Trace:
-    """Notes the moment a request starts to leave; its scope ends the exchange."""
+    """What is known of an exchange: whether it was sent; its scope ends it.
 
-    def __init__(self) -> None:
-        self.sent: bool = False
+    Attributes:
+        reports: whether the transport says when it sends.
+        handed: whether the transport was given the request.
+        opening: a connection whose TLS handshake has not ended.
+    """
+
+    def __init__(self, *, reports: bool) -> None:
+        self.reports: bool = reports
+        self.handed: bool = False
         self.closed: bool = False
+        self.opening: Any = None
         self.scope: anyio.CancelScope = anyio.CancelScope()
+        self._sent = False
+
+    @property
+    def sent(self) -> bool:
+        """Whether anything may have left."""
+        return self._sent or (self.handed and not self.reports)
 
     def close(self) -> None:
         self.closed = True
         self.scope.cancel()
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
+        self.reports = True
+        if event.endswith("connect_tcp.complete"):
+            self.opening = info["return_value"]
+        elif event.endswith("start_tls.complete"):
+            self.opening = None
         # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.
-        if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
-            if self.sent:
+        elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
+            if self._sent:
                 raise RuntimeError("a second attempt within one exchange is refused")
-            self.sent = True
+            self._sent, self.opening = True, None
+
+    async def settle(self) -> None:
+        """Close what a cancelled handshake left open: httpcore does so for errors only."""
+        opening, self.opening = self.opening, None
+        if opening is not None:
+            with anyio.CancelScope(shield=True), suppress(Exception):
+                await opening.aclose()
 
 
 def _why(error: BaseException) -> str:
@@ -79,9 +108,19 @@ def _translate(error: Exception, sent: bool) -> ExchangeError:
     timeout = isinstance(error, TimeoutError) or any(
         kind.__name__ == "TimeoutException" for kind in type(error).__mro__
     )
+    why = mask(_why(error))
     return ExchangeError(
-        f"{'timed out' if timeout else type(error).__name__}: {_why(error)}".rstrip(": "), sent=sent, timeout=timeout
+        f"{'timed out' if timeout else type(error).__name__}: {why}".rstrip(": "), sent=sent, timeout=timeout
     )
+
+
+def _printable(error: Exception) -> Exception | None:
+    """The error as a cause, unless a traceback would show a secret of it, such as the password of a proxy."""
+    return error if mask(str(error)) == str(error) else None
+
+
+async def _note_handing(request: Any) -> None:
+    request.extensions["trace"].handed = True
 
 
 def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -106,18 +145,24 @@ class HttpxTransport:
         ended: called when it was closed, by its owner or because the loop ends.
     """
 
-    def __init__(self, settings: TransportSettings, ended: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, settings: TransportSettings, ended: Callable[[Any], object] = lambda _: None) -> None:
         self._settings = settings
         self._ended = ended
         self._loop = running_loop()
         # The library of the session: httpx2 is httpx in all that is used here, with classes of its own.
         self._library: Any = importlib.import_module(session_kind(settings.session) or "httpx")
+        self._reports = settings.session is None or self._all_report(settings.session)
         self._rest: Any = None
         self._streams: Any = None
         self._keeper: AsyncGenerator[None] | None = None
         self._closed = False
         self._under_way: set[_Trace] = set()
         self._open_streams: set[_Stream] = set()
+
+    def _all_report(self, session: Any) -> bool:
+        # Only httpx's own is known to report; a mock, an application or another library's may or may not.
+        transports = [getattr(session, "_transport", None), *getattr(session, "_mounts", {}).values()]
+        return all(type(one) is self._library.AsyncHTTPTransport for one in transports if one is not None)
 
     async def _open(self, limit: int | None) -> Any:
         if self._closed:
@@ -144,7 +189,7 @@ class HttpxTransport:
         client = copy.copy(session)
         client.headers = headers_of_session(session.headers)
         client.event_hooks = {
-            "request": session.event_hooks["request"],
+            "request": [*session.event_hooks["request"], _note_handing],
             "response": [_harmless(hook) for hook in session.event_hooks["response"]],
         }
         client.auth = None
@@ -165,7 +210,7 @@ class HttpxTransport:
 
     async def _close_clients(self) -> None:
         self._closed = True
-        self._ended()
+        self._ended(self)
         for trace in tuple(self._under_way):
             trace.close()
         for stream in tuple(self._open_streams):
@@ -192,11 +237,14 @@ class HttpxTransport:
         else:
             import trio
 
-            trio.lowlevel.spawn_system_task(self.aclose)
+            # A run that is ending takes no new task. It closes its generators, and `_keep` with them.
+            with suppress(RuntimeError):
+                trio.lowlevel.spawn_system_task(self.aclose)
 
     def abandon(self) -> None:
         """See `Engine.abandon`."""
         self._closed = True
+        self._ended(self)
         keeper, self._keeper = self._keeper, None
         clients, self._rest, self._streams = (self._rest, self._streams), None, None
         self._under_way.clear()
@@ -225,7 +273,7 @@ class HttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        trace = _Trace()
+        trace = _Trace(reports=self._reports)
         if request.timeout is not None:
             trace.scope.deadline = anyio.current_time() + request.timeout
         self._under_way.add(trace)
@@ -237,19 +285,23 @@ class HttpxTransport:
                     self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
                 )
                 try:
-                    return Response(response.status_code, response.headers, await _read(response))
+                    body = await self._read(response)
+                    _part_with_surplus(response)
+                    return Response(response.status_code, response.headers, body)
                 finally:
                     await response.aclose()
         except ConfigurationError:
             request.sent = False
             raise
         except Exception as error:
-            raise _translate(error, trace.sent) from error
+            raise _translate(error, trace.sent) from _printable(error)
         except BaseException:
             request.sent = trace.sent
             raise
         finally:
             self._under_way.discard(trace)
+            if trace.opening is not None:
+                await trace.settle()
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise _translate(TimeoutError(f"after {request.timeout} s"), trace.sent)
@@ -272,29 +324,65 @@ class HttpxTransport:
                 )
         finally:
             self._under_way.discard(trace)
+            if trace.opening is not None:
+                await trace.settle()
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise TimeoutError(f"after {request.timeout} s")
 
+    async def _read(self, response: Any) -> bytes:
+        if response.is_stream_consumed:  # by a response hook of the session
+            return cast("bytes", response.content)
+        pieces, size = [], 0
+        # Not by `aiter_raw`, which gives the connection back at the end: `_part_with_surplus` comes first.
+        async for piece in response.stream:
+            pieces.append(piece)
+            size += len(piece)
+            if size > MAX_BODY:
+                raise ValueError(f"the body is over {MAX_BODY} bytes")
+        if "Content-Encoding" not in response.headers:
+            return b"".join(pieces)
+        return _decoded(self._library, response, pieces)
 
-def _abandon(client: Any) -> None:
-    """Close a client's sockets without its loop."""
-    pool = getattr(getattr(client, "_transport", None), "_pool", None)
-    for connection in getattr(pool, "connections", ()):
-        with suppress(AttributeError):
-            sock = connection._connection._network_stream.get_extra_info("socket")
-            if sock is not None:
-                sock.close()
 
+def _decoded(library: Any, response: Any, pieces: list[bytes]) -> bytes:
+    """The body without its content encoding, piece by piece, so that it is bounded as it unfolds."""
 
-async def _read(response: Any) -> bytes:
-    pieces, size = [], 0
-    async for piece in response.aiter_bytes():
-        pieces.append(piece)
+    class Pieces(library.SyncByteStream):  # type: ignore[misc]
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(pieces)
+
+    whole, size = [], 0
+    for piece in library.Response(response.status_code, headers=response.headers, stream=Pieces()).iter_bytes():
+        whole.append(piece)
         size += len(piece)
         if size > MAX_BODY:
             raise ValueError(f"the body is over {MAX_BODY} bytes")
-    return b"".join(pieces)
+    return b"".join(whole)
+
+
+def _part_with_surplus(response: Any) -> None:
+    """Have a connection closed that has brought more than its answer."""
+    h11 = _h11_of(response)
+    if h11 is not None and h11.trailing_data[0]:
+        h11.send_failed()  # then httpcore closes it instead of keeping it
+
+
+def _h11_of(response: Any) -> Any:
+    """The state of the connection; ``None`` where the transport is not httpcore's, or speaks HTTP/2."""
+    try:
+        return response.stream._stream._httpcore_stream._stream._connection._h11_state
+    except AttributeError:
+        return None
+
+
+def _abandon(client: Any) -> None:
+    """Close a client's sockets without its loop, and without trio, which would take them out of the parent's epoll."""
+    pool = getattr(getattr(client, "_transport", None), "_pool", None)
+    for connection in getattr(pool, "connections", ()):
+        with suppress(Exception):
+            sock = connection._connection._network_stream.get_extra_info("socket")
+            os.close(getattr(sock, "_sock", sock).detach())
 
 
 class _Stream:
@@ -303,7 +391,7 @@ class _Stream:
     def __init__(self, transport: HttpxTransport, request: Request) -> None:
         self._transport = transport
         self._request = request
-        self._trace = _Trace()
+        self._trace = _Trace(reports=transport._reports)
         self._response: Any = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
 
@@ -321,7 +409,7 @@ class _Stream:
         except ConfigurationError:
             raise
         except Exception as error:
-            raise _translate(error, self._trace.sent) from error
+            raise _translate(error, self._trace.sent) from _printable(error)
         self._transport._open_streams.add(self)
         return self
 
@@ -350,6 +438,9 @@ class _Stream:
             if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
                 await self._chunks.aclose()
             if self._response is not None:
+                h11 = _h11_of(self._response)
+                if h11 is not None:  # closed and not kept, whatever came behind the stream
+                    h11.send_failed()
                 await self._response.aclose()
 
     async def __aexit__(

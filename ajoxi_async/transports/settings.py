@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ajoxi_async.protocol.errors import ConfigurationError
 
@@ -43,7 +43,7 @@ class TransportSettings:
             connections, proxy and TLS settings are used; it is never changed and never closed.
     """
 
-    proxy: str | None = None
+    proxy: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext | None = None
     trust_env: bool = False
     max_connections: int = 100
@@ -81,10 +81,14 @@ def check_session(session: Any) -> None:
         raise ConfigurationError("session: it is closed; give one that is open")
 
 
-#: What the client decides itself, whatever a session's default headers say.
+#: What the client decides itself, whatever a session's default headers say: what the request is, who sends it, and how.
 _OURS = frozenset(
-    {"authorization", "host", "content-length", "transfer-encoding", "connection", "content-type", "accept"}
-)
+    {
+        "accept", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect",
+        "host", "if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "keep-alive",
+        "proxy-connection", "range", "te", "trailer", "transfer-encoding", "upgrade",
+    }
+)  # fmt: skip
 
 
 def headers_of_session(given: Mapping[str, str]) -> list[tuple[str, str]]:

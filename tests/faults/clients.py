@@ -6,11 +6,9 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import pytest
-
 from ajoxi_async import AsyncAjoxi, RetryPolicy
 
-__all__ = ["KEY", "METHODS", "PRESETS", "RETRIES", "client_of", "create", "known_on", "outcome_of", "with_tokens"]
+__all__ = ["KEY", "METHODS", "PRESETS", "RETRIES", "client_of", "create", "outcome_of", "with_tokens"]
 
 KEY = "AJX_TEST_0123456789"
 RETRIES = 2
@@ -57,9 +55,3 @@ def with_tokens(url: str, provider: Any, preset: str = "documented", **settings:
     """A client whose tokens come from `provider`."""
     policy = RetryPolicy(base=0.001, cap=0.002, writes=preset)  # type: ignore[arg-type]
     return AsyncAjoxi(base_url=url, token_provider=provider, mode="test", retry=policy, **settings)
-
-
-def known_on(engine: str, why: str, backend: str, request: pytest.FixtureRequest) -> None:
-    """Mark a defect of one engine only."""
-    if backend == engine:
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))

@@ -188,11 +188,8 @@ DESYNCHRONISED = {
 
 
 @pytest.mark.parametrize("kind", DESYNCHRONISED)
-async def test_no_answer_serves_two_requests(kind: str, anyio_backend_name: str, request: Any) -> None:
+async def test_no_answer_serves_two_requests(kind: str) -> None:
     """Bytes after the end of an answer are nobody's answer: the next call gets its own, or fails."""
-    if (kind, anyio_backend_name) == ("at once", "trio"):
-        why = "httpcore starts the next cycle with h11's trailing data in place"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     async with FaultServer(DESYNCHRONISED[kind]) as server, client_of(server.url) as client:
         await outcome_of(client.calls.retrieve("call_first"))
         await anyio.sleep(0.05)

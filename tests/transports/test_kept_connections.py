@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import ssl
@@ -11,10 +12,12 @@ from typing import Any
 
 import aiohttp
 import anyio
+import httpx
+import httpx2
 import pytest
 import trustme
 
-from ajoxi_async import APIConnectionError, AsyncAjoxi, RetryPolicy
+from ajoxi_async import APIConnectionError, AsyncAjoxi, Hooks, RequestEvent, RetryPolicy
 
 from .sockets import read_request, server
 
@@ -82,6 +85,58 @@ async def test_what_came_while_the_loop_was_blocked_answers_no_request(
             second = await client.calls.create(to="+14155551234", from_="+14155550100")
         assert second.id == "call_2"
     assert len(got) == 2
+
+
+@pytest.mark.parametrize("unasked", UNASKED[:-1])
+@pytest.mark.parametrize("library", [None, httpx, httpx2], ids=["own", "httpx", "httpx2"])
+async def test_what_came_in_one_piece_with_an_answer_answers_no_request(unasked: bytes, library: Any) -> None:
+    """What follows an answer in the same piece of the network's is not taken for the next answer, on any engine."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        count = 0
+        while read_request(connection):
+            count += 1
+            connection.sendall(answer("call_2") if number > 1 or count > 1 else answer("call_1") + unasked)
+
+    async with server(serve) as (url, got):
+        session = None if library is None else library.AsyncClient()
+        async with client_of(url, session=session) as client:
+            try:
+                assert (await client.calls.retrieve("call_1")).id == "call_1"
+            except APIConnectionError:  # aiohttp takes what is no HTTP behind an answer for an error of the answer
+                assert library is None
+            try:
+                second = await client.calls.create(to="+14155551234", from_="+14155550100")
+            finally:
+                if session is not None:
+                    await session.aclose()
+    assert second.id == "call_2"
+    assert len(got) == 2
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_request_is_written_before_anything_else_runs() -> None:
+    """Whatever blocks the loop right after a request began, the request is on its way: no look at the connection is stale."""
+    read: list[bytes] = []
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(answer("call_1"))
+        connection.settimeout(0.3)
+        read.append(read_request(connection))
+        connection.sendall(answer("call_2"))
+
+    armed = False
+
+    def block(event: RequestEvent) -> None:
+        if armed:
+            asyncio.get_running_loop().call_soon(time.sleep, 0.5)
+
+    async with server(serve) as (url, _), client_of(url, hooks=Hooks(on_request=block)) as client:
+        await client.calls.retrieve("call_1")
+        armed = True
+        assert (await client.calls.create(to="+14155551234", from_="+14155550100")).id == "call_2"
+    assert b'"to":"+14155551234"' in read[0].replace(b" ", b"")
 
 
 async def test_all_kept_connections_are_looked_at() -> None:

@@ -22,6 +22,7 @@ import trio
 import uvloop
 
 from ajoxi_async import AsyncAjoxi, ClientClosedError, LocalLimiter, RetryPolicy, StreamInterruptedError
+from ajoxi_async.forks import renew_in_child
 from ajoxi_async.transports import EngineTransport
 
 from .sockets import answering, read_request, received, serving
@@ -253,6 +254,81 @@ def test_a_child_that_closes_the_client_leaves_the_parents_alone(url: str) -> No
             await asyncio.gather(reading, waiting, return_exceptions=True)
 
     asyncio.run(parent())
+
+
+@pytest.mark.parametrize("runner", RUNNERS)
+def test_a_fork_disturbs_no_stream_and_no_call_under_way(runner: str) -> None:
+    """What the parent is reading when it forks goes on, whether or not the child uses the client."""
+    go = threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        data = read_request(connection)
+        if b"text/event-stream" in data:
+            connection.sendall(STREAM + event(1))
+            go.wait(5)
+            connection.sendall(event(2))
+            connection.recv(1)
+        else:
+            go.wait(5)
+            connection.sendall(ANSWER)
+
+    with serving(serve) as (url, _):
+
+        async def parent() -> None:
+            ends: list[str] = []
+            async with client_of(url) as client, client.events("GET", "/v1/transcripts/call_1") as events:
+                await anext(events)
+
+                async def call() -> None:
+                    ends.append(await create(client))
+
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(call)
+                    while len(received) < 2:
+                        await anyio.sleep(0.001)
+                    assert in_child(lambda: None) == 0
+                    go.set()
+                    with anyio.fail_after(3):
+                        assert (await anext(events)).id == "2"
+            assert ends == ["call_1"]
+
+        RUNNERS[runner](parent)
+
+
+def test_one_owner_that_fails_keeps_no_other_from_being_renewed(caplog: pytest.LogCaptureFixture) -> None:
+    """In a forked child everything is renewed, though renewing one thing fails."""
+
+    class Owner:
+        def __init__(self, *, fails: bool) -> None:
+            self.fails, self.renewed = fails, False
+            renew_in_child(self)
+
+        def renew(self) -> None:
+            if self.fails:
+                raise ZeroDivisionError
+            self.renewed = True
+
+    owners = [Owner(fails=number % 2 == 0) for number in range(10)]
+
+    def check() -> None:
+        assert all(owner.renewed for owner in owners if not owner.fails)
+
+    assert in_child(check) == 0
+
+
+@pytest.mark.parametrize("waits", [False, True], ids=["ends at once", "waits first"])
+def test_a_client_for_each_trio_run(url: str, waits: bool, told: list[Any]) -> None:
+    """A client that is made in a run, and dropped with it unclosed, neither breaks the run nor leaves a warning."""
+
+    async def main() -> None:
+        client = client_of(url)
+        assert await create(client) == "call_1"
+        del client
+        if waits:
+            await anyio.sleep(0.01)
+
+    for _ in range(15):
+        trio.run(main)
 
 
 def test_a_forked_child_does_not_hold_the_parents_connections_open() -> None:

@@ -378,3 +378,105 @@ async def test_a_netrc_never_replaces_the_key(engine: str, anyio_backend_name: s
                 async with AsyncAjoxi("AJX_TEST_key", base_url=url, trust_env=True) as client:
                     await create(client)
             assert proxied[0].startswith(b"POST http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize(
+    "failure", ["ReadTimeout", "ReadError", "RemoteProtocolError", "ConnectTimeout", "ZeroDivisionError"]
+)
+async def test_a_transport_that_does_not_say_when_it_sends(library: Any, failure: str) -> None:
+    """Over a mock, an application or another library's transport, what was handed over counts as sent."""
+    seen: list[str] = []
+
+    def handle(request: Any) -> Any:
+        seen.append(request.method)
+        raise ZeroDivisionError if failure == "ZeroDivisionError" else getattr(library, failure)("no")
+
+    session = library.AsyncClient(transport=library.MockTransport(handle))
+    async with client_over("http://127.0.0.1:9", session) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await create(client)
+    assert seen == ["POST"]
+
+
+async def _read_by_a_middleware(request: Any, handler: Any) -> Any:
+    response = await handler(request)
+    await response.read()
+    return response
+
+
+async def _raises_after_the_answer(request: Any, handler: Any) -> Any:
+    await handler(request)
+    raise ZeroDivisionError("a middleware's own error")
+
+
+async def _reads_by_a_trace(session: Any, context: Any, params: Any) -> None:
+    await params.response.text()
+
+
+def _traced(hook: Any) -> aiohttp.ClientSession:
+    trace = aiohttp.TraceConfig()
+    trace.on_request_end.append(hook)
+    return aiohttp.ClientSession(trace_configs=[trace])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: aiohttp.ClientSession(middlewares=(_read_by_a_middleware,)),
+        lambda: aiohttp.ClientSession(middlewares=(_raises_after_the_answer,)),
+        lambda: _traced(_reads_by_a_trace),
+        lambda: _traced(veto),
+        lambda: httpx.AsyncClient(event_hooks={"response": [lambda response: response.aread()]}),
+    ],
+    ids=["middleware reads", "middleware raises", "trace reads", "trace raises", "httpx hook reads"],
+)
+@pytest.mark.parametrize("length", [36, 200_000])
+async def test_code_of_a_session_that_meets_the_answer_first(make: Callable[[], Any], length: int) -> None:
+    """An answer that a session's own code has read, or raised after, is an answer: no POST becomes unknown by logging."""
+    body = b'{"id":"call_1","status":"ringing"}'.ljust(length)
+    async with server(answering(reply("201 Created", body))) as (url, got):
+        async with client_over(url, make()) as client:
+            assert await create(client) == "call_1"
+    assert len(got) == 1
+
+
+@pytest.mark.parametrize("engine", ["proxy", "session"])
+async def test_the_password_of_a_proxy_is_not_told(engine: str, anyio_backend_name: str) -> None:
+    """A proxy that refuses shows its user and password in no message, repr or traceback."""
+    import pickle
+    import traceback
+
+    def refuse(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        connection.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+
+    async with server(refuse) as (url, _):
+        proxy = url.replace("//", "//user:s3cr3t@")
+        if engine == "proxy":
+            client = AsyncAjoxi(
+                "AJX_TEST_x", base_url="https://api.invalid", proxy=proxy, retry=RetryPolicy(max_retries=0)
+            )
+            session = None
+        elif anyio_backend_name == "asyncio":
+            session = aiohttp.ClientSession(proxy=proxy)
+            client = AsyncAjoxi(
+                "AJX_TEST_x", base_url="https://api.invalid", session=session, retry=RetryPolicy(max_retries=0)
+            )
+        else:
+            session = httpx.AsyncClient(proxy=proxy)
+            client = AsyncAjoxi(
+                "AJX_TEST_x", base_url="https://api.invalid", session=session, retry=RetryPolicy(max_retries=0)
+            )
+        async with client:
+            with pytest.raises(APIConnectionError) as caught:
+                await create(client)
+        if isinstance(session, aiohttp.ClientSession):
+            await session.close()
+        elif session is not None:
+            await session.aclose()
+    shown = [str(caught.value), repr(caught.value), "".join(traceback.format_exception(caught.value))]
+    assert not any("s3cr3t" in text for text in shown)
+    assert b"s3cr3t" not in pickle.dumps(caught.value)
+    assert "s3cr3t" not in repr(client._pipeline.transport._settings)  # type: ignore[attr-defined]
