@@ -20,11 +20,12 @@ import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from threading import Lock
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 __all__ = ["native_lock", "run", "sharing"]
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 def sharing() -> Any:
@@ -54,6 +55,28 @@ def native_lock() -> Lock:
     return _native("allocate_lock")()  # type: ignore[no-any-return]
 
 
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop that hears of what other greenlets of its thread do while it waits.
+
+    To asyncio they look like the loop's own thread, in which nobody has to be woken.
+    """
+
+    def __init__(self) -> None:
+        self._greenlet = sys.modules["greenlet"].getcurrent()
+        super().__init__()
+
+    def call_soon(
+        self,
+        callback: Callable[[Unpack[Arguments]], object],
+        *args: *Arguments,
+        context: contextvars.Context | None = None,
+    ) -> asyncio.Handle:
+        """See the base class."""
+        if sys.modules["greenlet"].getcurrent() is self._greenlet:
+            return super().call_soon(callback, *args, context=context)
+        return self.call_soon_threadsafe(callback, *args, context=context)
+
+
 class _Thread:
     """A native thread with a loop, from the first call on."""
 
@@ -65,7 +88,7 @@ class _Thread:
 
     def _serve(self) -> None:
         # Of this class whatever the policy says: another one waits without the library's `select`.
-        loop = asyncio.SelectorEventLoop()
+        loop = _Loop()
         with self._lock:
             self._loop = loop
             for begin in self._waiting:

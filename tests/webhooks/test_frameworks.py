@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -74,7 +75,12 @@ async def serving(
         yield process
     finally:
         process.terminate()
-        print(process.communicate(timeout=10)[1].decode())  # shown where the test failed
+        try:
+            print(process.communicate(timeout=10)[1].decode())  # shown where the test failed
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGQUIT)  # gunicorn ends its workers at once
+            process.communicate(timeout=10)
+            raise
 
 
 def new_connections() -> httpx.AsyncClient:
