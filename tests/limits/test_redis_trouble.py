@@ -25,6 +25,7 @@ from ajoxi_async.limits import redis_line
 from ajoxi_async.limits.redis import HOLD, RedisLimiter
 from ajoxi_async.limits.redis_clock import RedisClock
 from ajoxi_async.limits.redis_line import Line, reason_of
+from ajoxi_async.limits.waiting import Waiter
 
 from .redis_server import KEY, Server
 
@@ -149,6 +150,8 @@ async def test_redis_clock_is_set(server: Server, seconds: float) -> None:
     limiter = RedisLimiter(server.url, key=KEY)
     await quickly(limiter, 10, 2)
     with redis.Redis(port=server.port) as client:
+        used = client.hget(limiter._name, "seen")
+        client.hset(limiter._name, mapping={"bulk": used, "w:another": used})
         step(client, limiter, seconds)
         if seconds > 11:
             client.hdel(limiter._name, f"w:{limiter._worker}")
@@ -170,6 +173,17 @@ async def test_redis_clock_is_set(server: Server, seconds: float) -> None:
         now = sum(part * scale for part, scale in zip(client.time(), (1_000_000, 1), strict=True))
         fields = {name: float(value) for name, value in client.hgetall(limiter._name).items() if name != b"refunds"}
         assert max(fields.values()) < now + 1_000_000
+
+
+async def test_workers_that_are_gone_are_not_counted(server: Server) -> None:
+    """Ten seconds after its last question a worker is one no more."""
+    limiter = RedisLimiter(server.url, key=KEY)
+    with redis.Redis(port=server.port) as client:
+        seconds, _ = client.time()
+        client.hset(limiter._name, mapping={"w:gone": (seconds - 11) * 1_000_000, "w:there": (seconds - 8) * 1_000_000})
+        await limiter.acquire()
+        assert limiter._workers == 2
+        assert not client.hexists(limiter._name, "w:gone")
 
 
 async def test_a_clock_set_back_keeps_a_pause(server: Server) -> None:
@@ -517,6 +531,67 @@ async def test_a_429_that_comes_while_redis_is_asked(server: Server) -> None:
     await limiter.acquire()
     await RedisLimiter(server.url, key=KEY).acquire("interactive")
     assert time.monotonic() - began > 0.4
+
+
+async def test_a_limit_that_is_heard_while_redis_is_asked(server: Server) -> None:
+    """A limit that is announced during a question is told with the next one, and not forgotten."""
+    limiter = RedisLimiter(server.url, key=KEY)
+    turn = await limiter.acquire()
+    sound = limiter._script
+
+    def script(**arguments: Any) -> Any:
+        limiter._script = sound
+        limiter.observe(turn, "calls.list", 200, {"X-RateLimit-Limit": "40"}, None)
+        return sound(**arguments)
+
+    limiter._script = script
+    await quickly(limiter, 2, 2)
+    assert limiter.snapshot().limit == 40
+
+
+async def test_a_pause_outlasts_redis(server: Server) -> None:
+    """When Redis goes away during a 429's pause, the local share begins after the pause."""
+    limiter = RedisLimiter(server.url, key=KEY)
+    limiter.observe(await limiter.acquire(), "calls.list", 429, {}, 0.8)
+    limiter._without_redis(0, redis.ConnectionError("gone"))
+    assert limiter._local_next == limiter._pause
+
+
+async def test_times_nobody_fetched_go_to_others(server: Server) -> None:
+    """What a loop that stands still was given is to be had again, and its waiters stand where they stood."""
+    limiter = RedisLimiter(server.url, key=KEY)
+    waiters = [Waiter("default") for _ in range(3)]
+    for waiter in waiters:
+        limiter._queue.add(waiter)
+    now = time.monotonic()
+    limiter._assign([now + 0.1, now + 0.11])
+    assert limiter._queue.next() is waiters[2]
+    limiter._take_back(now + 1.0)
+    assert limiter._spare == [now + 0.1, now + 0.11]
+    assert limiter._queue.next() is None, "their loop is taken to stand still"
+    limiter._queue.stalled.clear()
+    assert limiter._queue.next() is waiters[0]
+
+
+async def test_times_within_a_pause_are_not_handed_out_again(server: Server) -> None:
+    """A time that is given back during a 429's pause lies within it: nobody is to have it."""
+    limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
+    await limiter.acquire()
+    await other.acquire()
+    ahead = limiter._ask({"interactive": 12, "default": 0, "bulk": 0}).times[8]
+    limiter._pause, limiter._untold, limiter._spare = time.monotonic() + 0.6, True, [ahead]
+    limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
+    assert not other._ask({"interactive": 1, "default": 0, "bulk": 0}).times
+
+
+async def test_a_ticket_that_cannot_be_is_made_anew(server: Server) -> None:
+    """A moment to come back at that lies far ahead, by a clock that has jumped since, is not waited for."""
+    limiter = RedisLimiter(server.url, key=KEY)
+    await limiter.acquire()
+    limiter._ask({"interactive": 0, "default": 0, "bulk": 40})
+    limiter._ticket = time.monotonic() + 3600
+    answer = limiter._ask({"interactive": 0, "default": 0, "bulk": 40})
+    assert answer.come_back < time.monotonic() + 1
 
 
 @pytest.mark.parametrize("text", ["0", "-5", "", "junk", "100/s", "9" * 20, "NaN"])
