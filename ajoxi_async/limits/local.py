@@ -25,6 +25,7 @@ import anyio
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left
@@ -60,8 +61,10 @@ class LocalLimiter:
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[Signal, float], Awaitable[None]] = _wait,
     ) -> None:
-        if limit is not None and (type(limit) is not int or limit < 1):
-            raise InvalidParameterError("limit", f"expected requests a second, 1 or more, or None, got {limit!r}")
+        if limit is not None:
+            if (number := integer(limit)) is None or number < 1:
+                raise InvalidParameterError("limit", f"expected requests a second, 1 or more, or None, got {limit!r}")
+            limit = number
         self._budget = Budget(limit)
         self._clock = clock
         self._wait = wait

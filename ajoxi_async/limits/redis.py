@@ -40,6 +40,7 @@ from attrs import frozen
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.given import integer
 from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.redis_clock import RedisClock
@@ -104,10 +105,12 @@ class RedisLimiter:
     """
 
     def __init__(self, redis: Any, *, key: str, limit: int = headers.DEFAULT_RATE, workers: int = 8) -> None:
-        if type(limit) is not int or limit < 2:
+        rate, count = integer(limit), integer(workers)
+        if rate is None or rate < 2:
             raise InvalidParameterError("limit", f"expected requests a second, 2 or more, got {limit!r}")
-        if type(workers) is not int or workers < 1:
+        if count is None or count < 1:
             raise InvalidParameterError("workers", f"expected 1 or more, got {workers!r}")
+        limit, workers = rate, count
         if not isinstance(key, str) or not key:
             raise InvalidParameterError("key", "expected the API key")
         self._redis = redis
