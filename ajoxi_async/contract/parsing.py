@@ -22,7 +22,7 @@ __all__ = ["MAX_DEPTH", "DecodeError", "parse_json"]
 #: Levels of arrays and objects within each other. The API's own documents have five.
 MAX_DEPTH: Final = 64
 
-#: Up to about this many bytes the brackets are counted first, which is quicker than `_is_too_deep`.
+#: Up to about this many bytes it is quicker to look for few brackets first than to call `_is_too_deep`.
 _SHORT = 4096
 
 
@@ -40,7 +40,7 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
     Raises:
         DecodeError: it is no JSON, or is nested deeper than `MAX_DEPTH`.
     """
-    if (len(body) > _SHORT or body.count(b"{") + body.count(b"[") > MAX_DEPTH) and _is_too_deep(body):
+    if (len(body) > _SHORT or _has_many_brackets(body)) and _is_too_deep(body):
         raise DecodeError(f"not JSON: nested deeper than {MAX_DEPTH} levels")
     try:
         return msgspec.json.decode(body)
@@ -52,6 +52,11 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
         except msgspec.DecodeError as error:
             refused = error
     raise DecodeError(f"not JSON: {refused}")
+
+
+def _has_many_brackets(body: bytes) -> bool:
+    # Splitting looks for the next bracket faster than counting looks at every byte.
+    return len(body.split(b"{", MAX_DEPTH)) + len(body.split(b"[", MAX_DEPTH)) - 2 >= MAX_DEPTH
 
 
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
