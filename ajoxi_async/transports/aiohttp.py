@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import suppress
 from types import TracebackType
@@ -349,6 +350,10 @@ def _proxy_of_environment(url: str) -> str | None:
     return proxies.get(target.scheme) or proxies.get("all")
 
 
+#: Transports of the parent process, in a forked child.
+_parents: list[Any] = []
+
+
 def _abandon(session: aiohttp.ClientSession) -> None:
     """Close a session's sockets without its loop, so that neither aiohttp nor asyncio warns of them."""
     connector, owned = session.connector, session.connector_owner
@@ -371,6 +376,11 @@ def _abandon(session: aiohttp.ClientSession) -> None:
         if sock is not None:
             transport._sock = None
             sock.close()
+        elif transport is not None and not connector._loop.is_closed():
+            # uvloop, in a forked child. Collected, the transport would be taken out of the selector shared with the parent.
+            _parents.append(transport)
+            with suppress(OSError):
+                os.close(transport.get_extra_info("socket").fileno())
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -21,7 +21,7 @@ import importlib
 import logging
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self, cast
@@ -420,12 +420,16 @@ class _Stream:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         try:
-            # A server or proxy may compress though it was asked not to. The decoding generator leaves the raw one to the
-            # collector, of which trio warns.
+            # A server or proxy may compress though it was asked not to. What is not compressed is not read by `aiter_raw`,
+            # which gives the connection back at the end: `close` has to come first.
             compressed = "Content-Encoding" in self.headers
-            async with aclosing(self._response.aiter_bytes() if compressed else self._response.aiter_raw()) as pieces:
+            pieces = self._response.aiter_bytes() if compressed else aiter(self._response.stream)
+            try:
                 async for piece in pieces:
                     yield piece
+            finally:
+                if hasattr(pieces, "aclose"):
+                    await pieces.aclose()
         except Exception as error:
             raise _translate(error, sent=True) from error
 
@@ -439,8 +443,8 @@ class _Stream:
                 await self._chunks.aclose()
             if self._response is not None:
                 h11 = _h11_of(self._response)
-                if h11 is not None:  # closed and not kept, whatever came behind the stream
-                    h11.send_failed()
+                if h11 is not None and not self._response.is_closed:
+                    h11.send_failed()  # then httpcore closes the connection, whatever came behind the stream
                 await self._response.aclose()
 
     async def __aexit__(
