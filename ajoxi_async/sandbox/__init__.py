@@ -43,6 +43,7 @@ from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
 from ajoxi_async.sandbox.time.modes import clock_of
@@ -66,6 +67,7 @@ __all__ = [
     "NeverHappenedError",
     "RealClock",
     "Refusal",
+    "Ring",
     "Sandbox",
     "Snapshot",
     "StreamFault",

@@ -28,6 +28,7 @@ from ajoxi_async.sandbox.state import calls, deliveries, messages, numbers, webh
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
@@ -184,6 +185,15 @@ class World:
         self.wake()
 
     # What only a sandbox can do
+
+    def rings(self, number: str | None = None) -> tuple[Ring, ...]:
+        """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
+
+        Args:
+            number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
+        """
+        log = self.account.rings
+        return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
 
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""

@@ -52,6 +52,9 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = account.timers.get(int(id))
     elif kind == "delivery" and (delivery := account.deliveries.get(id)) is not None:
         found = asdict(delivery) | {"body": delivery.body.decode()}
+    elif kind == "ring" and int(id) < len(account.rings):
+        ring = account.rings.get(int(id))
+        found = ring.number, ring.call_id, account.rings.moment(int(id))
     elif kind == "secret" and id in account.secrets:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
     elif kind == "minted":
@@ -72,6 +75,7 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
     yield from (("delivery", id) for id in account.deliveries)
+    yield from (("ring", str(place)) for place in range(len(account.rings)))
 
 
 def load(account: Account, rows: Iterable[Row]) -> None:
@@ -86,6 +90,8 @@ def load(account: Account, rows: Iterable[Row]) -> None:
         elif kind == "delivery":
             shown = msgspec.json.decode(body)
             deliveries.add(account, Delivery(**shown | {"body": shown["body"].encode()}))
+        elif kind == "ring":
+            account.rings.add(*msgspec.json.decode(body))
         elif kind == "secret":
             account.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
         elif kind == "minted":
