@@ -41,6 +41,7 @@ from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
+from ajoxi_async.sandbox.server.request_log import LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
@@ -64,9 +65,11 @@ __all__ = [
     "Fault",
     "Faults",
     "Fired",
+    "LoggedRequest",
     "NeverHappenedError",
     "RealClock",
     "Refusal",
+    "RequestLog",
     "Ring",
     "Sandbox",
     "Snapshot",
@@ -307,6 +310,11 @@ class Sandbox:
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER, key: str | None = None) -> Message:
         """See `World.inbound_message`."""
         return self.world(key).inbound_message(from_=from_, body=body, to=to)
+
+    @property
+    def requests(self) -> RequestLog:
+        """The last 2,000 requests of all keys, both sides: ``sandbox.requests.find(route="calls.create", status=429)``."""
+        return self._app.requests
 
     def disturb_streams(self, *faults: StreamFault | None) -> None:
         """Let something go wrong with the next live transcripts, a fault for each connection; ``None`` lets one be."""

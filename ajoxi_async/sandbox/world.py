@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -33,7 +34,7 @@ from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
-__all__ = ["Snapshot", "World"]
+__all__ = ["Snapshot", "World", "key_id"]
 
 
 @frozen(eq=False)
@@ -42,6 +43,11 @@ class Snapshot:
 
     account: Account
     moment: float
+
+
+def key_id(key: str) -> str:
+    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
+    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 async def _nothing() -> None:
@@ -60,6 +66,7 @@ class World:
         start: runs a task in the sandbox's task group.
         rate_limit: requests a second; ``None`` for no limit.
         save: returns once every change so far is in the journal.
+        id: of its key, which is not the key.
         account: its state; a restore or a reset replaces it.
         faults: what goes wrong on purpose.
         quota: the requests of the last second.
@@ -75,6 +82,7 @@ class World:
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     rate_limit: int | None
     save: Callable[[], Awaitable[None]] = _nothing
+    id: str = field(init=False)
     account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
@@ -86,6 +94,7 @@ class World:
     _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.id = key_id(self.key)
         account = self._fresh_account()
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
