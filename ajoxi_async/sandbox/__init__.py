@@ -39,6 +39,7 @@ from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
 from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
 from ajoxi_async.sandbox.server.request_log import LoggedRequest, RequestLog
@@ -98,6 +99,8 @@ class Sandbox:
         post: what delivers webhooks, for tests that want no network.
         write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
         control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers have the
+            address that their request named.
         db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
 
     Attributes:
@@ -105,7 +108,7 @@ class Sandbox:
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock.
+        InvalidParameterError: there is no such clock, or `public_url` is no URL.
         ConfigurationError: it is entered while it is open.
     """
 
@@ -123,6 +126,7 @@ class Sandbox:
         post: Post | None = None,
         write_timeout: float = 30.0,
         control_token: str | None = None,
+        public_url: str | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
         self._write_timeout = write_timeout
@@ -139,7 +143,7 @@ class Sandbox:
         # The same once worlds can run.
         self._tasks: TaskHost | None = None
         self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world)
-        self._app = App(self._worlds)
+        self._app = App(self._worlds, public_url=checked_public_url(public_url) if public_url is not None else None)
         self.api_key: str = self.mint_key()
         self.world()
 
@@ -147,7 +151,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where it listens; a name that does not resolve where it has no socket."""
+        """Where this machine reaches it; a name that does not resolve where it has no socket."""
         return self._app.base_url
 
     @property
@@ -221,8 +225,7 @@ class Sandbox:
         server = Server(self._app, Control(self._worlds, self.api_key, self.control_token), self._write_timeout)
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        self._app.base_url = f"http://{host}:{port}"
+        self._app.base_url = listening_url(self._host, port)
 
     def _pause(self) -> None:
         self._tasks = None
@@ -249,12 +252,14 @@ class Sandbox:
 
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._worlds.seed, mode_of(key)
-        media_url = f"{self._app.base_url}/media"
-        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed))
+        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed))
+
+    def _media_url(self) -> str:
+        return f"{self._app.public_url or self._app.base_url}/media"
 
     def _run(self, world: World) -> None:
         # A world that was looked at before there was a socket does not know where it listens.
-        world.account.media_url = f"{self._app.base_url}/media"
+        world.account.media_url = self._media_url()
         world.running = True
         self._start(world.run)
 

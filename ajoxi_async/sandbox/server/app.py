@@ -38,6 +38,7 @@ from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
+from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.actions import run_due
@@ -60,6 +61,7 @@ class _RoutedRequest:
     id: str
     body: Any
     last_event_id: str | None
+    origin: str
 
 
 @cache
@@ -114,7 +116,8 @@ class App:
 
     Attributes:
         worlds: the keys, and the world of each.
-        base_url: where it is reached.
+        base_url: where this machine reaches it.
+        public_url: where others reach it: see `addresses`.
         monotonic: the clock of quotas and storms.
         requests: what was asked and answered last.
         stream_faults: faults of the next live transcripts, one for each connection.
@@ -122,6 +125,7 @@ class App:
 
     worlds: Worlds
     base_url: str = "http://sandbox.invalid"
+    public_url: str | None = None
     monotonic: Callable[[], float] = time.monotonic
     requests: RequestLog = field(factory=RequestLog, init=False)
     stream_faults: deque[StreamFault] = field(factory=deque, init=False)
@@ -222,7 +226,8 @@ class App:
         entry.route = route.name
         if self.worlds.denies(world.key, route.name):
             raise Refusal("permission_denied", f"this key may not use {route.name}")
-        return _RoutedRequest(route, id, body, sent.get("last-event-id"))
+        origin = origin_of(sent, self.public_url, self.base_url)
+        return _RoutedRequest(route, id, body, sent.get("last-event-id"), origin)
 
     def _respond(
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
@@ -234,7 +239,7 @@ class App:
         world.changed()
         if route.streaming and isinstance(result, Call):
             return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
-        return _answer(route, result, answer)
+        return _answer(route, with_origin(result, routed.origin), answer)
 
     async def _respond_with_faults(
         self,
