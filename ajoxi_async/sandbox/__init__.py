@@ -44,6 +44,7 @@ from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
 from ajoxi_async.sandbox.server.request_log import LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
@@ -62,6 +63,7 @@ __all__ = [
     "Answer",
     "Attempt",
     "AutoClock",
+    "CampaignReport",
     "Delivery",
     "Fault",
     "Faults",

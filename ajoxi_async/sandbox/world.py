@@ -25,9 +25,10 @@ from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
@@ -221,6 +222,21 @@ class World:
         received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
         return received
+
+    def campaigns(self) -> tuple[CampaignReport, ...]:
+        """The campaigns, the oldest first, each with its name, mode and counts of calls."""
+        return tuple(campaigns.report(self.account, campaign) for campaign in self.account.campaigns.values())
+
+    def campaign(self, id: str) -> CampaignReport:
+        """One campaign.
+
+        Raises:
+            Refusal: there is no such campaign.
+        """
+        found = self.account.campaigns.get(id)
+        if found is None:
+            raise Refusal("not_found", f"no campaign {id[:60]}")
+        return campaigns.report(self.account, found)
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""

@@ -33,6 +33,7 @@ from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import indexes, inventory
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
@@ -58,6 +59,7 @@ _CONTAINERS = (
     "tripped",
     "secrets",
     "deliveries",
+    "campaigns",
     "rings",
     "minter",
     "timers",
@@ -78,6 +80,7 @@ class Account:
         to_record: ids of calls that are to be recorded.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
+        campaigns: by their ids, the oldest first.
         rings: every time a phone rang.
         deliveries: to be made, to be tried again, or dead.
         delivery_log: the last attempts of each webhook, the oldest first.
@@ -106,6 +109,7 @@ class Account:
     tripped: set[str] = field(factory=set, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
+    campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
     rings: Rings = field(factory=Rings, init=False)
     delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
