@@ -44,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
     sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
@@ -71,6 +72,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
         strict_keys=options.strict_keys,
         clock=RealClock(options.speed) if options.clock == "real" else options.clock,
         control_token=options.control_token,
+        public_url=options.public_url,
         db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
     )
@@ -128,6 +130,6 @@ def _run(argv: Sequence[str] | None) -> int:
         warn(f"cannot listen on {options.host}:{options.port}: {error}")
         return 1
     except InvalidParameterError as error:
-        warn(f"--{error}")
+        warn(f"--{error.param.replace('_', '-')}: {error.why}")
         return 1
     return 0

@@ -39,10 +39,14 @@ from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
 from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
+from ajoxi_async.sandbox.server.request_log import LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
 from ajoxi_async.sandbox.time.modes import clock_of
@@ -59,13 +63,17 @@ __all__ = [
     "Answer",
     "Attempt",
     "AutoClock",
+    "CampaignReport",
     "Delivery",
     "Fault",
     "Faults",
     "Fired",
+    "LoggedRequest",
     "NeverHappenedError",
     "RealClock",
     "Refusal",
+    "RequestLog",
+    "Ring",
     "Sandbox",
     "Snapshot",
     "StreamFault",
@@ -93,6 +101,8 @@ class Sandbox:
         post: what delivers webhooks, for tests that want no network.
         write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
         control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers have the
+            address that their request named.
         db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
 
     Attributes:
@@ -100,7 +110,7 @@ class Sandbox:
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock.
+        InvalidParameterError: there is no such clock, or `public_url` is no URL.
         ConfigurationError: it is entered while it is open.
     """
 
@@ -118,6 +128,7 @@ class Sandbox:
         post: Post | None = None,
         write_timeout: float = 30.0,
         control_token: str | None = None,
+        public_url: str | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
         self._write_timeout = write_timeout
@@ -134,7 +145,7 @@ class Sandbox:
         # The same once worlds can run.
         self._tasks: TaskHost | None = None
         self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world)
-        self._app = App(self._worlds)
+        self._app = App(self._worlds, public_url=checked_public_url(public_url) if public_url is not None else None)
         self.api_key: str = self.mint_key()
         self.world()
 
@@ -142,7 +153,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where it listens; a name that does not resolve where it has no socket."""
+        """Where this machine reaches it; a name that does not resolve where it has no socket."""
         return self._app.base_url
 
     @property
@@ -216,8 +227,7 @@ class Sandbox:
         server = Server(self._app, Control(self._worlds, self.api_key, self.control_token), self._write_timeout)
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        self._app.base_url = f"http://{host}:{port}"
+        self._app.base_url = listening_url(self._host, port)
 
     def _pause(self) -> None:
         self._tasks = None
@@ -244,12 +254,14 @@ class Sandbox:
 
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._worlds.seed, mode_of(key)
-        media_url = f"{self._app.base_url}/media"
-        return Account(seed, mode, key, self._timing, media_url, created_at, Faults(seed))
+        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed))
+
+    def _media_url(self) -> str:
+        return f"{self._app.public_url or self._app.base_url}/media"
 
     def _run(self, world: World) -> None:
         # A world that was looked at before there was a socket does not know where it listens.
-        world.account.media_url = f"{self._app.base_url}/media"
+        world.account.media_url = self._media_url()
         world.running = True
         self._start(world.run)
 
@@ -305,6 +317,11 @@ class Sandbox:
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER, key: str | None = None) -> Message:
         """See `World.inbound_message`."""
         return self.world(key).inbound_message(from_=from_, body=body, to=to)
+
+    @property
+    def requests(self) -> RequestLog:
+        """The last 2,000 requests of all keys, both sides: ``sandbox.requests.find(route="calls.create", status=429)``."""
+        return self._app.requests
 
     def disturb_streams(self, *faults: StreamFault | None) -> None:
         """Let something go wrong with the next live transcripts, a fault for each connection; ``None`` lets one be."""

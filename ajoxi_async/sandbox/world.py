@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from typing import Any
@@ -24,15 +25,17 @@ from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
+from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
-__all__ = ["Snapshot", "World"]
+__all__ = ["Snapshot", "World", "key_id"]
 
 
 @frozen(eq=False)
@@ -41,6 +44,11 @@ class Snapshot:
 
     account: Account
     moment: float
+
+
+def key_id(key: str) -> str:
+    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
+    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
 async def _nothing() -> None:
@@ -59,6 +67,7 @@ class World:
         start: runs a task in the sandbox's task group.
         rate_limit: requests a second; ``None`` for no limit.
         save: returns once every change so far is in the journal.
+        id: of its key, which is not the key.
         account: its state; a restore or a reset replaces it.
         faults: what goes wrong on purpose.
         quota: the requests of the last second.
@@ -74,6 +83,7 @@ class World:
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     rate_limit: int | None
     save: Callable[[], Awaitable[None]] = _nothing
+    id: str = field(init=False)
     account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
@@ -85,6 +95,7 @@ class World:
     _sleeping_until: float | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
+        self.id = key_id(self.key)
         account = self._fresh_account()
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
@@ -185,6 +196,15 @@ class World:
 
     # What only a sandbox can do
 
+    def rings(self, number: str | None = None) -> tuple[Ring, ...]:
+        """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
+
+        Args:
+            number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
+        """
+        log = self.account.rings
+        return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
+
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
         calls.seed(self.account, amount, self.clock.now())
@@ -202,6 +222,21 @@ class World:
         received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
         return received
+
+    def campaigns(self) -> tuple[CampaignReport, ...]:
+        """The campaigns, the oldest first, each with its name, mode and counts of calls."""
+        return tuple(campaigns.report(self.account, campaign) for campaign in self.account.campaigns.values())
+
+    def campaign(self, id: str) -> CampaignReport:
+        """One campaign.
+
+        Raises:
+            Refusal: there is no such campaign.
+        """
+        found = self.account.campaigns.get(id)
+        if found is None:
+            raise Refusal("not_found", f"no campaign {id[:60]}")
+        return campaigns.report(self.account, found)
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from stat import S_IMODE
 from typing import Any
 
 import anyio
@@ -281,3 +282,43 @@ async def test_sigkill(tmp_path: Path) -> None:
     assert done.faults == []
     assert done.calls
     assert done.messages
+
+
+def modes(folder: Path) -> dict[str, str]:
+    """The mode of each file."""
+    return {file.name: oct(S_IMODE(file.stat().st_mode)) for file in folder.iterdir()}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+@pytest.mark.anyio
+async def test_nobody_else_reads_the_file(tmp_path: Path) -> None:
+    """The file and its side files are the owner's alone, also where they were made readable before."""
+    before = os.umask(0)
+    try:
+        file = tmp_path / "worlds.db"
+        for _ in range(2):
+            async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+                sandbox.inbound_call(from_=TO)
+                async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+                    await client.calls.list()
+                assert modes(tmp_path) == dict.fromkeys(("worlds.db", "worlds.db-lock", "worlds.db-wal"), "0o600")
+            file.chmod(0o644)
+            (tmp_path / "worlds.db-wal").touch(0o666)
+        text = tmp_path / "notes.txt"
+        text.write_text("no sandbox's")
+        text.chmod(0o644)
+        with pytest.raises(InvalidParameterError, match="db"):
+            await Sandbox(port=None, db=text).__aenter__()
+        assert modes(tmp_path)["notes.txt"] == "0o644"
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
+    """A folder that is not there is an error that names the parameter."""
+    with pytest.raises(InvalidParameterError, match="db"):
+        await Sandbox(port=None, db=tmp_path / "nowhere" / "worlds.db").__aenter__()
+    async with Sandbox(port=None, db=":memory:") as sandbox:
+        assert sandbox.world().rings() == ()
+    assert list(tmp_path.iterdir()) == []

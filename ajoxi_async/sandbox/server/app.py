@@ -32,13 +32,15 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.conversation import audio as media
 from ajoxi_async.sandbox.faults import applying
-from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
 from ajoxi_async.sandbox.faults.faults import Fault
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
+from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
@@ -59,6 +61,7 @@ class _RoutedRequest:
     id: str
     body: Any
     last_event_id: str | None
+    origin: str
 
 
 @cache
@@ -84,6 +87,16 @@ class _Paths:
                 return routes, unquote(match.groupdict().get("id") or "", errors="replace")
         raise Refusal("not_found", "no such endpoint")
 
+    def guess(self, entry: LoggedRequest) -> str | None:
+        """The name of the route that a request refused before it was read would have had; ``None`` where it has none."""
+        path, accept = entry.path, entry.request_headers.get("accept", "")
+        routes = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
+        if all(route.method != entry.method for route in routes):
+            return None
+        # The body was not parsed: whether it is a campaign is told by the word.
+        campaign = {"campaign": None} if b'"campaign"' in entry.request_body else None
+        return _choose(routes, entry.method, accept, campaign).name
+
 
 def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Route[Any]:
     """The route of a method. Where two routes share method and path, the Accept header or the body decides."""
@@ -103,14 +116,18 @@ class App:
 
     Attributes:
         worlds: the keys, and the world of each.
-        base_url: where it is reached.
+        base_url: where this machine reaches it.
+        public_url: where others reach it: see `addresses`.
         monotonic: the clock of quotas and storms.
+        requests: what was asked and answered last.
         stream_faults: faults of the next live transcripts, one for each connection.
     """
 
     worlds: Worlds
     base_url: str = "http://sandbox.invalid"
+    public_url: str | None = None
     monotonic: Callable[[], float] = time.monotonic
+    requests: RequestLog = field(factory=RequestLog, init=False)
     stream_faults: deque[StreamFault] = field(factory=deque, init=False)
     _logs: live_transcript.LiveLogs = field(factory=live_transcript.LiveLogs, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
@@ -119,25 +136,60 @@ class App:
     def __attrs_post_init__(self) -> None:
         self._request_ids = random.Random(f"{self.worlds.seed}/requests")
 
-    async def handle(self, request: Request) -> Response | StreamedResponse:
-        """Answer a request.
+    async def handle(self, request: Request, source: str = "api") -> Response | StreamedResponse:
+        """Answer a request and log it.
+
+        Args:
+            request: what was sent.
+            source: who sent it, for the log.
 
         Raises:
             ConnectionBrokenError: a fault ends the connection instead.
         """
+        began = time.perf_counter()
         sent = {name.lower(): value for name, value in request.headers.items()}
         answer = {headers.REQUEST_ID: f"req_{self._request_ids.getrandbits(64):016x}"}
+        entry = LoggedRequest(answer[headers.REQUEST_ID], request, sent, source)
+        try:
+            response = await self._handle(request, answer, entry)
+            entry.answered(response)
+            if isinstance(response, StreamedResponse):
+                counted = CountedChunks(response.chunks, entry, self.requests, began)
+                response = StreamedResponse(response.headers, counted, response.status)
+        except ConnectionBrokenError:
+            entry.error = BROKEN
+            raise
+        finally:
+            if entry.status is None and entry.error is None:
+                entry.error = "the client went away"
+            if entry.route is None:
+                entry.route = self._paths.guess(entry)
+            entry.latency = time.perf_counter() - began
+            self.requests.add(entry)
+        return response
+
+    def log_unread(self, request: Request, status: int, id: str) -> None:
+        """Log a request whose body could not be read, which was answered elsewhere."""
+        entry = LoggedRequest(id, request, {name.lower(): value for name, value in request.headers.items()})
+        entry.status = status
+        entry.route = self._paths.guess(entry)
+        self.requests.add(entry)
+
+    async def _handle(
+        self, request: Request, answer: dict[str, str], entry: LoggedRequest
+    ) -> Response | StreamedResponse:
+        sent = entry.request_headers
         try:
             parts = _split(request.url)
             if parts.path.startswith("/media/"):
                 return self._media(request.method, parts.path, sent, answer)
             if parts.path == "/openapi.json" and request.method == "GET":
                 return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
-            world = self._authenticate(sent.get("authorization"), answer)
+            world = self._authenticate(sent.get("authorization"), answer, entry)
             if not len(world.faults):
-                response = self._respond(world, self._route(world, request, parts.path, sent, answer), parts, answer)
+                response = self._respond(world, self._route(world, request, parts.path, answer, entry), parts, answer)
             else:
-                return await self._respond_with_faults(world, request, parts, sent, answer)
+                return await self._respond_with_faults(world, request, parts, answer, entry)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         return response if self.worlds.save is None else await self._after_saving(response, answer)
@@ -154,8 +206,14 @@ class App:
         return response
 
     def _route(
-        self, world: World, request: Request, path: str, sent: Mapping[str, str], answer: dict[str, str]
+        self,
+        world: World,
+        request: Request,
+        path: str,
+        answer: dict[str, str],
+        entry: LoggedRequest,
     ) -> _RoutedRequest:
+        sent = entry.request_headers
         if take_throttle(world.account):
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", "the number asked for before makes this a 429")
@@ -165,9 +223,11 @@ class App:
             raise Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here")
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
         route = _choose(routes, request.method, sent.get("accept", ""), body)
+        entry.route = route.name
         if self.worlds.denies(world.key, route.name):
             raise Refusal("permission_denied", f"this key may not use {route.name}")
-        return _RoutedRequest(route, id, body, sent.get("last-event-id"))
+        origin = origin_of(sent, self.public_url, self.base_url)
+        return _RoutedRequest(route, id, body, sent.get("last-event-id"), origin)
 
     def _respond(
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
@@ -179,17 +239,23 @@ class App:
         world.changed()
         if route.streaming and isinstance(result, Call):
             return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
-        return _answer(route, result, answer)
+        return _answer(route, with_origin(result, routed.origin), answer)
 
     async def _respond_with_faults(
-        self, world: World, request: Request, parts: SplitResult, sent: Mapping[str, str], answer: dict[str, str]
+        self,
+        world: World,
+        request: Request,
+        parts: SplitResult,
+        answer: dict[str, str],
+        entry: LoggedRequest,
     ) -> Response | StreamedResponse:
         """Answer a request that faults may strike."""
         struck: list[Fault] = []
         world.answering += 1
         try:
-            routed = self._route(world, request, parts.path, sent, answer)
+            routed = self._route(world, request, parts.path, answer, entry)
             struck = world.faults.of_answers(routed.route.name, self.monotonic())
+            entry.faults = tuple(struck)
             for fault in struck:
                 await applying.before_command(fault, answer)
             response = self._respond(world, routed, parts, answer)
@@ -203,7 +269,7 @@ class App:
             response = applying.after_command(fault, response)
         return response
 
-    def _authenticate(self, authorization: str | None, answer: dict[str, str]) -> World:
+    def _authenticate(self, authorization: str | None, answer: dict[str, str], entry: LoggedRequest) -> World:
         if authorization is None:
             answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
@@ -213,6 +279,7 @@ class App:
             answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
         world = self.worlds.of(key)
+        entry.key_id, entry.moment = world.id, world.clock.now()
         quota = world.quota
         moment = self.monotonic()
         admitted = quota.admit(moment)

@@ -80,7 +80,11 @@ class Server:
         if incoming.can_read_body:
             body = await _read(incoming)
             if body is None:
-                return _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
+                refused = _unreadable(f"a body that cannot be read, or is over {MAX_BODY} bytes, is not taken")
+                unread = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers)
+                if not unread.url.startswith(PREFIX):
+                    self._app.log_unread(unread, refused.status, refused.headers[headers.REQUEST_ID])
+                return refused
         request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
         try:
             if request.url.startswith(PREFIX):

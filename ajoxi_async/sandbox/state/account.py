@@ -33,7 +33,9 @@ from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import indexes, inventory
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
@@ -57,6 +59,8 @@ _CONTAINERS = (
     "tripped",
     "secrets",
     "deliveries",
+    "campaigns",
+    "rings",
     "minter",
     "timers",
 )
@@ -76,6 +80,8 @@ class Account:
         to_record: ids of calls that are to be recorded.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
+        campaigns: by their ids, the oldest first.
+        rings: every time a phone rang.
         deliveries: to be made, to be tried again, or dead.
         delivery_log: the last attempts of each webhook, the oldest first.
         due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
@@ -103,6 +109,8 @@ class Account:
     tripped: set[str] = field(factory=set, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
+    campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
+    rings: Rings = field(factory=Rings, init=False)
     delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
     minter: Minter = field(init=False)
@@ -175,6 +183,11 @@ class Account:
         """Note that something changed, was added or was removed."""
         if self.unsaved is not None:
             self.unsaved[kind, id] = None
+
+    def rang(self, number: str, call_id: str, moment: float) -> None:
+        """Note that a phone rang."""
+        self.mark_changed("ring", str(len(self.rings)))
+        self.rings.add(number, call_id, moment)
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
         """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""

@@ -160,6 +160,7 @@ def seed(account: Account, amount: int, now: float) -> None:
 def ring(account: Account, id: str, now: float) -> None:
     """The phone rings; a timer is set for the answer, or for giving up."""
     call = _change(account, id, status=CallStatus.RINGING)
+    account.rang(call.to or "", id, now)
     plan = plan_of(account, call)
     deliveries.emit(account, EventType.CALL_STARTED, id, call, now)
     account.later(now + plan.ring, "answer" if plan.answered else "end", id)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from attrs import evolve
 
-from ajoxi_async.contract.calls import Campaign, CampaignCreate
+from ajoxi_async.contract.calls import CallStatus, Campaign, CampaignCreate
 from ajoxi_async.sandbox.state import calls, numbers
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
+from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["create"]
+__all__ = ["create", "keep", "report"]
 
 
 def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
@@ -23,12 +27,49 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
         require_reachable(contact)
     queued = [calls.outbound(account, contact, params, now) for contact in params.campaign.contacts]
     campaign_id = account.mint("camp")
+    queued = [evolve(call, id=account.mint("call"), campaign_id=campaign_id) for call in queued]
+    keep(
+        account,
+        CampaignRecord(
+            id=campaign_id,
+            name=params.campaign.name,
+            mode=params.campaign.mode,
+            created_at=now,
+            call_ids=tuple(call.id for call in queued),
+        ),
+    )
     for number, call in enumerate(queued):
         calls.place(
             account,
-            evolve(call, id=account.mint("call"), campaign_id=campaign_id),
+            call,
             now,
             record=bool(params.record),
             wait=(number + 1) / account.timing.campaign_pace,
         )
     return Campaign(id=campaign_id, status="queued", calls_queued=len(queued))
+
+
+def keep(account: Account, campaign: CampaignRecord) -> None:
+    """Keep a campaign, new or changed."""
+    account.campaigns[campaign.id] = campaign
+    account.mark_changed("campaign", campaign.id)
+
+
+def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
+    """How far a campaign is, counted from its calls."""
+    found = [call for id in campaign.call_ids if (call := account.calls.get(id)) is not None]
+    by_status = Counter(str(call.status) for call in found)
+    if by_status[CallStatus.COMPLETED] == len(campaign.call_ids):
+        status = "completed"
+    else:
+        status = "queued" if by_status[CallStatus.QUEUED] == len(campaign.call_ids) else "running"
+    return CampaignReport(
+        id=campaign.id,
+        name=campaign.name,
+        mode=campaign.mode,
+        created_at=at(campaign.created_at),
+        status=status,
+        calls=len(campaign.call_ids),
+        by_status=dict(by_status),
+        by_disposition=dict(Counter(str(call.disposition) for call in found if call.disposition is not None)),
+    )

@@ -14,8 +14,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from os import PathLike
+from pathlib import Path
 
 import anyio
 import anyio.to_thread
@@ -38,6 +41,12 @@ CREATE TABLE IF NOT EXISTS rows (
     UNIQUE (world, kind, id)
 );
 """
+#: Read and written by the owner, by nobody else.
+_OWNER_ONLY = 0o600
+#: What SQLite puts beside a file.
+_SIDE_FILES = ("-wal", "-shm", "-journal")
+#: What SQLite takes for "no file".
+_NO_FILE = {"", ":memory:"}
 _PUT = """
 INSERT INTO rows (world, kind, id, body) VALUES (?, ?, ?, ?)
 ON CONFLICT (world, kind, id) DO UPDATE SET body = excluded.body
@@ -187,6 +196,11 @@ class Journal:
             self._lock.give_back()
 
     def _load(self) -> dict[str, list[Row]]:
+        path = os.fspath(self._path)
+        if path not in _NO_FILE:
+            # Made here and not by SQLite, so that others can read it at no time. Side files get the mode of the file.
+            with suppress(FileExistsError):
+                os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, _OWNER_ONLY))
         connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None, timeout=0.2)
         try:
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -204,6 +218,8 @@ class Journal:
             for world, *rest in connection.execute("SELECT world, kind, id, body FROM rows ORDER BY place"):
                 found.setdefault(world, []).append((rest[0], rest[1], rest[2]))
             connection.execute("COMMIT")
+            if path not in _NO_FILE:
+                _tighten(path)
         except BaseException:
             connection.close()
             raise
@@ -225,6 +241,14 @@ class Journal:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+
+
+def _tighten(path: str) -> None:
+    """Take a file and its side files away from everybody but the owner."""
+    for file in map(Path, (path, *(path + suffix for suffix in _SIDE_FILES))):
+        with suppress(FileNotFoundError):
+            if stat.S_IMODE(file.stat().st_mode) & 0o077:
+                file.chmod(_OWNER_ONLY)
 
 
 def _same(name: str, written: str, wanted: str) -> None:

@@ -22,6 +22,7 @@ from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
@@ -52,6 +53,11 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = account.timers.get(int(id))
     elif kind == "delivery" and (delivery := account.deliveries.get(id)) is not None:
         found = asdict(delivery) | {"body": delivery.body.decode()}
+    elif kind == "campaign" and (campaign := account.campaigns.get(id)) is not None:
+        found = asdict(campaign)
+    elif kind == "ring" and int(id) < len(account.rings):
+        ring = account.rings.get(int(id))
+        found = ring.number, ring.call_id, account.rings.moment(int(id))
     elif kind == "secret" and id in account.secrets:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
     elif kind == "minted":
@@ -72,6 +78,8 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
     yield from (("delivery", id) for id in account.deliveries)
+    yield from (("campaign", id) for id in account.campaigns)
+    yield from (("ring", str(place)) for place in range(len(account.rings)))
 
 
 def load(account: Account, rows: Iterable[Row]) -> None:
@@ -86,6 +94,11 @@ def load(account: Account, rows: Iterable[Row]) -> None:
         elif kind == "delivery":
             shown = msgspec.json.decode(body)
             deliveries.add(account, Delivery(**shown | {"body": shown["body"].encode()}))
+        elif kind == "campaign":
+            shown = msgspec.json.decode(body)
+            account.campaigns[id] = CampaignRecord(**shown | {"call_ids": tuple(shown["call_ids"])})
+        elif kind == "ring":
+            account.rings.add(*msgspec.json.decode(body))
         elif kind == "secret":
             account.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
         elif kind == "minted":

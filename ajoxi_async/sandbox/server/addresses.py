@@ -1,0 +1,80 @@
+"""The addresses of media that answers give: under which a sandbox is reached from where it was asked.
+
+Rules:
+1. ``public_url``, where it was given, is the address for everybody.
+2. Otherwise an answer over HTTP gives the address that its request named in Host, so that whoever reached the API reaches
+   the media: another machine, or the host of a container.
+3. Webhook events, and requests without a usable Host, have the address on which it listens; where that is every address of
+   the machine (``0.0.0.0``), the loopback address.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from attrs import evolve
+
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.recordings import Recording
+
+__all__ = ["checked_public_url", "listening_url", "origin_of", "with_origin"]
+
+#: A host name or an address, and a port.
+_HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
+_EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+def listening_url(host: str, port: int) -> str:
+    """The address under which this machine reaches a socket that listens on a host."""
+    host = _EVERY_ADDRESS.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def checked_public_url(given: str) -> str:
+    """A public URL without the slash at its end.
+
+    Raises:
+        InvalidParameterError: it is no absolute HTTP URL, or has a user, a query or a fragment.
+    """
+    try:
+        parts = urlsplit(given)
+        right = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except (ValueError, TypeError, AttributeError):
+        right = False
+    if not right or set(given) & set('@?# \t\r\n\\"<>') or not given.isascii():
+        raise InvalidParameterError("public_url", "expected an absolute URL such as 'https://sandbox.example:8027'")
+    return given.rstrip("/")
+
+
+def origin_of(sent: Mapping[str, str], public_url: str | None, base_url: str) -> str:
+    """The address that an answer gives, by the headers of its request."""
+    if public_url is not None:
+        return public_url
+    host = sent.get("host", "")
+    return f"http://{host}" if _HOST.fullmatch(host) else base_url
+
+
+def with_origin(result: Any, origin: str) -> Any:
+    """The object of an answer with its media under this address."""
+    if isinstance(result, PageBody):
+        if result.data and isinstance(result.data[0], Call | Recording):
+            return PageBody(
+                tuple(with_origin(item, origin) for item in result.data), result.next_cursor, result.has_more
+            )
+        return result
+    if isinstance(result, Call):
+        url = _moved(result.recording_url, result.recording_id, origin)
+        return result if url == result.recording_url else evolve(result, recording_url=url)
+    if isinstance(result, Recording):
+        url = _moved(result.url, result.id, origin)
+        return result if url == result.url else evolve(result, url=url)
+    return result
+
+
+def _moved(url: str | None, id: str | None, origin: str) -> str | None:
+    return f"{origin}/media/{id}.wav" if url is not None else None

@@ -1,0 +1,257 @@
+"""The requests a sandbox answered last, both sides of each: for assertions in tests, and for whoever looks for what went wrong.
+
+Rules:
+1. The last 2,000 requests are kept, and no more than 16 MiB. A request is logged once it is answered, a stream when its
+   answer begins; bytes and duration of a stream are filled in while it is sent.
+2. Headers that identify the caller are replaced before a request is logged. Keys and webhook secrets in a URL or a body are
+   replaced whenever it is read: looking for them in each request would be felt.
+3. Of a body over 1 MiB the first 64 KiB are kept.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+
+from attrs import define, field
+
+from ajoxi_async.contract.masking import shown
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
+from ajoxi_async.sandbox.faults.faults import Fault
+
+__all__ = ["BROKEN", "CountedChunks", "LoggedRequest", "RequestLog"]
+
+#: Requests and bytes that are kept.
+KEPT, KEPT_BYTES = 2_000, 16 * 1024 * 1024
+#: The longest body that is kept whole, and what is kept of a longer one.
+WHOLE_BODY, CUT_BODY = 1024 * 1024, 64 * 1024
+#: `LoggedRequest.error` of a connection that a fault ended.
+BROKEN = "the connection was broken on purpose"
+
+#: What an entry takes besides its texts, roughly.
+_ENTRY = 1_500
+#: Keys and webhook secrets in a body, as `masking` knows them; phone numbers stay, for a test looks at them.
+_SECRET = re.compile(rb"(?P<prefix>AJX_(?:LIVE|TEST)_|whsec_)[^\s\"',;&<>)\]}]+")
+_SECRET_TEXT = re.compile(_SECRET.pattern.decode())
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-ajoxi-key"})
+
+
+class LoggedRequest:
+    """One request and its answer.
+
+    Attributes:
+        id: the request id of the answer (``X-Request-Id``).
+        method: as it was sent.
+        request_headers: names in lower case; secrets are replaced.
+        received: the wall clock's moment, in seconds since the epoch.
+        source: ``"api"``, or ``"console"`` for a request that the console makes for whoever uses it.
+        route: its name, such as ``calls.create``; ``None`` where the path and method are no route.
+        key_id: the id of its key; ``None`` where no good key was sent.
+        moment: the moment on the clock of the key's world, in seconds since the epoch.
+        status: of the answer; ``None`` where none was sent, and `error` says why.
+        error: why no answer was sent, or a stream ended early.
+        faults: the faults that struck it.
+        response_headers: of the answer.
+        response_bytes: how long the body of the answer is; of a stream, what was sent so far.
+        latency: seconds until the answer, of a stream until its beginning.
+        streamed: whether the answer came in chunks.
+        duration: of a stream that has ended: seconds from the request to its end.
+    """
+
+    # Defaults are on the class: an entry is made for each request, and setting twenty attributes would be felt.
+    route: str | None = None
+    key_id: str | None = None
+    moment: float | None = None
+    status: int | None = None
+    error: str | None = None
+    faults: tuple[Fault, ...] = ()
+    response_headers: Mapping[str, str] = MappingProxyType({})
+    response_bytes: int = 0
+    latency: float = 0.0
+    streamed: bool = False
+    duration: float | None = None
+    _response_body: bytes = b""
+
+    def __init__(self, id: str, request: Request, sent: dict[str, str], source: str = "api") -> None:
+        self.id = id
+        self.method = request.method
+        # Over a socket a request has a path and a query, in memory it has the whole URL.
+        self._url = url if (url := request.url).startswith("/") else "/" + url.partition("://")[2].partition("/")[2]
+        self.request_headers = sent
+        self._request_body = request.body or b""
+        self.source = source
+        self.received = time.time()
+
+    def answered(self, response: Response | StreamedResponse) -> None:
+        """Take the answer in."""
+        self.status, self.response_headers = response.status, response.headers
+        if isinstance(response, Response):
+            self._response_body, self.response_bytes = response.body, len(response.body)
+        else:
+            self.streamed = True
+
+    @property
+    def path(self) -> str:
+        """The path of the URL."""
+        return self._url.partition("?")[0]
+
+    @property
+    def url(self) -> str:
+        """Path and query."""
+        return _SECRET_TEXT.sub(r"\g<prefix>***", self._url)
+
+    @property
+    def request_body(self) -> bytes:
+        """What was sent."""
+        return _SECRET.sub(rb"\g<prefix>***", self._request_body)
+
+    @property
+    def response_body(self) -> bytes:
+        """What was answered; empty for a stream."""
+        return _SECRET.sub(rb"\g<prefix>***", self._response_body)
+
+    def trim(self) -> int:
+        """Cut what is too long (rule 3), replace the headers of `_SECRET_HEADERS`, and return how many bytes it is."""
+        if len(self._request_body) > WHOLE_BODY:
+            self._request_body = self._request_body[:CUT_BODY]
+        if len(self._response_body) > WHOLE_BODY:
+            self._response_body = self._response_body[:CUT_BODY]
+        sent = self.request_headers
+        for name in _SECRET_HEADERS & sent.keys():
+            sent[name] = "***"
+        texts = len(self._url) + len(self._request_body) + len(self._response_body)
+        return _ENTRY + texts + sum(map(len, sent.values()))
+
+    @property
+    def at(self) -> datetime:
+        """When it came, by the wall clock."""
+        return datetime.fromtimestamp(self.received, UTC)
+
+    @property
+    def fault(self) -> str | None:
+        """What went wrong on purpose: the action of the first fault that struck."""
+        return self.faults[0].action if self.faults else None
+
+    def __repr__(self) -> str:
+        end = self.error if self.status is None else self.status
+        return f"<{self.id} {self.method[:20]} {shown(self.url, 100)} {end}>"
+
+
+@define(eq=False)
+class RequestLog:
+    """The requests that were answered last, the oldest first; iterate over it, or search it with `find`.
+
+    Attributes:
+        changed: called with the id of a request that was added, or whose stream ended.
+    """
+
+    changed: Callable[[str], None] | None = None
+    _entries: deque[LoggedRequest] = field(factory=deque, init=False)
+    #: The bytes of each entry.
+    _sizes: deque[int] = field(factory=deque, init=False)
+    _bytes: int = field(default=0, init=False)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[LoggedRequest]:
+        return iter(tuple(self._entries))
+
+    def get(self, id: str) -> LoggedRequest | None:
+        """The request with this id, while it is kept."""
+        return next((entry for entry in reversed(self._entries) if entry.id == id), None)
+
+    def find(
+        self,
+        *,
+        route: str | None = None,
+        status: int | str | None = None,
+        method: str | None = None,
+        source: str | None = None,
+        key_id: str | None = None,
+        fault: str | None = None,
+    ) -> tuple[LoggedRequest, ...]:
+        """The requests that are all of what is given, the oldest first.
+
+        Args:
+            route: a route, or a pattern of routes: ``calls.*``.
+            status: of the answer: 429, or a class of them: ``"5xx"``.
+            method: of the request.
+            source: ``"api"`` or ``"console"``.
+            key_id: the id of its key, as ``GET /_ajoxi/keys`` lists it.
+            fault: the action or the id of a fault that struck it.
+        """
+        wanted = str(status).lower() if status is not None else None
+        return tuple(
+            entry
+            for entry in self._entries
+            if (route is None or fnmatchcase(entry.route or "", route))
+            and (wanted is None or wanted in {str(entry.status), f"{str(entry.status)[:1]}xx"})
+            and (method is None or entry.method == method)
+            and (source is None or entry.source == source)
+            and (key_id is None or entry.key_id == key_id)
+            and (fault is None or any(fault in {one.action, one.id} for one in entry.faults))
+        )
+
+    def clear(self) -> None:
+        """Forget every request."""
+        self._entries.clear()
+        self._sizes.clear()
+        self._bytes = 0
+
+    def add(self, entry: LoggedRequest) -> None:
+        """Log a request, with its secrets replaced; the oldest ones go where there are too many."""
+        size = entry.trim()
+        self._entries.append(entry)
+        self._sizes.append(size)
+        self._bytes += size
+        while len(self._entries) > KEPT or self._bytes > KEPT_BYTES:
+            self._entries.popleft()
+            self._bytes -= self._sizes.popleft()
+        self.tell(entry)
+
+    def tell(self, entry: LoggedRequest) -> None:
+        """Tell whoever watches that a request was added or changed."""
+        if self.changed is not None:
+            self.changed(entry.id)
+
+
+class CountedChunks:
+    """The chunks of a stream, counted in the stream's entry while they are sent."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], entry: LoggedRequest, log: RequestLog, began: float) -> None:
+        self._chunks, self._entry, self._log, self._began = chunks, entry, log, began
+
+    def __aiter__(self) -> CountedChunks:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._chunks)
+        except StopAsyncIteration:
+            self._end(None)
+            raise
+        except ConnectionBrokenError:
+            self._end(BROKEN)
+            raise
+        self._entry.response_bytes += len(chunk)
+        return chunk
+
+    async def aclose(self) -> None:
+        """Close the stream, read to its end or not."""
+        self._end("the reader went away")
+        close = getattr(self._chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+    def _end(self, why: str | None) -> None:
+        if self._entry.duration is None:
+            self._entry.duration = time.perf_counter() - self._began
+            self._entry.error = why
+            self._log.tell(self._entry)

@@ -1,0 +1,47 @@
+"""What an account keeps of its campaigns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import frozen
+
+__all__ = ["CampaignRecord", "CampaignReport"]
+
+
+@frozen(kw_only=True)
+class CampaignRecord:
+    """A campaign as it was created.
+
+    Attributes:
+        created_at: seconds since the epoch.
+        call_ids: its calls, in the order of its contacts.
+    """
+
+    id: str
+    name: str
+    mode: str
+    created_at: float
+    call_ids: tuple[str, ...]
+
+
+@frozen(kw_only=True)
+class CampaignReport:
+    """A campaign and how far it is.
+
+    Attributes:
+        status: ``queued`` before its first call rings, ``running``, or ``completed`` after its last call ended.
+        calls: how many calls it has.
+        by_status: how many of its calls are ``queued``, ``ringing``, ``answered`` and ``completed``; only what there is.
+        by_disposition: how many of its ended calls were ``answered``, ``no_answer``, ``busy``, ...; only what there is.
+    """
+
+    id: str
+    name: str
+    mode: str
+    created_at: datetime
+    status: str
+    calls: int
+    by_status: Mapping[str, int]
+    by_disposition: Mapping[str, int]
