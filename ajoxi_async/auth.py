@@ -189,7 +189,8 @@ class ClientCredentials:
             )
         try:
             body = codec.parse_json(response.body)
-            token, life = body["access_token"], float(body.get("expires_in", 3600))
+            token, life = body["access_token"], body.get("expires_in")
+            life = 3600.0 if life is None else float(life)
         except (codec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
             raise AuthenticationError(
                 "the token endpoint answered without an access_token", route="oauth.token", status_code=200

@@ -6,7 +6,6 @@ Everything runs on the embedded sandbox, which cuts some connections on purpose;
 
 from __future__ import annotations
 
-import io
 import sys
 from contextlib import suppress
 
@@ -95,7 +94,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # for what the terminal's encoding does not have
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # for what the terminal's encoding does not have
     with suppress(KeyboardInterrupt):
         anyio.run(main)

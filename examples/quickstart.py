@@ -7,7 +7,6 @@ the API can reach this machine's port 8028.
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 from collections.abc import AsyncGenerator
@@ -208,6 +207,7 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # for what the terminal's encoding does not have
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")  # for what the terminal's encoding does not have
     sys.exit(anyio.run(main))
