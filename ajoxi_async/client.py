@@ -22,7 +22,7 @@ from ajoxi_async.events import EventStream, open_events
 from ajoxi_async.hooks import Hooks, combine
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.shared import shared_limiter
-from ajoxi_async.options import CallOptions, check_headers
+from ajoxi_async.options import CallOptions, check_headers, merge_headers
 from ajoxi_async.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
@@ -236,7 +236,7 @@ class AsyncAjoxi:
                 idempotency_header=idempotency_header,
                 hooks=_hooks(hooks),
                 timeout=timeout,
-                headers={"User-Agent": _USER_AGENT, "Accept": headers.JSON, **(default_headers or {})},
+                headers=merge_headers({"User-Agent": _USER_AGENT, "Accept": headers.JSON}, default_headers or {}),
             )
         )
 
@@ -325,7 +325,7 @@ class AsyncAjoxi:
             changes["hooks"] = _hooks(hooks)
         if default_headers is not None:
             check_headers(default_headers)
-            changes["headers"] = {**self._pipeline.headers, **default_headers}
+            changes["headers"] = merge_headers(self._pipeline.headers, default_headers)
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)

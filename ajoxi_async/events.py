@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.event_source import EventSource, Rules, check_event_id, check_seconds
-from ajoxi_async.options import CallOptions, check_options
+from ajoxi_async.options import CallOptions, check_options, merge_headers
 from ajoxi_async.pipeline import Pipeline
 from ajoxi_async.protocol.resume import standard_delay
 
@@ -118,7 +118,7 @@ def open_events(
         idle_timeout=idle_timeout,
         max_outage=max_outage,
     )
-    sent = {**pipeline.headers, **(options.get("extra_headers") or {})}
+    sent = merge_headers(pipeline.headers, options.get("extra_headers") or {})
     return EventStream(
         EventSource(pipeline, Request(method, pipeline.base_url + path, sent), rules, last_event_id=last_event_id)
     )

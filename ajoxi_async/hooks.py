@@ -20,7 +20,7 @@ from attrs import Attribute, Factory, field, frozen
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.masking import mask, shown
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.options import check_headers
+from ajoxi_async.options import check_headers, merge_headers
 from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, OutcomeUnknownError
@@ -176,7 +176,8 @@ class Watch:
         except InvalidParameterError as error:
             logger.error("headers of a hook are left out: %s", error)
         else:
-            request.headers.update(event.headers)  # type: ignore[attr-defined]  # the pipeline's own dict
+            if event.headers:
+                request.headers = merge_headers(request.headers, event.headers)
 
     def ended(
         self,

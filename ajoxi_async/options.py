@@ -9,7 +9,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.protocol.rate import Lane, check_lane
 
-__all__ = ["CallOptions", "as_list", "check_headers", "check_options"]
+__all__ = ["CallOptions", "as_list", "check_headers", "check_options", "merge_headers"]
 
 
 class CallOptions(TypedDict, total=False):
@@ -50,6 +50,8 @@ def check_options(options: CallOptions) -> None:
     if (query := options.get("extra_query")) is not None:
         if not isinstance(query, Mapping) or not all(isinstance(part, str) for pair in query.items() for part in pair):
             raise InvalidParameterError("extra_query", "expected strings by name")
+        if not all(_is_unicode(part) for pair in query.items() for part in pair):
+            raise InvalidParameterError("extra_query", "expected Unicode text, got half of a surrogate pair")
         options["extra_query"] = exact(query, "extra_query")
     if (given := options.get("extra_headers")) is not None:
         check_headers(given)
@@ -62,7 +64,24 @@ def as_list(value: Any) -> Any:
 
 
 #: What the client itself answers for; overriding it would leak a key or break the framing.
-_RESERVED = frozenset({"authorization", "host", "content-length", "transfer-encoding", "connection", "content-type"})
+_RESERVED = frozenset(
+    {"authorization", "connection", "content-length", "content-type", "expect", "host", "te", "trailer"}
+    | {"transfer-encoding", "upgrade"}
+)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def merge_headers(base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request with others in place of those of the same name, however that is spelt."""
+    names = {name.lower() for name in given}
+    return {name: value for name, value in base.items() if name.lower() not in names} | dict(given)
 
 
 def check_headers(given: Mapping[str, str]) -> None:

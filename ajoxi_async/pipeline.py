@@ -38,7 +38,7 @@ from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transpor
 from ajoxi_async.hooks import Hooks, Watch, tell
 from ajoxi_async.lifetime import Lifetime
 from ajoxi_async.limits import Limiter
-from ajoxi_async.options import CallOptions, check_options
+from ajoxi_async.options import CallOptions, check_options, merge_headers
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
 from ajoxi_async.protocol.rate import Lane, Permit
@@ -169,7 +169,7 @@ class Pipeline:
             if extra := options.get("extra_query"):
                 url = f"{url}{'&' if '?' in url else '?'}{urlencode(list(extra.items()))}"
             if given := options.get("extra_headers"):
-                sent.update(given)
+                sent = merge_headers(sent, given)
         return Request(route.method, url, sent, body)
 
     async def _exchange(

@@ -178,7 +178,8 @@ def outcome_unknown(
         error.to, error.from_ = exact(params.get("to")), exact(params.get("from"))
         error.client_reference = (exact(params.get("metadata")) or {}).get(headers.CLIENT_REFERENCE)
     if idempotency_header is not None:
-        error.idempotency_key = request.headers.get(idempotency_header)
+        name = idempotency_header.lower()
+        error.idempotency_key = next((value for key, value in request.headers.items() if key.lower() == name), None)
     error.__cause__ = outcome if isinstance(outcome, ExchangeError) else None
     return error
 

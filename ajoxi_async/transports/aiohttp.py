@@ -178,7 +178,8 @@ class AiohttpTransport:
 
     def close_soon(self) -> None:
         """See `Engine.close_soon`."""
-        self._closing = self._loop.create_task(self.aclose())
+        # Not by way of `_keep`: the loop may be ending, and closing that at this moment itself.
+        self._closing = self._loop.create_task(self._close_sessions())
 
     def abandon(self) -> None:
         """See `Engine.abandon`."""

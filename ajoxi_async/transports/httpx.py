@@ -233,13 +233,13 @@ class HttpxTransport:
         import asyncio
 
         if isinstance(self._loop, asyncio.AbstractEventLoop):
-            self._closing = self._loop.create_task(self.aclose())
+            self._closing = self._loop.create_task(self._close_clients())
         else:
             import trio
 
             # A run that is ending takes no new task. It closes its generators, and `_keep` with them.
             with suppress(RuntimeError):
-                trio.lowlevel.spawn_system_task(self.aclose)
+                trio.lowlevel.spawn_system_task(self._close_clients)
 
     def abandon(self) -> None:
         """See `Engine.abandon`."""
@@ -364,8 +364,17 @@ def _decoded(library: Any, response: Any, pieces: list[bytes]) -> bytes:
 def _part_with_surplus(response: Any) -> None:
     """Have a connection closed that has brought more than its answer."""
     h11 = _h11_of(response)
-    if h11 is not None and h11.trailing_data[0]:
+    if h11 is not None and (h11.trailing_data[0] or _tls_holds_more(response.extensions.get("network_stream"))):
         h11.send_failed()  # then httpcore closes it instead of keeping it
+
+
+def _tls_holds_more(network: Any) -> bool:
+    """Whether TLS has read from the socket what nobody has read from TLS; the socket does not look readable then."""
+    stream = getattr(network, "_stream", None)
+    tls = getattr(stream, "_ssl_object", None)
+    # The names are trio's and anyio's.
+    incoming = getattr(stream, "_incoming", None) or getattr(stream, "_read_bio", None)
+    return bool((tls is not None and tls.pending()) or (incoming is not None and incoming.pending))
 
 
 def _h11_of(response: Any) -> Any:

@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from ajoxi_async import AsyncAjoxi, ClientCredentials, ConfigurationError, InvalidParameterError
+from ajoxi_async import (
+    AsyncAjoxi,
+    ClientCredentials,
+    ConfigurationError,
+    InvalidParameterError,
+    OutcomeUnknownError,
+)
+from ajoxi_async.contract.wire import ExchangeError
 
 from .fakes import KEY, ScriptedTransport, answer, client_on
 
@@ -176,3 +183,28 @@ def test_settings_take_subclasses_by_their_value() -> None:
     assert (client.base_url, type(client.base_url)) == ("http://127.0.0.1:9", str)
     assert client._pipeline.credentials.at_hand == "Bearer AJX_TEST_1"
     assert client._pipeline.timeout == 3.0
+
+
+@pytest.mark.anyio
+async def test_a_header_of_the_callers_own_replaces_ours_however_it_is_spelt() -> None:
+    """`idempotency-key`, `USER-AGENT` and `accept` of a caller travel once, and the error knows the caller's key."""
+    transport = ScriptedTransport(ExchangeError("cut", sent=True))
+    client = AsyncAjoxi("AJX_TEST_1", transport=transport, default_headers={"USER-AGENT": "mine", "accept": "a/b"})
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await client.calls.create(
+            to="+14155551234", from_="+14155550100", extra_headers={"idempotency-key": "k", "ACCEPT": "c/d"}
+        )
+    sent = {name.lower(): value for name, value in transport.requests[0].headers.items()}
+    assert len(sent) == len(transport.requests[0].headers)
+    assert (sent["user-agent"], sent["accept"], sent["idempotency-key"]) == ("mine", "c/d", "k")
+    assert caught.value.idempotency_key == "k"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("options", [{"extra_query": {"a": "\ud83d"}}, {"extra_headers": {"Expect": "100-continue"}}])
+async def test_options_that_no_request_can_carry(options: Any) -> None:
+    """Half of a surrogate pair, and an Expect that would hold the body back, are refused by name before anything is sent."""
+    transport = ScriptedTransport()
+    with pytest.raises(InvalidParameterError, match=next(iter(options))):
+        await AsyncAjoxi("AJX_TEST_1", transport=transport).calls.retrieve("call_1", **options)
+    assert transport.requests == []
