@@ -51,7 +51,6 @@ _CONTAINERS = (
     "numbers",
     "webhooks",
     "number_ids",
-    "call_by_transcript",
     "opted_out",
     "to_record",
     "tripped",
@@ -71,7 +70,6 @@ class Account:
         media_url: where the audio of recordings is served.
         created_at: seconds since the epoch.
         number_ids: ids of the account's numbers, by phone number.
-        call_by_transcript: ids of calls, by the id of their transcript.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
@@ -91,13 +89,12 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
-    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call), init=False)
+    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call, lambda call: call.transcript_id), init=False)
     messages: Store[Message] = field(factory=lambda: Store(indexes.of_message), init=False)
     recordings: Store[Recording] = field(factory=lambda: Store(indexes.of_recording), init=False)
-    numbers: Store[Number] = field(factory=Store, init=False)
+    numbers: Store[Number] = field(factory=lambda: Store(indexes.of_number), init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
-    call_by_transcript: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)
     to_record: set[str] = field(factory=set, init=False)
     tripped: set[str] = field(factory=set, init=False)
@@ -132,9 +129,6 @@ class Account:
     def rebuild_lookups(self) -> None:
         """Work out the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
-        self.call_by_transcript = {
-            call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id
-        }
 
     @property
     def inventory(self) -> tuple[Number, ...]:
