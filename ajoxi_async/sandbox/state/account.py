@@ -32,7 +32,7 @@ from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
-from ajoxi_async.sandbox.state import indexes, inventory
+from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.store import Store
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
@@ -89,10 +89,10 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
-    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call, lambda call: call.transcript_id), init=False)
-    messages: Store[Message] = field(factory=lambda: Store(indexes.of_message), init=False)
-    recordings: Store[Recording] = field(factory=lambda: Store(indexes.of_recording), init=False)
-    numbers: Store[Number] = field(factory=lambda: Store(indexes.of_number), init=False)
+    calls: Store[Call] = field(factory=lists.calls, init=False)
+    messages: Store[Message] = field(factory=lists.messages, init=False)
+    recordings: Store[Recording] = field(factory=lists.recordings, init=False)
+    numbers: Store[Number] = field(factory=lists.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from operator import attrgetter
+
+from attrs import fields
 
 from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
 from ajoxi_async.contract.webhooks import EventType
@@ -29,6 +31,9 @@ __all__ = [
     "transfer",
 ]
 
+_FIELDS = tuple(field.name for field in fields(Call))
+_values = attrgetter(*_FIELDS)
+_RINGING = CallStatus.RINGING
 #: Calls that `seed` adds at a time.
 _BATCH = 1_000
 #: The `ai_handler` of calls that the AI receptionist takes.
@@ -80,14 +85,16 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
         record: whether recording was asked for.
         wait: seconds for which it stays queued.
     """
+    if wait <= 0:
+        call = _with(call, status=_RINGING)
     account.calls.add(call)
     if record:
         account.set_flag("to_record", call.id, True)
     if wait > 0:
         account.later(now + wait, "ring", call.id)
     else:
-        ring(account, call.id, now)
-    return account.calls.get(call.id) or call
+        _rings(account, call, now)
+    return call
 
 
 def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
@@ -167,10 +174,13 @@ def _finished(account: Account, number: int, began: float, plans: dict[str, Plan
 
 def ring(account: Account, id: str, now: float) -> None:
     """The phone rings; a timer is set for the answer, or for giving up."""
-    call = _change(account, id, status=CallStatus.RINGING)
+    _rings(account, _change(account, id, status=_RINGING), now)
+
+
+def _rings(account: Account, call: Call, now: float) -> None:
     plan = plan_of(account, call)
-    deliveries.emit(account, EventType.CALL_STARTED, id, call, now)
-    account.later(now + plan.ring, "answer" if plan.answered else "end", id)
+    deliveries.emit(account, EventType.CALL_STARTED, call.id, call, now)
+    account.later(now + plan.ring, "answer" if plan.answered else "end", call.id)
 
 
 def answer(account: Account, id: str, now: float) -> None:
@@ -213,6 +223,11 @@ def return_transfer(account: Account, id: str, agent_id: str | None, now: float)
 def _change(account: Account, id: str, **changes: object) -> Call:
     call = account.calls.get(id)
     assert call is not None
-    call = evolve(call, **changes)  # type: ignore[arg-type]
+    call = _with(call, **changes)
     account.calls.replace(call)
     return call
+
+
+def _with(call: Call, **changes: object) -> Call:
+    # What `attrs.evolve` does, in half the time: a call changes three times in its life.
+    return Call(**(dict(zip(_FIELDS, _values(call), strict=True)) | changes))

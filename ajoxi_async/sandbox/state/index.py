@@ -8,8 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from collections.abc import Iterable
 
 from ajoxi_async.sandbox.state import positions
 from ajoxi_async.sandbox.state.positions import EMPTY, Positions
@@ -17,8 +16,6 @@ from ajoxi_async.sandbox.state.positions import EMPTY, Positions
 __all__ = ["Index"]
 
 _PARTS = 1024
-
-T = TypeVar("T")
 
 
 class Index:
@@ -44,30 +41,32 @@ class Index:
     def add(self, keys: Iterable[tuple[str, str]], position: int) -> None:
         """Note the values of a position."""
         for key in keys:
-            self._change(key, positions.add, position)
-
-    def remove(self, keys: Iterable[tuple[str, str]], position: int) -> None:
-        """Forget values of a position."""
-        for key in keys:
-            self._change(key, positions.remove, position)
+            part, name = self._writable(key)
+            part[name] = positions.add(part.get(name, EMPTY), position)
 
     def extend(self, gathered: dict[tuple[str, str], list[int]]) -> None:
         """Note the values of many new positions, which come in order."""
         for key, places in gathered.items():
-            self._change(key, positions.extend, places)
+            part, name = self._writable(key)
+            part[name] = positions.extend(part.get(name, EMPTY), places)
 
-    def _change(self, key: tuple[str, str], change: Callable[[Positions, T], Positions], argument: T) -> None:
-        joined = _join(key)
-        number = hash(joined) & _PARTS - 1
+    def remove(self, keys: Iterable[tuple[str, str]], position: int) -> None:
+        """Forget values of a position."""
+        for key in keys:
+            part, name = self._writable(key)
+            left = positions.remove(part[name], position)
+            if left:
+                part[name] = left
+            else:
+                del part[name]
+
+    def _writable(self, key: tuple[str, str]) -> tuple[dict[str, Positions], str]:
+        name = _join(key)
+        number = hash(name) & _PARTS - 1
         if number not in self._own:
             self._own.add(number)
             self._parts[number] = self._parts.get(number, {}).copy()
-        part = self._parts[number]
-        changed = change(part.get(joined, EMPTY), argument)
-        if changed:
-            part[joined] = changed
-        else:
-            del part[joined]
+        return self._parts[number], name
 
 
 def _join(key: tuple[str, str]) -> str:

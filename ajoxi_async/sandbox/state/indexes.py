@@ -23,7 +23,8 @@ def of_call(call: Call) -> list[tuple[str, str]]:
         keys.append(("disposition", call.disposition))
     if call.campaign_id is not None:
         keys.append(("campaign_id", call.campaign_id))
-    keys.extend(of_metadata(call.metadata))
+    if call.metadata:
+        keys.extend(of_metadata(call.metadata))
     return keys
 
 

@@ -22,7 +22,7 @@ __all__ = ["BEGINNING", "Pages", "moment_of"]
 R = TypeVar("R", bound=Resource)
 
 #: Objects in a page.
-_PAGE = 128
+_PAGE = 32
 #: What counts as the moment of an object that has none.
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 
@@ -64,7 +64,22 @@ class Pages(Generic[R]):
         """How many positions there are, empty ones included."""
         return self._size
 
-    def append(self, items: list[R]) -> None:
+    def append(self, item: R) -> None:
+        """Put an object at the next position.
+
+        Raises:
+            InvalidParameterError: a text cannot be encoded; nothing was added.
+        """
+        packed = _pack(item)
+        if self._decode is None:
+            self._decode = _decoder(type(item)).decode
+        if self._size % _PAGE:
+            self._pages[-1] += (packed,)
+        else:
+            self._pages.append((packed,))
+        self._size += 1
+
+    def extend(self, items: list[R]) -> None:
         """Put objects at the next positions.
 
         Raises:
@@ -73,9 +88,9 @@ class Pages(Generic[R]):
         packed = [_pack(item) for item in items]
         if items and self._decode is None:
             self._decode = _decoder(type(items[0])).decode
-        self._size += len(packed)
-        rest = (*(self._pages.pop() if self._pages and len(self._pages[-1]) < _PAGE else ()), *packed)
+        rest = (*(self._pages.pop() if self._size % _PAGE else ()), *packed)
         self._pages.extend(rest[first : first + _PAGE] for first in range(0, len(rest), _PAGE))
+        self._size += len(packed)
 
     def put(self, position: int, item: R | None) -> None:
         """Replace the object at a position, or remove it.
@@ -84,8 +99,9 @@ class Pages(Generic[R]):
             InvalidParameterError: a text cannot be encoded; nothing was changed.
         """
         number, place = divmod(position, _PAGE)
-        page = self._pages[number]
-        self._pages[number] = (*page[:place], _pack(item) if item is not None else None, *page[place + 1 :])
+        page = list(self._pages[number])
+        page[place] = _pack(item) if item is not None else None
+        self._pages[number] = tuple(page)
 
     def get(self, position: int) -> R | None:
         """The object at a position; ``None`` where it was removed."""

@@ -19,7 +19,7 @@ __all__ = ["BLOCK", "EMPTY", "Positions", "add", "bits_of", "blocks_of", "extend
 BLOCK = 4096
 _SHIFT, _INSIDE = 12, 4095
 #: Positions that a small set holds at most. One that shrinks to half of it becomes small again.
-SMALL = 4096
+SMALL = 1024
 
 Positions = bytes | tuple[int, ...]
 
@@ -39,8 +39,7 @@ def add(positions: Positions, position: int) -> Positions:
         if len(positions) < 4 * SMALL and (last < position or not positions):
             return positions + position.to_bytes(4, byteorder)
     elif (block := position >> _SHIFT) < len(positions):
-        bits = positions[block] | 1 << (position & _INSIDE)
-        return (*positions[:block], bits, *positions[block + 1 :])
+        return _with(positions, block, positions[block] | 1 << (position & _INSIDE))
     return extend(positions, (position,))
 
 
@@ -76,10 +75,16 @@ def remove(positions: Positions, position: int) -> Positions:
         return held.tobytes()
     block = position >> _SHIFT
     bits = positions[block] ^ 1 << (position & _INSIDE)
-    left = (*positions[:block], bits, *positions[block + 1 :])
+    left = _with(positions, block, bits)
     if not bits and sum(each.bit_count() for each in left) <= SMALL // 2:
         return array("I", sorted(position for n in blocks_of(left) for position in walk_down(left[n], n))).tobytes()
     return left
+
+
+def _with(blocks: tuple[int, ...], block: int, bits: int) -> tuple[int, ...]:
+    changed = list(blocks)
+    changed[block] = bits
+    return tuple(changed)
 
 
 def blocks_of(positions: Positions) -> list[int]:

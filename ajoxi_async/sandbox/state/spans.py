@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable
 from datetime import datetime
-from operator import le
 from typing import NamedTuple
 
 from ajoxi_async.sandbox.state.positions import BLOCK
@@ -35,15 +34,17 @@ class Spans:
         twin._spans = self._spans.copy()
         return twin
 
-    def extend(self, first: int, moments: list[datetime]) -> None:
-        """Note the moments of new positions, which begin at `first`."""
-        while moments:
-            block, place = divmod(first, BLOCK)
-            these, moments = moments[: BLOCK - place], moments[BLOCK - place :]
-            low, high, ordered = self._spans.pop() if place else (these[0], these[0], True)
-            ordered = ordered and high <= these[0] and all(map(le, these, these[1:]))
-            self._spans.append(_Span(min(low, *these), max(high, *these), ordered))
-            first = (block + 1) * BLOCK
+    def add(self, position: int, moment: datetime) -> None:
+        """Note the moment of a new last position."""
+        block = position // BLOCK
+        if block == len(self._spans):
+            self._spans.append(_Span(moment, moment, True))
+            return
+        low, high, ordered = self._spans[block]
+        if moment > high:
+            self._spans[block] = _Span(low, moment, ordered)
+        elif moment < high:
+            self._spans[block] = _Span(min(low, moment), high, False)
 
     def disorder(self, position: int, moment: datetime) -> None:
         """Note that the object at a position changed its moment, or that it is gone."""

@@ -9,11 +9,12 @@ Rules:
 4. An index follows each change of an item at once. Where an item was changed after a page, the next page shows it or not by
    what it is then.
 5. A copy shares everything with its original until one of them changes.
+6. Objects that still change are kept as they are, the last `OPEN` of them at most; the others are packed: see `pages`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -32,7 +33,10 @@ __all__ = ["Rows", "Store"]
 
 R = TypeVar("R", bound=Resource)
 
-Keys = Iterable[tuple[str, str]]
+#: Objects that are kept unpacked at most, because they still change.
+OPEN = 16_384
+
+Keys = Sequence[tuple[str, str]]
 
 
 @frozen
@@ -49,13 +53,22 @@ class Store(Generic[R]):
     Args:
         keys: by which values an object is indexed, as pairs of filter and value.
         alias: another id under which an object is found.
+        settled: whether an object is not expected to change any more.
     """
 
     def __init__(
-        self, keys: Callable[[R], Keys] = lambda _: (), alias: Callable[[R], str | None] | None = None
+        self,
+        keys: Callable[[R], Keys] = lambda _: (),
+        *,
+        alias: Callable[[R], str | None] = lambda _: None,
+        settled: Callable[[R], bool] = lambda _: False,
     ) -> None:
         self._keys = keys
         self._alias = alias
+        self._settled = settled
+        #: Where the objects are that are kept unpacked, by id, and what they are now, by position.
+        self._open: dict[str, int] = {}
+        self._unpacked: dict[int, R] = {}
         self._pages: Pages[R] = Pages()
         self._places = Places()
         self._aliases = Places()
@@ -69,8 +82,8 @@ class Store(Generic[R]):
 
     def copy(self) -> Store[R]:
         """Copy the list. `changed` is not copied: nobody is told of changes to the copy."""
-        twin = Store(self._keys, self._alias)
-        for name in ("_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
+        twin = Store(self._keys, alias=self._alias, settled=self._settled)
+        for name in ("_open", "_unpacked", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
             setattr(twin, name, getattr(self, name).copy())
         twin._held = self._held
         return twin
@@ -84,44 +97,61 @@ class Store(Generic[R]):
 
     def by_alias(self, alias: str) -> R | None:
         """The object that has this other id."""
-        assert self._alias is not None
         for position in self._aliases.candidates(alias):
-            item = self._pages.get(position)
+            item = self._at(position)
             if item is not None and self._alias(item) == alias:
                 return item
         return None
 
     def _find(self, id: str) -> tuple[int, R | None]:
+        position = self._open.get(id)
+        if position is not None:
+            return position, self._unpacked[position]
         for position in self._places.candidates(id):
-            item = self._pages.get(position)
+            item = self._at(position)
             if item is not None and item.id == id:
                 return position, item
         return -1, None
 
+    def _at(self, position: int) -> R | None:
+        return self._unpacked.get(position) or self._pages.get(position)
+
     # Changes
 
     def add(self, item: R) -> None:
-        """Add a new object at the end."""
-        self.extend([item])
-
-    def extend(self, items: list[R]) -> None:
-        """Add new objects at the end; their ids are not in the list.
+        """Add a new object at the end; its id is not in the list.
 
         Raises:
             InvalidParameterError: a text cannot be encoded; nothing was added.
         """
+        position = len(self._pages)
+        # Packed whether it will change or not: what cannot be packed is refused now and not when it is settled.
+        self._pages.append(item)
+        self._held += 1
+        self._places.add(item.id, position)
+        if (alias := self._alias(item)) is not None:
+            self._aliases.add(alias, position)
+        self._spans.add(position, moment_of(item))
+        self._index.add(self._keys(item), position)
+        if not self._settled(item):
+            self._keep(position, item)
+        if self.changed is not None:
+            self.changed(item.id)
+
+    def extend(self, items: list[R]) -> None:
+        """Add many new objects that are settled; otherwise as `add`."""
         first = len(self._pages)
-        self._pages.append(items)
+        self._pages.extend(items)
         self._held += len(items)
         gathered: dict[tuple[str, str], list[int]] = {}
         for position, item in enumerate(items, first):
             self._places.add(item.id, position)
-            if self._alias is not None and (alias := self._alias(item)) is not None:
+            if (alias := self._alias(item)) is not None:
                 self._aliases.add(alias, position)
+            self._spans.add(position, moment_of(item))
             for key in self._keys(item):
                 gathered.setdefault(key, []).append(position)
         self._index.extend(gathered)
-        self._spans.extend(first, [moment_of(item) for item in items])
         if self.changed is not None:
             for item in items:
                 self.changed(item.id)
@@ -136,13 +166,20 @@ class Store(Generic[R]):
         position, before = self._find(item.id)
         if before is None:
             raise KeyError(item.id)
-        self._pages.put(position, item)
-        old, new = list(self._keys(before)), list(self._keys(item))
-        if old != new:
-            self._index.remove((key for key in old if key not in new), position)
-            self._index.add((key for key in new if key not in old), position)
-        self._set_alias(before, item, position)
-        if moment_of(before) != moment_of(item):
+        moved = moment_of(before) != moment_of(item)
+        settled = self._settled(item)
+        if settled or moved:
+            self._pages.put(position, item)
+        if settled:
+            self._unpacked.pop(position, None)
+            self._open.pop(item.id, None)
+        else:
+            self._keep(position, item)
+        old, new = self._keys(before), self._keys(item)
+        self._index.remove([key for key in old if key not in new], position)
+        self._index.add([key for key in new if key not in old], position)
+        self._set_alias(self._alias(before), self._alias(item), position)
+        if moved:
             self._spans.disorder(position, moment_of(item))
         if self.changed is not None:
             self.changed(item.id)
@@ -156,9 +193,11 @@ class Store(Generic[R]):
         position, item = self._find(id)
         if item is None:
             raise KeyError(id)
+        self._unpacked.pop(position, None)
+        self._open.pop(id, None)
         self._pages.put(position, None)
         self._places.remove(id, position)
-        self._set_alias(item, None, position)
+        self._set_alias(self._alias(item), None, position)
         self._index.remove(self._keys(item), position)
         self._spans.disorder(position, moment_of(item))
         block, place = divmod(position, BLOCK)
@@ -167,11 +206,16 @@ class Store(Generic[R]):
         if self.changed is not None:
             self.changed(id)
 
-    def _set_alias(self, before: R, after: R | None, position: int) -> None:
-        if self._alias is None:
-            return
-        old = self._alias(before)
-        new = self._alias(after) if after is not None else None
+    def _keep(self, position: int, item: R) -> None:
+        self._open[item.id] = position
+        self._unpacked[position] = item
+        if len(self._open) > OPEN:
+            # The eighth that came first: finding the first of a dict from which many were removed takes a while.
+            for id, place in list(self._open.items())[: OPEN // 8]:
+                self._pages.put(place, self._unpacked.pop(place))
+                del self._open[id]
+
+    def _set_alias(self, old: str | None, new: str | None, position: int) -> None:
         if old != new:
             if old is not None:
                 self._aliases.remove(old, position)
@@ -207,7 +251,7 @@ class Store(Generic[R]):
         last = before
         for block, bits in self._matching(keys, since, until, before):
             for position in walk_down(bits, block):
-                item = self._pages.get(position)
+                item = self._at(position)
                 if item is None or not accept(item):
                     continue
                 if len(found) == limit:
@@ -240,7 +284,7 @@ class Store(Generic[R]):
             within = bits.bit_count()
             if len(found) < amount and start < total + within:
                 for number, position in enumerate(walk_down(bits, block), total):
-                    if number >= start and len(found) < amount and (item := self._pages.get(position)) is not None:
+                    if number >= start and len(found) < amount and (item := self._at(position)) is not None:
                         found.append(item)
             total += within
         return Rows(tuple(found), total)
@@ -258,7 +302,7 @@ class Store(Generic[R]):
     def newest_first(self) -> Iterator[R]:
         """All objects, the newest first."""
         for position in range(len(self._pages) - 1, -1, -1):
-            item = self._pages.get(position)
+            item = self._at(position)
             if item is not None:
                 yield item
 
