@@ -32,6 +32,10 @@ class Index:
         self._own = set()
         return twin
 
+    def parts(self) -> list[object]:
+        """What holds the memory of a large index, in many pieces."""
+        return list(self._parts.values())
+
     def get(self, key: tuple[str, str]) -> Positions:
         """The positions that have a value."""
         joined = _join(key)

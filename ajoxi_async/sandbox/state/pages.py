@@ -39,13 +39,6 @@ def moment_of(item: Any) -> datetime:
     return getattr(item, "created_at", BEGINNING) or BEGINNING
 
 
-def _pack(item: Resource) -> bytes:
-    try:
-        return _encode(item)
-    except UnicodeEncodeError:
-        raise InvalidParameterError("body", "half of a surrogate pair cannot be sent") from None
-
-
 class Pages(Generic[R]):
     """Objects of one class, each at a position from 0 on."""
 
@@ -53,6 +46,8 @@ class Pages(Generic[R]):
         self._pages: list[tuple[bytes | None, ...]] = []
         self._size = 0
         self._decode: Any = None
+        #: The bytes that were packed or unpacked last, and their object: what is changed was looked at just before.
+        self._last: tuple[bytes | None, Any] = (None, None)
 
     def copy(self) -> Pages[R]:
         """Copy it; the pages are shared."""
@@ -64,13 +59,34 @@ class Pages(Generic[R]):
         """How many positions there are, empty ones included."""
         return self._size
 
+    def pack(self, item: R) -> bytes:
+        """Pack an object.
+
+        Raises:
+            InvalidParameterError: a text cannot be encoded.
+        """
+        try:
+            packed = _encode(item)
+        except UnicodeEncodeError:
+            raise InvalidParameterError("body", "half of a surrogate pair cannot be sent") from None
+        self._last = packed, item
+        return packed
+
+    def unpack(self, packed: bytes) -> R:
+        """The object that was packed."""
+        last, item = self._last
+        if packed is not last:
+            item = self._decode(packed)
+            self._last = packed, item
+        return item  # type: ignore[no-any-return]
+
     def append(self, item: R) -> None:
         """Put an object at the next position.
 
         Raises:
             InvalidParameterError: a text cannot be encoded; nothing was added.
         """
-        packed = _pack(item)
+        packed = self.pack(item)
         if self._decode is None:
             self._decode = _decoder(type(item)).decode
         if self._size % _PAGE:
@@ -85,30 +101,29 @@ class Pages(Generic[R]):
         Raises:
             InvalidParameterError: a text cannot be encoded; nothing was added.
         """
-        packed = [_pack(item) for item in items]
+        packed = [self.pack(item) for item in items]
         if items and self._decode is None:
             self._decode = _decoder(type(items[0])).decode
         rest = (*(self._pages.pop() if self._size % _PAGE else ()), *packed)
         self._pages.extend(rest[first : first + _PAGE] for first in range(0, len(rest), _PAGE))
         self._size += len(packed)
 
-    def put(self, position: int, item: R | None) -> None:
-        """Replace the object at a position, or remove it.
-
-        Raises:
-            InvalidParameterError: a text cannot be encoded; nothing was changed.
-        """
+    def put(self, position: int, packed: bytes | None) -> None:
+        """Replace what is at a position, or remove it."""
         number, place = divmod(position, _PAGE)
         page = list(self._pages[number])
-        page[place] = _pack(item) if item is not None else None
+        page[place] = packed
         self._pages[number] = tuple(page)
 
-    def get(self, position: int) -> R | None:
-        """The object at a position; ``None`` where it was removed."""
-        packed = self._pages[position // _PAGE][position % _PAGE]
-        return self._decode(packed) if packed is not None else None
+    def get(self, position: int) -> bytes | None:
+        """What is at a position, packed; ``None`` where it was removed."""
+        return self._pages[position // _PAGE][position % _PAGE]
+
+    def parts(self) -> list[object]:
+        """What holds the memory of a large list, in many pieces."""
+        return list(self._pages)
 
     def moment(self, position: int) -> datetime:
         """When the object at a position was made."""
-        packed = self._pages[position // _PAGE][position % _PAGE]
+        packed = self.get(position)
         return moment_of(_decoder(_Created).decode(packed)) if packed is not None else BEGINNING

@@ -9,7 +9,7 @@ Rules:
 4. An index follows each change of an item at once. Where an item was changed after a page, the next page shows it or not by
    what it is then.
 5. A copy shares everything with its original until one of them changes.
-6. Objects that still change are kept as they are, the last `OPEN` of them at most; the others are packed: see `pages`.
+6. Objects are packed: see `pages`. Those that still change are found and replaced faster, the last `OPEN` of them at most.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Rows", "Store"]
 
 R = TypeVar("R", bound=Resource)
 
-#: Objects that are kept unpacked at most, because they still change.
+#: Objects at most that are kept apart from the pages, because they still change.
 OPEN = 16_384
 
 Keys = Sequence[tuple[str, str]]
@@ -66,9 +66,9 @@ class Store(Generic[R]):
         self._keys = keys
         self._alias = alias
         self._settled = settled
-        #: Where the objects are that are kept unpacked, by id, and what they are now, by position.
+        #: Where the objects are that still change, by id, and what those that did are now, packed, by position.
         self._open: dict[str, int] = {}
-        self._unpacked: dict[int, R] = {}
+        self._loose: dict[int, bytes] = {}
         self._pages: Pages[R] = Pages()
         self._places = Places()
         self._aliases = Places()
@@ -83,10 +83,14 @@ class Store(Generic[R]):
     def copy(self) -> Store[R]:
         """Copy the list. `changed` is not copied: nobody is told of changes to the copy."""
         twin = Store(self._keys, alias=self._alias, settled=self._settled)
-        for name in ("_open", "_unpacked", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
+        for name in ("_open", "_loose", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
             setattr(twin, name, getattr(self, name).copy())
         twin._held = self._held
         return twin
+
+    def parts(self) -> list[object]:
+        """What holds the memory of a long list, in many pieces: whoever lets go of a list lets go of these bit by bit."""
+        return [*self._pages.parts(), *self._index.parts()]
 
     def __len__(self) -> int:
         return self._held
@@ -106,7 +110,7 @@ class Store(Generic[R]):
     def _find(self, id: str) -> tuple[int, R | None]:
         position = self._open.get(id)
         if position is not None:
-            return position, self._unpacked[position]
+            return position, self._at(position)
         for position in self._places.candidates(id):
             item = self._at(position)
             if item is not None and item.id == id:
@@ -114,7 +118,8 @@ class Store(Generic[R]):
         return -1, None
 
     def _at(self, position: int) -> R | None:
-        return self._unpacked.get(position) or self._pages.get(position)
+        packed = self._loose.get(position) or self._pages.get(position)
+        return self._pages.unpack(packed) if packed is not None else None
 
     # Changes
 
@@ -125,7 +130,6 @@ class Store(Generic[R]):
             InvalidParameterError: a text cannot be encoded; nothing was added.
         """
         position = len(self._pages)
-        # Packed whether it will change or not: what cannot be packed is refused now and not when it is settled.
         self._pages.append(item)
         self._held += 1
         self._places.add(item.id, position)
@@ -134,7 +138,7 @@ class Store(Generic[R]):
         self._spans.add(position, moment_of(item))
         self._index.add(self._keys(item), position)
         if not self._settled(item):
-            self._keep(position, item)
+            self._keep_open(item.id, position)
         if self.changed is not None:
             self.changed(item.id)
 
@@ -166,15 +170,13 @@ class Store(Generic[R]):
         position, before = self._find(item.id)
         if before is None:
             raise KeyError(item.id)
+        packed = self._pages.pack(item)
         moved = moment_of(before) != moment_of(item)
-        settled = self._settled(item)
-        if settled or moved:
-            self._pages.put(position, item)
-        if settled:
-            self._unpacked.pop(position, None)
-            self._open.pop(item.id, None)
+        if self._settled(item) or moved:
+            self._settle(item.id, position, packed)
         else:
-            self._keep(position, item)
+            self._loose[position] = packed
+            self._keep_open(item.id, position)
         old, new = self._keys(before), self._keys(item)
         self._index.remove([key for key in old if key not in new], position)
         self._index.add([key for key in new if key not in old], position)
@@ -193,9 +195,7 @@ class Store(Generic[R]):
         position, item = self._find(id)
         if item is None:
             raise KeyError(id)
-        self._unpacked.pop(position, None)
-        self._open.pop(id, None)
-        self._pages.put(position, None)
+        self._settle(id, position, None)
         self._places.remove(id, position)
         self._set_alias(self._alias(item), None, position)
         self._index.remove(self._keys(item), position)
@@ -206,14 +206,20 @@ class Store(Generic[R]):
         if self.changed is not None:
             self.changed(id)
 
-    def _keep(self, position: int, item: R) -> None:
-        self._open[item.id] = position
-        self._unpacked[position] = item
+    def _settle(self, id: str, position: int, packed: bytes | None) -> None:
+        self._loose.pop(position, None)
+        self._open.pop(id, None)
+        self._pages.put(position, packed)
+
+    def _keep_open(self, id: str, position: int) -> None:
+        self._open[id] = position
         if len(self._open) > OPEN:
-            # The eighth that came first: finding the first of a dict from which many were removed takes a while.
-            for id, place in list(self._open.items())[: OPEN // 8]:
-                self._pages.put(place, self._unpacked.pop(place))
-                del self._open[id]
+            # Many at once: finding the first item of a dict from which many were removed takes a while.
+            for oldest, place in list(self._open.items())[: OPEN // 8 + 1]:
+                if (packed := self._loose.get(place)) is not None:
+                    self._pages.put(place, packed)
+                    del self._loose[place]
+                del self._open[oldest]
 
     def _set_alias(self, old: str | None, new: str | None, position: int) -> None:
         if old != new:
