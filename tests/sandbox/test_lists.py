@@ -260,8 +260,15 @@ def test_a_number_taken_back_is_listed_once() -> None:
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.anyio
-async def test_filters_after_a_reload(tmp_path: Path, anyio_backend: str) -> None:
-    """A sandbox opened again from its file answers every filter as before, transitions of open calls included."""
+@pytest.mark.parametrize("many", [0, 500])
+async def test_filters_after_a_reload(
+    tmp_path: Path, anyio_backend: str, many: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sandbox opened again from its file answers every filter as before, transitions of open calls included.
+
+    It is the same whether few changes are written at a time or many.
+    """
+    monkeypatch.setattr("ajoxi_async.sandbox.storage.journal._MANY", many)
     path = tmp_path / "worlds.db"
 
     def shown(sandbox: Sandbox) -> dict[str, list[str]]:
