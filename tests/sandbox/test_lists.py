@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from ajoxi_async import Sandbox
 from ajoxi_async.contract.calls import Call, CallStatus, Direction, Disposition
+from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.state import lists, positions, store
 from ajoxi_async.sandbox.state.index import Index
@@ -256,6 +257,31 @@ def test_a_number_taken_back_is_listed_once() -> None:
         assert account.numbers.count(keys=[("status", "active")]) == 2
         numbers.release(account, number.id)
     assert account.numbers.count(keys=[("status", "active")]) == 1
+
+
+@given(
+    st.sampled_from(["", "1", "15", "415", "4155", "155550", "0100", "999"]), st.sampled_from(["", "4", "415", "41555"])
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_own_numbers_by_digits(contains: str, area_code: str) -> None:
+    """One's own numbers are found by their digits, however few are asked for, as among the numbers on offer."""
+    from ajoxi_async.contract.numbers import NumberProvision, NumberSearch
+    from ajoxi_async.sandbox.server.handlers import Command, search_numbers
+    from ajoxi_async.sandbox.state import numbers
+
+    account = Sandbox(port=None).world().account
+    for offered in account.inventory[::40]:
+        numbers.provision(account, NumberProvision(phone_number=offered.phone_number or ""), 0.0)
+    params = NumberSearch(status="active", contains=contains or None, area_code=area_code or None, country="US")
+    found = search_numbers(Command(account, 0.0, "", params))
+    assert isinstance(found, PageBody)
+    assert [number.id for number in found.data] == [
+        number.id
+        for number in account.numbers.newest_first()
+        if number.country == "US"
+        and contains in (number.phone_number or "")[1:]
+        and (number.phone_number or "").startswith(f"+1{area_code}")
+    ]
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
