@@ -1,27 +1,34 @@
 """The sandbox under load, client and server sharing the machine.
 
-    python -m benchmarks.sandbox_load            # needs wrk: apt-get install wrk
+    python benchmarks/sandbox_load.py                     # needs wrk: apt-get install wrk
+    python benchmarks/sandbox_load.py --before DIR        # and the same for another checkout, round by round
+    python benchmarks/sandbox_load.py --held 100000 --seconds 3
 
-POST /v1/calls a second; the 99th percentile of a list of 50 among 100,000 calls; memory for each call held; readers of live
-transcripts at once. Bars: 4,000 a second, 10 ms, 4 KB, 1,000 readers.
+POST /v1/calls a second and its 99th percentile with 100,000 calls held; every filter of GET /v1/calls, first and last page,
+among a million; the longest time for which the event loop was blocked meanwhile; memory for each call held; seconds to seed
+them; readers of live transcripts at once. Bars: 4,000 a second, 25 ms; 10 ms; 15 ms; 900 bytes; 15 s; 1,000 readers.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import multiprocessing as mp
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from statistics import median
+from urllib.parse import quote
 
-from benchmarks.tools import table
+HERE = Path(__file__).resolve().parent.parent
+sys.path.append(str(HERE))
 
-HELD, READERS = 100_000, 1_000
+HELD, READERS, ROUNDS = 100_000, 1_000, 3
 
 POST = """
 wrk.method = "POST"
@@ -39,32 +46,104 @@ def _memory() -> int:
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def _serve(pipe: Any, clock: str, held: int) -> None:
+def _last_page(filters: dict, held: int) -> str:
+    """The cursor of the last 50 calls of a list."""
+    from ajoxi_async.contract.calls import CallList
+    from ajoxi_async.contract.codec import parse_query
+    from ajoxi_async.sandbox.server.handlers import _filters
+
+    try:
+        from ajoxi_async.sandbox.state.cursors import encode_cursor
+    except ImportError:
+        from ajoxi_async.sandbox.state.store import encode_cursor
+    return encode_cursor(min(50, held), _filters(parse_query(list(filters.items()), CallList)))
+
+
+def _serve(held: int, lists: bool) -> None:
     from ajoxi_async import Sandbox
+    from ajoxi_async.contract.codec import format_time
 
     async def main() -> None:
-        async with Sandbox(rate_limit=None, clock=clock) as sandbox:
-            before = _memory()
+        blocked = 0.0
+
+        async def watch() -> None:
+            nonlocal blocked
+            while True:
+                began = time.perf_counter()
+                await asyncio.sleep(0)
+                blocked = max(blocked, time.perf_counter() - began)
+                await asyncio.sleep(0.0005)
+
+        async with Sandbox(rate_limit=None) as sandbox:
+            before, began = _memory(), time.perf_counter()
             sandbox.seed_calls(held)
-            pipe.send((sandbox.base_url, sandbox.api_key, (_memory() - before) / max(1, held)))
-            await asyncio.to_thread(pipe.recv)
+            shown = {"seeding": time.perf_counter() - began, "bytes": (_memory() - before) / max(1, held)}
+            calls = sandbox.world().account.calls
+            if lists:
+                middle = format_time(_middle(calls, held))
+                oldest = format_time(_oldest(calls))
+                filters = {
+                    "no filter": {},
+                    "status, none has it": {"status": "queued"},
+                    "status, all have it": {"status": "completed"},
+                    "direction, none has it": {"direction": "inbound"},
+                    "campaign_id": {"campaign_id": "camp_1234567890"},
+                    "metadata": {"metadata[ref]": "1"},
+                    "created_before the middle": {"created_before": middle},
+                    "created_after the middle": {"created_after": middle},
+                    "created_before the first": {"created_before": oldest},
+                    "status, direction and both dates": {
+                        "status": "completed", "direction": "outbound", "created_after": oldest, "created_before": middle,
+                    },
+                }  # fmt: skip
+                shown["lists"] = [
+                    (f"{name}, {page} page", "&".join(f"{k}={quote(v)}" for k, v in {**given, **more}.items()))
+                    for name, given in filters.items()
+                    for page, more in (("first", {}), ("last", {"cursor": _last_page(given, held)}))
+                ]
+            print(json.dumps({"url": sandbox.base_url, "key": sandbox.api_key, **shown}), flush=True)
+            task = asyncio.create_task(watch())
+            while await asyncio.to_thread(sys.stdin.readline) == "blocked\n":
+                print(json.dumps(blocked * 1000), flush=True)
+                blocked = 0.0
+            task.cancel()
 
     asyncio.run(main())
 
 
-class _Sandbox:
-    """A sandbox in a process of its own."""
+def _middle(calls, held: int):
+    return next(call for place, call in enumerate(calls.newest_first()) if place >= held // 2).created_at
 
-    def __init__(self, *, clock: str = "real", held: int = 0) -> None:
-        context = mp.get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, clock, held))
-        self._process.start()
-        self.url, self.key, self.bytes_each = self._pipe.recv()
+
+def _oldest(calls):
+    *_, last = calls.newest_first()
+    return last.created_at
+
+
+class _Sandbox:
+    """A sandbox in a process of its own, of this checkout or another."""
+
+    def __init__(self, checkout: Path, *, held: int = 0, lists: bool = False) -> None:
+        command = [sys.executable, __file__, "--serve", str(held), *(["--lists"] if lists else [])]
+        env = {**os.environ, "PYTHONPATH": str(checkout)}
+        self._process = subprocess.Popen(command, env=env, stdin=-1, stdout=-1, text=True)
+        self.told = json.loads(self._process.stdout.readline())
+        self.url, self.key = self.told["url"], self.told["key"]
+
+    def blocked(self) -> float:
+        """Milliseconds for which the event loop was blocked at most since the last time."""
+        self._process.stdin.write("blocked\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def busy(self) -> float:
+        """Seconds of processor time that it has used."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        self._pipe.send("stop")
-        self._process.join()
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def _wrk(sandbox: _Sandbox, path: str, script: str, *, connections: int, seconds: float) -> tuple[float, float, int]:
@@ -72,7 +151,7 @@ def _wrk(sandbox: _Sandbox, path: str, script: str, *, connections: int, seconds
     with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
         file.write(script % sandbox.key)
         file.flush()
-        options = ["-t1", f"-c{connections}", f"-d{seconds:g}s", "--latency", "-s", file.name]
+        options = ["-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--latency", "-s", file.name]
         command = [shutil.which("wrk") or "wrk", *options, sandbox.url + path]
         shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", shown)[0])
@@ -98,35 +177,68 @@ async def _read(sandbox: _Sandbox, readers: int) -> tuple[int, float]:
     return sum(one is True for one in done), loop.time() - began
 
 
-def main(*, quick: bool = False) -> None:
-    """Measure and print."""
+def _measure(checkout: Path, held: int, seconds: float) -> dict[str, float]:
+    """One round of everything but the readers."""
+    found: dict[str, float] = {}
+    sandbox = _Sandbox(checkout, held=HELD)
+    busy = sandbox.busy()
+    rate, slow, failed = _wrk(sandbox, "/v1/calls", POST, connections=32, seconds=seconds)
+    assert not failed
+    found["POST /v1/calls, processor time each, us"] = (sandbox.busy() - busy) / (rate * seconds) * 1e6
+    found[f"POST /v1/calls, {HELD:,} held, a second"] = rate
+    found[f"POST /v1/calls, {HELD:,} held, p99 ms"] = slow
+    found["event loop blocked by it, ms"] = sandbox.blocked()
+    sandbox.close()
+    sandbox = _Sandbox(checkout, held=held, lists=True)
+    found[f"seeding {held:,} calls, s"] = sandbox.told["seeding"]
+    found["memory of a call held, bytes"] = sandbox.told["bytes"]
+    sandbox.blocked()
+    for name, query in sandbox.told["lists"]:
+        _, slow, failed = _wrk(sandbox, f"/v1/calls?limit=50&{query}", GET, connections=1, seconds=max(1, seconds // 5))
+        assert not failed, name
+        found[f"{name}, p99 ms"] = slow
+    found["event loop blocked by lists, ms"] = sandbox.blocked()
+    sandbox.close()
+    return found
+
+
+def main(*, quick: bool = False, before: str | None = None, held: int = 1_000_000, seconds: float = 10.0) -> None:
+    """Measure and print: medians of the rounds, and how many times the other checkout's value they are."""
+    from benchmarks.tools import table
+
     if shutil.which("wrk") is None:
         print("wrk is needed: apt-get install wrk")
         return
-    seconds = 2.0 if quick else 10.0
-    sandbox = _Sandbox()
-    rate, slow, failed = _wrk(sandbox, "/v1/calls", POST, connections=32, seconds=seconds)
-    sandbox.close()
-    rows = [["POST /v1/calls, 32 connections", f"{rate:,.0f} a second", f"p99 {slow:.1f} ms", f"{failed} failed"]]
-    sandbox = _Sandbox(held=HELD)
-    rate, slow, failed = _wrk(sandbox, "/v1/calls?limit=50", GET, connections=4, seconds=seconds)
-    rows += [
-        [
-            f"GET /v1/calls, {HELD:,} held, 4 connections",
-            f"{rate:,.0f} a second",
-            f"p99 {slow:.1f} ms",
-            f"{failed} failed",
-        ],
-        ["memory of a call held", f"{sandbox.bytes_each:,.0f} bytes", "", ""],
-    ]
-    sandbox.close()
-    sandbox = _Sandbox()
+    held, seconds, rounds = (min(held, HELD), min(seconds, 1.0), 1) if quick else (held, seconds, ROUNDS)
+    checkouts = {"before": Path(before).resolve()} if before else {}
+    checkouts["now"] = HERE
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
+    for _ in range(rounds):
+        for name, checkout in checkouts.items():
+            found[name].append(_measure(checkout, held, seconds))
+    rows = []
+    for line in found["now"][0]:
+        values = {name: median(each[line] for each in rounds) for name, rounds in found.items()}
+        ratio = f"{values['now'] / values['before']:.3f}" if before else ""
+        rows.append([line, *(f"{value:,.2f}" for value in values.values()), ratio])
+    print(table([f"the sandbox under load, {held:,} calls held for lists", *checkouts, "ratio"], rows))
+    sandbox = _Sandbox(HERE)
     readers = 100 if quick else READERS
     completed, took = asyncio.run(_read(sandbox, readers))
     sandbox.close()
-    rows.append([f"{readers:,} readers of one transcript", f"{completed:,} completed", f"in {took:.1f} s", ""])
-    print(table(["the sandbox under load", "", "", ""], rows))
+    print(f"\n{readers:,} readers of one transcript: {completed:,} completed in {took:.1f} s")
 
 
 if __name__ == "__main__":
-    main(quick="--quick" in sys.argv)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--before", metavar="DIR")
+    parser.add_argument("--held", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--lists", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve is not None:
+        _serve(options.serve, options.lists)
+    else:
+        main(quick=options.quick, before=options.before, held=options.held, seconds=options.seconds)

@@ -22,9 +22,9 @@ from ajoxi_async.contract.webhooks import Webhook, WebhookList
 from ajoxi_async.sandbox.conversation.recordings import detailed
 from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, indexes, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.store import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.cursors import decode_cursor, encode_cursor
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -83,31 +83,24 @@ def _filters(params: Params) -> str:
     )
 
 
-def _window(params: CallList | RecordingList) -> tuple[Callable[[Any], bool], Callable[[Any], bool]]:
-    after, before = params.created_after, params.created_before
-    return (
-        lambda item: before is None or item.created_at < before,
-        lambda item: after is not None and item.created_at < after,
-    )
-
-
 def list_calls(command: Command) -> PageBody[Call]:
     """GET /v1/calls: from `created_after`, which counts, to `created_before`, which does not."""
     params: CallList = command.params
-    early_enough, too_early = _window(params)
-    keys = [("direction", str(params.direction))] if params.direction else []
-    if params.campaign_id is not None:
-        keys.append(("campaign_id", params.campaign_id))
-    keys.extend((f"metadata[{name}]", value) for name, value in (params.metadata or {}).items())
     return command.account.calls.page(
         limit=params.limit or DEFAULT_PAGE,
         cursor=params.cursor,
         filters=_filters(params),
-        keys=keys,
-        accept=lambda call: early_enough(call) and (params.status is None or call.status == params.status),
-        # Seeded and real calls alike are added in the order of their creation.
-        enough=too_early,
+        keys=[
+            *_keys(status=params.status, direction=params.direction, campaign_id=params.campaign_id),
+            *indexes.of_metadata(params.metadata or {}),
+        ],
+        since=params.created_after,
+        until=params.created_before,
     )
+
+
+def _keys(**given: str | None) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in given.items() if value is not None]
 
 
 def search_numbers(command: Command) -> PageBody[Number]:
@@ -142,7 +135,12 @@ def search_numbers(command: Command) -> PageBody[Number]:
         limit=limit,
         cursor=params.cursor,
         filters=filters,
-        accept=lambda number: number.status == params.status and accept(number),
+        keys=[
+            *_keys(status=params.status, type=params.type, country=params.country, capability=params.capability),
+            *indexes.of_digits(params.area_code or ""),
+            *indexes.of_digits(params.contains or ""),
+        ],
+        accept=accept,
     )
 
 
@@ -173,30 +171,24 @@ def send_message(command: Command) -> Message:
 def list_messages(command: Command) -> PageBody[Message]:
     """GET /v1/messages."""
     params: MessageList = command.params
-    given = (
-        ("direction", params.direction),
-        ("channel", params.channel),
-        ("conversation_id", params.conversation_id),
-    )
     return command.account.messages.page(
         limit=params.limit or DEFAULT_PAGE,
         cursor=params.cursor,
         filters=_filters(params),
-        keys=[(name, str(value)) for name, value in given if value is not None],
+        keys=_keys(direction=params.direction, channel=params.channel, conversation_id=params.conversation_id),
     )
 
 
 def list_recordings(command: Command) -> PageBody[Recording]:
     """GET /v1/recordings: dates as for calls."""
     params: RecordingList = command.params
-    early_enough, too_early = _window(params)
     return command.account.recordings.page(
         limit=params.limit or DEFAULT_PAGE,
         cursor=params.cursor,
         filters=_filters(params),
-        keys=[("agent_id", params.agent_id)] if params.agent_id is not None else [],
-        accept=early_enough,
-        enough=too_early,
+        keys=_keys(agent_id=params.agent_id),
+        since=params.created_after,
+        until=params.created_before,
     )
 
 

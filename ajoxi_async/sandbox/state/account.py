@@ -32,7 +32,7 @@ from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
-from ajoxi_async.sandbox.state import indexes, inventory
+from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
@@ -53,7 +53,6 @@ _CONTAINERS = (
     "numbers",
     "webhooks",
     "number_ids",
-    "call_by_transcript",
     "opted_out",
     "to_record",
     "tripped",
@@ -75,7 +74,6 @@ class Account:
         media_url: where the audio of recordings is served.
         created_at: seconds since the epoch.
         number_ids: ids of the account's numbers, by phone number.
-        call_by_transcript: ids of calls, by the id of their transcript.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
@@ -97,13 +95,12 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
-    calls: Store[Call] = field(factory=lambda: Store(indexes.of_call), init=False)
-    messages: Store[Message] = field(factory=lambda: Store(indexes.of_message), init=False)
-    recordings: Store[Recording] = field(factory=lambda: Store(indexes.of_recording), init=False)
-    numbers: Store[Number] = field(factory=Store, init=False)
+    calls: Store[Call] = field(factory=lists.calls, init=False)
+    messages: Store[Message] = field(factory=lists.messages, init=False)
+    recordings: Store[Recording] = field(factory=lists.recordings, init=False)
+    numbers: Store[Number] = field(factory=lists.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
-    call_by_transcript: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)
     to_record: set[str] = field(factory=set, init=False)
     tripped: set[str] = field(factory=set, init=False)
@@ -140,9 +137,6 @@ class Account:
     def rebuild_lookups(self) -> None:
         """Work out the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
-        self.call_by_transcript = {
-            call.transcript_id: call.id for call in self.calls.newest_first() if call.transcript_id
-        }
 
     @property
     def inventory(self) -> tuple[Number, ...]:

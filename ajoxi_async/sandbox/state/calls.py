@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from attrs import evolve
+from operator import attrgetter
+
+from attrs import fields
 
 from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
 from ajoxi_async.contract.webhooks import EventType
@@ -29,6 +31,11 @@ __all__ = [
     "transfer",
 ]
 
+_FIELDS = tuple(field.name for field in fields(Call))
+_values = attrgetter(*_FIELDS)
+_RINGING = CallStatus.RINGING
+#: Calls that `seed` adds at a time.
+_BATCH = 1_000
 #: The `ai_handler` of calls that the AI receptionist takes.
 AI_HANDLER = "receptionist_v2"
 
@@ -78,14 +85,16 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
         record: whether recording was asked for.
         wait: seconds for which it stays queued.
     """
+    if wait <= 0:
+        call = _with(call, status=_RINGING)
     account.calls.add(call)
     if record:
         account.set_flag("to_record", call.id, True)
     if wait > 0:
         account.later(now + wait, "ring", call.id)
     else:
-        ring(account, call.id, now)
-    return account.calls.get(call.id) or call
+        _rings(account, call, now)
+    return call
 
 
 def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
@@ -130,28 +139,34 @@ def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Cal
 
 def seed(account: Account, amount: int, now: float) -> None:
     """Fill the past with finished calls, a minute apart, the newest a minute ago. No event is emitted."""
-    for number in range(amount):
-        began = now - 60.0 * (amount - number)
-        call = Call(
-            id=account.mint("call"),
-            status=CallStatus.COMPLETED,
-            direction=Direction.OUTBOUND,
-            from_=numbers.FIRST_NUMBER,
-            to=f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}",
-            created_at=at(began),
-        )
-        plan = plan_of(account, call)
-        call = evolve(call, ended_at=at(began + plan.ring), duration=0, disposition=plan.disposition)
-        if plan.answered:
-            answered = began + plan.ring
-            call = evolve(
-                call,
-                answered_at=at(answered),
-                ended_at=at(answered + plan.talk),
-                duration=round(plan.talk),
-                transcript_id=_transcript_id(account, call.id),
-            )
-        account.calls.add(call)
+    # They go to 16,000 numbers in turn, more than `plan_for` remembers.
+    plans: dict[str, Plan] = {}
+    for first in range(0, amount, _BATCH):
+        numbered = range(first, min(first + _BATCH, amount))
+        account.calls.extend([_finished(account, n, now - 60.0 * (amount - n), plans) for n in numbered])
+
+
+def _finished(account: Account, number: int, began: float, plans: dict[str, Plan]) -> Call:
+    id = account.mint("call")
+    to = f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}"
+    plan = plans.get(to)
+    if plan is None:
+        plan = plans[to] = plan_of(account, Call(id=id, direction=Direction.OUTBOUND, to=to))
+    answered = began + plan.ring
+    # Written out, not evolved: a million calls take half the time.
+    return Call(
+        id=id,
+        status=CallStatus.COMPLETED,
+        direction=Direction.OUTBOUND,
+        from_=numbers.FIRST_NUMBER,
+        to=to,
+        created_at=at(began),
+        answered_at=at(answered) if plan.answered else None,
+        ended_at=at(answered + plan.talk if plan.answered else answered),
+        duration=round(plan.talk) if plan.answered else 0,
+        disposition=plan.disposition,
+        transcript_id=account.mint("tr") if plan.answered else None,
+    )
 
 
 # Transitions
@@ -159,17 +174,19 @@ def seed(account: Account, amount: int, now: float) -> None:
 
 def ring(account: Account, id: str, now: float) -> None:
     """The phone rings; a timer is set for the answer, or for giving up."""
-    call = _change(account, id, status=CallStatus.RINGING)
-    account.rang(call.to or "", id, now)
+    _rings(account, _change(account, id, status=_RINGING), now)
+
+
+def _rings(account: Account, call: Call, now: float) -> None:
+    account.rang(call.to or "", call.id, now)
     plan = plan_of(account, call)
-    deliveries.emit(account, EventType.CALL_STARTED, id, call, now)
-    account.later(now + plan.ring, "answer" if plan.answered else "end", id)
+    deliveries.emit(account, EventType.CALL_STARTED, call.id, call, now)
+    account.later(now + plan.ring, "answer" if plan.answered else "end", call.id)
 
 
 def answer(account: Account, id: str, now: float) -> None:
     """Somebody, or a machine, picks up."""
-    transcript_id = _transcript_id(account, id)
-    call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=transcript_id)
+    call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=account.mint("tr"))
     deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
     account.later(now + plan_of(account, call).talk, "end", id)
 
@@ -204,15 +221,14 @@ def return_transfer(account: Account, id: str, agent_id: str | None, now: float)
         account.fired("transfer.returned", id, now)
 
 
-def _transcript_id(account: Account, call_id: str) -> str:
-    transcript_id = account.mint("tr")
-    account.call_by_transcript[transcript_id] = call_id
-    return transcript_id
-
-
 def _change(account: Account, id: str, **changes: object) -> Call:
     call = account.calls.get(id)
     assert call is not None
-    call = evolve(call, **changes)  # type: ignore[arg-type]
+    call = _with(call, **changes)
     account.calls.replace(call)
     return call
+
+
+def _with(call: Call, **changes: object) -> Call:
+    # What `attrs.evolve` does, in half the time: a call changes three times in its life.
+    return Call(**(dict(zip(_FIELDS, _values(call), strict=True)) | changes))

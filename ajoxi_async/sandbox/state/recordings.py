@@ -33,4 +33,4 @@ def find_call(account: Account, id: str) -> Call | None:
     recording = account.recordings.get(id)
     if recording is not None:
         return account.calls.get(recording.call_id or "")
-    return account.calls.get(account.call_by_transcript.get(id, id))
+    return account.calls.get(id) or account.calls.by_alias(id)

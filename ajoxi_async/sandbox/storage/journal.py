@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -23,9 +23,11 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import msgspec
+from attrs import frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.storage.file_lock import FileLock, HeldError
 from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
 from ajoxi_async.sandbox.world import World
@@ -54,6 +56,17 @@ ON CONFLICT (world, kind, id) DO UPDATE SET body = excluded.body
 
 #: World, kind, id, and the body, or None to delete the row. An empty kind deletes every row of the world.
 _Change = tuple[str, str, str, bytes | None]
+#: Changes of a world above which their rows are made by the thread that writes.
+_MANY = 500
+
+
+@frozen
+class _Many:
+    """Many changes of one world: a copy of its account, and kind and id of each."""
+
+    world: str
+    account: Account
+    unsaved: dict[tuple[str, str], None]
 
 
 class Journal:
@@ -134,8 +147,8 @@ class Journal:
                     raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
                 self._written = number
 
-    def _collect(self) -> list[_Change]:
-        changes: list[_Change] = []
+    def _collect(self) -> list[_Change | _Many]:
+        changes: list[_Change | _Many] = []
         keys = list(self._worlds.keys.items())
         for name, key in keys[self._keys_written :]:
             changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
@@ -147,14 +160,23 @@ class Journal:
             if name in self._wiped:
                 self._wiped.discard(name)
                 changes.append((name, "", "", None))
-            changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
+            world.account.unsaved = {}
+            if len(unsaved) > _MANY:
+                changes.append(_Many(name, world.account.copy(), unsaved))
+            else:
+                changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
             changes.append((name, "clock", "", msgspec.json.encode(world.clock.now())))
-            unsaved.clear()
         return changes
 
-    def _take_back(self, changes: list[_Change]) -> None:
+    def _take_back(self, changes: list[_Change | _Many]) -> None:
         self._keys_written = 0
-        for name, kind, id, _ in changes:
+        for change in changes:
+            if isinstance(change, _Many):
+                account = self._worlds.by_key[change.world].account
+                # Before what changed since: rows keep the order in which they were first written.
+                account.unsaved = change.unsaved | (account.unsaved or {})
+                continue
+            name, kind, id, _ = change
             if not kind:
                 self._wiped.add(name)
             elif name:
@@ -226,11 +248,11 @@ class Journal:
         self._connection = connection
         return found
 
-    def _write(self, changes: list[_Change]) -> None:
+    def _write(self, changes: list[_Change | _Many]) -> None:
         connection = self._connection
         connection.execute("BEGIN")
         try:
-            for world, kind, id, body in changes:
+            for world, kind, id, body in _flat(changes):
                 if not kind:
                     connection.execute("DELETE FROM rows WHERE world = ?", (world,))
                 elif body is None:
@@ -241,6 +263,19 @@ class Journal:
         except BaseException:
             connection.execute("ROLLBACK")
             raise
+        for change in changes:
+            # Freed one by one: a large dict that is freed as a whole holds up the event loop.
+            while isinstance(change, _Many) and change.unsaved:
+                change.unsaved.popitem()
+
+
+def _flat(changes: Iterable[_Change | _Many]) -> Iterator[_Change]:
+    for change in changes:
+        if isinstance(change, _Many):
+            for kind, id in change.unsaved:
+                yield change.world, kind, id, row(change.account, kind, id)
+        else:
+            yield change
 
 
 def _tighten(path: str) -> None:
