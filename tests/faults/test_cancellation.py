@@ -83,7 +83,7 @@ async def one_call(client: AsyncAjoxi, number: int) -> str:
 async def test_storm_on_asyncio() -> None:
     """10,000 calls, most of them cancelled at a random moment: every cancel arrives, every answer is its request's."""
     dice = random.Random(SEED)
-    gc.collect()  # what earlier tests left is not ours
+    gc.collect()  # what earlier tests left is not ours, and threads of theirs may still close some
     sockets_before, tasks_before = sockets(), asyncio.all_tasks()
     ends: Counter[str] = Counter()
     unknown: list[OutcomeUnknownError] = []
@@ -140,7 +140,7 @@ async def test_storm_on_asyncio() -> None:
         assert len({request.headers["idempotency-key"] for request in placed}) == len(placed)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == tasks_before
-    assert sockets() == sockets_before
+    assert sockets() <= sockets_before
 
 
 @pytest.mark.timeout(120)
@@ -185,7 +185,7 @@ def test_storm_on_trio() -> None:
                 assert await one_call(client, number) == str(number)
             await until_settled(client)
             await client.aclose()
-        assert sockets() == sockets_before
+        assert sockets() <= sockets_before
 
     trio.run(main)
 
