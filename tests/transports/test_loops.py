@@ -232,7 +232,9 @@ def test_a_child_forked_from_a_task_uses_connections_of_its_own(runner: str) -> 
                     await create(client)
 
         RUNNERS[runner](parent)
-    assert connections == [1, 2, 3, 1]
+    # uvloop makes its selector anew in a child, and the parent may find its kept connection gone: it takes another one.
+    assert connections[:3] == [1, 2, 3]
+    assert connections[3] in ({1, 4} if runner == "uvloop" else {1})
 
 
 def test_a_child_that_closes_the_client_leaves_the_parents_alone(url: str) -> None:
