@@ -14,8 +14,8 @@ import anyio
 from attrs import frozen
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import exact, integer, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, integer, seconds
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.shared import shared_limiter

@@ -69,8 +69,8 @@ class Model:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """Let pydantic, and FastAPI with it, take and return models as they travel; see `contract.pydantic`."""
-        from ajoxi_async.contract.pydantic import core_schema_of
+        """Let pydantic, and FastAPI with it, take and return models as they travel; see `contract.encoding.pydantic`."""
+        from ajoxi_async.contract.encoding.pydantic import core_schema_of
 
         return core_schema_of(cls)
 

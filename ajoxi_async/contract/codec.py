@@ -5,7 +5,7 @@ Rules:
    that says where.
 2. A model keeps what it does not know in ``extra``; ``null`` in a field whose default is not ``None`` counts as missing.
 3. Parameters refuse what they do not know, and what is wrong with them is an `InvalidParameterError`.
-4. What is JSON says `contract.parsing`, how times travel `contract.times`, what callers may give `contract.given`.
+4. What is JSON says `contract.encoding.parsing`, how times travel `contract.encoding.times`, what callers may give `contract.encoding.exact_values`.
 
 cattrs dispatches; the structuring itself is msgspec's `convert`, which builds frozen attrs classes in C, about three
 times as fast as generated Python and without silent coercion.
@@ -26,10 +26,10 @@ import msgspec
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ajoxi_async.contract.base import Model, OpenEnum, Params
+from ajoxi_async.contract.encoding.exact_values import exact
+from ajoxi_async.contract.encoding.parsing import DecodeError, parse_json
+from ajoxi_async.contract.encoding.times import format_time, parse_time
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact
-from ajoxi_async.contract.parsing import DecodeError, parse_json
-from ajoxi_async.contract.times import format_time, parse_time
 from ajoxi_async.contract.webhooks import EVENT_CLASSES, Event, UnknownEvent
 
 __all__ = [
@@ -96,7 +96,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
     """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects.
 
     Unknown fields are refused by parameters, and by models inside of them (`strict`). Times that msgspec reads otherwise
-    than `contract.times` are read here (`odd_times`).
+    than `contract.encoding.times` are read here (`odd_times`).
     """
     hints = get_type_hints(cls, include_extras=False)
     is_model = issubclass(cls, Model)

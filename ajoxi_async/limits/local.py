@@ -24,8 +24,8 @@ from typing import Any, Final
 import anyio
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.rate import Budget, Lane, Permit, check_lane

@@ -39,8 +39,8 @@ import anyio
 from attrs import frozen
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.redis_clock import RedisClock
 from ajoxi_async.limits.redis_line import Line, make_client, reason_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
+from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.protocol.rate import Lane, check_lane
 
 __all__ = ["CallOptions", "as_list", "check_headers", "check_options", "merge_headers"]
@@ -35,7 +35,7 @@ _NAMES = CallOptions.__annotations__.keys()
 def check_options(options: CallOptions) -> None:
     """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence.
 
-    What is given as a subclass is replaced by the builtin it stands for (`contract.given`); the dict is the call's own.
+    What is given as a subclass is replaced by the builtin it stands for (`contract.encoding.exact_values`); the dict is the call's own.
     """
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")

@@ -23,8 +23,8 @@ import anyio
 from attrs import evolve, frozen
 
 from ajoxi_async.contract.codec import PageBody, parse_params
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
-from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.pipeline.options import CallOptions, check_options
 from ajoxi_async.pipeline.pipeline import Pipeline

@@ -12,8 +12,8 @@ from attrs import frozen
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
+from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.pipeline.options import CallOptions, as_list

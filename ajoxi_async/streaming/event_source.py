@@ -25,8 +25,8 @@ import anyio
 from attrs import converters, evolve, field, frozen
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.protocol import answers

@@ -21,8 +21,8 @@ from typing import Literal, Self
 import anyio
 from attrs import define, field, frozen
 
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.transcripts import Segment
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.runtime.hosting import TaskHost

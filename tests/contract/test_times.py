@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.contract import codec, times
+from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call, CallList
 from ajoxi_async.contract.codec import DecodeError
-from ajoxi_async.contract.times import format_time, parse_http_date, parse_time
+from ajoxi_async.contract.encoding import times
+from ajoxi_async.contract.encoding.times import format_time, parse_http_date, parse_time
 
 NOON = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 

@@ -12,8 +12,8 @@ import anyio
 import anyio.to_thread
 from anyio.lowlevel import RunVar
 
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.pipeline.download.partial import PartialFile
 from ajoxi_async.pipeline.download.source import AudioSource

@@ -18,9 +18,9 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH
+from ajoxi_async.contract.encoding.times import exact_datetime
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.parsing import MAX_DEPTH
-from ajoxi_async.contract.times import exact_datetime
 
 __all__ = ["exact", "integer", "seconds"]
 
