@@ -187,3 +187,46 @@ def test_nothing_is_left_unfinished() -> None:
     """No marker of unfinished work stands in the package."""
     for path in Path(ajoxi_async.__file__).parent.rglob("*.py"):
         assert not re.search(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b", path.read_text()), path
+
+
+PACKAGE = Path(ajoxi_async.__file__).parent
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def imports_of(name: str, modules: set[str]) -> set[str]:
+    """The modules that a module imports, inside of functions and for type checkers too. The package has absolute imports only."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, name
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else str(node.module))
+    return (found & modules) - {name}
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The nodes of a graph from which a path leads into a circle."""
+    left = {name: set(targets) for name, targets in graph.items()}
+    while ends := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+    return set(left)
+
+
+def test_no_import_circles() -> None:
+    """No file of the package imports itself by way of others, not even for type checkers."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"a", "b", "c"}
+    # The package's own `__init__` names what is public for type checkers; nothing below it imports from there.
+    modules = set(MODULES) - {"ajoxi_async"}
+    assert not circles({name: imports_of(name, modules) for name in modules})

@@ -8,22 +8,20 @@ Rules:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import core_schema
 
-from ajoxi_async.contract.codec import DecodeError, converter
-
-if TYPE_CHECKING:
-    from ajoxi_async.contract.base import Model
+from ajoxi_async.contract.encoding.parsing import DecodeError
+from ajoxi_async.contract.encoding.structuring import converter, to_wire
 
 __all__ = ["core_schema_of"]
 
 
-def core_schema_of(cls: type[Model]) -> core_schema.CoreSchema:
+def core_schema_of(cls: type[Any]) -> core_schema.CoreSchema:
     """How pydantic validates and serialises a model."""
 
-    def validate(value: Any) -> Model:
+    def validate(value: Any) -> Any:
         if isinstance(value, cls):
             return value
         if not isinstance(value, dict):
@@ -34,5 +32,5 @@ def core_schema_of(cls: type[Model]) -> core_schema.CoreSchema:
             raise ValueError(str(error)) from None
 
     return core_schema.no_info_plain_validator_function(
-        validate, serialization=core_schema.plain_serializer_function_ser_schema(lambda model: model.to_dict())
+        validate, serialization=core_schema.plain_serializer_function_ser_schema(to_wire)
     )
