@@ -98,7 +98,7 @@ class _RoundTrip:
             self._learn(took)
         elif excess > self.largest:
             self.largest = excess
-        self._mean += (took - self._mean) / (count if count < _MEMORY else _MEMORY)
+        self._mean += (took - self._mean) / min(_MEMORY, count)
 
     def _learn(self, took: float) -> None:
         count = self.count
@@ -225,8 +225,7 @@ class Budget:
         if trip is None:
             trip = self._trips[route] = _RoundTrip()
         trip.note(took)
-        if sent_at > self._latest_answered:
-            self._latest_answered = sent_at
+        self._latest_answered = max(self._latest_answered, sent_at)
         if turn.holds:
             turn.holds = False
             if self._away.pop(turn, turn) is None:
@@ -294,8 +293,7 @@ class Budget:
         text = answer.get(headers.RATE_LIMIT)
         if text != self._limit_text and turn.taken_at >= self._believed:
             self._hear_limit(text, now, status)
-        if turn.taken_at > self._believed:
-            self._believed = turn.taken_at
+        self._believed = max(self._believed, turn.taken_at)
         if status == 429:
             self._refuse(turn, now, retry_after)
         elif now >= self._count_at and self.limit is not None:
