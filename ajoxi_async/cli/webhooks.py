@@ -125,7 +125,7 @@ class _Check:
 
     rule: str
     deliveries: Sequence[tuple[bytes, str | None]]
-    good: Callable[[int | None], bool]
+    accepts: Callable[[int | None], bool]
     together: bool = False
 
 
@@ -163,7 +163,7 @@ async def _doctor(target: _Target, secret: str) -> bool:
         if number == 0 and all(status is None for status in got):
             say(f"FAIL  nothing is answered: {target.shown(None)}; nothing else was tried")
             return False
-        passed = all(check.good(status) for status in got)
+        passed = all(check.accepts(status) for status in got)
         if check.together:
             passed = passed and any(_taken(status) for status in got)
         healthy = healthy and passed

@@ -1,12 +1,12 @@
-"""The line to Redis: the client it takes, a thread to ask from, and what is said when it does not work.
+"""Requests to Redis: checking the client, the thread that sends requests, and the reason of a failure for the log.
 
 Rules:
-1. Redis is asked from a thread of our own, which ends when there was nothing to ask for `LINGER` seconds. Threads that are
-   shared with others (anyio's are forty) may all be busy.
-2. A question that takes too long is left to end by itself, and the next ones fail at once meanwhile. One that does not end
-   for `ABANDON` seconds is given up, and its thread with it: a client without timeouts may wait for ever.
-3. The script, its key and its arguments are bytes, and answers may be bytes or text: what the client encodes and decodes
-   is its owner's choice.
+1. A thread of its own sends the requests and ends after `LINGER` seconds without one. Threads of a shared pool, such as
+   anyio's forty, may all be busy.
+2. After a request has timed out, it is left to finish, and the next ones fail at once meanwhile. If it does not finish
+   within `ABANDON` seconds, it is given up together with its thread: a client without timeouts may wait for ever.
+3. The script, its key and its arguments are bytes, and answers may be bytes or text, because whether the client encodes and
+   decodes is its owner's choice.
 4. Reasons are logged without the password, which Redis repeats in some of its errors.
 """
 
@@ -24,19 +24,20 @@ from ajoxi_async.protocol.errors import ConfigurationError
 
 __all__ = ["Line", "make_client", "reason_of"]
 
-#: Seconds a socket of ours waits for Redis.
+#: Seconds that a socket waits for Redis, where the client is made from a URL.
 SOCKET_TIMEOUT: Final = 0.25
-#: Seconds after which an idle thread ends, after which a question is given up, and how many threads are given up at most.
+#: Seconds until an idle thread ends, seconds until a request is given up, and how many threads are given up at most.
 LINGER, ABANDON, MOST_ABANDONED = 2.0, 10.0, 4
 
 _EXPECTED = "redis: expected a URL such as redis://host:6379/0, or a redis.Redis or RedisCluster that is not asyncio's"
 
 
 def make_client(redis: Any) -> Any:
-    """Check a client, or make one of a URL. Nothing is connected.
+    """Check a client, or make one from a URL. It does not connect.
 
     Raises:
-        ConfigurationError: it is neither, or the URL cannot be right. A URL is not repeated, for it may hold a password.
+        ConfigurationError: `redis` is neither, or the URL cannot be right. The message does not repeat the URL, since it may
+            hold a password.
     """
     try:
         import redis as library
@@ -45,7 +46,7 @@ def make_client(redis: Any) -> Any:
     except ImportError:
         raise ConfigurationError("RedisLimiter needs redis-py: pip install 'ajoxi-async[redis]'") from None
     if not isinstance(redis, str):
-        # By its type, for a mock says that it is whatever it was made to look like.
+        # By its type and not with isinstance, which a mock with a spec passes.
         kind = type(redis)
         if not issubclass(kind, (library.Redis, library.RedisCluster)) or issubclass(kind, library.client.Pipeline):
             raise ConfigurationError(f"{_EXPECTED}, got {kind.__module__.split('.')[0]}'s {kind.__name__}")
@@ -53,27 +54,27 @@ def make_client(redis: Any) -> Any:
     try:
         parts = urlsplit(redis)
         if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
-            raise ConfigurationError(f"{_EXPECTED}; the path of this one is no number of a database")
+            raise ConfigurationError(f"{_EXPECTED}; the path of this one is not a database number")
         client = library.Redis.from_url(
             redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=Retry(NoBackoff(), 0)
         )
         if parts.query:
             pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # refuses what a query may not hold; it reads a file
+            pool.connection_class(**pool.connection_kwargs)  # raises for unknown parameters of the query
     except ConfigurationError:
         raise
     except Exception as error:
-        raise ConfigurationError(f"{_EXPECTED}; this one is none ({type(error).__name__})") from None
+        raise ConfigurationError(f"{_EXPECTED}; this one cannot be used ({type(error).__name__})") from None
     return client
 
 
 def reason_of(error: BaseException, client: Any) -> tuple[bool, str]:
-    """Say why Redis could not be asked: whether it was there and refused, and the reason in one line."""
+    """The reason of a failure: whether Redis was reached and refused, and a description in one line."""
     from redis import exceptions
 
     unreachable = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
     refused = not unreachable or isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError))
-    # A server that does not know a command repeats its arguments, such as the password.
+    # The error for an unknown command repeats its arguments, which may include the password.
     text = re.sub(r"(?s),? with args beginning with.*", "", str(error))
     pool = getattr(client, "connection_pool", None)
     password = getattr(pool, "connection_kwargs", {}).get("password")
@@ -95,7 +96,7 @@ class _Question:
 
 
 class Line:
-    """Asks one question at a time, from a thread of its own. It belongs to one process."""
+    """Sends one request at a time, in a thread of its own. It belongs to one process."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -105,7 +106,7 @@ class Line:
 
     @property
     def busy(self) -> bool:
-        """Whether a question that took too long is still under way."""
+        """Whether a request that has timed out is still under way."""
         with self._changed:
             question = self._question
             if question is None:
@@ -117,14 +118,14 @@ class Line:
             return True
 
     def ask(self, ask: Callable[[], Any], patience: float) -> Any:
-        """Call `ask` in the line's thread and wait for what it returns.
+        """Call `ask` in the thread and wait for its result.
 
         Raises:
             TimeoutError: it takes longer than `patience` seconds.
-            BaseException: whatever it raised, or that no thread could be started.
+            BaseException: the error that it raised, or that no thread could be started.
         """
         if self.busy:
-            raise TimeoutError("a question before is still under way")
+            raise TimeoutError("an earlier request is still under way")
         question = _Question(ask)
         with self._changed:
             if not self._listening:
@@ -153,7 +154,7 @@ class Line:
                 question.error = error
             with self._changed:
                 question.done = True
-                if self._question is not question:  # it was given up
+                if self._question is not question:  # it was given up meanwhile
                     self._abandoned -= 1
                     return
                 self._question = None

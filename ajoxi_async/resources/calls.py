@@ -241,9 +241,9 @@ class Calls:
         date = date_of(answered[-1].headers)
         if date is not None:
             now = self._pipeline.clock()
-            told = sent_within(error, window, server_now=date, our_now=now, wall_now=time.time())
-            if told is not None and (span is None or not span.covers(told, tolerance=0)):
-                span = told
+            when_sent = sent_within(error, window, server_now=date, our_now=now, wall_now=time.time())
+            if when_sent is not None and (span is None or not span.covers(when_sent, tolerance=0)):
+                span = when_sent
                 found = await self._matching(error, span, options)
         if found and span is not None:
             return Reconciliation(found)

@@ -579,7 +579,7 @@ async def test_times_within_a_pause_are_not_handed_out_again(server: Server) -> 
     await limiter.acquire()
     await other.acquire()
     ahead = limiter._ask({"interactive": 12, "default": 0, "bulk": 0}).times[8]
-    limiter._pause, limiter._untold, limiter._spare = time.monotonic() + 0.6, True, [ahead]
+    limiter._pause, limiter._pause_unsent, limiter._spare = time.monotonic() + 0.6, True, [ahead]
     limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
     assert not other._ask({"interactive": 1, "default": 0, "bulk": 0}).times
 

@@ -196,7 +196,7 @@ async def test_hopeless_deadline_is_refused_at_once() -> None:
     [b"", b"{", b"<html>busy</html>", b"[]", b"null", b'{"status": "ringing"}', b'{"id": 5}', b"\xff\xfe",
      b'{"id": "call_1", "duration": "12"}'],
 )  # fmt: skip
-async def test_answers_that_are_not_what_was_promised(body: bytes) -> None:
+async def test_answers_that_do_not_have_the_documented_form(body: bytes) -> None:
     """A 2xx whose body does not fit is a typed error with status, request id and an excerpt."""
     with pytest.raises(APIResponseValidationError) as caught:
         await client_on(ScriptedTransport(answer(200, body))).calls.retrieve("call_1")

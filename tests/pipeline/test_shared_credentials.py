@@ -156,7 +156,7 @@ def test_a_loop_that_dies_while_it_fetches_hangs_nobody(how: str, monkeypatch: p
 def test_a_slow_token_endpoint_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch that takes longer than a loop may be silent is no dead loop."""
     monkeypatch.setattr(flight, "SILENCE", 0.3)
-    monkeypatch.setattr(flight, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(flight, "CHECK_EVERY", 0.05)
     server, own = TokenServer(seconds=1.0), credentials()
 
     async def work() -> str:
