@@ -115,7 +115,7 @@ def is_chunked(answer: Mapping[str, str]) -> bool:
 
 
 def content_coding(answer: Mapping[str, str]) -> str | None:
-    """The coding of the body, such as ``gzip``; empty if there is none."""
+    """The coding of the body, such as ``gzip``; ``None`` if there is none."""
     value = (answer.get("Content-Encoding") or "").strip().lower()
     return value if value not in {"", "identity"} else None
 
