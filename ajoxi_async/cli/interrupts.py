@@ -1,4 +1,4 @@
-"""Waiting for Ctrl-C or a request to terminate, also where the event loop has no signal handlers (Windows)."""
+"""Waiting for Ctrl-C or a signal to terminate, also where the event loop has no signal handlers (Windows)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, Final
 
 __all__ = ["Interrupt", "interrupts"]
 
-#: Seconds between two looks where a signal does not wake the loop.
+#: Seconds between two checks where a signal does not wake the loop.
 _LOOK: Final = 0.25
 
 
 class Interrupt:
-    """Whether the command was told to end."""
+    """Whether a signal to end the command has come."""
 
     def __init__(self) -> None:
         self._received = asyncio.Event()
         self.wakes = True
 
     def set(self) -> None:
-        """Tell it."""
+        """Note that the signal has come."""
         self._received.set()
 
     async def wait(self) -> None:
-        """Return once it was told."""
+        """Wait for the signal."""
         while not self._received.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._received.wait(), None if self.wakes else _LOOK)
@@ -44,7 +44,7 @@ def interrupts() -> Iterator[Interrupt]:
         try:
             loop.add_signal_handler(number, interrupt.set)
         except (NotImplementedError, RuntimeError, ValueError):
-            # Python calls the handler between two steps of the main thread; in another thread there is no way at all.
+            # Python calls signal handlers in the main thread only; in another thread they cannot be set.
             interrupt.wakes = False
             with suppress(ValueError):
                 replaced[number] = signal.signal(number, lambda *_: interrupt.set())
