@@ -3,7 +3,7 @@
 Rules:
 1. The first task does the work itself. Tasks that come meanwhile, in any event loop and thread, wait for its outcome.
 2. If the working task is cancelled, one of the waiting tasks does the work instead.
-3. An `AjoxiError` of the work is raised, as a copy, in the waiting tasks that gave the same `means`. The others do the work
+3. An `AjoxiError` of the work is raised, as a copy, in the waiting tasks that gave the same `shared_by`. The others do the work
    themselves, and so do all waiting tasks after any other exception.
 4. The waiting tasks check every `CHECK_EVERY` seconds whether the worker's loop still runs. If it has ended, or does not
    respond for `SILENCE` seconds, one of them does the work instead.
@@ -35,8 +35,8 @@ SILENCE: Final = 1.0
 class _Work(Generic[T]):
     """Work under way in one loop."""
 
-    def __init__(self, means: object) -> None:
-        self.means = means
+    def __init__(self, shared_by: object) -> None:
+        self.shared_by = shared_by
         self.home: Any = make_signal().home
         self.waiting: dict[Signal, None] = {}
         self.outcome: list[T] = []
@@ -66,11 +66,11 @@ class Flight(Generic[T]):
         self._lock = Lock()
         self._work: _Work[T] | None = None
 
-    async def join(self, means: object, work: Callable[[], Awaitable[T]]) -> T:
+    async def join(self, shared_by: object, work: Callable[[], Awaitable[T]]) -> T:
         """Do the work, or wait for the task that is doing it.
 
         Args:
-            means: the object the work is done with, such as a transport. An error is shared by tasks with the same one.
+            shared_by: the object the work is done with, such as a transport. An error is shared by tasks with the same one.
             work: called in the running task if no other task is doing it.
         """
         while True:
@@ -78,7 +78,7 @@ class Flight(Generic[T]):
             with self._lock:
                 under_way = self._work
                 if under_way is None:
-                    own_work = self._work = _Work(means)
+                    own_work = self._work = _Work(shared_by)
                     break
                 under_way.waiting[signal] = None
             try:
@@ -89,7 +89,7 @@ class Flight(Generic[T]):
                     under_way.waiting.pop(signal, None)
             if under_way.outcome:
                 return under_way.outcome[0]
-            if under_way.error is not None and under_way.means is means:
+            if under_way.error is not None and under_way.shared_by is shared_by:
                 raise _copy(under_way.error) from under_way.error.__cause__
             with self._lock:
                 if self._work is under_way and not under_way.runs():

@@ -116,7 +116,7 @@ class LocalLimiter:
             return turn
         waiter = Waiter(lane)
         with self._lock:
-            self._refuse_hopeless(lane, deadline)
+            self._check_deadline(lane, deadline)
             self._enter(waiter)
         try:
             while True:
@@ -188,10 +188,10 @@ class LocalLimiter:
             if late < GRACE and leader.signal.home not in self._queue.stalled:
                 return min(_CHECK_EVERY, GRACE - late)
             self._leader = waiter
-            self._stands_still(leader)
+            self._set_stalled(leader)
         return self._lead()
 
-    def _stands_still(self, waiter: Waiter) -> None:
+    def _set_stalled(self, waiter: Waiter) -> None:
         """Skip the waiters of this waiter's blocked loop, or remove them if the loop has ended."""
         home = waiter.signal.home
         if waiter.signal.ended():
@@ -208,7 +208,7 @@ class LocalLimiter:
             self._take_back(home, now)
         for stalled in list(self._queue.stalled):
             if stalled in self._timers:
-                self._stands_still(self._timers[stalled])
+                self._set_stalled(self._timers[stalled])
         while (waiter := self._queue.next()) is not None:
             turn = self._budget.take(now, waiter.lane)
             if turn is None:
@@ -239,7 +239,7 @@ class LocalLimiter:
                 waiter.turn = None
         self._queue.put_back(late)
         for waiter in late:
-            self._stands_still(waiter)
+            self._set_stalled(waiter)
 
     def _wake_leader(self) -> None:
         """Wake the leader if a permit is due before its timer."""
@@ -248,7 +248,7 @@ class LocalLimiter:
             self._leader_wakes_at = now
             self._leader.signal.set()
 
-    def _refuse_hopeless(self, lane: Lane, deadline: float | None) -> None:
+    def _check_deadline(self, lane: Lane, deadline: float | None) -> None:
         now = self._clock()
         left = seconds_left(now, deadline)
         if left == float("inf"):

@@ -43,7 +43,7 @@ from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.redis_clock import RedisClock
-from ajoxi_async.limits.redis_line import Line, make_client, reason_of
+from ajoxi_async.limits.redis_requests import RequestThread, make_client, reason_of
 from ajoxi_async.limits.waiting import Queue, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.errors import APIConnectionError
 from ajoxi_async.protocol.rate import Lane, Permit, check_lane
@@ -136,7 +136,7 @@ class RedisLimiter:
         self._worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._client = make_client(self._redis)
         self._script = self._client.register_script(SCRIPT)
-        self._line = Line()
+        self._requests = RequestThread()
         self._lock = Lock()
         #: Notified when there is work for the thread.
         self._changed = Condition(self._lock)
@@ -308,7 +308,7 @@ class RedisLimiter:
 
     def _ask(self, counts: Mapping[Lane, int]) -> _Answer:
         now = time.monotonic()
-        if self._gone_since is not None and (now < self._look_at or self._line.busy):
+        if self._gone_since is not None and (now < self._look_at or self._requests.busy):
             return self._ask_locally(now, sum(counts.values()))
         with self._lock:
             refunds, self._spare = self._spare, []
@@ -332,7 +332,7 @@ class RedisLimiter:
         self._asked += 1
         name, sent, script = self._name.encode(), [str(argument).encode() for argument in arguments], self._script
         try:
-            answered = self._line.ask(lambda: script(keys=[name], args=sent), PATIENCE)
+            answered = self._requests.ask(lambda: script(keys=[name], args=sent), PATIENCE)
             then = time.monotonic()
             redis_time, come, workers, limit = (int(number) for number in answered[:4])
             times = [int(at) / 1e6 for at in (_text(answered[4])).split(",") if at]

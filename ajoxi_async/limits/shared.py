@@ -32,17 +32,17 @@ MOST: Final = 1000
 class _Entry:
     """A budget, and a weak reference to the limiter that uses it."""
 
-    __slots__ = ("__weakref__", "budget", "let_go_at", "limiter", "owner")
+    __slots__ = ("__weakref__", "budget", "limiter", "owner", "released_at")
 
     def __init__(self, limiter: LocalLimiter, owner: ReferenceType[Any] | None) -> None:
         self.budget = limiter.budget
-        self.limiter = ref(limiter, self._let_go)
-        self.let_go_at = float("inf")
+        self.limiter = ref(limiter, self._note_release)
+        self.released_at = float("inf")
         self.owner = owner
 
-    def _let_go(self, _: object) -> None:
+    def _note_release(self, _: object) -> None:
         # The garbage collector calls this at any moment and in any thread, so it must not take a lock.
-        self.let_go_at = time.monotonic()
+        self.released_at = time.monotonic()
 
 
 class _Shared:
@@ -63,7 +63,7 @@ class _Shared:
             limiter = None if entry is None else entry.limiter()
             if limiter is None:
                 limiter = LocalLimiter()
-                if entry is not None and now < entry.let_go_at + KEEP and _outlives(entry, owner):
+                if entry is not None and now < entry.released_at + KEEP and _outlives(entry, owner):
                     limiter.inherit(entry.budget)
                 self.entries.pop(digest, None)  # so that the newest entry is the last one
                 self.entries[digest] = _Entry(limiter, self._until_gone(owner, digest))
@@ -79,10 +79,10 @@ class _Shared:
             return None
 
     def _drop(self, now: float) -> None:
-        idle = [(digest, entry) for digest, entry in list(self.entries.items()) if entry.let_go_at < float("inf")]
+        idle = [(digest, entry) for digest, entry in list(self.entries.items()) if entry.released_at < float("inf")]
         surplus = len(self.entries) - MOST
         for number, (digest, entry) in enumerate(idle):
-            if number < surplus or entry.let_go_at + KEEP <= now:
+            if number < surplus or entry.released_at + KEEP <= now:
                 self.entries.pop(digest, None)
 
 

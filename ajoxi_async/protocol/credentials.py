@@ -74,10 +74,10 @@ def check_base_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
-        sound = False
-    if not sound or not url.isprintable() or " " in url:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
         raise ConfigurationError("base_url: expected an absolute http or https URL such as 'https://api.ajoxi.com'")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url: expected a URL without user name, password, query or fragment")
@@ -92,10 +92,10 @@ def check_proxy(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise ConfigurationError("proxy: expected an http or https URL such as 'http://proxy.example:3128'")
 
 

@@ -136,7 +136,7 @@ class Budget:
     _pacer: Pacer = field(init=False, factory=Pacer)
     #: When held slots are free again: a queue for those that are in order, and a heap for the others.
     _cooling: deque[float] = field(init=False, factory=deque)
-    _cooling_too: list[float] = field(init=False, factory=list)
+    _cooling_unordered: list[float] = field(init=False, factory=list)
     #: Permits of requests that are under way, in the order of sending.
     _away: dict[Permit, None] = field(init=False, factory=dict)
     _paused_until: float = field(init=False, default=float("-inf"))
@@ -165,7 +165,7 @@ class Budget:
         if self.limit is None:
             return Permit(lane, now, False)
         cooling = self._cooling
-        if self._cooling_too or (cooling and cooling[0] <= now + TICK):
+        if self._cooling_unordered or (cooling and cooling[0] <= now + TICK):
             self._cool(now + TICK)
         if self._free < 1 and not self._recall(now):
             self._pacer.starve()
@@ -188,7 +188,7 @@ class Budget:
         if self._free < 1:
             # Slots beyond a lowered limit do not become free, however soon their requests are a second old.
             missing = 1 - self._free
-            soonest = nsmallest(missing, chain(islice(self._cooling, missing), self._cooling_too))
+            soonest = nsmallest(missing, chain(islice(self._cooling, missing), self._cooling_unordered))
             slot = soonest[-1] - now if len(soonest) == missing else float("inf")
             if self._free == 0:
                 slot = min(slot, self._recalled_at() - now)
@@ -206,14 +206,14 @@ class Budget:
         """Settle the permit of a request that went out and whose arrival will not be known."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
-            heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
+            heappush(self._cooling_unordered, now + PERIOD + GUARD + self._patience())
 
     def abandon(self, now: float) -> None:
         """Settle all permits, because their requests were the parent's before a fork, or their client is gone."""
         for turn in list(self._away):
             self.lost(turn, now)
         # The fork may have happened between two steps of another thread, so the free slots are counted again.
-        self._free = self._slots - len(self._cooling) - len(self._cooling_too)
+        self._free = self._slots - len(self._cooling) - len(self._cooling_unordered)
         self._resize()
 
     def shorten_pause(self) -> None:
@@ -238,7 +238,7 @@ class Budget:
                 if not self._cooling or free_at >= self._cooling[-1]:
                     self._cooling.append(free_at)
                 else:
-                    heappush(self._cooling_too, free_at)
+                    heappush(self._cooling_unordered, free_at)
         return took
 
     def _cool(self, now: float) -> None:
@@ -246,8 +246,8 @@ class Budget:
         while cooling and cooling[0] <= now:
             cooling.popleft()
             self._free += 1
-        while self._cooling_too and self._cooling_too[0] <= now:
-            heappop(self._cooling_too)
+        while self._cooling_unordered and self._cooling_unordered[0] <= now:
+            heappop(self._cooling_unordered)
             self._free += 1
 
     def _patience(self) -> float:
@@ -326,7 +326,7 @@ class Budget:
         if self.limit is None:
             self._slots = self._free = 0
             self._cooling.clear()
-            self._cooling_too.clear()
+            self._cooling_unordered.clear()
             for turn in self._away:
                 turn.holds = False
             self._away.clear()

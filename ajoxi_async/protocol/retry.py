@@ -83,18 +83,18 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         for name in ("max_retries", "quota"):
             number = integer(getattr(self, name))
-            self._set(name, number, "0 or more", sound=number is not None and number >= 0)
+            self._set(name, number, "0 or more", valid=number is not None and number >= 0)
         for name in ("base", "cap", "max_elapsed"):
             if getattr(self, name) is not None or name != "max_elapsed":
                 span = seconds(getattr(self, name))
-                self._set(name, span, "seconds above 0", sound=span is not None and span > 0)
+                self._set(name, span, "seconds above 0", valid=span is not None and span > 0)
         span = seconds(self.patience)
-        self._set("patience", span, "0 seconds or more", sound=span is not None and span >= 0)
+        self._set("patience", span, "0 seconds or more", valid=span is not None and span >= 0)
         writes = exact(self.writes)
-        self._set("writes", writes, "'documented', 'strict' or 'always'", sound=writes in _WRITES)
+        self._set("writes", writes, "'documented', 'strict' or 'always'", valid=writes in _WRITES)
 
-    def _set(self, name: str, value: object, right: str, *, sound: bool) -> None:
-        if not sound:
+    def _set(self, name: str, value: object, right: str, *, valid: bool) -> None:
+        if not valid:
             raise ConfigurationError(f"{name}: expected {right}, got {getattr(self, name)!r:.40}")
         object.__setattr__(self, name, value)
 

@@ -32,11 +32,11 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.transports.exchange import (
+    CheckedRequest,
     Exchange,
-    NotedResponse,
-    SoundRequest,
-    UnsoundError,
-    answer_despite,
+    HeldResponse,
+    UnusableConnectionError,
+    answer_or_raise,
     current,
 )
 from ajoxi_async.transports.settings import (
@@ -142,7 +142,7 @@ class AiohttpTransport:
                 headers=headers_of_session(own.headers),
                 skip_auto_headers=own.skip_auto_headers,
                 trace_configs=own.trace_configs,
-                response_class=NotedResponse,
+                response_class=HeldResponse,
                 **_RULES,
             )
             for name in ("_default_proxy", "_default_proxy_auth", "_middlewares"):
@@ -152,8 +152,8 @@ class AiohttpTransport:
         return session
 
     async def _keep(self) -> AsyncGenerator[None]:
-        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
-        # nobody closed can still close its connections.
+        # A loop that is being shut down closes its asynchronous generators. This is the last moment at which an engine that
+        # was not closed can close its connections.
         try:
             yield
         finally:
@@ -244,13 +244,15 @@ class AiohttpTransport:
                         **options,
                     )
                     break
-                except UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
+                except (
+                    UnusableConnectionError
+                ):  # closed by now, so that each turn of this loop costs the pool a connection
                     continue
                 except Exception as error:
-                    response = answer_despite(error, exchange)
+                    response = answer_or_raise(error, exchange)
                     break
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
             if response._body is not None:  # read by a middleware or a trace of the session
                 body = response._body
             elif response.content.is_eof():
@@ -274,7 +276,7 @@ class AiohttpTransport:
             current.reset(token)
             self._under_way.discard(exchange)
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
                 exchange.answer.close()
             if due is not None:
                 due.discard(exchange)
@@ -313,24 +315,24 @@ class AiohttpTransport:
                             allow_redirects=False,
                             **options,
                         )
-                    except UnsoundError:
+                    except UnusableConnectionError:
                         continue
                     except Exception as error:
-                        return answer_despite(error, exchange)
+                        return answer_or_raise(error, exchange)
         except BaseException:
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
                 exchange.answer.close()
             raise
         finally:
             current.reset(token)
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
 
 
 #: Options that a session of the caller's cannot change.
 _RULES: Any = {
-    "request_class": SoundRequest,
+    "request_class": CheckedRequest,
     "trust_env": False,
     "max_line_size": MAX_HEAD,
     "max_field_size": MAX_HEAD,

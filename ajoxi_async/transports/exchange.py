@@ -27,7 +27,7 @@ import aiohttp
 
 from ajoxi_async.contract.masking import mask
 
-__all__ = ["Exchange", "NotedResponse", "SoundRequest", "UnsoundError", "answer_despite", "current"]
+__all__ = ["CheckedRequest", "Exchange", "HeldResponse", "UnusableConnectionError", "answer_or_raise", "current"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
@@ -52,7 +52,7 @@ class Exchange:
         self.sent: bool | None = None
         self.expired = self.closed = False
         self.response: aiohttp.ClientResponse | None = None
-        self.answer: NotedResponse | None = None
+        self.answer: HeldResponse | None = None
 
     def expire(self) -> None:
         """End it because its time is up."""
@@ -84,11 +84,11 @@ class Exchange:
 current: ContextVar[Exchange] = ContextVar("ajoxi_async_exchange")
 
 
-class UnsoundError(aiohttp.ServerDisconnectedError):
+class UnusableConnectionError(aiohttp.ServerDisconnectedError):
     """The connection was readable before the request was written. It is closed, and nothing was sent."""
 
 
-class SoundRequest(aiohttp.ClientRequest):
+class CheckedRequest(aiohttp.ClientRequest):
     """A request that checks its connection before it is written, and records that it is sent."""
 
     # aiohttp calls this while it makes the request. The key is in the headers; a session or URL must not replace it.
@@ -101,7 +101,7 @@ class SoundRequest(aiohttp.ClientRequest):
         """Begin to write the request.
 
         Raises:
-            UnsoundError: a kept connection cannot be used.
+            UnusableConnectionError: a kept connection cannot be used.
             aiohttp.ServerDisconnectedError: a new connection cannot be used, or this would be a second attempt.
         """
         exchange = current.get()
@@ -119,7 +119,7 @@ class SoundRequest(aiohttp.ClientRequest):
         ):
             conn.close()
             if kept:
-                raise UnsoundError
+                raise UnusableConnectionError
             raise aiohttp.ServerDisconnectedError("the server spoke first, or closed the connection at once")
         exchange.sent = True
         return super().send(conn)
@@ -129,11 +129,11 @@ class SoundRequest(aiohttp.ClientRequest):
         # was checked, and code that runs in between may block the loop.
         def write_bytes(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
             """Write the body, as much as the connection takes at once."""
-            return _begun(super().write_bytes(*args, **kwargs))
+            return _run_until_first_wait(super().write_bytes(*args, **kwargs))
 
 
-class NotedResponse(aiohttp.ClientResponse):
-    """A response over a session of the caller's own, which stays open until `let_go`.
+class HeldResponse(aiohttp.ClientResponse):
+    """A response over a session of the caller's own, which stays open until `allow_close`.
 
     Middlewares and traces may raise after its headers have come, and aiohttp then closes the response. The answer has come
     nevertheless and must be reported.
@@ -152,12 +152,12 @@ class NotedResponse(aiohttp.ClientResponse):
         if not self._held:
             super().close()
 
-    def let_go(self) -> None:
+    def allow_close(self) -> None:
         """Allow it to be closed."""
         self._held = False
 
 
-def answer_despite(error: Exception, exchange: Exchange) -> aiohttp.ClientResponse:
+def answer_or_raise(error: Exception, exchange: Exchange) -> aiohttp.ClientResponse:
     """The answer that had come when code of the session raised. If there was none, the error is raised."""
     answer = exchange.answer
     if answer is None or (answer.closed and answer._body is None and not answer.content.is_eof()):
@@ -166,7 +166,7 @@ def answer_despite(error: Exception, exchange: Exchange) -> aiohttp.ClientRespon
     return answer
 
 
-def _begun(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+def _run_until_first_wait(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
     """Run a coroutine until it first waits; returns a coroutine for the rest of it."""
     try:
         waited_for = work.send(None)

@@ -201,8 +201,8 @@ class HttpxTransport:
         return client
 
     async def _keep(self) -> AsyncGenerator[None]:
-        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
-        # nobody closed can still close its connections.
+        # A loop that is being shut down closes its asynchronous generators. This is the last moment at which an engine that
+        # was not closed can close its connections.
         try:
             yield
         finally:

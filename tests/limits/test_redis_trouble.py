@@ -21,10 +21,10 @@ import redis.asyncio
 
 from ajoxi_async import ConfigurationError
 from ajoxi_async.limits import redis as limiter_module
-from ajoxi_async.limits import redis_line
+from ajoxi_async.limits import redis_requests
 from ajoxi_async.limits.redis import HOLD, RedisLimiter
 from ajoxi_async.limits.redis_clock import RedisClock
-from ajoxi_async.limits.redis_line import Line, reason_of
+from ajoxi_async.limits.redis_requests import RequestThread, reason_of
 from ajoxi_async.limits.waiting import Waiter
 
 from .redis_server import KEY, Server
@@ -401,7 +401,7 @@ async def test_busy_worker_threads_change_nothing(server: Server) -> None:
 
 async def test_a_question_that_never_ends(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
     """A client that hangs for ever is given up in the end, with its thread: Redis is asked from another one."""
-    monkeypatch.setattr(redis_line, "ABANDON", 0.4)
+    monkeypatch.setattr(redis_requests, "ABANDON", 0.4)
     limiter = RedisLimiter(server.url, key=KEY)
     sound, hang, hanging = limiter._script, threading.Event(), [True, True]
 
@@ -416,35 +416,35 @@ async def test_a_question_that_never_ends(monkeypatch: pytest.MonkeyPatch, serve
         with anyio.fail_after(6):
             while not shared(limiter):
                 await limiter.acquire()
-        assert limiter._line._abandoned == 2
+        assert limiter._requests._abandoned == 2
     finally:
         hang.set()
     with anyio.fail_after(2):
-        while limiter._line._abandoned:
+        while limiter._requests._abandoned:
             await anyio.sleep(0.01)
     await quickly(limiter, 5, 1)
 
 
 async def test_threads_that_cannot_be_given_up_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more threads are given up than a bound, however long nothing ends."""
-    monkeypatch.setattr(redis_line, "ABANDON", 0.0)
-    line, hang = Line(), threading.Event()
+    monkeypatch.setattr(redis_requests, "ABANDON", 0.0)
+    line, hang = RequestThread(), threading.Event()
     for _ in range(10):
         with pytest.raises(TimeoutError):
             line.ask(lambda: hang.wait(10), 0.005)
-    assert line._abandoned == redis_line.MOST_ABANDONED
+    assert line._abandoned == redis_requests.MOST_ABANDONED
     hang.set()
 
 
 async def test_threads_end_when_nobody_waits(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some time after the last turn neither of the limiter's threads is left, and the next turn begins them again."""
     monkeypatch.setattr(limiter_module, "LINGER", 0.1)
-    monkeypatch.setattr(redis_line, "LINGER", 0.1)
+    monkeypatch.setattr(redis_requests, "LINGER", 0.1)
     limiter = RedisLimiter(server.url, key=KEY)
     for _ in range(2):
         await quickly(limiter, 2, 2)
         with anyio.fail_after(3):
-            while limiter._serving or limiter._line._listening:
+            while limiter._serving or limiter._requests._running:
                 await anyio.sleep(0.02)
 
 

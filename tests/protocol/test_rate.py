@@ -222,7 +222,7 @@ def test_a_lowered_limit_waits_for_the_slots_it_takes_away() -> None:
         now += budget.wait(now)
         answered(budget, budget.take(now), now, "5" if now < 0.5 else "2")
     assert budget.limit == 2
-    free_at = sorted([*budget._cooling, *budget._cooling_too])
+    free_at = sorted([*budget._cooling, *budget._cooling_unordered])
     assert budget.wait(now) == pytest.approx(free_at[3] - now)
 
 

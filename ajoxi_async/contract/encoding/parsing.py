@@ -46,9 +46,9 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = error
-    if not strict and (sound := _replace_bad_text(body)) != body:
+    if not strict and (repaired := _replace_bad_text(body)) != body:
         try:
-            return msgspec.json.decode(sound)
+            return msgspec.json.decode(repaired)
         except msgspec.DecodeError as error:
             refused = error
     raise DecodeError(f"not JSON: {refused}")

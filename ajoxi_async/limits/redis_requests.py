@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["Line", "make_client", "reason_of"]
+__all__ = ["RequestThread", "make_client", "reason_of"]
 
 #: Seconds that a socket waits for Redis, where the client is made from a URL.
 SOCKET_TIMEOUT: Final = 0.25
@@ -86,7 +86,7 @@ def reason_of(error: BaseException, client: Any) -> tuple[bool, str]:
     return refused, (f"{name}: {text}" if text else name) + hint
 
 
-class _Question:
+class _Request:
     def __init__(self, ask: Callable[[], Any]) -> None:
         self.ask = ask
         self.began = time.monotonic()
@@ -95,25 +95,25 @@ class _Question:
         self.error: BaseException | None = None
 
 
-class Line:
+class RequestThread:
     """Sends one request at a time, in a thread of its own. It belongs to one process."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._question: _Question | None = None
-        self._listening = False
+        self._request: _Request | None = None
+        self._running = False
         self._abandoned = 0
 
     @property
     def busy(self) -> bool:
         """Whether a request that has timed out is still under way."""
         with self._changed:
-            question = self._question
-            if question is None:
+            request = self._request
+            if request is None:
                 return False
-            if time.monotonic() - question.began > ABANDON and self._abandoned < MOST_ABANDONED:
+            if time.monotonic() - request.began > ABANDON and self._abandoned < MOST_ABANDONED:
                 self._abandoned += 1
-                self._question, self._listening = None, False
+                self._request, self._running = None, False
                 return False
             return True
 
@@ -126,36 +126,36 @@ class Line:
         """
         if self.busy:
             raise TimeoutError("an earlier request is still under way")
-        question = _Question(ask)
+        request = _Request(ask)
         with self._changed:
-            if not self._listening:
-                threading.Thread(target=self._listen, name="ajoxi-redis", daemon=True).start()
-                self._listening = True
-            self._question = question
+            if not self._running:
+                threading.Thread(target=self._serve, name="ajoxi-redis", daemon=True).start()
+                self._running = True
+            self._request = request
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: question.done, patience):
+            if not self._changed.wait_for(lambda: request.done, patience):
                 raise TimeoutError(f"no answer within {patience:g} s")
-        if question.error is not None:
-            raise question.error
-        return question.answer
+        if request.error is not None:
+            raise request.error
+        return request.answer
 
-    def _listen(self) -> None:
+    def _serve(self) -> None:
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._question is not None, LINGER):
-                    self._listening = False
+                if not self._changed.wait_for(lambda: self._request is not None, LINGER):
+                    self._running = False
                     return
-                question = self._question
-            if question is None:
+                request = self._request
+            if request is None:
                 continue
             try:
-                question.answer = question.ask()
+                request.answer = request.ask()
             except BaseException as error:
-                question.error = error
+                request.error = error
             with self._changed:
-                question.done = True
-                if self._question is not question:  # it was given up meanwhile
+                request.done = True
+                if self._request is not request:  # it was given up meanwhile
                     self._abandoned -= 1
                     return
-                self._question = None
+                self._request = None
                 self._changed.notify_all()
