@@ -1,11 +1,11 @@
-"""Parsing JSON from bytes.
+"""Bytes to JSON values: what is taken for JSON, whoever sent it.
 
 Rules:
-1. A document is nested at most `MAX_DEPTH` levels deep. This is checked on the bytes before they are parsed, because the
-   parser recurses and would fail at a recursion limit that differs by Python version and by the depth of its caller.
-2. Invalid text does not make the whole document invalid: half of a surrogate pair, escaped or encoded, and a sequence of
-   bytes that is not UTF-8 become one U+FFFD each. They are searched for only after the parser has refused the document.
-3. Everything else follows RFC 8259 exactly.
+1. A document is nested at most `MAX_DEPTH` levels deep. This is checked on the bytes, before they are parsed: the parser
+   recurses, and the recursion limit it ends at differs by Python version and by how deep its caller stands.
+2. Text that is no Unicode does not cost the document: half of a surrogate pair, as an escape or encoded, and a sequence
+   of bytes that is not UTF-8 become one U+FFFD each. They are looked for only where the parser has refused the document.
+3. Anything else is RFC 8259 to the letter.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ajoxi_async.contract.errors import AjoxiError
 
 __all__ = ["MAX_DEPTH", "DecodeError", "parse_json"]
 
-#: Most levels of arrays and objects within each other. The API's own documents have five.
+#: Levels of arrays and objects within each other. The API's own documents have five.
 MAX_DEPTH: Final = 64
 
 #: Up to about this many bytes it is quicker to look for few brackets first than to call `_is_too_deep`.
@@ -27,7 +27,7 @@ _SHORT = 4096
 
 
 class DecodeError(AjoxiError):
-    """A body does not have the documented form. The client reports it as `APIResponseValidationError`."""
+    """A body is not what was promised. The client reports it as `APIResponseValidationError`."""
 
 
 def parse_json(body: bytes, *, strict: bool = False) -> Any:
@@ -35,10 +35,10 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
 
     Args:
         body: the document, UTF-8.
-        strict: refuse invalid text instead of replacing it (rule 2).
+        strict: refuse text that is no Unicode instead of replacing it (rule 2).
 
     Raises:
-        DecodeError: it is not JSON, or is nested deeper than `MAX_DEPTH`.
+        DecodeError: it is no JSON, or is nested deeper than `MAX_DEPTH`.
     """
     if (len(body) > _SHORT or _has_many_brackets(body)) and _is_too_deep(body):
         raise DecodeError(f"not JSON: nested deeper than {MAX_DEPTH} levels")
@@ -46,16 +46,16 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = error
-    if not strict and (repaired := _replace_bad_text(body)) != body:
+    if not strict and (sound := _replace_bad_text(body)) != body:
         try:
-            return msgspec.json.decode(repaired)
+            return msgspec.json.decode(sound)
         except msgspec.DecodeError as error:
             refused = error
     raise DecodeError(f"not JSON: {refused}")
 
 
 def _has_many_brackets(body: bytes) -> bool:
-    # `split` finds the next bracket faster than `count` reads every byte.
+    # Splitting looks for the next bracket faster than counting looks at every byte.
     return len(body.split(b"{", MAX_DEPTH)) + len(body.split(b"[", MAX_DEPTH)) - 2 >= MAX_DEPTH
 
 
@@ -65,9 +65,9 @@ _STRING = re.compile(rb'"[^"]*"')
 
 
 def _is_too_deep(body: bytes) -> bool:
-    """Whether brackets outside of strings are nested too deep. It takes a few fast passes over the bytes."""
+    """Whether brackets outside of strings are nested too deep, in a few passes of C over the bytes."""
     if b"\\" in body:
-        # Escapes are removed from left to right, so that a remaining quote is not part of one.
+        # From left to right: a quote that is left belongs to no escape, whatever the number of backslashes before it.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
     # Strings without a bracket are now two quotes in a row.
     left = body.translate(_ONE_KIND, _UNIMPORTANT).replace(b'""', b"")
@@ -77,7 +77,7 @@ def _is_too_deep(body: bytes) -> bool:
         inner, left = left, left.replace(b"[]", b"")
         if len(left) == len(inner):
             break
-    # The remaining brackets are nested deeper or do not match. The parser reports unmatched ones, where that is safe.
+    # What is left is nested deeper, or does not match; the latter the parser says better where it is harmless.
     return len(left) > MAX_DEPTH or b"[]" in left
 
 
@@ -93,7 +93,7 @@ _ENCODED_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 
 def _replace_bad_text(body: bytes) -> bytes:
-    """Replace invalid text by U+FFFD, in a time proportional to the body's length."""
+    """Put U+FFFD in place of text that is no Unicode, in time that grows with the body's length."""
     if b"\\ud" in body or b"\\uD" in body:
         body = _HALVES.sub(lambda found: found[1] + rb"\ufffd" * (len(found[2]) // 6), body)
     return _ENCODED_HALF.sub(b"\xef\xbf\xbd", body).decode("utf-8", "replace").encode()

@@ -1,11 +1,10 @@
-"""Reading and writing times.
+"""Times as they travel.
 
 Rules:
-1. Times of the API are in RFC 3339. They are written in UTC with milliseconds, and read in every form that RFC 3339 allows:
-   any number of digits of a second, ``t`` and ``z``, a space for the ``T``, any offset, second 60. Digits finer than a
-   microsecond are cut off, so that a time is never rounded up into the next second. A leap second is read as the last
-   microsecond before it.
-2. HTTP-dates, in ``Date``, ``Retry-After`` and ``Sunset``, come in the three forms of RFC 9110 (5.6.7), always in GMT.
+1. The API's are RFC 3339. Written in UTC with milliseconds; read in every form RFC 3339 allows: any number of digits of
+   a second, ``t`` and ``z``, a space for the ``T``, any offset, second 60. What is finer than a microsecond is cut off,
+   never rounded up into the next second, and a leap second is the last microsecond before it ends.
+2. HTTP's own, in ``Date``, ``Retry-After`` and ``Sunset``, come in the three forms of RFC 9110 (5.6.7), always in GMT.
 """
 
 from __future__ import annotations
@@ -16,8 +15,7 @@ from email.utils import parsedate_tz
 
 __all__ = ["exact_datetime", "format_time", "parse_http_date", "parse_time"]
 
-#: In a tuple, where freezegun does not replace it: freezegun puts a subclass under the name in every module, and msgspec
-#: accepts no subclass.
+#: Out of reach for freezegun, which puts a subclass in place of the name in every module; msgspec takes no subclass.
 _MAKE = (datetime,)
 _LAST = 999_999
 _MINUTE = timedelta(minutes=1)
@@ -27,19 +25,19 @@ def format_time(moment: datetime) -> str:
     """Format an aware datetime as RFC 3339 in UTC with milliseconds."""
     try:
         moment = moment.astimezone(UTC)
-    except OverflowError:  # in the first and last hours of the calendar UTC is out of range, so the offset is kept
+    except OverflowError:  # the first and the last hours of the calendar have no UTC: they keep their own offset
         offset = moment.utcoffset() or timedelta()
-        # RFC 3339 has no seconds of an offset, which local mean times have.
+        # RFC 3339 knows no seconds of an offset, as local mean times have them.
         whole = timezone(offset // _MINUTE * _MINUTE)
         return moment.replace(tzinfo=whole).isoformat(timespec="milliseconds")
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def exact_datetime(value: datetime) -> datetime:
-    """The same moment in the same zone, as a plain datetime and not a subclass.
+    """The same moment in the same zone, as a datetime and no subclass of it.
 
     Raises:
-        ValueError, TypeError: it is not a moment, such as pandas' NaT.
+        ValueError, TypeError: it is no moment, as pandas' NaT.
     """
     return _MAKE[0](
         value.year,
@@ -60,7 +58,7 @@ _RFC3339 = re.compile(
 
 
 def parse_time(text: str) -> datetime | None:
-    """Read an RFC 3339 time (rule 1); ``None`` if it is not one."""
+    """Read an RFC 3339 time (rule 1); ``None`` where it is none."""
     found = _RFC3339.fullmatch(text)
     if found is None:
         return None
@@ -78,7 +76,7 @@ def parse_time(text: str) -> datetime | None:
 
 
 def parse_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP-date (rule 2); ``None`` if it is not one."""
+    """Read an HTTP-date (rule 2); ``None`` where it is none."""
     if text is None or len(text) > 64:
         return None
     try:
