@@ -654,7 +654,7 @@ own, children = limiter._worker, []
 for attempt in range(4):
     if attempt % 2:
         limiter._lock.acquire()
-        limiter._line._changed.acquire()
+        limiter._requests._changed.acquire()
     child = os.fork()
     if child == 0:
         code = 1
@@ -671,7 +671,7 @@ for attempt in range(4):
             os._exit(code)
     children.append(child)
     if attempt % 2:
-        limiter._line._changed.release()
+        limiter._requests._changed.release()
         limiter._lock.release()
 codes = []
 for child in children:
