@@ -116,17 +116,17 @@ class _Outcome:
     def __init__(self, passing: tuple[type[Exception], ...]) -> None:
         self.passing = passing
         self.known = anyio.Event()
-        self._told: Receipt | Exception | None = None
+        self._answer: Receipt | Exception | None = None
 
-    def tell(self, what: Receipt | Exception) -> None:
-        if self._told is None:
-            self._told = what
+    def set_answer(self, answer: Receipt | Exception) -> None:
+        if self._answer is None:
+            self._answer = answer
             self.known.set()
 
     def receipt(self) -> Receipt:
-        if isinstance(self._told, Exception):
-            raise self._told
-        return self._told or _refuse(503, "service_unavailable", "The event is still being handled.")
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer or _refuse(503, "service_unavailable", "The event is still being handled.")
 
 
 class WebhookRouter:
@@ -303,7 +303,7 @@ class WebhookRouter:
         try:
             failed = await _run(event, now, outcome.passing)
             if failed is None and later:
-                outcome.tell(_HANDLED)
+                outcome.set_answer(_HANDLED)
                 # Shielded, because an acknowledged event has to be handled to the end.
                 with anyio.CancelScope(shield=True):
                     failed = await _run(event, later, ())
@@ -311,11 +311,11 @@ class WebhookRouter:
         finally:  # also after a cancellation, when it is unknown which handlers have finished
             await self._settle(event, owner, handled)
         if failed is None:
-            outcome.tell(_HANDLED)
+            outcome.set_answer(_HANDLED)
         elif isinstance(failed, outcome.passing):
-            outcome.tell(failed)
+            outcome.set_answer(failed)
         else:
-            outcome.tell(_refuse(500, "internal_error", "The event could not be handled."))
+            outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
 
     async def _settle(self, event: Event, owner: str, handled: bool) -> None:
         with anyio.CancelScope(shield=True):

@@ -1,4 +1,4 @@
-"""What befalls a RedisLimiter: odd clients, clocks that are set, refusals, loops that stand still, forks."""
+"""A RedisLimiter under odd conditions: unusual clients, clocks that are set, refusals, blocked loops, forks."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ async def test_urls_that_can_be_right() -> None:
 
 
 def step(client: redis.Redis, limiter: RedisLimiter, seconds: float) -> None:
-    """Leave the schedule as it would be had Redis's clock been set by so many seconds."""
+    """Change the schedule as if Redis's clock had been set by so many seconds."""
     for name, value in client.hgetall(limiter._name).items():
         if name == b"refunds":
             moments = [f"{float(at) - seconds * 1e6:.0f}" for at in value.decode().split(",") if at]
@@ -201,7 +201,7 @@ async def test_a_clock_set_back_keeps_a_pause(server: Server) -> None:
 
 @pytest.mark.parametrize("ahead", [5, 60, 3600, 10**9])
 async def test_a_schedule_that_no_lease_explains_begins_anew(server: Server, ahead: int) -> None:
-    """A schedule further ahead than any lease reaches, by whatever put it there, holds up nobody."""
+    """A schedule that lies further ahead than any lease, for whatever reason, delays no call."""
     limiter = RedisLimiter(server.url, key=KEY)
     with redis.Redis(port=server.port) as client:
         seconds, micros = client.time()
@@ -224,7 +224,7 @@ async def test_a_pause_is_at_most_a_minute(server: Server) -> None:
 
 @pytest.mark.parametrize("jump", [-3600.0, -0.05, 0.05, 3600.0])
 async def test_our_clock_jumps(server: Server, jump: float) -> None:
-    """After a suspend, or a step of either clock, the next answer is believed and not the ones before."""
+    """After a suspend, or a step of either clock, the next answer counts and not the ones before."""
     limiter = RedisLimiter(server.url, key=KEY)
     await quickly(limiter, 70, 3)
     samples = [(trip, offset - jump) for trip, offset in limiter._clock._samples]
@@ -285,7 +285,7 @@ async def test_a_refusal_says_why_and_is_looked_after(server: Server, caplog: py
 
 
 async def test_a_user_without_permission(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """NOPERM is told with its reason, and once the permission is given the limit is shared."""
+    """NOPERM is logged with its reason, and once the permission is given the limit is shared."""
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL SETUSER poor on >hunter2 ~* +ping +hello")
         try:
@@ -304,7 +304,7 @@ async def test_a_user_without_permission(server: Server, caplog: pytest.LogCaptu
 async def test_another_reason_is_told_too(
     server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Redis is gone a new reason is logged, though not each time, and a refusal is repeated."""
+    """While Redis is unreachable a new reason is logged, but not each time, and a refusal is logged again."""
     monkeypatch.setattr(limiter_module, "TELL_EVERY", 0.05)
     limiter = RedisLimiter(server.url, key=KEY)
     errors = [redis.ConnectionError("first")] * 4 + [redis.ResponseError("second")] * 4
@@ -366,7 +366,7 @@ async def test_answers_that_are_none(server: Server, answer: Any, caplog: pytest
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), SystemExit()])
 async def test_a_client_that_raises_anything(server: Server, error: BaseException) -> None:
-    """Whatever a client raises counts as gone, and Redis is asked again."""
+    """After any error of the client Redis counts as unreachable, and is asked again."""
     limiter = RedisLimiter(server.url, key=KEY)
     sound, failing = limiter._script, [error] * 3
 
@@ -400,7 +400,7 @@ async def test_busy_worker_threads_change_nothing(server: Server) -> None:
 
 
 async def test_a_question_that_never_ends(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
-    """A client that hangs for ever is given up in the end, with its thread: Redis is asked from another one."""
+    """A client that hangs for ever is given up with its thread in the end, and Redis is asked in another one."""
     monkeypatch.setattr(redis_requests, "ABANDON", 0.4)
     limiter = RedisLimiter(server.url, key=KEY)
     sound, hang, hanging = limiter._script, threading.Event(), [True, True]
@@ -488,7 +488,7 @@ def test_a_loop_that_stands_still_holds_up_no_other(server: Server, backend: str
 
 @pytest.mark.parametrize("how", ["stopped", "closed"])
 def test_waiters_of_a_loop_that_never_runs_again(server: Server, how: str) -> None:
-    """A loop that was stopped or closed while its tasks waited holds up nobody."""
+    """A loop that was stopped or closed while its tasks waited delays no other."""
     limiter = RedisLimiter(server.url, key=KEY)
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(limiter.acquire()) for _ in range(20)]
@@ -516,7 +516,7 @@ async def test_a_429_while_nobody_waits_is_told_to_the_others(server: Server) ->
 
 
 async def test_a_429_that_comes_while_redis_is_asked(server: Server) -> None:
-    """A pause that begins during a question is told with the next one, and not forgotten."""
+    """A pause that begins during a request to Redis is sent with the next request."""
     limiter = RedisLimiter(server.url, key=KEY)
     turn = await limiter.acquire()
     sound = limiter._script
@@ -534,7 +534,7 @@ async def test_a_429_that_comes_while_redis_is_asked(server: Server) -> None:
 
 
 async def test_a_limit_that_is_heard_while_redis_is_asked(server: Server) -> None:
-    """A limit that is announced during a question is told with the next one, and not forgotten."""
+    """A limit that is announced during a request to Redis is sent with the next request."""
     limiter = RedisLimiter(server.url, key=KEY)
     turn = await limiter.acquire()
     sound = limiter._script
@@ -558,7 +558,7 @@ async def test_a_pause_outlasts_redis(server: Server) -> None:
 
 
 async def test_times_nobody_fetched_go_to_others(server: Server) -> None:
-    """What a loop that stands still was given is to be had again, and its waiters stand where they stood."""
+    """Send times given to a blocked loop are taken back, and its waiters keep their places in the queue."""
     limiter = RedisLimiter(server.url, key=KEY)
     waiters = [Waiter("default") for _ in range(3)]
     for waiter in waiters:
@@ -574,7 +574,7 @@ async def test_times_nobody_fetched_go_to_others(server: Server) -> None:
 
 
 async def test_times_within_a_pause_are_not_handed_out_again(server: Server) -> None:
-    """A time that is given back during a 429's pause lies within it: nobody is to have it."""
+    """A send time that is given back during a 429's pause lies within the pause, so it is not used."""
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     await other.acquire()
@@ -615,7 +615,7 @@ async def test_readable_forms_of_a_limit(server: Server, text: str) -> None:
 
 
 async def test_a_late_answer_brings_no_old_limit_back(server: Server) -> None:
-    """Only the answer to a later request is believed."""
+    """Only the answer to a later request changes the limit."""
     limiter = RedisLimiter(server.url, key=KEY)
     early, later = await limiter.acquire(), await limiter.acquire()
     limiter.observe(later, "calls.list", 200, {"X-RateLimit-Limit": "40"}, None)

@@ -64,7 +64,7 @@ async def test_a_post_is_sent_again_where_it_is_safe(failure: Any) -> None:
     ids=["lost", "timeout", "502", "500-no-envelope", "504"],
 )
 async def test_a_post_of_unknown_fate_is_sent_once(failure: Any) -> None:
-    """A POST that may have been carried out is never repeated, and the caller is told so."""
+    """A POST that may have been carried out is never repeated, and the error says so."""
     transport = ScriptedTransport(failure)
     with pytest.raises(OutcomeUnknownError) as caught:
         await place(client_on(transport))
@@ -93,7 +93,7 @@ async def test_always_still_tells_the_truth() -> None:
 
 
 async def test_a_get_of_unknown_fate_is_sent_again() -> None:
-    """Reading twice harms nobody; after the last retry it is a connection error."""
+    """A GET is repeated; after the last retry it is a connection error."""
     transport = ScriptedTransport(lost(sent=True))
     with pytest.raises(APIConnectionError) as caught:
         await client_on(transport).calls.retrieve("call_1")

@@ -79,7 +79,7 @@ def test_never_more_at_once_than_two_bursts(asked: list[tuple[float, float]], sl
 
 @pytest.mark.parametrize("starved", [False, True])
 def test_what_a_freeze_owes_is_forgotten(starved: bool) -> None:
-    """Requests to make up for are dropped once nobody asked for a while, or asked in vain for longer than any slot takes."""
+    """Requests to make up for are dropped after a time without requests, or after waiting longer than any slot takes."""
     pacer = Pacer()
     pacer.resize(100)
     assert pacer.take(0.0, 100)

@@ -56,7 +56,7 @@ def test_a_server_that_hangs_up_at_once_is_not_hammered() -> None:
 
 
 def test_a_sound_stream_resumes_at_once() -> None:
-    """A connection that lasted a second puts nothing off, and forgives those before it."""
+    """After a connection that lasted a second there is no least delay, and the count starts again."""
     assert _delays(*[(1.0, False)] * 5) == [0.0] * 5
     assert _delays(*[(0.0, False)] * 5, (1.0, False), (0.0, False))[-2:] == [0.0, 0.0]
 

@@ -65,16 +65,16 @@ def _client(redis: Any) -> Any:
             ) from None
         return client
     methods = [getattr(redis, name, None) for name in ("set", "get", "eval")]
-    asks = getattr(redis, "execute_command", None)
+    execute = getattr(redis, "execute_command", None)
     wrong = (
         isinstance(redis, (type, library.client.Pipeline))
         or any(why_not_plain(method) for method in methods)
-        or (asks is not None and why_not_plain(asks))
+        or (execute is not None and why_not_plain(execute))
     )
     if wrong:
-        what = type(redis)
+        kind = type(redis)
         raise ConfigurationError(
-            f"redis: expected a URL or a redis.Redis that is not asynchronous, got {what.__module__}.{what.__qualname__}"
+            f"redis: expected a URL or a redis.Redis that is not asynchronous, got {kind.__module__}.{kind.__qualname__}"
             if redis is not None and not isinstance(redis, type)
             else f"redis: expected a URL or a redis.Redis, got {redis!r}"
         )
