@@ -39,8 +39,8 @@ class Route(Generic[T]):
         name: the client's method, such as ``calls.create``.
         status: the status of success.
         returns: what the body, or each item of a list, decodes into; ``None`` where there is no body.
-        query: parameters that travel in the query string.
-        body: parameters that travel as JSON.
+        query: parameters that are sent in the query string.
+        body: parameters that are sent as JSON.
         listing: whether the answer is a page.
         streaming: whether the answer is an event stream.
     """
@@ -61,7 +61,7 @@ class Route(Generic[T]):
         object.__setattr__(self, "_around", (before, after))
 
     def path_for(self, id: str | None = None) -> str:
-        """The path with `id` in it, quoted so that no id can reach another endpoint.
+        """The path with `id` in it, quoted so that no id can lead to another endpoint.
 
         Raises:
             InvalidParameterError: `id` is empty, not a string, a dot segment, or has control characters or half a surrogate pair.

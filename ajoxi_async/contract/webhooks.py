@@ -1,10 +1,10 @@
 """Webhook subscriptions and the events they deliver (API reference: Webhooks).
 
 Rules:
-1. Seven event types. The reference subscribes to ``call.start`` in one place and fires ``call.started`` in another:
-   ``call.start`` is accepted as an alias when subscribing, ``call.started`` is what is sent.
-2. An event type this package does not know is an `UnknownEvent`, not an error.
-3. The signing secret is in the answer to the creation, and never again.
+1. There are seven event types. The reference writes ``call.start`` for subscribing and ``call.started`` for the event:
+   ``call.start`` is accepted as an alias when subscribing, and the event is ``call.started``.
+2. An event type that this package does not know becomes an `UnknownEvent` and is not an error.
+3. The signing secret is only in the answer to the creation of a webhook.
 """
 
 from __future__ import annotations
@@ -187,7 +187,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 
 
 def structure_event(value: Any, _: Any = None) -> Event:
-    """Build an event of the class of its type from parsed JSON; the converter gives the class that was asked for as well.
+    """Build an event from parsed JSON, of the class of its type. The converter passes the requested class as well.
 
     Raises:
         DecodeError: it does not fit.
