@@ -29,7 +29,7 @@ from ajoxi_async.contract.base import Model, OpenEnum, Params
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.given import exact
 from ajoxi_async.contract.parsing import DecodeError, parse_json
-from ajoxi_async.contract.times import format_time, parse_time
+from ajoxi_async.contract.times import format_time, is_date_time, parse_time
 from ajoxi_async.contract.webhooks import EVENT_CLASSES, Event, UnknownEvent
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "decode_page",
     "encode",
     "format_time",
+    "parse_body",
     "parse_json",
     "parse_params",
     "parse_query",
@@ -88,6 +89,12 @@ def _find_times(cls: type[Any]) -> frozenset[str]:
 
 
 _times: Callable[[Any], frozenset[str]] = cache(_find_times)
+
+
+@cache
+def _wire_names(cls: type[Any]) -> frozenset[str]:
+    return frozenset(wire_name(f.name) for f in attrs.fields(cls))
+
 
 Prepare = Callable[[Any, str], Any]
 
@@ -223,8 +230,11 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    given = {wire_name(key): exact(item, wire_name(key)) for key, item in value.items() if item is not None}
-    if len(given) != sum(item is not None for item in value.values()):
+    known = _wire_names(cls)
+    # One that nobody knows is refused whatever it holds: it is left in for `_preparer`.
+    taken = {key: item for key, item in value.items() if item is not None or wire_name(key) not in known}
+    given = {wire_name(key): exact(item, wire_name(key)) for key, item in taken.items()}
+    if len(given) != len(taken):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
     try:
@@ -233,6 +243,24 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
         raise InvalidParameterError("body", _HALF_A_PAIR) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
+
+
+def parse_body(body: Any, cls: type[P]) -> P:
+    """Build parameters from a parsed request body, as the published document describes it.
+
+    Names are those of the wire only, and a number without a fraction is an integer however it is written (``30.0``).
+
+    Raises:
+        InvalidParameterError: naming the parameter and what would be right.
+    """
+    if type(body) is not dict:
+        raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
+    known = _wire_names(cls)
+    for name in body:
+        if name not in known:
+            raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+    whole = {name: int(item) for name, item in body.items() if type(item) is float and item.is_integer()}
+    return parse_params(body | whole if whole else body, cls)
 
 
 def _pick_event(value: Any, _: Any = None) -> Event:
@@ -349,7 +377,6 @@ def to_query(params: Params) -> list[tuple[str, str]]:
     return pairs
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
 
 
@@ -357,7 +384,7 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
     """Build parameters from query pairs, the inverse of `to_query`.
 
     Raises:
-        InvalidParameterError: also for a parameter given twice, for a time that is only a number, and for a value that
+        InvalidParameterError: also for a parameter given twice, for a time that is no ``date-time`` of RFC 3339, and for a value that
             would mean that the filter was not given.
     """
     query: dict[str, Any] = {}
@@ -371,8 +398,10 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
             raise InvalidParameterError(name[:100], "expected once")
         target[key] = value
     for name in _times(cls) & query.keys():
-        if not _DATE.match(str(query[name])):
-            raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
+        if not is_date_time(str(query[name])):
+            raise InvalidParameterError(
+                name, "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
+            )
     params = parse_params(query, cls, strict=False)
     for name, value in query.items():
         if getattr(params, name) is None:
