@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from attrs import frozen
 
 from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time, metadata_field
-from ajoxi_async.contract.checks import AgentId, Destination, Metadata, PageLimit, Phone
+from ajoxi_async.contract.checks import AgentId, Destination, Metadata, OwnPhone, PageLimit, Phone
 from ajoxi_async.contract.rules import Bounds, Count, ExactlyOne, Length, Pattern
 
 __all__ = [
@@ -89,7 +89,7 @@ class CallCreate(Params):
     """One outbound call. ``ring_timeout``, in seconds, travels as ``timeout``."""
 
     to: Destination
-    from_: Phone
+    from_: OwnPhone
     ai_receptionist: bool | None = None
     record: bool | None = None
     ring_timeout: RingSeconds | None = None
@@ -112,7 +112,7 @@ class CampaignSpec(Params):
 class CampaignCreate(Params):
     """A dialer campaign, triggered on the endpoint of calls."""
 
-    from_: Phone
+    from_: OwnPhone
     campaign: CampaignSpec
     ai_receptionist: bool | None = None
     record: bool | None = None

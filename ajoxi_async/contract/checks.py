@@ -24,11 +24,13 @@ __all__ = [
     "Destination",
     "HttpUrl",
     "Metadata",
+    "OwnPhone",
     "PageLimit",
     "Phone",
     "destination",
     "http_url",
     "metadata",
+    "own_phone",
     "page_limit",
     "phone",
 ]
@@ -43,6 +45,8 @@ _E164 = r"\+[1-9][0-9]{6,14}"
 _RIGHT = "an E.164 phone number ('+' and 7 to 15 digits)"
 
 phone = Pattern(_E164, _RIGHT, show=_shown, examples=("+14155551234",))
+#: Of a number of the account: the same rule, and the example of the reference.
+own_phone = Pattern(_E164, _RIGHT, show=_shown, examples=("+14155550100",))
 destination = Pattern(
     rf"({_E164}|ext:[0-9]{{1,10}})",
     f"{_RIGHT}, or an extension 'ext:204'",
@@ -72,6 +76,7 @@ http_url = Pattern(
 
 #: Types of parameters, with their rules.
 Phone = Annotated[str, phone]
+OwnPhone = Annotated[str, own_phone]
 Destination = Annotated[str, destination]
 HttpUrl = Annotated[str, http_url]
 Metadata = Annotated[dict[str, str], metadata]

@@ -91,9 +91,11 @@ def _find_times(cls: type[Any]) -> frozenset[str]:
 _times: Callable[[Any], frozenset[str]] = cache(_find_times)
 
 
-@cache
-def _wire_names(cls: type[Any]) -> frozenset[str]:
+def _find_wire_names(cls: type[Any]) -> frozenset[str]:
     return frozenset(wire_name(f.name) for f in attrs.fields(cls))
+
+
+_wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
 
 
 Prepare = Callable[[Any, str], Any]

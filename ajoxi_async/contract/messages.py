@@ -8,7 +8,7 @@ from attrs import frozen
 
 from ajoxi_async.contract.base import Model, OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Direction
-from ajoxi_async.contract.checks import HttpUrl, PageLimit, Phone
+from ajoxi_async.contract.checks import HttpUrl, OwnPhone, PageLimit, Phone
 from ajoxi_async.contract.rules import AtLeastOne, Count, Length, NotWith, OnlyWith
 
 __all__ = ["Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
@@ -69,7 +69,7 @@ class MessageSend(Params):
     )
 
     to: Phone
-    from_: Phone
+    from_: OwnPhone
     body: Annotated[str, Length(1600)] | None = None
     media_urls: Annotated[tuple[HttpUrl, ...], Count(1, 10)] | None = None
     template_id: Annotated[str, Length(64)] | None = None

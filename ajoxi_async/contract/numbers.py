@@ -109,7 +109,7 @@ class _TargetsByKind(Rule):
     targets: dict[RoutingKind, Rule | None]
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {"required": ["kind"], "oneOf": [self._form(kind, rule) for kind, rule in self.targets.items()]}
 

@@ -41,11 +41,45 @@ _RATE_HEADERS = {
     headers.REQUEST_ID: ("Name it when you report a problem.", {"type": "string"}),
 }
 
-#: (route, field of its answer, operation it leads to): what a generated client or a tester can go on with.
-_LINKS = {
-    "calls.create": [("id", "calls.retrieve"), ("id", "calls.transfer"), ("id", "transcripts.retrieve")],
-    "numbers.provision": [("id", "numbers.update"), ("id", "numbers.release")],
-    "webhooks.create": [("id", "webhooks.delete")],
+#: Where one can go on from an answer: route -> route it leads to -> parameters of the latter, and what they are of the
+#: former's answer. What begins with ``body/`` is a field of the body. Of a list it is the newest item.
+_LINKS: dict[str, dict[str, dict[str, str]]] = {
+    "calls.list": {
+        "calls.retrieve": {"id": "data/0/id"},
+        "calls.transfer": {"id": "data/0/id"},
+        "recordings.retrieve": {"id": "data/0/recording_id"},
+        "transcripts.retrieve": {"id": "data/0/id"},
+    },
+    "calls.create": {
+        "calls.retrieve": {"id": "id"},
+        "calls.transfer": {"id": "id"},
+        "transcripts.retrieve": {"id": "id"},
+    },
+    "calls.retrieve": {
+        "calls.transfer": {"id": "id"},
+        "recordings.retrieve": {"id": "recording_id"},
+        "transcripts.retrieve": {"id": "transcript_id"},
+    },
+    "calls.transfer": {"calls.retrieve": {"id": "id"}},
+    "numbers.search": {"numbers.provision": {"body/phone_number": "data/0/phone_number"}},
+    "numbers.provision": {
+        "numbers.update": {"id": "id"},
+        "numbers.release": {"id": "id"},
+        "calls.create": {"body/from": "phone_number"},
+        "messages.send": {"body/from": "phone_number"},
+    },
+    "numbers.update": {"numbers.release": {"id": "id"}},
+    "messages.send": {"messages.list": {"conversation_id": "conversation_id"}},
+    "messages.list": {"messages.list": {"conversation_id": "data/0/conversation_id"}},
+    "recordings.list": {
+        "calls.retrieve": {"id": "data/0/call_id"},
+        "recordings.retrieve": {"id": "data/0/id"},
+        "transcripts.retrieve": {"id": "data/0/id"},
+    },
+    "recordings.retrieve": {"calls.retrieve": {"id": "call_id"}, "transcripts.retrieve": {"id": "id"}},
+    "transcripts.retrieve": {"calls.retrieve": {"id": "call_id"}, "recordings.retrieve": {"id": "recording_id"}},
+    "webhooks.list": {"webhooks.delete": {"id": "data/0/id"}},
+    "webhooks.create": {"webhooks.delete": {"id": "id"}},
 }
 
 
@@ -221,15 +255,24 @@ def _parameters(routes: list[Route[Any]]) -> list[dict[str, Any]]:
     return found
 
 
+def _link(target: str, values: dict[str, str]) -> dict[str, Any]:
+    found = {name: f"$response.body#/{place}" for name, place in values.items()}
+    body = {name.removeprefix("body/"): value for name, value in found.items() if name.startswith("body/")}
+    parameters = {name: value for name, value in found.items() if not name.startswith("body/")}
+    return {
+        "operationId": target,
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": body} if body else {}),
+    }
+
+
 def _operation(routes: list[Route[Any]]) -> dict[str, Any]:
     route = routes[0]
     success: dict[str, Any] = {"description": "Success.", "headers": _headers()}
     if route.returns is not type(None):
         success["content"] = _body_of(routes)
     if links := _LINKS.get(route.name):
-        success["links"] = {
-            target: {"operationId": target, "parameters": {"id": f"$response.body#/{field}"}} for field, target in links
-        }
+        success["links"] = {target: _link(target, values) for target, values in links.items()}
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.name.partition(".")[0]],

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import types
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import product
@@ -42,14 +42,13 @@ __all__ = [
 ]
 
 
-class Rule:
-    """A rule for the value of one parameter. ``None`` counts as not given and passes.
+class Rule(ABC):
+    """A rule for the value of one parameter. ``None`` counts as not given and passes."""
 
-    Attributes:
-        schema: the rule as JSON Schema keywords.
-    """
-
-    schema: Mapping[str, Any]
+    @property
+    @abstractmethod
+    def schema(self) -> dict[str, Any]:
+        """The rule as keywords of JSON Schema."""
 
     def __call__(self, param: str, value: Any) -> None:
         """Check a value.
@@ -92,7 +91,7 @@ class Pattern(Rule):
         object.__setattr__(self, "_matches", re.compile(rf"^{self.expression}\Z", re.ASCII).match)
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {
             "pattern": f"^{self.expression}$",
@@ -114,7 +113,7 @@ class OneOf(Rule):
     choices: tuple[str, ...]
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {"enum": list(self.choices)}
 
@@ -132,7 +131,7 @@ class Length(Rule):
     least: int = 1
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {"minLength": self.least, "maxLength": self.most} if self.least else {"maxLength": self.most}
 
@@ -152,7 +151,7 @@ class Bounds(Rule):
     default: int | None = None
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         default = {} if self.default is None else {"default": self.default}
         return {"minimum": self.least, "maximum": self.most, **default}
@@ -171,7 +170,7 @@ class Count(Rule):
     most: int
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {"minItems": self.least, "maxItems": self.most}
 
@@ -190,7 +189,7 @@ class TextMap(Rule):
     texts: Length
 
     @property
-    def schema(self) -> dict[str, Any]:  # type: ignore[override]
+    def schema(self) -> dict[str, Any]:
         """See `Rule`."""
         return {
             "maxProperties": self.most,
@@ -215,7 +214,7 @@ class Form:
     absent: frozenset[str] = frozenset()
 
 
-class GroupRule:
+class GroupRule(ABC):
     """A rule for which parameters may be given together. ``None`` counts as not given."""
 
     @abstractmethod
@@ -352,12 +351,14 @@ def known(param: str, value: OpenEnum | None) -> None:
         raise InvalidParameterError(param, f"expected one of {allowed}, got {value.value!r}")
 
 
-@cache
-def field_checks(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
+def _find_checks(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
     """The fields of an attrs class that have rules, and what checks them."""
     hints = get_type_hints(cls, include_extras=True)
     checks = ((name, _check_of(hints[name])) for name in (f.name for f in attrs.fields(cls)))
     return tuple((name, check) for name, check in checks if check is not None)
+
+
+field_checks: Callable[[Any], tuple[tuple[str, Check], ...]] = cache(_find_checks)
 
 
 def _check_of(hint: Any) -> Check | None:
