@@ -234,8 +234,8 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
     known = _wire_names(cls)
     # One that nobody knows is refused whatever it holds: it is left in for `_preparer`.
-    taken = {key: item for key, item in value.items() if item is not None or wire_name(key) not in known}
-    given = {wire_name(key): exact(item, wire_name(key)) for key, item in taken.items()}
+    taken = [(wire_name(key), item) for key, item in value.items() if item is not None or wire_name(key) not in known]
+    given = {name: exact(item, name) for name, item in taken}
     if len(given) != len(taken):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
@@ -258,9 +258,9 @@ def parse_body(body: Any, cls: type[P]) -> P:
     if type(body) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
     known = _wire_names(cls)
-    for name in body:
-        if name not in known:
-            raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+    if not known.issuperset(body):
+        name = next(name for name in body if name not in known)
+        raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
     whole = {name: int(item) for name, item in body.items() if type(item) is float and item.is_integer()}
     return parse_params(body | whole if whole else body, cls)
 
