@@ -13,7 +13,6 @@ Rules:
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import sys
@@ -23,16 +22,17 @@ import msgspec
 
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.base import Model, OpenEnum
-from ajoxi_async.contract.codec import wire_name
+from ajoxi_async.contract.encoding.schemas import REFERENCE as _REF
+from ajoxi_async.contract.encoding.schemas import describe
+from ajoxi_async.contract.encoding.schemas import summary as _summary
 from ajoxi_async.contract.errors import CODE_STATUS
 from ajoxi_async.contract.request_schemas import body_schemas, query_schemas
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.transcripts import TranscriptCompleted
 from ajoxi_async.contract.webhooks import EVENT_CLASSES
 
-__all__ = ["document", "schema_of"]
+__all__ = ["document"]
 
-_REF = "#/components/schemas/{name}"
 
 _RATE_HEADERS = {
     headers.RATE_LIMIT: ("Requests a second the key may make.", {"type": "integer"}),
@@ -83,59 +83,21 @@ _LINKS: dict[str, dict[str, dict[str, str]]] = {
 }
 
 
-def _summary(cls: Any) -> str:
-    return inspect.getdoc(cls) or ""
-
-
 def _schemas() -> dict[str, Any]:
     kinds: set[Any] = {TranscriptCompleted, *EVENT_CLASSES.values()}
     kinds.update(route.returns for route in ROUTES.values() if route.returns is not type(None))
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, found = msgspec.json.schema_components(ordered, ref_template=_REF)
     classes = {cls.__name__: cls for cls in _subclasses(Model) | _subclasses(OpenEnum)}
-    schemas = {name: _tidy(schema, classes.get(name)) for name, schema in found.items()}
+    schemas = {name: describe(schema, classes.get(name)) for name, schema in found.items()}
     for route in ROUTES.values():
         if route.body is not None:
             schemas |= body_schemas(route.body)
     return dict(sorted(schemas.items())) | _envelopes()
 
 
-def schema_of(cls: type[Model]) -> dict[str, Any]:
-    """One model's schema, with everything it refers to inside of it, for documents that have no such components."""
-    _, found = msgspec.json.schema_components([cls], ref_template=_REF)
-    classes = {known.__name__: known for known in _subclasses(Model) | _subclasses(OpenEnum)}
-
-    def inlined(schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [inlined(one) for one in schema]
-        if not isinstance(schema, dict):
-            return schema
-        if "$ref" in schema:
-            name = schema["$ref"].rpartition("/")[2]
-            return inlined(_tidy(found[name], classes.get(name)))
-        return {key: inlined(value) for key, value in schema.items()}
-
-    return {"title": cls.__name__, **inlined({"$ref": _REF.format(name=cls.__name__)})}
-
-
 def _subclasses(cls: type[Any]) -> set[type[Any]]:
     return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
-
-
-def _tidy(schema: dict[str, Any], cls: type[Any] | None) -> dict[str, Any]:
-    schema = dict(schema)
-    if cls is not None and issubclass(cls, OpenEnum):
-        return {"description": _summary(cls), "anyOf": [{"enum": schema["enum"]}, {"type": "string"}]}
-    schema["properties"] = {
-        wire_name(field): {key: value for key, value in inner.items() if key != "default"}
-        for field, inner in schema.get("properties", {}).items()
-        if field not in {"extra", "raw"}
-    }
-    schema["required"] = [wire_name(field) for field in schema.get("required", [])]
-    if not schema["required"]:
-        del schema["required"]
-    schema["description"] = _summary(cls) if cls is not None else schema.get("description", "")
-    return schema
 
 
 def _envelopes() -> dict[str, Any]:

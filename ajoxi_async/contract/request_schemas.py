@@ -9,7 +9,6 @@ Rules:
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -17,13 +16,13 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import attrs
 
 from ajoxi_async.contract.base import Model, Params
-from ajoxi_async.contract.codec import wire_name
+from ajoxi_async.contract.encoding.schemas import REFERENCE, summary
+from ajoxi_async.contract.encoding.structuring import wire_name
 from ajoxi_async.contract.open_enum import OpenEnum
 from ajoxi_async.contract.rules import Form, Rule, combined, without_none
 
 __all__ = ["body_schemas", "query_schemas"]
 
-_REF = "#/components/schemas/{name}"
 _NULL = {"type": "null"}
 _SIMPLE = {str: "string", bool: "boolean", int: "integer", float: "number"}
 _TIME = {"type": "string", "format": "date-time", "pattern": "^([1-9]|0[1-9]|00[1-9]|000[1-9])"}
@@ -68,7 +67,7 @@ def _add_object(cls: type[Any], rules: Mapping[str, Any], found: dict[str, dict[
         properties[wire_name(field)] = inner
     found[name] = {
         "title": name,
-        "description": inspect.getdoc(cls) or "",
+        "description": summary(cls),
         "type": "object",
         "properties": properties,
         **({"required": required} if required else {}),
@@ -98,7 +97,7 @@ def _schema_of(hint: Any, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
             rules |= extra.schema if isinstance(extra, Rule) else {}
         hint = hint.__origin__
     if isinstance(hint, type) and issubclass(hint, (Model, Params)):
-        return {"$ref": _REF.format(name=_add_object(hint, rules, found))}
+        return {"$ref": REFERENCE.format(name=_add_object(hint, rules, found))}
     return _plain(hint, found) | rules
 
 
@@ -111,7 +110,7 @@ def _plain(hint: Any, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
     if origin is Literal:
         return {"type": "string", "enum": list(get_args(hint))}
     if issubclass(hint, OpenEnum):
-        return {"type": "string", "enum": [member.value for member in hint], "description": inspect.getdoc(hint) or ""}
+        return {"type": "string", "enum": [member.value for member in hint], "description": summary(hint)}
     if issubclass(hint, datetime):
         return dict(_TIME)
     return {"type": _SIMPLE[hint]}

@@ -23,7 +23,7 @@ from .fakes import KEY, ScriptedTransport, answer, client_on
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No AJOXI_ variable of whoever runs the tests, and the logger as it was."""
+    """Remove AJOXI_ variables of the environment, and restore the logger."""
     for name in ("AJOXI_API_KEY", "AJOXI_BASE_URL", "AJOXI_WEBHOOK_SECRET", "AJOXI_LOG"):
         monkeypatch.delenv(name, raising=False)
     logger = logging.getLogger("ajoxi_async")

@@ -76,7 +76,7 @@ class Generates:
 
 
 class Proxy:
-    """Claims to wrap something, for ever."""
+    """An object whose `__wrapped__` never ends."""
 
     def __getattr__(self, name: str) -> Any:
         return self
@@ -129,7 +129,7 @@ async def made_async(event: object) -> None:
     ids=repr,
 )
 def test_can_be_awaited(function: Any) -> None:
-    """Async functions in all of their shapes pass, and so does what cannot be told before it is called."""
+    """Async functions of all kinds pass, and so do objects whose result is unknown before they are called."""
     assert why_not_async(function) is None
 
 
