@@ -9,7 +9,7 @@ from attrs import frozen
 from ajoxi_async.contract.base import Model, OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.checks import HttpUrl, OwnPhone, PageLimit, Phone
-from ajoxi_async.contract.rules import AtLeastOne, Count, Length, NotWith, OnlyWith
+from ajoxi_async.contract.rules import AtLeastOne, Count, Length, NotWith, OnlyWith, Pattern, TextMap
 
 __all__ = ["Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
 
@@ -58,6 +58,17 @@ class Message(Resource):
     delivered_at: Time | None = None
 
 
+_LONGEST_BODY = 1600
+TemplateVariables = Annotated[
+    dict[str, str],
+    TextMap(
+        50,
+        Pattern(r"[^\x00-\x1f\x7f]+", "names of 1 to 64 characters", most=64, show=lambda name: repr(name[:80])),
+        Length(_LONGEST_BODY, least=0),
+    ),
+]
+
+
 @frozen(kw_only=True, repr=False)
 class MessageSend(Params):
     """A message to send: a body, media (with or without a body), or a template with its variables."""
@@ -70,10 +81,10 @@ class MessageSend(Params):
 
     to: Phone
     from_: OwnPhone
-    body: Annotated[str, Length(1600)] | None = None
+    body: Annotated[str, Length(_LONGEST_BODY)] | None = None
     media_urls: Annotated[tuple[HttpUrl, ...], Count(1, 10)] | None = None
     template_id: Annotated[str, Length(64)] | None = None
-    template_variables: dict[str, str] | None = None
+    template_variables: TemplateVariables | None = None
 
 
 @frozen(kw_only=True, repr=False)
