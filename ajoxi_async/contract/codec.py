@@ -23,7 +23,7 @@ from ajoxi_async.contract.encoding.parsing import DecodeError, parse_json
 from ajoxi_async.contract.encoding.structuring import converter, structure, structure_many, to_wire, wire_name
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.parameters import HALF_A_PAIR, parse_params, parse_query, to_query
+from ajoxi_async.contract.parameters import HALF_A_PAIR, parse_body, parse_params, parse_query, to_query
 from ajoxi_async.contract.webhooks import Event, structure_event
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "decode_page",
     "encode",
     "format_time",
+    "parse_body",
     "parse_json",
     "parse_params",
     "parse_query",

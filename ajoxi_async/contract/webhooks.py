@@ -9,17 +9,17 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from attrs import field, frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.checks import HttpUrl, PageLimit
 from ajoxi_async.contract.encoding.structuring import converter, structure
-from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.rules import Count, OneOf
 from ajoxi_async.contract.transcripts import Transcript
 
 __all__ = [
@@ -57,6 +57,8 @@ class EventType(OpenEnum):
 #: Spellings accepted when subscribing.
 EVENT_ALIASES = {"call.start": "call.started"}
 
+EventName = Annotated[str, OneOf(tuple(sorted({event.value for event in EventType} | set(EVENT_ALIASES))))]
+
 
 class WebhookStatus(OpenEnum):
     """Whether events are delivered."""
@@ -80,29 +82,16 @@ class Webhook(Resource):
 class WebhookCreate(Params):
     """Where events go, and which."""
 
-    url: str
-    events: tuple[str, ...]
-
-    def __attrs_post_init__(self) -> None:
-        checks.http_url("url", self.url)
-        checks.number_range("events", len(self.events), 1, 50)
-        allowed = {event.value for event in EventType} | set(EVENT_ALIASES)
-        for index, event in enumerate(self.events):
-            if event not in allowed:
-                raise InvalidParameterError(
-                    f"events[{index}]", f"expected one of {', '.join(sorted(allowed))}, got {event[:80]!r}"
-                )
+    url: HttpUrl
+    events: Annotated[tuple[EventName, ...], Count(1, 50)]
 
 
 @frozen(kw_only=True, repr=False)
 class WebhookList(Params):
     """The page of a list of webhooks."""
 
-    limit: int | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)
 
 
 @frozen(kw_only=True, repr=False)

@@ -4,7 +4,9 @@ Rules:
 1. The API's are RFC 3339. Written in UTC with milliseconds; read in every form RFC 3339 allows: any number of digits of
    a second, ``t`` and ``z``, a space for the ``T``, any offset, second 60. What is finer than a microsecond is cut off,
    never rounded up into the next second, and a leap second is the last microsecond before it ends.
-2. HTTP's own, in ``Date``, ``Retry-After`` and ``Sunset``, come in the three forms of RFC 9110 (5.6.7), always in GMT.
+2. In a request a time is a ``date-time`` of RFC 3339 to the letter, as the published document says: with ``T`` and not a
+   space, a colon in the offset, and second 60 only where a leap second can be.
+3. HTTP's own, in ``Date``, ``Retry-After`` and ``Sunset``, come in the three forms of RFC 9110 (5.6.7), always in GMT.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_tz
 
-__all__ = ["exact_datetime", "format_time", "parse_http_date", "parse_time"]
+__all__ = ["exact_datetime", "format_time", "is_date_time", "parse_http_date", "parse_time"]
 
 #: Out of reach for freezegun, which puts a subclass in place of the name in every module; msgspec takes no subclass.
 _MAKE = (datetime,)
@@ -75,8 +77,23 @@ def parse_time(text: str) -> datetime | None:
         return None
 
 
+_DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_MINUTES_A_DAY = 24 * 60
+
+
+def is_date_time(text: str) -> bool:
+    """Whether a text is a time as a request may write it (rule 2)."""
+    moment = parse_time(text) if _DATE_TIME.fullmatch(text) else None
+    if moment is None:
+        return False
+    if text[17:19] != "60":
+        return True
+    local = moment.hour * 60 + moment.minute - (moment.utcoffset() or timedelta()) // _MINUTE
+    return local % _MINUTES_A_DAY == _MINUTES_A_DAY - 1
+
+
 def parse_http_date(text: str | None) -> datetime | None:
-    """Read an HTTP-date (rule 2); ``None`` where it is none."""
+    """Read an HTTP-date (rule 3); ``None`` where it is none."""
     if text is None or len(text) > 64:
         return None
     try:
