@@ -9,11 +9,11 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
@@ -25,6 +25,7 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
@@ -37,7 +38,7 @@ from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
-__all__ = ["Snapshot", "World", "key_id"]
+__all__ = ["OpenStream", "Snapshot", "World"]
 
 
 @frozen(eq=False)
@@ -52,9 +53,11 @@ class Snapshot:
 _AT_ONCE = 200
 
 
-def key_id(key: str) -> str:
-    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
-    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+class OpenStream(Protocol):
+    """An answer that is being sent for as long as something comes."""
+
+    def end(self) -> None:
+        """Send nothing more."""
 
 
 async def _nothing() -> None:
@@ -87,6 +90,8 @@ class World:
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        streams: answers that are being sent as something comes.
+        ended: whether the world is gone, because its key was deleted or it made room for another.
     """
 
     key: str
@@ -103,6 +108,8 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
+    ended: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
@@ -144,6 +151,11 @@ class World:
         """See `Participant`."""
         return bool(self._queues.under_way or self.answering)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether something of it is being answered, streamed or posted."""
+        return self.busy or bool(self.streams)
+
     def run_due(self) -> None:
         """See `Participant`."""
         run_due(self.account, self.clock.now())
@@ -166,8 +178,8 @@ class World:
             self._woken.set()
 
     async def run(self) -> None:
-        """Do what is due whenever it is due by the clock, until cancelled."""
-        while True:
+        """Do what is due whenever it is due by the clock, until cancelled or until the world ends."""
+        while not self.ended:
             self._woken, self._sleeping_until = anyio.Event(), None
             self.run_due()
             with suppress(Refusal):
@@ -195,6 +207,29 @@ class World:
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
         self._replace(self._fresh_account())
+
+    def end(self) -> None:
+        """Stop: nothing falls due any more, nothing more is posted, and live transcripts end."""
+        self.ended, self.running = True, False
+        self._queues.abandon()
+        self.clock.leave(self)
+        for stream in list(self.streams):
+            stream.end()
+        self.wake()
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind of object it holds."""
+        account = self.account
+        return {
+            "calls": len(account.calls),
+            "messages": len(account.messages),
+            "recordings": len(account.recordings),
+            "numbers": len(account.numbers),
+            "webhooks": len(account.webhooks),
+            "campaigns": len(account.campaigns),
+            "pending_deliveries": len(self.pending()),
+            "dead_letters": len(self.dead_letters()),
+        }
 
     def adopt(self, account: Account) -> None:
         """Take an account that was loaded from the journal."""

@@ -59,6 +59,11 @@ class VirtualClock:
         """See `Clock`."""
         self._participants.append(participant)
 
+    def leave(self, participant: Participant) -> None:
+        """See `Clock`."""
+        # Not removed from the list: a clock that is going through it would miss the next one.
+        self._participants = [one for one in self._participants if one is not participant]
+
     def start_at(self, moment: float) -> None:
         """See `Clock`; a world that is restored goes back in time with it."""
         self._now = moment
