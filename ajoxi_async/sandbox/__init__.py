@@ -48,7 +48,7 @@ from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
 from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
 from ajoxi_async.sandbox.time.modes import clock_of
 from ajoxi_async.sandbox.time.real import RealClock
@@ -66,6 +66,7 @@ __all__ = [
     "AutoClock",
     "CampaignReport",
     "Delivery",
+    "DeliveryReport",
     "Fault",
     "Faults",
     "Fired",

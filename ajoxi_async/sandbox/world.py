@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
@@ -34,7 +35,7 @@ from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
@@ -90,6 +91,7 @@ class World:
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        epoch: how often the account was replaced.
         streams: answers that are being sent as something comes.
         ended: whether the world is gone, because its key was deleted or it made room for another.
     """
@@ -108,6 +110,7 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
     ended: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
@@ -237,6 +240,7 @@ class World:
 
     def _replace(self, account: Account) -> None:
         self._queues.abandon()
+        self.epoch += 1
         parts = [part for store in self.account.stores.values() for part in store.parts()]
         self._use(account)
         if self.running and len(parts) > _AT_ONCE:
@@ -292,12 +296,49 @@ class World:
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
         log = self.account.delivery_log
-        attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
+        attempts = log.of(webhook_id) if webhook_id is not None else log.attempts.values()
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
         """Deliveries that are still to be made or tried again."""
-        return tuple(one for one in self.account.deliveries.values() if not one.dead)
+        return deliveries.pending(self.account)
+
+    def delivery(self, id: str) -> DeliveryReport:
+        """One delivery with its body, its rounds of attempts, and when it will be tried again.
+
+        Raises:
+            Refusal: there is no such delivery. Of those that are over, a webhook keeps its last thousand.
+        """
+        return deliveries.report(self.account, id)
+
+    def find_deliveries(
+        self,
+        *,
+        state: str | None = None,
+        webhook_id: str | None = None,
+        event_id: str | None = None,
+        type: str | None = None,
+        code: int | str | None = None,
+    ) -> tuple[Delivery, ...]:
+        """The deliveries that are all of what is given, the newest first.
+
+        Args:
+            state: ``pending``, ``failing`` (pending, and failed in this round), ``delivered``, ``dead``, or ``dropped``
+                because the webhook was disabled.
+            webhook_id: of the webhook they go to.
+            event_id: of their event.
+            type: of their event, or a pattern of types: ``call.*``.
+            code: of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` where no answer came.
+
+        Raises:
+            InvalidParameterError: there is no such state.
+        """
+        if state is not None and state not in deliveries.STATES:
+            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
+        shown = str(code) if code is not None else None
+        return tuple(
+            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        )
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

@@ -17,20 +17,18 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field, fields
+from attrs import define, field
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import control_keys
+from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.request_log import RequestLog
+from ajoxi_async.sandbox.server.shown import as_json, time_text
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
-from ajoxi_async.sandbox.time.moments import at
-from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.world import Snapshot
 from ajoxi_async.sandbox.worlds import Worlds
 
@@ -68,7 +66,7 @@ class Control:
             if self.worlds.save is not None:
                 await self.worlds.save()
         except NeverHappenedError as error:
-            status, shown = 409, {**error_body("never_happened", error.message), "fired": _shown(error.fired)}
+            status, shown = 409, {**error_body("never_happened", error.message), "fired": as_json(error.fired)}
         except InvalidParameterError as error:
             code = "missing_parameter" if error.missing else "invalid_parameter"
             status, shown = 400, error_body(code, error.why, codec.wire_name(error.param))
@@ -114,7 +112,7 @@ class Control:
 
     def show_clock(self, request: ControlRequest) -> Any:
         """GET clock."""
-        return {"mode": request.world.clock.mode, "now": _time(request.world.clock.now())}
+        return {"mode": request.world.clock.mode, "now": time_text(request.world.clock.now())}
 
     async def advance(self, request: ControlRequest) -> Any:
         """POST clock/advance: one of seconds, to, until_event, until_idle."""
@@ -128,7 +126,7 @@ class Control:
                 raise InvalidParameterError("to", "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
             given = {**given, "to": moment}
         fired = await request.world.clock.advance(**given)
-        return {"now": _time(request.world.clock.now()), "fired": _shown(fired)}
+        return {"now": time_text(request.world.clock.now()), "fired": as_json(fired)}
 
     def list_faults(self, request: ControlRequest) -> Any:
         """GET faults: with their counts."""
@@ -203,29 +201,6 @@ class Control:
         request.world.reset()
         return {}
 
-    def list_deliveries(self, request: ControlRequest) -> Any:
-        """GET deliveries: the log of attempts, of one webhook with ``?webhook_id=``."""
-        return {"data": _shown(request.world.deliveries(dict(request.pairs).get("webhook_id")))}
-
-    def list_pending(self, request: ControlRequest) -> Any:
-        """GET deliveries/pending."""
-        return {"data": _shown(request.world.pending())}
-
-    def list_dead_letters(self, request: ControlRequest) -> Any:
-        """GET dead-letters."""
-        return {"data": _shown(request.world.dead_letters())}
-
-    def replay(self, request: ControlRequest) -> Any:
-        """POST dead-letters/replay: those of `ids`, or all."""
-        ids = request.take(ids=list).get("ids")
-        if ids is not None and not (ids and all(type(id) is str for id in ids)):
-            raise InvalidParameterError("ids", "expected ids of dead letters; leave it out for all")
-        return {"replayed": request.world.replay(*(ids or ()))}
-
-    def rotate_secret(self, request: ControlRequest) -> Any:
-        """POST webhooks/{id}/rotate-secret."""
-        return {"secret": request.world.rotate_secret(request.id)}
-
 
 ROUTES = (
     Route("GET", "clock", Control.show_clock),
@@ -241,11 +216,8 @@ ROUTES = (
     Route("POST", "snapshots/{id}/restore", Control.restore),
     Route("DELETE", "snapshots/{id}", Control.drop_snapshot),
     Route("POST", "reset", Control.reset),
-    Route("GET", "deliveries", Control.list_deliveries),
-    Route("GET", "deliveries/pending", Control.list_pending),
-    Route("GET", "dead-letters", Control.list_dead_letters),
-    Route("POST", "dead-letters/replay", Control.replay),
-    Route("POST", "webhooks/{id}/rotate-secret", Control.rotate_secret),
+    *control_deliveries.ROUTES,
+    *control_lists.ROUTES,
 )
 
 
@@ -271,22 +243,3 @@ def _is_local_host(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or _is_loopback(name)
-
-
-def _time(moment: float) -> str:
-    return codec.format_time(at(moment))
-
-
-def _shown(items: Any) -> list[dict[str, Any]]:
-    return [{f.name: _value(item, f.name) for f in fields(type(item)) if f.name != "order"} for item in items]
-
-
-def _value(item: Fired | Attempt | Delivery, name: str) -> Any:
-    value = getattr(item, name)
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, datetime):
-        return codec.format_time(value)
-    if name in {"since", "due"}:
-        return _time(value)
-    return dict(value) if isinstance(value, Mapping) else value

@@ -34,10 +34,11 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
@@ -58,6 +59,7 @@ _CONTAINERS = (
     "tripped",
     "secrets",
     "deliveries",
+    "delivery_log",
     "campaigns",
     "rings",
     "minter",
@@ -80,8 +82,8 @@ class Account:
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
         rings: every time a phone rang.
-        deliveries: to be made, to be tried again, or dead.
-        delivery_log: the last attempts of each webhook, the oldest first.
+        deliveries: those that are pending or dead, and the last that are over, in the order in which they were made.
+        delivery_log: the last attempts of each webhook, and which deliveries are over.
         due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
@@ -108,7 +110,7 @@ class Account:
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
     rings: Rings = field(factory=Rings, init=False)
-    delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
+    delivery_log: DeliveryLog = field(factory=DeliveryLog, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
     minter: Minter = field(init=False)
     timers: Timers = field(factory=Timers, init=False)
@@ -124,19 +126,21 @@ class Account:
         twin = copy.copy(self)
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
-        twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
         twin.due_deliveries = deque()
         twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
         timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
         for delivery in self.deliveries.values():
-            if not delivery.dead and delivery.id not in timed:
+            if delivery.state == "pending" and delivery.id not in timed:
                 twin.timers.add(delivery.timer())
         return twin
 
     def rebuild_lookups(self) -> None:
         """Work out the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        over = [one for one in self.deliveries.values() if one.state in {"delivered", "dropped"}]
+        for one in sorted(over, key=lambda one: one.ended_at or 0.0):
+            self.delivery_log.ended(one.webhook_id, one.id)
 
     @property
     def inventory(self) -> tuple[Number, ...]:

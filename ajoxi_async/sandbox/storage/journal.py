@@ -35,7 +35,7 @@ from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Journal"]
 
-_VERSION = "1"
+_VERSION = "2"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
