@@ -69,6 +69,7 @@ def emit(
 def add(account: Account, delivery: Delivery) -> None:
     """Keep a delivery, new or changed, and set its timer unless it is dead."""
     account.deliveries[delivery.id] = delivery
+    account.posting.discard(delivery.id)
     account.mark_changed("delivery", delivery.id)
     if not delivery.dead:
         account.timers.add(delivery.timer())
@@ -77,6 +78,7 @@ def add(account: Account, delivery: Delivery) -> None:
 def forget(account: Account, id: str) -> None:
     """Remove a delivery that is over."""
     account.deliveries.pop(id, None)
+    account.posting.discard(id)
     account.mark_changed("delivery", id)
 
 
