@@ -61,9 +61,11 @@ class _Advance:
 
     def found(self) -> bool:
         """Whether the event that is waited for is among what happened since the last look."""
-        fresh, self._seen = self.fired[self._seen :], len(self.fired)
         accepts = self.goal.accepts
-        return accepts is not None and any(accepts(one) for one in fresh if one is not None)
+        if accepts is None:
+            return False
+        fresh, self._seen = self.fired[self._seen :], len(self.fired)
+        return any(accepts(one) for one in fresh if one is not None)
 
     def happened(self) -> list[Fired]:
         return [one for one in self.fired if one is not None]
