@@ -31,14 +31,14 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import anyio
 
 from ajoxi_async.contract.calls import Call
-from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.hosting import TaskHost
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.keys import KeyReport, mode_of
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
@@ -60,7 +60,7 @@ from ajoxi_async.sandbox.time.real import RealClock
 from ajoxi_async.sandbox.time.timers import Due, Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 from ajoxi_async.sandbox.world import World
-from ajoxi_async.sandbox.worlds import Worlds, mode_of
+from ajoxi_async.sandbox.worlds import MAX_WORLDS, Worlds
 
 if TYPE_CHECKING:
     from ajoxi_async.sandbox.storage.journal import Journal
@@ -78,6 +78,7 @@ __all__ = [
     "Faults",
     "Fired",
     "Jump",
+    "KeyReport",
     "LiveClock",
     "LoggedRequest",
     "NeverHappenedError",
@@ -105,6 +106,8 @@ class Sandbox:
         seed: the same seed and the same commands give the same ids, cursors and bodies.
         rate_limit: requests a second of each key (API reference: Rate limits); ``None`` for an Enterprise account.
         strict_keys: take minted keys only, instead of any well-formed one.
+        max_worlds: worlds at most of keys that were not minted; for a new one the idle world that was used longest ago is
+            dropped with everything in it. Worlds of minted keys, and those that `world` gave out, stay.
         timing: how long things take.
         clock: ``"real"``, ``"speed=N"``, ``"live"``, ``"live=N"``, ``"manual"`` or ``"auto"``, and each world has a clock
             of its own; or a clock that all worlds share.
@@ -122,7 +125,8 @@ class Sandbox:
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock, `marks` is below 0, or `public_url` is no URL.
+        InvalidParameterError: there is no such clock, `public_url` is no URL, `marks` is below 0, or `max_worlds` is no
+            positive number.
         ConfigurationError: it is entered while it is open.
     """
 
@@ -134,6 +138,7 @@ class Sandbox:
         seed: int = 0,
         rate_limit: int | None = 100,
         strict_keys: bool = False,
+        max_worlds: int = MAX_WORLDS,
         timing: Timing | None = None,
         clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
@@ -160,9 +165,12 @@ class Sandbox:
         self._opened: AsyncExitStack | None = None
         # The same once worlds can run.
         self._tasks: TaskHost | None = None
-        self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world)
+        if type(max_worlds) is not int or max_worlds < 1:
+            raise InvalidParameterError("max_worlds", f"expected 1 or more, got {max_worlds!r}")
+        self._worlds = Worlds(seed, rate_limit, strict_keys, self._new_world, max_worlds)
         self._app = App(self._worlds, public_url=checked_public_url(public_url) if public_url is not None else None)
         self.api_key: str = self.mint_key()
+        self._worlds.own_key = self.api_key
         self.world()
 
     # Lifetime
@@ -240,7 +248,8 @@ class Sandbox:
         from ajoxi_async.sandbox.server.control import Control
         from ajoxi_async.sandbox.server.http import Server
 
-        server = Server(self._app, Control(self._worlds, self.api_key, self.control_token), self._write_timeout)
+        control = Control(self._worlds, self.api_key, self.control_token, self.requests)
+        server = Server(self._app, control, self._write_timeout)
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
         self._app.base_url = listening_url(self._host, port)
@@ -257,7 +266,9 @@ class Sandbox:
     def _new_world(self, key: str) -> World:
         clock = self._new_clock()
         new_account = partial(self._new_account, key, clock.now())
-        world = World(key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save, self._marks_kept)
+        world = World(
+            key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save, self._marks_kept
+        )
         if self._journal is not None:
             self._journal.watch(world)
         if self._tasks is not None:
@@ -287,18 +298,49 @@ class Sandbox:
 
     # What only a sandbox can do
 
-    def mint_key(self, mode: Mode = "test", *, deny: frozenset[str] | set[str] = frozenset()) -> str:
+    def mint_key(self, mode: Mode = "test", *, deny: frozenset[str] | set[str] = frozenset(), label: str = "") -> str:
         """Make a key with a world of its own.
 
         Args:
             mode: ``"test"`` or ``"live"``: separate worlds, and neither rings a phone here.
             deny: route names, such as ``numbers.provision``, that answer 403.
+            label: what it is for, up to 100 characters; `keys` shows it.
+
+        Raises:
+            ValueError: `deny` names a route that does not exist.
+            InvalidParameterError: `label` is no text, or too long.
         """
-        return self._worlds.mint(mode, deny)
+        return self._worlds.mint(mode, deny, label)
+
+    def keys(self) -> tuple[KeyReport, ...]:
+        """The keys that are accepted, in the order in which they were minted or first came. Makes no world."""
+        return tuple(key.report() for key in self._worlds.listed())
+
+    def delete_key(self, key: str) -> None:
+        """Refuse a key from now on, with 401, and drop its world; its live transcripts end.
+
+        Args:
+            key: its id, or the key itself.
+
+        Raises:
+            Refusal: there is no such key, or it is the sandbox's own.
+        """
+        self._worlds.delete(key)
 
     def world(self, key: str | None = None) -> World:
-        """The world of a key, or the sandbox's own."""
-        return self._worlds.of(key or self.api_key)
+        """The world of a key, or the sandbox's own; made when it is first asked for.
+
+        Args:
+            key: the key, or the id of one that is known.
+
+        Raises:
+            Refusal: the key was deleted, or no key has this id.
+        """
+        return self._worlds.of(self._worlds.named(key or self.api_key), keep=True)
+
+    def worlds(self) -> tuple[World, ...]:
+        """The worlds that were made so far. Makes none."""
+        return tuple(self._worlds.by_key.values())
 
     @property
     def clock(self) -> Clock:

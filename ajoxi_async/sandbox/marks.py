@@ -15,7 +15,18 @@ from attrs import field, frozen
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
 
-__all__ = ["Marks", "Snapshot"]
+__all__ = ["Marks", "Snapshot", "counts_of"]
+
+
+def counts_of(account: Account) -> dict[str, int]:
+    """How many of each kind of object an account holds."""
+    dead = sum(delivery.dead for delivery in account.deliveries.values())
+    return {
+        **{f"{kind}s": len(store) for kind, store in account.stores.items()},
+        "campaigns": len(account.campaigns),
+        "pending_deliveries": len(account.deliveries) - dead,
+        "dead_letters": dead,
+    }
 
 
 @frozen(eq=False)
@@ -37,14 +48,8 @@ class Snapshot:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much the world held: calls, messages, numbers, deliveries that were pending, dead letters, ..."""
-        counts = {f"{kind}s": len(store) for kind, store in self.account.stores.items()}
-        dead = sum(delivery.dead for delivery in self.account.deliveries.values())
-        return counts | {
-            "campaigns": len(self.account.campaigns),
-            "pending_deliveries": len(self.account.deliveries) - dead,
-            "dead_letters": dead,
-        }
+        """How much the world held."""
+        return counts_of(self.account)
 
 
 class Marks:

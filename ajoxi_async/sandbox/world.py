@@ -9,12 +9,12 @@ Rules:
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Protocol, Unpack
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
@@ -27,7 +27,8 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
-from ajoxi_async.sandbox.marks import Marks, Snapshot
+from ajoxi_async.sandbox.keys import key_id
+from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
@@ -44,7 +45,7 @@ from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Due, Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
-__all__ = ["World", "key_id"]
+__all__ = ["OpenStream", "World"]
 
 
 #: Parts of a world that are freed in one go; a part is a few dozen objects.
@@ -55,9 +56,11 @@ JUMPS = 100
 LISTED = 10_000
 
 
-def key_id(key: str) -> str:
-    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
-    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+class OpenStream(Protocol):
+    """An answer that is being sent for as long as something comes."""
+
+    def end(self) -> None:
+        """Send nothing more."""
 
 
 async def _nothing() -> None:
@@ -91,6 +94,8 @@ class World:
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        streams: answers that are being sent as something comes.
+        ended: whether the world is gone, because its key was deleted or it made room for another.
     """
 
     key: str
@@ -108,6 +113,8 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
+    ended: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
     _marks: Marks = field(init=False)
     _jumps: deque[Jump] = field(factory=lambda: deque(maxlen=JUMPS), init=False)
@@ -152,6 +159,11 @@ class World:
         """See `Participant`."""
         return bool(self._queues.under_way or self.answering)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether something of it is being answered, streamed or posted."""
+        return self.busy or bool(self.streams)
+
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
         if not run_due(self.account, self.clock.now()):
@@ -184,8 +196,8 @@ class World:
             self._woken.set()
 
     async def run(self) -> None:
-        """Do what is due whenever it is due by the clock, until cancelled."""
-        while True:
+        """Do what is due whenever it is due by the clock, until cancelled or until the world ends."""
+        while not self.ended:
             self._woken, self._sleeping_until = anyio.Event(), None
             while not self.run_due():
                 await anyio.lowlevel.checkpoint()
@@ -237,6 +249,19 @@ class World:
         self._jumps.clear()
         self._replace(self._fresh_account())
 
+    def end(self) -> None:
+        """Stop: nothing falls due any more, nothing more is posted, and live transcripts end."""
+        self.ended, self.running = True, False
+        self._queues.abandon()
+        self.clock.leave(self)
+        for stream in list(self.streams):
+            stream.end()
+        self.wake()
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind of object it holds."""
+        return counts_of(self.account)
+
     def adopt(self, account: Account) -> None:
         """Take an account that was loaded from the journal."""
         self._use(account)
@@ -244,8 +269,8 @@ class World:
     def _replace(self, account: Account) -> None:
         self._queues.abandon()
         self.account.replaced = True
-        if isinstance(self.clock, VirtualClock):
-            self.clock.look_again()
+        for stream in list(self.streams):
+            stream.end()
         parts = [part for store in self.account.stores.values() for part in store.parts()]
         self._use(account)
         if self.running and len(parts) > _AT_ONCE:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import anyio
 from attrs import define, field
@@ -71,7 +71,7 @@ def place_after(last_event_id: str | None) -> int:
 
 async def live_transcript(
     account: Account, call_id: str, place: int, clock: Clock, logs: LiveLogs, *, fault: StreamFault | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Send a call's log from `place` on, each event when it is said.
 
     Raises:

@@ -38,7 +38,7 @@ from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 

@@ -20,13 +20,14 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
+from ajoxi_async.sandbox.keys import Key
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
-__all__ = ["Row", "everything", "load", "row"]
+__all__ = ["Row", "everything", "key_of", "key_row", "load", "row"]
 
 #: Kind, id and body.
 Row = tuple[str, str, bytes]
@@ -39,6 +40,19 @@ _MODELS: dict[str, type[Any]] = {
     "webhook": Webhook,
 }
 _FLAGS = ("to_record", "opted_out", "tripped")
+_KEY_FIELDS = ("label", "minted", "created_at", "last_used_at", "deleted")
+
+
+def key_row(key: Key) -> bytes:
+    """The body of a key's row, whose id is the key."""
+    return msgspec.json.encode({name: getattr(key, name) for name in _KEY_FIELDS} | {"deny": sorted(key.deny)})
+
+
+def key_of(text: str, body: bytes) -> Key:
+    """The key of a row."""
+    shown = msgspec.json.decode(body)
+    known = {name: shown[name] for name in _KEY_FIELDS if name in shown}
+    return Key(text=text, deny=frozenset(shown["deny"]), **known)
 
 
 def row(account: Account, kind: str, id: str) -> bytes | None:

@@ -95,6 +95,9 @@ class Clock(Protocol):
     def join(self, participant: Participant) -> None:
         """Carry out a participant's timers from now on."""
 
+    def leave(self, participant: Participant) -> None:
+        """Carry out a participant's timers no longer."""
+
     def start_at(self, moment: float) -> None:
         """Set the time, to go on where an earlier clock stood."""
 

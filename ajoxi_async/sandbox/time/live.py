@@ -45,9 +45,7 @@ class LiveClock(VirtualClock):
 
     mode = "live"
 
-    def __init__(
-        self, start: float = EPOCH, speed: float = 1.0, *, wall: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, start: float = EPOCH, speed: float = 1.0, *, wall: Callable[[], float] = time.monotonic) -> None:
         super().__init__(start)
         self._speed = _checked(speed)
         self._running = True

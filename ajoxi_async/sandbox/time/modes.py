@@ -29,7 +29,12 @@ def clock_of(mode: str) -> Clock:
             return LiveClock(speed=float(number))
     except ValueError:
         pass
-    modes: dict[str, Callable[[], Clock]] = {"real": RealClock, "live": LiveClock, "manual": VirtualClock, "auto": AutoClock}
+    modes: dict[str, Callable[[], Clock]] = {
+        "real": RealClock,
+        "live": LiveClock,
+        "manual": VirtualClock,
+        "auto": AutoClock,
+    }
     if mode not in modes:
         raise InvalidParameterError("clock", f"expected real, speed=N, live, live=N, manual or auto, got {mode[:40]!r}")
     return modes[mode]()

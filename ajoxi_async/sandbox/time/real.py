@@ -43,6 +43,9 @@ class RealClock:
     def join(self, participant: Participant) -> None:
         """See `Clock`; real time passes by itself, so nothing is kept."""
 
+    def leave(self, participant: Participant) -> None:
+        """See `Clock`."""
+
     def start_at(self, moment: float) -> None:
         """See `Clock`. Never goes back; goes ahead where an earlier, faster clock was ahead."""
         self._wall += max(0.0, moment - self.now())

@@ -125,16 +125,15 @@ class VirtualClock:
         """See `Clock`."""
         self._participants.append(participant)
 
+    def leave(self, participant: Participant) -> None:
+        """See `Clock`."""
+        # Not removed from the list: a clock that is going through it would miss the next one.
+        self._participants = [one for one in self._participants if one is not participant]
+
     def start_at(self, moment: float) -> None:
         """See `Clock`; a world that is restored goes back in time with it. Advances under way are stopped."""
         self.stop_advance()
         self._now = moment
-
-    def look_again(self) -> None:
-        """Wake everybody who waits for a moment before it has come, since what they wait for may be gone."""
-        waiting, self._waiting = self._waiting, []
-        for _, _, event in waiting:
-            event.set()
 
     async def wait_until(self, moment: float) -> None:
         """See `Clock`."""
@@ -227,6 +226,7 @@ class VirtualClock:
         try:
             for _ in range(_FIRST_TURNS):
                 await anyio.lowlevel.checkpoint()
+            self._last_turn = time.perf_counter()
             await self._settle()
             if goal.next:
                 advance.end = self._next_of_worlds(advance)
@@ -321,4 +321,3 @@ class VirtualClock:
         if time.perf_counter() - self._last_turn >= _SLICE:
             await anyio.lowlevel.checkpoint()
             self._last_turn = time.perf_counter()
-
