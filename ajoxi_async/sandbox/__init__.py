@@ -12,6 +12,7 @@ Where things are, from the bottom up:
 - `faults`: what goes wrong on purpose.
 - `state`: one account, and a file for each resource with everything that can be done to it.
 - `delivery`: posting webhook deliveries.
+- `marks`: snapshots of a world, and those that are made by themselves before each jump in time.
 - `world`, `worlds`: one key's state, time, faults and deliveries together; the keys and their worlds.
 - `storage`: the file that keeps worlds between runs.
 - `server`: from a request to its answer, over HTTP or in memory, and the control surface.
@@ -25,7 +26,7 @@ from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import anyio
 
@@ -38,6 +39,7 @@ from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
 from ajoxi_async.sandbox.keys import KeyReport, mode_of
+from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
@@ -49,28 +51,36 @@ from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
-from ajoxi_async.sandbox.time.clock import Clock, NeverHappenedError
+from ajoxi_async.sandbox.time.auto import AutoClock
+from ajoxi_async.sandbox.time.clock import AdvanceOptions, AdvanceStoppedError, Clock, NeverHappenedError
+from ajoxi_async.sandbox.time.jumps import AdvanceProgress, Jump
+from ajoxi_async.sandbox.time.live import LiveClock
 from ajoxi_async.sandbox.time.modes import clock_of
 from ajoxi_async.sandbox.time.real import RealClock
-from ajoxi_async.sandbox.time.timers import Fired
-from ajoxi_async.sandbox.time.virtual import AutoClock, VirtualClock
-from ajoxi_async.sandbox.world import Snapshot, World
+from ajoxi_async.sandbox.time.timers import Due, Fired
+from ajoxi_async.sandbox.time.virtual import VirtualClock
+from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import MAX_WORLDS, Worlds
 
 if TYPE_CHECKING:
     from ajoxi_async.sandbox.storage.journal import Journal
 
 __all__ = [
+    "AdvanceProgress",
+    "AdvanceStoppedError",
     "Answer",
     "Attempt",
     "AutoClock",
     "CampaignReport",
     "Delivery",
     "DeliveryReport",
+    "Due",
     "Fault",
     "Faults",
     "Fired",
+    "Jump",
     "KeyReport",
+    "LiveClock",
     "LoggedRequest",
     "NeverHappenedError",
     "RealClock",
@@ -100,12 +110,13 @@ class Sandbox:
         max_worlds: worlds at most of keys that were not minted; for a new one the idle world that was used longest ago is
             dropped with everything in it. Worlds of minted keys, and those that `world` gave out, stay.
         timing: how long things take.
-        clock: ``"real"``, ``"speed=N"``, ``"manual"`` or ``"auto"``, and each world has a clock of its own; or a clock
-            that all worlds share.
+        clock: ``"real"``, ``"speed=N"``, ``"live"``, ``"live=N"``, ``"manual"`` or ``"auto"``, and each world has a clock
+            of its own; or a clock that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
         post: what delivers webhooks, for tests that want no network.
         write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
         control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        marks: how many of the snapshots that are made before each jump in time are kept; 0 for none.
         public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers have the
             address that their request named.
         db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
@@ -115,7 +126,8 @@ class Sandbox:
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock, `public_url` is no URL, or `max_worlds` is no positive number.
+        InvalidParameterError: there is no such clock, `public_url` is no URL, `marks` is below 0, or `max_worlds` is no
+            positive number.
         ConfigurationError: it is entered while it is open.
     """
 
@@ -134,10 +146,14 @@ class Sandbox:
         post: Post | None = None,
         write_timeout: float = 30.0,
         control_token: str | None = None,
+        marks: int = 10,
         public_url: str | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
+        if marks < 0:
+            raise InvalidParameterError("marks", f"expected 0 or more, got {marks}")
         self._write_timeout = write_timeout
+        self._marks_kept = marks
         self._host, self._port = host, port
         self._timing = timing or Timing()
         self._http = HttpPost(remote=allow_remote_webhooks)
@@ -251,7 +267,9 @@ class Sandbox:
     def _new_world(self, key: str) -> World:
         clock = self._new_clock()
         new_account = partial(self._new_account, key, clock.now())
-        world = World(key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save)
+        world = World(
+            key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save, self._marks_kept
+        )
         if self._journal is not None:
             self._journal.watch(world)
         if self._tasks is not None:
@@ -335,9 +353,45 @@ class Sandbox:
         """What goes wrong on purpose in the sandbox's own world."""
         return self.world().faults
 
-    def snapshot(self) -> Snapshot:
+    async def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
+        """See `VirtualClock.advance`."""
+        return await self.world().advance(seconds, **goal)
+
+    async def advance_to_next(self) -> list[Fired]:
+        """See `World.advance_to_next`."""
+        return await self.world().advance_to_next()
+
+    def stop_advance(self) -> bool:
+        """See `World.stop_advance`."""
+        return self.world().stop_advance()
+
+    def pause(self) -> None:
+        """See `World.pause`."""
+        self.world().pause()
+
+    def resume(self, *, speed: float | None = None) -> None:
+        """See `World.resume`."""
+        self.world().resume(speed=speed)
+
+    def due(self, start: int = 0, amount: int = 50) -> tuple[Due, ...]:
+        """See `World.due`."""
+        return self.world().due(start, amount)
+
+    def jumps(self) -> tuple[Jump, ...]:
+        """See `World.jumps`."""
+        return self.world().jumps()
+
+    def marks(self) -> tuple[Snapshot, ...]:
+        """See `World.marks`."""
+        return self.world().marks()
+
+    def rewind(self, mark: Snapshot | str) -> None:
+        """See `World.rewind`."""
+        self.world().rewind(mark)
+
+    def snapshot(self, label: str = "") -> Snapshot:
         """See `World.snapshot`."""
-        return self.world().snapshot()
+        return self.world().snapshot(label)
 
     def restore(self, snapshot: Snapshot) -> None:
         """See `World.restore`."""

@@ -22,6 +22,7 @@ from attrs import define, field
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
@@ -29,7 +30,6 @@ from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.server.shown import as_json, time_text
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
-from ajoxi_async.sandbox.world import Snapshot
 from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Control"]

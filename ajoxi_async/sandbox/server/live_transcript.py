@@ -6,7 +6,9 @@ Rules:
 2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
 3. ``Last-Event-ID`` resumes after that place. Where nothing is to come any more, the answer is 204: do not reconnect.
 4. A call that is still ringing holds the stream open. One that nobody answered completes it without a segment.
-5. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
+5. Where the world is rewound or reset, the answer ends before the transcript does: its reader asks again, and is told how
+   things are now.
+6. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
 """
 
 from __future__ import annotations
@@ -80,7 +82,7 @@ async def live_transcript(
     beat = account.timing.heartbeat
     yield connection.comment(retry_frame(RECONNECT_MS) + HEARTBEAT)
     sent_at = clock.now()
-    while connection.state == "open":
+    while connection.state == "open" and not account.replaced:
         call = account.calls.get(call_id)
         assert call is not None
         log = logs.of(account, call)

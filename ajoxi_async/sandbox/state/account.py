@@ -35,10 +35,11 @@ from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
+from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
@@ -85,6 +86,8 @@ class Account:
         deliveries: those that are pending or dead, and the last that are over, in the order in which they were made.
         delivery_log: the last attempts of each webhook, and which deliveries are over.
         due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
+        posting: ids of deliveries whose moment has come and whose attempt is not over: those without a timer.
+        replaced: whether its world has another account by now, so that nobody need go on with this one.
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
         on_fired: is told of each thing that happened.
@@ -103,15 +106,17 @@ class Account:
     numbers: Store[Number] = field(factory=lists.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
-    opted_out: set[str] = field(factory=set, init=False)
-    to_record: set[str] = field(factory=set, init=False)
-    tripped: set[str] = field(factory=set, init=False)
+    opted_out: Flags = field(factory=Flags, init=False)
+    to_record: Flags = field(factory=Flags, init=False)
+    tripped: Flags = field(factory=Flags, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
     rings: Rings = field(factory=Rings, init=False)
     delivery_log: DeliveryLog = field(factory=DeliveryLog, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
+    posting: set[str] = field(factory=set, init=False)
+    replaced: bool = field(default=False, init=False)
     minter: Minter = field(init=False)
     timers: Timers = field(factory=Timers, init=False)
     unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
@@ -127,11 +132,11 @@ class Account:
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
+        twin.unsaved, twin.on_fired, twin.serial, twin.replaced = None, None, next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
-        timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
-        for delivery in self.deliveries.values():
-            if delivery.state == "pending" and delivery.id not in timed:
+        twin.posting = set()
+        for id in self.posting:
+            if (delivery := self.deliveries.get(id)) is not None and delivery.state == "pending":
                 twin.timers.add(delivery.timer())
         return twin
 
@@ -189,9 +194,9 @@ class Account:
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
         """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
-        flags: set[str] = getattr(self, kind)
+        flags: Flags = getattr(self, kind)
         if on != (id in flags):
-            flags.symmetric_difference_update((id,))
+            (flags.add if on else flags.discard)(id)
             self.mark_changed(kind, id)
 
     # Time

@@ -85,6 +85,7 @@ def emit(
 def add(account: Account, delivery: Delivery) -> None:
     """Keep a delivery, new or changed, and set its timer where it is pending."""
     account.deliveries[delivery.id] = delivery
+    account.posting.discard(delivery.id)
     _changed(account, delivery.id)
     if delivery.state == "pending":
         account.timers.add(delivery.timer())
@@ -110,6 +111,7 @@ def forget_webhook(account: Account, webhook_id: str) -> None:
         account.mark_changed("attempt", id)
     for delivery in [one for one in account.deliveries.values() if one.webhook_id == webhook_id]:
         del account.deliveries[delivery.id]
+        account.posting.discard(delivery.id)
         _changed(account, delivery.id)
 
 
