@@ -171,7 +171,7 @@ class Account:
 
     def mint(self, prefix: str) -> str:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
-        self.mark_changed("minted", prefix)
+        self.mark_unsaved("minted", prefix)
         return self.minter.mint(prefix)
 
     def derive_secret(self, *parts: str) -> str:
@@ -202,6 +202,11 @@ class Account:
         if self.on_changed is not None:
             self.on_changed(kind, id)
 
+    def mark_unsaved(self, kind: str, id: str) -> None:
+        """Note that something changed that is of interest to the journal and to nobody else."""
+        if self.unsaved is not None:
+            self.unsaved[kind, id] = None
+
     def mark_counted(self, kind: str, id: str) -> None:
         """Tell whoever watches that what is counted of an object is another number now; the object itself did not change."""
         if self.on_changed is not None:
@@ -225,7 +230,7 @@ class Account:
         """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
         timer = Timer(moment, self.timers.order(), action, args)
         self.timers.add(timer)
-        self.mark_changed("timer", str(timer.order))
+        self.mark_unsaved("timer", str(timer.order))
 
     @property
     def next_due(self) -> float | None:
