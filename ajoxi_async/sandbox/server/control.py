@@ -22,9 +22,10 @@ from attrs import define, field
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists
+from ajoxi_async.sandbox.server import control_deliveries, control_feed, control_keys, control_lists
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.server.shown import as_json, time_text
@@ -57,12 +58,14 @@ class Control:
     _snapshots: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
     _taken: int = field(default=0, init=False)
 
-    async def handle(self, request: Request, peer: str | None) -> Response:
+    async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
         """Answer a request that came from `peer`."""
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
             self._admit(sent, peer)
             status, shown = await self._respond(request, sent)
+            if isinstance(shown, StreamedResponse):
+                return shown
             if self.worlds.save is not None:
                 await self.worlds.save()
         except NeverHappenedError as error:
@@ -218,6 +221,7 @@ ROUTES = (
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
     *control_lists.ROUTES,
+    *control_feed.ROUTES,
 )
 
 
