@@ -182,7 +182,7 @@ class World:
         """See `Participant`."""
         return self._marks.make(self.account, self.clock.now(), f"before {goal}")
 
-    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+    def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
         found = [self.account.deliveries.get(id) for id in failed]
         dead = sum(delivery is not None and delivery.dead for delivery in found)
