@@ -8,7 +8,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
 from attrs import field, frozen
 
@@ -20,12 +20,12 @@ __all__ = ["Marks", "Snapshot", "counts_of"]
 
 def counts_of(account: Account) -> dict[str, int]:
     """How many of each kind of object an account holds."""
-    dead = sum(delivery.dead for delivery in account.deliveries.values())
+    states = Counter(delivery.state for delivery in account.deliveries.values())
     return {
         **{f"{kind}s": len(store) for kind, store in account.stores.items()},
         "campaigns": len(account.campaigns),
-        "pending_deliveries": len(account.deliveries) - dead,
-        "dead_letters": dead,
+        "pending_deliveries": states["pending"],
+        "dead_letters": states["dead"],
     }
 
 

@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, Unpack
@@ -27,6 +27,8 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.feed.changes import ChangeFeed
+from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.quota import Quota
@@ -37,7 +39,7 @@ from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
 from ajoxi_async.sandbox.time.clock import AdvanceOptions, Clock
 from ajoxi_async.sandbox.time.jumps import Jump
 from ajoxi_async.sandbox.time.live import LiveClock
@@ -94,6 +96,9 @@ class World:
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        on_watched: called when the first subscriber of its changes came and when the last one left.
+        feed: what changes, for subscribers.
+        epoch: how often the account was replaced.
         streams: answers that are being sent as something comes.
         ended: whether the world is gone, because its key was deleted or it made room for another.
     """
@@ -113,6 +118,9 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    on_watched: Callable[[World], None] = field(default=lambda _: None, init=False)
+    feed: ChangeFeed = field(init=False)
+    epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
     ended: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
@@ -123,6 +131,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.id = key_id(self.key)
+        self.feed = ChangeFeed(self._watched)
         account = self._fresh_account()
         self._marks = Marks(self.marks_kept)
         self.faults = account.faults
@@ -137,10 +146,17 @@ class World:
 
     def _use(self, account: Account) -> None:
         account.faults = self.faults
+        account.watch(self.feed.mark if self.feed.watched else None)
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self.account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
+
+    def _watched(self) -> None:
+        mark = self.feed.mark if self.feed.watched else None
+        self.account.watch(mark)
+        self.faults.changed = partial(mark, "fault") if mark is not None else None
+        self.on_watched(self)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -166,12 +182,14 @@ class World:
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
+        self.feed.mark("clock", "clock")
         if not run_due(self.account, self.clock.now()):
             return False
         return not (self.running and self.account.due_deliveries) or self._queues.start_due()
 
     def wake(self) -> None:
         """See `Participant`."""
+        self.feed.mark("clock", "clock")
         self._woken.set()
 
     async def quiet(self) -> None:
@@ -180,7 +198,10 @@ class World:
 
     def before_jump(self, goal: str) -> str | None:
         """See `Participant`."""
-        return self._marks.make(self.account, self.clock.now(), f"before {goal}")
+        mark = self._marks.make(self.account, self.clock.now(), f"before {goal}")
+        if mark is not None:
+            self.feed.mark("snapshot", mark)
+        return mark
 
     def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
@@ -256,6 +277,7 @@ class World:
         self.clock.leave(self)
         for stream in list(self.streams):
             stream.end()
+        self.feed.end()
         self.wake()
 
     def counts(self) -> dict[str, int]:
@@ -268,7 +290,9 @@ class World:
 
     def _replace(self, account: Account) -> None:
         self._queues.abandon()
+        self.epoch += 1
         self.account.replaced = True
+        self.account.watch(None)
         for stream in list(self.streams):
             stream.end()
         parts = [part for store in self.account.stores.values() for part in store.parts()]
@@ -276,6 +300,7 @@ class World:
         if self.running and len(parts) > _AT_ONCE:
             self.start(partial(_let_go, parts))
         self.on_replaced(self)
+        self.feed.replaced()
         self.run_due()
         self.wake()
 
@@ -345,6 +370,21 @@ class World:
 
     # What only a sandbox can do
 
+    def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
+        """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
+
+        A batch names the objects that changed since the one before, each once; look them up as they are by then. Of what is
+        slow to take its batches nothing piles up: over 2,000 changed objects of a kind, the batch calls the kind stale.
+
+        Args:
+            kinds: what to be told of, such as ``{"call", "delivery"}``; everything unless given.
+            every: real seconds between two batches at least. The first change after a while comes at once.
+
+        Raises:
+            InvalidParameterError: there is no such kind, or `every` is no number of seconds.
+        """
+        return ChangeSubscription(self.feed, kinds, every)
+
     def rings(self, number: str | None = None) -> tuple[Ring, ...]:
         """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
 
@@ -390,12 +430,49 @@ class World:
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
         log = self.account.delivery_log
-        attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
+        attempts = log.of(webhook_id) if webhook_id is not None else log.attempts.values()
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
         """Deliveries that are still to be made or tried again."""
-        return tuple(one for one in self.account.deliveries.values() if not one.dead)
+        return deliveries.pending(self.account)
+
+    def delivery(self, id: str) -> DeliveryReport:
+        """One delivery with its body, its rounds of attempts, and when it will be tried again.
+
+        Raises:
+            Refusal: there is no such delivery. Of those that are over, a webhook keeps its last thousand.
+        """
+        return deliveries.report(self.account, id)
+
+    def find_deliveries(
+        self,
+        *,
+        state: str | None = None,
+        webhook_id: str | None = None,
+        event_id: str | None = None,
+        type: str | None = None,
+        code: int | str | None = None,
+    ) -> tuple[Delivery, ...]:
+        """The deliveries that are all of what is given, the newest first.
+
+        Args:
+            state: ``pending``, ``failing`` (pending, and failed in this round), ``delivered``, ``dead``, or ``dropped``
+                because the webhook was disabled.
+            webhook_id: of the webhook they go to.
+            event_id: of their event.
+            type: of their event, or a pattern of types: ``call.*``.
+            code: of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` where no answer came.
+
+        Raises:
+            InvalidParameterError: there is no such state.
+        """
+        if state is not None and state not in deliveries.STATES:
+            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
+        shown = str(code) if code is not None else None
+        return tuple(
+            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        )
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

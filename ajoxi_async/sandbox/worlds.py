@@ -49,6 +49,7 @@ class Worlds:
         by_key: the worlds that were made so far.
         own_key: the sandbox's own key, which cannot be deleted.
         unsaved: texts of the keys that changed since the journal last wrote.
+        watched: the worlds whose changes somebody follows.
     """
 
     seed: int
@@ -62,6 +63,7 @@ class Worlds:
     by_key: dict[str, World] = field(factory=dict, init=False)
     own_key: str = field(default="", init=False)
     unsaved: dict[str, None] = field(factory=dict, init=False)
+    watched: dict[str, World] = field(factory=dict, init=False)
     _noted_uses: dict[str, float] = field(factory=dict, init=False)
 
     # Worlds
@@ -185,6 +187,13 @@ class Worlds:
     def changed(self, key: str) -> None:
         """Note that a key was made, used, deleted or forgotten."""
         self.unsaved[key] = None
+        if self.watched:
+            self.tell("key", key_id(key))
+
+    def tell(self, kind: str, id: str) -> None:
+        """Tell whoever follows the changes of any world that something of the whole sandbox changed."""
+        for world in self.watched.values():
+            world.feed.mark(kind, id)
 
     def note_uses(self) -> None:
         """Have the journal write when each key was last used."""

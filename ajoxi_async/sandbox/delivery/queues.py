@@ -78,7 +78,7 @@ class DeliveryQueues:
         due = self.account.due_deliveries
         for _ in range(min(len(due), QUEUED)):
             id = due.popleft()
-            found = deliveries.target(self.account, id)
+            found = deliveries.target(self.account, id, self.clock.now())
             if found is None:
                 continue
             endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
@@ -135,11 +135,11 @@ class DeliveryQueues:
 
     async def _attempt(self, id: str, place: _Place) -> None:
         account = self.account
-        found = deliveries.target(account, id)
+        moment = self.clock.now()
+        found = deliveries.target(account, id, moment)
         if found is None:
             return
         delivery, webhook = found
-        moment = self.clock.now()
         sent = {
             headers.CONTENT_TYPE: headers.JSON,
             headers.SIGNATURE: webhooks.signature(account, webhook.id, delivery.body, moment),
@@ -161,6 +161,7 @@ class DeliveryQueues:
             type=delivery.type,
             url=url,
             number=delivery.attempts + 1,
+            round=delivery.round,
             at=at(moment),
             status=answer.status,
             latency=latency,

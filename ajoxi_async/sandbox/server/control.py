@@ -13,26 +13,22 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field, fields
+from attrs import define, field
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import control_keys, control_snapshots, control_time
+from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists, control_snapshots, control_time
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
 from ajoxi_async.sandbox.server.control_time import fired_json
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
-from ajoxi_async.sandbox.time.moments import at
-from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Control"]
@@ -157,29 +153,6 @@ class Control:
         request.world.reset()
         return {}
 
-    def list_deliveries(self, request: ControlRequest) -> Any:
-        """GET deliveries: the log of attempts, of one webhook with ``?webhook_id=``."""
-        return {"data": _shown(request.world.deliveries(dict(request.pairs).get("webhook_id")))}
-
-    def list_pending(self, request: ControlRequest) -> Any:
-        """GET deliveries/pending."""
-        return {"data": _shown(request.world.pending())}
-
-    def list_dead_letters(self, request: ControlRequest) -> Any:
-        """GET dead-letters."""
-        return {"data": _shown(request.world.dead_letters())}
-
-    def replay(self, request: ControlRequest) -> Any:
-        """POST dead-letters/replay: those of `ids`, or all."""
-        ids = request.take(ids=list).get("ids")
-        if ids is not None and not (ids and all(type(id) is str for id in ids)):
-            raise InvalidParameterError("ids", "expected ids of dead letters; leave it out for all")
-        return {"replayed": request.world.replay(*(ids or ()))}
-
-    def rotate_secret(self, request: ControlRequest) -> Any:
-        """POST webhooks/{id}/rotate-secret."""
-        return {"secret": request.world.rotate_secret(request.id)}
-
 
 ROUTES = (
     *control_time.ROUTES,
@@ -192,11 +165,8 @@ ROUTES = (
     Route("POST", "inbound/messages", Control.inbound_message, 201),
     *control_snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
-    Route("GET", "deliveries", Control.list_deliveries),
-    Route("GET", "deliveries/pending", Control.list_pending),
-    Route("GET", "dead-letters", Control.list_dead_letters),
-    Route("POST", "dead-letters/replay", Control.replay),
-    Route("POST", "webhooks/{id}/rotate-secret", Control.rotate_secret),
+    *control_deliveries.ROUTES,
+    *control_lists.ROUTES,
 )
 
 
@@ -222,22 +192,3 @@ def _is_local_host(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or _is_loopback(name)
-
-
-def _time(moment: float) -> str:
-    return codec.format_time(at(moment))
-
-
-def _shown(items: Any) -> list[dict[str, Any]]:
-    return [{f.name: _value(item, f.name) for f in fields(type(item)) if f.name != "order"} for item in items]
-
-
-def _value(item: Fired | Attempt | Delivery, name: str) -> Any:
-    value = getattr(item, name)
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, datetime):
-        return codec.format_time(value)
-    if name in {"since", "due"}:
-        return _time(value)
-    return dict(value) if isinstance(value, Mapping) else value

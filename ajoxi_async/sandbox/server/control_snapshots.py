@@ -6,11 +6,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from ajoxi_async.contract import codec
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
-from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.server.shown import time_text
 
 __all__ = ["ROUTES", "SNAPSHOTS", "KeptSnapshots"]
 
@@ -69,7 +68,7 @@ def _shown(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "id": snapshot.id,
         "label": snapshot.label,
-        "at": codec.format_time(at(snapshot.moment)),
+        "at": time_text(snapshot.moment),
         "automatic": snapshot.automatic,
         "counts": snapshot.counts,
     }

@@ -35,7 +35,7 @@ from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Journal"]
 
-_VERSION = "1"
+_VERSION = "2"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
@@ -120,8 +120,7 @@ class Journal:
     def _replaced(self, world: World) -> None:
         self._wiped.add(world.key)
         world.account.track_changes()
-        for kind, id in everything(world.account):
-            world.account.mark_changed(kind, id)
+        world.account.unsaved = dict.fromkeys(everything(world.account))
 
     async def save(self) -> None:
         """Return once everything that changed before the call is committed.
