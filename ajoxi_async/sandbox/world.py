@@ -203,7 +203,7 @@ class World:
             self.feed.mark("snapshot", mark)
         return mark
 
-    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+    def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
         found = [self.account.deliveries.get(id) for id in failed]
         dead = sum(delivery is not None and delivery.dead for delivery in found)

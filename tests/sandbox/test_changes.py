@@ -20,6 +20,8 @@ from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import Changes, ChangeSubscription, Fired, Timing
 from ajoxi_async.sandbox.feed.changes import KINDS, MOST, ChangeFeed
 
+from .test_control import surface
+
 TO, FROM = "+15005550100", "+14155550100"
 
 
@@ -340,6 +342,16 @@ async def test_the_feed_over_http() -> None:
                 assert refused.status == status
         while sandbox._worlds.watched:
             await asyncio.sleep(0.001)
+
+
+@pytest.mark.asyncio
+async def test_snapshots_are_told_of() -> None:
+    """A snapshot that is made or deleted over HTTP is a change of its world."""
+    async with surface() as (sandbox, ask), sandbox.changes({"snapshot"}, every=0) as changes:
+        _, made = await ask("POST", "snapshots")
+        assert changes.take().changed == {"snapshot": (made["id"],)}
+        await ask("DELETE", f"snapshots/{made['id']}")
+        assert changes.take().changed == {"snapshot": (made["id"],)}
 
 
 # Nothing else notices
