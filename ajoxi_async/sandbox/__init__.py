@@ -37,6 +37,8 @@ from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.outcomes.population import Population
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
@@ -70,11 +72,13 @@ __all__ = [
     "Fired",
     "LoggedRequest",
     "NeverHappenedError",
+    "Population",
     "RealClock",
     "Refusal",
     "RequestLog",
     "Ring",
     "Sandbox",
+    "Settings",
     "Snapshot",
     "StreamFault",
     "Timing",
@@ -95,6 +99,7 @@ class Sandbox:
         rate_limit: requests a second of each key (API reference: Rate limits); ``None`` for an Enterprise account.
         strict_keys: take minted keys only, instead of any well-formed one.
         timing: how long things take.
+        settings: what worlds are told of people, lines and agents; `World.configure` changes it for one world.
         clock: ``"real"``, ``"speed=N"``, ``"manual"`` or ``"auto"``, and each world has a clock of its own; or a clock
             that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
@@ -123,6 +128,7 @@ class Sandbox:
         rate_limit: int | None = 100,
         strict_keys: bool = False,
         timing: Timing | None = None,
+        settings: Settings | None = None,
         clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
         post: Post | None = None,
@@ -133,7 +139,7 @@ class Sandbox:
     ) -> None:
         self._write_timeout = write_timeout
         self._host, self._port = host, port
-        self._timing = timing or Timing()
+        self._timing, self._settings = timing or Timing(), settings or Settings()
         self._http = HttpPost(remote=allow_remote_webhooks)
         self._post: Post = post or self._http
         self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
@@ -254,7 +260,7 @@ class Sandbox:
 
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._worlds.seed, mode_of(key)
-        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed))
+        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed), self._settings)
 
     def _media_url(self) -> str:
         return f"{self._app.public_url or self._app.base_url}/media"

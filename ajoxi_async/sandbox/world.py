@@ -25,6 +25,7 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
@@ -220,6 +221,27 @@ class World:
         """
         log = self.account.rings
         return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
+
+    @property
+    def settings(self) -> Settings:
+        """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
+        return self.account.settings
+
+    def configure(self, **settings: Any) -> Settings:
+        """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
+
+        Args:
+            **settings: fields of `Settings`. A population may be given as shares by name: those not given stay.
+
+        Returns:
+            The settings as they now are.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.account.configure(settings)
+        self.changed()
+        return self.settings
 
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""

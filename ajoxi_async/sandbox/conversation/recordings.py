@@ -10,7 +10,7 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav_size
-from ajoxi_async.sandbox.conversation.transcripts import transcript_of
+from ajoxi_async.sandbox.conversation.transcripts import is_angry, transcript_of
 
 __all__ = ["detailed", "recording_of"]
 
@@ -31,9 +31,10 @@ def recording_of(call: Call, made: datetime) -> Recording:
 
 def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
     """Add transcript, AI summary and sentiment to a recording (API reference: Recordings & AI)."""
+    angry = is_angry(call)
     return evolve(
         recording,
         transcript=transcript_of(call, talk, now),
-        ai_summary=script.summary(call.id),
-        sentiment=script.sentiment(call.id),
+        ai_summary=script.summary(call.id, angry=angry),
+        sentiment=script.sentiment(call.id, angry=angry),
     )

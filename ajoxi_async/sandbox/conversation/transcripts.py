@@ -7,16 +7,25 @@ from ajoxi_async.contract.transcripts import Transcript, TranscriptStatus
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.outcomes.magic import magic
 
-__all__ = ["live_updates", "transcript_of"]
+__all__ = ["is_angry", "live_updates", "transcript_of"]
 
 
-def _lively(call: Call) -> bool:
-    return "lively" in {magic(call.to).transcript, magic(call.from_).transcript}
+def _manner(call: Call) -> dict[str, bool]:
+    """How people talk in a call: arguments of `script`."""
+    return {
+        "lively": "lively" in {magic(call.to).transcript, magic(call.from_).transcript},
+        "angry": is_angry(call),
+    }
+
+
+def is_angry(call: Call) -> bool:
+    """Whether the customer of a call is angry."""
+    return magic(call.to).angry or magic(call.from_).angry
 
 
 def live_updates(call: Call, talk: float) -> list[script.Update]:
     """The events of the live transcript of a call that was answered, in the order in which they are sent."""
-    return script.updates(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call))
+    return script.updates(call.id, talk, ai=call.ai_handler is not None, **_manner(call))
 
 
 def transcript_of(call: Call, talk: float, now: float) -> Transcript:
@@ -30,7 +39,7 @@ def transcript_of(call: Call, talk: float, now: float) -> Transcript:
     done = call.status == CallStatus.COMPLETED
     answered = call.answered_at.timestamp() if call.answered_at is not None else now
     share = 1.0 if done else (now - answered) / talk if talk else 1.0
-    said = script.segments(call.id, talk, ai=call.ai_handler is not None, lively=_lively(call), share=share)
+    said = script.segments(call.id, talk, ai=call.ai_handler is not None, **_manner(call), share=share)
     return Transcript(
         id=call.transcript_id or "",
         call_id=call.id,
@@ -38,5 +47,5 @@ def transcript_of(call: Call, talk: float, now: float) -> Transcript:
         status=TranscriptStatus.COMPLETED if done else TranscriptStatus.IN_PROGRESS,
         language="en-US",
         segments=said if call.answered_at is not None else (),
-        ai_summary=script.summary(call.id) if done and call.answered_at is not None else None,
+        ai_summary=script.summary(call.id, angry=is_angry(call)) if done and call.answered_at is not None else None,
     )

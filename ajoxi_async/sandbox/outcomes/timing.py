@@ -14,6 +14,7 @@ class Timing:
     Attributes:
         ring: from ringing to the answer, or to giving up.
         talk: from the answer to the end.
+        max_call: from the answer to the end of a call that nobody ends; then the carrier hangs up.
         processing: from the end to the recording and its transcript.
         sms_sent: until a message is on its way.
         sms_delivered: from there to its delivery.
@@ -24,6 +25,7 @@ class Timing:
 
     ring: float = field(default=0.4, validator=validators.ge(0))
     talk: float = field(default=3.0, validator=validators.ge(0))
+    max_call: float = field(default=4 * 3600.0, validator=validators.ge(0))
     processing: float = field(default=0.3, validator=validators.ge(0))
     sms_sent: float = field(default=0.1, validator=validators.ge(0))
     sms_delivered: float = field(default=0.3, validator=validators.ge(0))

@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, get_args
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field, fields, frozen
+from attrs import asdict, define, field, fields, frozen
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
@@ -194,6 +194,15 @@ class Control:
             raise Refusal("not_found", f"no fault {request.id[:60]}") from None
         return {}
 
+    def show_settings(self, request: _ControlRequest) -> Any:
+        """GET settings."""
+        return asdict(request.world.settings)
+
+    def configure(self, request: _ControlRequest) -> Any:
+        """PUT settings: what is not given stays."""
+        request.world.configure(**request.body)
+        return asdict(request.world.settings)
+
     def inbound_call(self, request: _ControlRequest) -> Any:
         """POST inbound/calls: let somebody call one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str}), "from")
@@ -281,6 +290,8 @@ ROUTES = (
     _Route("POST", "faults", Control.add_fault, 201),
     _Route("DELETE", "faults", Control.clear_faults),
     _Route("DELETE", "faults/{id}", Control.remove_fault),
+    _Route("GET", "settings", Control.show_settings),
+    _Route("PUT", "settings", Control.configure),
     _Route("POST", "inbound/calls", Control.inbound_call, 201),
     _Route("POST", "inbound/messages", Control.inbound_message, 201),
     _Route("POST", "snapshots", Control.snapshot, 201),

@@ -17,7 +17,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -31,6 +31,7 @@ from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.settings import Settings, changed
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
@@ -56,6 +57,7 @@ _CONTAINERS = (
     "opted_out",
     "to_record",
     "tripped",
+    "configured",
     "secrets",
     "deliveries",
     "campaigns",
@@ -73,6 +75,8 @@ class Account:
         seed: of the sandbox; with `key_seed` it decides every id and secret.
         media_url: where the audio of recordings is served.
         created_at: seconds since the epoch.
+        settings: those of the sandbox, with those of `configured` in their place.
+        configured: the settings that this world was given of its own: see `World.configure`.
         number_ids: ids of the account's numbers, by phone number.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
@@ -95,6 +99,8 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
+    settings: Settings = field(factory=Settings)
+    configured: dict[str, Any] = field(factory=dict, init=False)
     calls: Store[Call] = field(factory=lists.calls, init=False)
     messages: Store[Message] = field(factory=lists.messages, init=False)
     recordings: Store[Recording] = field(factory=lists.recordings, init=False)
@@ -153,6 +159,18 @@ class Account:
             "number": self.numbers,
             "webhook": self.webhooks,
         }
+
+    # Settings
+
+    def configure(self, given: Mapping[str, Any]) -> None:
+        """Give the account settings of its own; what is not given stays.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.settings = changed(self.settings, given)
+        self.configured = {**self.configured, **{name: getattr(self.settings, name) for name in given}}
+        self.mark_changed("settings", "")
 
     # Ids and secrets
 

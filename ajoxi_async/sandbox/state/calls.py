@@ -6,10 +6,18 @@ from operator import attrgetter
 
 from attrs import fields
 
-from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
+from ajoxi_async.contract.calls import (
+    Call,
+    CallCreate,
+    CallStatus,
+    CallTransfer,
+    CampaignCreate,
+    Direction,
+    Disposition,
+)
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
-from ajoxi_async.sandbox.outcomes.plans import Plan, plan_for
+from ajoxi_async.sandbox.outcomes.plans import Plan, attempts_that_differ, plan_for
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
@@ -42,7 +50,16 @@ AI_HANDLER = "receptionist_v2"
 
 def plan_of(account: Account, call: Call) -> Plan:
     """What becomes of a call, and when."""
-    return plan_for(call, account.seed, account.timing, record=call.id in account.to_record)
+    population = account.settings.population
+    differ = attempts_that_differ(call, population)
+    return plan_for(
+        call,
+        account.seed,
+        account.timing,
+        record=call.id in account.to_record,
+        attempt=account.rings.attempt(call.to or "", call.id, differ) if differ > 1 else 1,
+        population=population,
+    )
 
 
 # Commands
@@ -197,12 +214,16 @@ def end(account: Account, id: str, now: float) -> None:
     assert before is not None
     plan = plan_of(account, before)
     ended = at(now)
+    answered = before.answered_at is not None
     changes: dict[str, object] = {
         "status": CallStatus.COMPLETED,
         "ended_at": ended,
         "disposition": plan.disposition,
         "duration": 0,
     }
+    if plan.answered != answered:
+        # The world was given another population after the phone rang.
+        changes["disposition"] = Disposition.ANSWERED if answered else Disposition.NO_ANSWER
     if before.answered_at is not None:
         changes["duration"] = round((ended - before.answered_at).total_seconds())
         if plan.recorded:

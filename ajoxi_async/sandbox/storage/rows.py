@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from attrs import asdict
+from attrs import asdict, has
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call
@@ -62,6 +62,8 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
     elif kind == "minted":
         found = account.minter.minted.get(id)
+    elif kind == "settings" and account.configured:
+        found = {name: _plain(value) for name, value in account.configured.items()}
     elif kind == "world":
         found = account.created_at
     return msgspec.json.encode(found) if found is not None else None
@@ -70,6 +72,7 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
 def everything(account: Account) -> Iterable[tuple[str, str]]:
     """Kind and id of everything in an account, for writing it as a whole."""
     yield "world", ""
+    yield "settings", ""
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
         yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
@@ -103,6 +106,12 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
         elif kind == "minted":
             account.minter.minted[id] = msgspec.json.decode(body)
+        elif kind == "settings":
+            account.configure(msgspec.json.decode(body))
         elif kind == "world":
             account.created_at = msgspec.json.decode(body)
     account.rebuild_lookups()
+
+
+def _plain(setting: Any) -> Any:
+    return asdict(setting) if has(type(setting)) else setting

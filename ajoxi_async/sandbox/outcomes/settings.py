@@ -1,0 +1,57 @@
+"""What a world is told about the people it calls, the lines it has and the agents who talk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import evolve, field, fields_dict, frozen
+
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.sandbox.outcomes.population import Population
+
+__all__ = ["Settings", "changed"]
+
+
+@frozen(kw_only=True)
+class Settings:
+    """The settings of a world. The defaults give a world in which nothing is scarce.
+
+    Attributes:
+        population: how calls to ordinary numbers end.
+
+    Raises:
+        InvalidParameterError: a setting is out of its range; the error names it.
+    """
+
+    population: Population = field(factory=Population)
+
+    def __attrs_post_init__(self) -> None:
+        _check("population", isinstance(self.population, Population), "expected a Population", self.population)
+
+
+def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
+    """Settings with those of `given` in place of their own; a population may be given as its shares by name.
+
+    Raises:
+        InvalidParameterError: there is no such setting, or it is out of its range; the error names it.
+    """
+    names = fields_dict(Settings)
+    for name in given:
+        if name not in names:
+            raise InvalidParameterError(name[:100], f"no such setting; expected {', '.join(names)}")
+    population = given.get("population")
+    if isinstance(population, Mapping):
+        shares = fields_dict(Population)
+        for name in population:
+            if name not in shares:
+                raise InvalidParameterError(
+                    f"population.{str(name)[:100]}", f"no such share; expected {', '.join(shares)}"
+                )
+        given = {**given, "population": evolve(settings.population, **population)}
+    return evolve(settings, **given)
+
+
+def _check(name: str, right: bool, why: str, value: object) -> None:
+    if not right:
+        raise InvalidParameterError(name, f"{why}, got {str(value)[:40]!r}")
