@@ -112,6 +112,7 @@ class World:
         self.id = key_id(self.key)
         account = self._fresh_account()
         self.faults = account.faults
+        self.faults.now = self.clock.now
         self.quota = Quota(self.rate_limit)
         self._use(account)
         self.clock.join(self)

@@ -14,6 +14,7 @@ from ajoxi_async import (
     AsyncAjoxi,
     InternalServerError,
     NotFoundError,
+    OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitError,
     RetryPolicy,
@@ -242,6 +243,22 @@ async def failing(stage: Stage, last: str) -> None:
         assert len((await stage.client.calls.list()).data) == placed
 
 
+async def late(stage: Stage, last: str) -> None:
+    """No answer and nothing placed, for a minute and a half; then the call rings, and the text is sent."""
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await stage.client.calls.create(to=number(last), from_=FROM)
+    with pytest.raises(OutcomeUnknownError):
+        await stage.client.messages.send(to=number(last), from_=FROM, body="hi")
+    await stage.clock.advance(89)
+    assert (await stage.client.calls.reconcile(caught.value)).call is None
+    assert stage.sandbox.world().rings() == ()
+    assert (await stage.client.messages.list()).data == ()
+    await stage.clock.advance(1)
+    (ring,) = stage.sandbox.world().rings(number(last))
+    assert (await stage.client.calls.retrieve(ring.call_id)).status == "ringing"
+    assert len((await stage.client.messages.list()).data) == 1
+
+
 TABLE: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "0100": ended("answered", answered=True, duration=3),
     "0101": ended("no_answer", answered=False, duration=0),
@@ -272,6 +289,7 @@ TABLE: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "0150": taken,
     "0160": throttled,
     "0161": failing,
+    "0162": late,
 }
 
 

@@ -4,7 +4,8 @@ Rules:
 1. They are ``+1 500 555 01xx``, in a range that is nobody's. Each does one thing, to calls, messages, transfers or
    provisioning; in everything else it behaves like a number that is answered, texted and delivered to.
 2. 0160 makes the *next* answer to the same key a 429, whatever is asked. 0161 refuses with a 500 and commits nothing;
-   the same request again is carried out, and the one after that is refused again.
+   the same request again is carried out, and the one after that is refused again. 0162 ends the connection, and carries a
+   call or a message out 90 s later on the clock of the world.
 3. 0110, 0111 and 0112 count both as the number that was called and as the one that a call is transferred to.
 4. 0105 and 0108 count how often they have rung in their world. Once they were answered they are always answered.
 """
@@ -56,7 +57,7 @@ class Magic:
     refused: tuple[str, str] | None = None
     texts_refused: tuple[str, str] | None = None
     taken: bool = False
-    trouble: Literal["throttled", "failing"] | None = None
+    trouble: Literal["throttled", "failing", "late"] | None = None
 
     def ending(self, attempt: int) -> Disposition:
         """The disposition of the n-th call to it, from 1."""
@@ -100,6 +101,7 @@ MAGIC = {
         "50": Magic(meaning="number is already taken, 422", taken=True),
         "60": Magic(meaning="the next answer is 429", trouble="throttled"),
         "61": Magic(meaning="500 once, then it works", trouble="failing"),
+        "62": Magic(meaning="the answer is lost, and the call is placed 90 s later", trouble="late"),
     }.items()
 }
 

@@ -175,7 +175,7 @@ class Control:
         number = int | float
         given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
-            events=int,
+            delay=number, events=int,
         )  # fmt: skip
         if "action" not in given:
             raise InvalidParameterError("action", "required", missing=True)

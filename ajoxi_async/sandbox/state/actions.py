@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ajoxi_async.sandbox.state import calls, messages, numbers, recordings
+from ajoxi_async.sandbox.state import calls, late_requests, messages, numbers, recordings
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.webhook_records import DELIVER
 
@@ -22,6 +22,7 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "message_delivered": messages.delivered,
     "message_undelivered": messages.undelivered,
     "reply": messages.reply,
+    "late_request": late_requests.carry_out,
 }
 
 
