@@ -241,6 +241,7 @@ class World:
             InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
         """
         self.account.configure(settings)
+        self.account.later(self.clock.now(), "use_room")
         self.changed()
         return self.settings
 
@@ -276,6 +277,21 @@ class World:
         if found is None:
             raise Refusal("not_found", f"no campaign {id[:60]}")
         return campaigns.report(self.account, found)
+
+    def release(self, campaign_id: str, amount: int | None = None) -> int:
+        """Let calls of a preview campaign ring, one after another at `Timing.campaign_pace`, and return how many.
+
+        Args:
+            campaign_id: the campaign.
+            amount: calls at most, from 1; all that are left unless given.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+            Refusal: there is no such campaign, or it is not of mode ``preview``.
+        """
+        released = campaigns.release(self.account, campaign_id, amount, self.clock.now())
+        self.changed()
+        return released
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""

@@ -19,14 +19,30 @@ class Settings:
 
     Attributes:
         population: how calls to ordinary numbers end.
+        capacity: outbound calls that ring at a time; further ones stay queued, first come, first served. ``None`` for any
+            number.
+        agents: who talk to the people that campaigns reach; ``None`` for as many as it takes. See `pacing`.
+        lines_per_agent: calls of ``power`` campaigns that ring for each free agent.
+        answer_rate: the share of calls that ``predictive`` campaigns expect to be answered, above 0, 1 at most.
 
     Raises:
         InvalidParameterError: a setting is out of its range; the error names it.
     """
 
     population: Population = field(factory=Population)
+    capacity: int | None = None
+    agents: int | None = None
+    lines_per_agent: int = 1
+    answer_rate: float = 0.7
 
     def __attrs_post_init__(self) -> None:
+        for name, least in (("capacity", 1), ("agents", 0)):
+            value = getattr(self, name)
+            right = value is None or (type(value) is int and value >= least)
+            _check(name, right, f"expected {least} or more, or nothing for no limit", value)
+        lines, rate = self.lines_per_agent, self.answer_rate
+        _check("lines_per_agent", type(lines) is int and lines >= 1, "expected 1 or more", lines)
+        _check("answer_rate", type(rate) in {int, float} and 0 < rate <= 1, "expected above 0, 1 at most", rate)
         _check("population", isinstance(self.population, Population), "expected a Population", self.population)
 
 

@@ -25,6 +25,7 @@ from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, erro
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
@@ -246,6 +247,18 @@ class Control:
         request.world.reset()
         return {}
 
+    def list_campaigns(self, request: _ControlRequest) -> Any:
+        """GET campaigns: the oldest first, with their counts."""
+        return {"data": _shown(request.world.campaigns())}
+
+    def show_campaign(self, request: _ControlRequest) -> Any:
+        """GET campaigns/{id}."""
+        return _shown([request.world.campaign(request.id)])[0]
+
+    def release_campaign(self, request: _ControlRequest) -> Any:
+        """POST campaigns/{id}/release: let `amount` calls of a preview campaign ring, or all."""
+        return {"released": request.world.release(request.id, request.take(amount=int).get("amount"))}
+
     def list_deliveries(self, request: _ControlRequest) -> Any:
         """GET deliveries: the log of attempts, of one webhook with ``?webhook_id=``."""
         return {"data": _shown(request.world.deliveries(request.query.get("webhook_id")))}
@@ -298,6 +311,9 @@ ROUTES = (
     _Route("POST", "snapshots/{id}/restore", Control.restore),
     _Route("DELETE", "snapshots/{id}", Control.drop_snapshot),
     _Route("POST", "reset", Control.reset),
+    _Route("GET", "campaigns", Control.list_campaigns),
+    _Route("GET", "campaigns/{id}", Control.show_campaign),
+    _Route("POST", "campaigns/{id}/release", Control.release_campaign),
     _Route("GET", "deliveries", Control.list_deliveries),
     _Route("GET", "deliveries/pending", Control.list_pending),
     _Route("GET", "dead-letters", Control.list_dead_letters),
@@ -338,7 +354,7 @@ def _shown(items: Any) -> list[dict[str, Any]]:
     return [{f.name: _value(item, f.name) for f in fields(type(item)) if f.name != "order"} for item in items]
 
 
-def _value(item: Fired | Attempt | Delivery, name: str) -> Any:
+def _value(item: Fired | Attempt | Delivery | CampaignReport, name: str) -> Any:
     value = getattr(item, name)
     if isinstance(value, bytes):
         return value.decode(errors="replace")

@@ -57,6 +57,11 @@ _CONTAINERS = (
     "opted_out",
     "to_record",
     "tripped",
+    "lines",
+    "with_agent",
+    "abandoned",
+    "waiting",
+    "undialled",
     "configured",
     "secrets",
     "deliveries",
@@ -80,6 +85,12 @@ class Account:
         number_ids: ids of the account's numbers, by phone number.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
+        lines: ids of calls of campaigns with agents that were dialled and not answered yet: see `agents`.
+        with_agent: ids of calls that an agent of the world has.
+        abandoned: ids of calls that were answered when no agent was free.
+        waiting: ids of calls that are to ring as soon as the capacity allows it, the next one first.
+        undialled: for each campaign that does not ring by itself, how many of its calls were dialled; without those that
+            are through.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
@@ -110,6 +121,11 @@ class Account:
     opted_out: set[str] = field(factory=set, init=False)
     to_record: set[str] = field(factory=set, init=False)
     tripped: set[str] = field(factory=set, init=False)
+    lines: set[str] = field(factory=set, init=False)
+    with_agent: set[str] = field(factory=set, init=False)
+    abandoned: set[str] = field(factory=set, init=False)
+    waiting: dict[str, None] = field(factory=dict, init=False)
+    undialled: dict[str, int] = field(factory=dict, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
@@ -202,7 +218,7 @@ class Account:
         self.rings.add(number, call_id, moment)
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
-        """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
+        """Put an id into one of the sets, such as `opted_out` or `to_record`, or take it out."""
         flags: set[str] = getattr(self, kind)
         if on != (id in flags):
             flags.symmetric_difference_update((id,))

@@ -33,6 +33,8 @@ class CampaignReport:
     Attributes:
         status: ``queued`` before its first call rings, ``running``, or ``completed`` after its last call ended.
         calls: how many calls it has.
+        held: how many of them wait for a release, or for the dialer of the campaign; not those that wait for capacity.
+        abandoned: how many were answered when no agent was free. Their disposition is ``answered``: somebody answered.
         by_status: how many of its calls are ``queued``, ``ringing``, ``answered`` and ``completed``; only what there is.
         by_disposition: how many of its ended calls were ``answered``, ``no_answer``, ``busy``, ...; only what there is.
     """
@@ -43,5 +45,7 @@ class CampaignReport:
     created_at: datetime
     status: str
     calls: int
+    held: int
+    abandoned: int
     by_status: Mapping[str, int]
     by_disposition: Mapping[str, int]

@@ -38,7 +38,7 @@ _MODELS: dict[str, type[Any]] = {
     "number": Number,
     "webhook": Webhook,
 }
-_FLAGS = ("to_record", "opted_out", "tripped")
+_FLAGS = ("to_record", "opted_out", "tripped", "lines", "with_agent", "abandoned")
 
 
 def row(account: Account, kind: str, id: str) -> bytes | None:
@@ -46,7 +46,7 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
     if kind in _MODELS:
         item = account.stores[kind].get(id)
         return codec.encode(item) if item is not None else None
-    if kind in _FLAGS:
+    if kind in _FLAGS or kind == "waiting":
         return b"true" if id in getattr(account, kind) else None
     found: Any = None
     if kind == "timer":
@@ -60,6 +60,8 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = ring.number, ring.call_id, account.rings.moment(int(id))
     elif kind == "secret" and id in account.secrets:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
+    elif kind == "undialled":
+        found = account.undialled.get(id)
     elif kind == "minted":
         found = account.minter.minted.get(id)
     elif kind == "settings" and account.configured:
@@ -76,7 +78,7 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
         yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
-    for kind in _FLAGS:
+    for kind in (*_FLAGS, "waiting", "undialled"):
         yield from ((kind, id) for id in getattr(account, kind))
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
@@ -92,6 +94,10 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.stores[kind].add(codec.decode(body, _MODELS[kind]))
         elif kind in _FLAGS:
             getattr(account, kind).add(id)
+        elif kind == "waiting":
+            account.waiting[id] = None
+        elif kind == "undialled":
+            account.undialled[id] = msgspec.json.decode(body)
         elif kind == "timer":
             account.timers.add(msgspec.json.decode(body, type=Timer))
         elif kind == "delivery":
