@@ -31,6 +31,7 @@ import anyio
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.hosting import TaskHost
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -84,6 +85,7 @@ __all__ = [
     "Timing",
     "VirtualClock",
     "World",
+    "zone_of",
 ]
 
 

@@ -22,6 +22,7 @@ from attrs import define, field, frozen
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
@@ -36,6 +37,7 @@ from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
+from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
 __all__ = ["Snapshot", "World", "key_id"]
@@ -244,6 +246,17 @@ class World:
         self.account.later(self.clock.now(), "use_room")
         self.changed()
         return self.settings
+
+    def zone_of(self, number: str) -> str | None:
+        """The time zone of a test number, in which it was late morning when the world was made: see `contract.zones`.
+
+        Args:
+            number: E.164.
+
+        Returns:
+            Its IANA name; ``None`` for a number that is no test number.
+        """
+        return zone_of(number, at(self.account.created_at))
 
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
-from ajoxi_async.sandbox import Population, Settings
+from ajoxi_async.sandbox import Population, Settings, zone_of
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.outcomes.population import ATTEMPTS, disposition_of
 
@@ -167,8 +170,6 @@ def test_sentiment_moves(call_id: str, talk: float, angry: bool) -> None:
 @pytest.mark.asyncio
 async def test_settings_over_http() -> None:
     """`GET` and `PUT settings` show and change what the Python face does, with the same errors."""
-    import aiohttp
-
     async with Sandbox(clock="manual") as sandbox, aiohttp.ClientSession() as session:
         url = f"{sandbox.base_url}/_ajoxi/settings"
         headers = {"Authorization": f"Bearer {sandbox.control_token}"}
@@ -180,3 +181,24 @@ async def test_settings_over_http() -> None:
         async with session.put(url, headers=headers, json={"population": {"answered": 1}}) as answer:
             assert answer.status == 400
             assert json.loads(await answer.text())["error"]["param"] == "population"
+
+
+@pytest.mark.asyncio
+async def test_zones_of_a_world(tmp_path: Path) -> None:
+    """A world's test numbers keep their zones, whatever time passes, over restarts, in Python and over HTTP."""
+    file = tmp_path / "worlds.db"
+    names = []
+    for _ in range(2):
+        async with Sandbox(clock="manual", db=file) as sandbox, aiohttp.ClientSession() as session:
+            headers = {"Authorization": f"Bearer {sandbox.control_token}"}
+            url = f"{sandbox.base_url}/_ajoxi/zones/"
+            for number in ("+15005550102", "%2B15005550102"):
+                async with session.get(URL(url + number, encoded=True), headers=headers) as answer:
+                    names.append((await answer.json())["zone"])
+            async with session.get(url + "nobody", headers=headers) as answer:
+                assert (answer.status, (await answer.json())["error"]["param"]) == (400, "number")
+            names.append(sandbox.world().zone_of("+15005550102"))
+            assert sandbox.world().zone_of("+442055512345") is None
+            await sandbox.clock.advance(5 * 3600)
+    assert set(names) == {"Pacific/Tarawa"}
+    assert zone_of("+15005550102", datetime(2026, 1, 1, tzinfo=UTC)) == names[0]

@@ -16,11 +16,11 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any, get_args
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import asdict, define, field, fields, frozen
 
-from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract import checks, codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.protocol.credentials import Mode
@@ -204,6 +204,12 @@ class Control:
         request.world.configure(**request.body)
         return asdict(request.world.settings)
 
+    def show_zone(self, request: _ControlRequest) -> Any:
+        """GET zones/{id}: the time zone of a test number."""
+        number = unquote(request.id)
+        checks.phone("number", number)
+        return {"number": number, "zone": request.world.zone_of(number)}
+
     def inbound_call(self, request: _ControlRequest) -> Any:
         """POST inbound/calls: let somebody call one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str}), "from")
@@ -305,6 +311,7 @@ ROUTES = (
     _Route("DELETE", "faults/{id}", Control.remove_fault),
     _Route("GET", "settings", Control.show_settings),
     _Route("PUT", "settings", Control.configure),
+    _Route("GET", "zones/{id}", Control.show_zone),
     _Route("POST", "inbound/calls", Control.inbound_call, 201),
     _Route("POST", "inbound/messages", Control.inbound_message, 201),
     _Route("POST", "snapshots", Control.snapshot, 201),
