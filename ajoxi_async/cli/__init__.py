@@ -45,6 +45,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
     sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument("--capacity", type=int, metavar="N", help="outbound calls that ring at a time (default: any)")
+    sandbox.add_argument("--agents", type=int, metavar="N", help="who talk to the people that campaigns reach")
+    sandbox.add_argument("--changing-population", action="store_true", help="who did not answer may answer next time")
     sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
@@ -63,7 +66,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
-    from ajoxi_async.sandbox import RealClock, Sandbox
+    from ajoxi_async.sandbox import Population, RealClock, Sandbox, Settings
 
     sandbox = Sandbox(
         host=options.host,
@@ -71,6 +74,11 @@ async def _sandbox(options: argparse.Namespace) -> None:
         seed=options.seed,
         rate_limit=options.rate_limit or None,
         strict_keys=options.strict_keys,
+        settings=Settings(
+            population=Population(changes=options.changing_population),
+            capacity=options.capacity,
+            agents=options.agents,
+        ),
         clock=RealClock(options.speed) if options.clock == "real" else options.clock,
         control_token=options.control_token,
         public_url=options.public_url,

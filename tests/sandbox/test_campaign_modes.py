@@ -190,13 +190,23 @@ async def test_more_lines_than_agents_abandon() -> None:
         sandbox,
         client,
     ):
-        id = await start(client, "power", CONTACTS[:2])
+        started = await client.calls.create_campaign(
+            from_=FROM, name="autumn", mode="power", contacts=CONTACTS[:2], record=True
+        )
+        id = started.id
         fired = await sandbox.clock.advance(until_idle=True)
         first, second = [call async for call in client.calls.list(campaign_id=id)][::-1]
         assert (first.disposition, first.duration) == ("answered", 3)
         assert (second.disposition, second.duration) == ("answered", 2)
         report = sandbox.world().campaign(id)
         assert (report.abandoned, report.by_disposition) == (1, {"answered": 2})
+        assert (await client.transcripts.retrieve(first.id)).segments
+        silence = await client.transcripts.retrieve(second.id)
+        assert (silence.status, silence.segments, silence.ai_summary) == ("completed", (), None)
+        recording = await client.recordings.retrieve(str(second.recording_id))
+        assert (recording.duration, recording.ai_summary, recording.sentiment) == (2, None, None)
+        async with client.transcripts.stream(second.id) as live:
+            assert [segment async for segment in live] == []
         assert [(one.what, one.id) for one in fired if one.what == "call.abandoned"] == [("call.abandoned", second.id)]
 
 

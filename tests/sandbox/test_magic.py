@@ -120,6 +120,10 @@ async def endless(stage: Stage, last: str) -> None:
     await stage.clock.advance(1)
     call = await stage.client.calls.retrieve(call.id)
     assert (call.status, call.disposition, call.duration) == ("completed", "answered", 4 * 3600)
+    async with stage.client.transcripts.stream(call.id) as live:
+        said = [segment async for segment in live]
+    assert len(said) > 200
+    assert max(segment.end or 0 for segment in said) <= 600
 
 
 async def angry(stage: Stage, last: str) -> None:

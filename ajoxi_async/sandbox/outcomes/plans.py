@@ -25,6 +25,8 @@ __all__ = ["Plan", "attempts_that_differ", "plan_for"]
 #: The population that a world has unless it is told of another.
 _POPULATION = Population()
 
+#: Seconds after which people have said everything in a call that nobody ends.
+SPOKEN = 600.0
 #: Seconds by which a late recording is late.
 LATE = 600.0
 
@@ -36,6 +38,7 @@ class Plan:
     Attributes:
         ring: seconds of ringing.
         talk: seconds from the answer to the end.
+        spoken: seconds of these in which people talk, the first ones; later nobody says anything.
         answered: whether somebody, or something, picks up.
         disposition: how it ends.
         recorded: whether there is a recording.
@@ -44,6 +47,7 @@ class Plan:
 
     ring: float
     talk: float
+    spoken: float
     answered: bool
     disposition: Disposition
     recorded: bool
@@ -97,9 +101,11 @@ def _plan(
     share = special.cut or 1.0
     recorded = record or disposition == Disposition.VOICEMAIL
     processing = timing.processing + (LATE if special.recording == "late" else 0.0)
+    talk = timing.max_call if special.endless else timing.talk * share
     return Plan(
         ring=timing.ring * (1.0 if answered else share),
-        talk=timing.max_call if special.endless else timing.talk * share,
+        talk=talk,
+        spoken=min(talk, SPOKEN) if special.endless else talk,
         answered=answered,
         disposition=disposition,
         recorded=recorded or special.recording is not None,

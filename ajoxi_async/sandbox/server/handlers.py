@@ -213,7 +213,7 @@ def retrieve_recording(command: Command) -> Recording:
     account = command.account
     recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
     call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
-    return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
+    return detailed(recording, call, calls.plan_of(account, call).spoken, command.now)
 
 
 def retrieve_transcript(command: Command) -> Transcript:
@@ -222,7 +222,7 @@ def retrieve_transcript(command: Command) -> Transcript:
     call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
-    return transcript_of(call, calls.plan_of(account, call).talk, command.now)
+    return transcript_of(call, calls.plan_of(account, call).spoken, command.now)
 
 
 def list_webhooks(command: Command) -> PageBody[Webhook]:

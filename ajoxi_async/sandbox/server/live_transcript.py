@@ -52,7 +52,8 @@ class LiveLogs:
         if log is not None:
             self._logs.move_to_end(name)
             return log
-        log = log_of(call, plan_of(account, call).talk)
+        plan = plan_of(account, call)
+        log = log_of(call, plan.talk, plan.spoken)
         if log is not None:
             self._logs[name] = log
             self._events += len(log)

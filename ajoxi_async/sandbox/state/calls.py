@@ -64,7 +64,7 @@ def plan_of(account: Account, call: Call) -> Plan:
         population=population,
     )
     if call.id in account.abandoned:
-        return evolve(plan, talk=min(plan.talk, account.timing.patience))
+        return evolve(plan, talk=min(plan.talk, account.timing.patience), spoken=0.0)
     return plan
 
 
