@@ -76,7 +76,7 @@ def plan_for(
     inbound = call.direction == "inbound"
     other = (call.from_ if inbound else call.to) or ""
     record = record or call.ai_handler is not None
-    return _plan(other, inbound, record, seed=seed, timing=timing, attempt=attempt, population=population)
+    return _plan(other, inbound, record, seed, timing, attempt, population)
 
 
 def attempts_that_differ(call: Call, population: Population) -> int:
@@ -91,8 +91,8 @@ def attempts_that_differ(call: Call, population: Population) -> int:
 
 # A call is planned again at every step of its life, and calls to the same number have the same plan: keep the last ones.
 @lru_cache(maxsize=4096)
-def _plan(
-    other: str, inbound: bool, record: bool, *, seed: int, timing: Timing, attempt: int, population: Population
+def _plan(  # noqa: PLR0917 - arguments by name would make the keys of the cache longer
+    other: str, inbound: bool, record: bool, seed: int, timing: Timing, attempt: int, population: Population
 ) -> Plan:
     special = magic(other)
     disposition = special.ends if inbound else disposition_of(other, seed, attempt, population)

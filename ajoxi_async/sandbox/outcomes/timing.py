@@ -7,7 +7,8 @@ from attrs import field, frozen, validators
 __all__ = ["Timing"]
 
 
-@frozen(kw_only=True)
+# The hash is kept: every step of every call looks its plan up by it.
+@frozen(kw_only=True, cache_hash=True)
 class Timing:
     """How long things take, in seconds.
 

@@ -282,7 +282,8 @@ def end(account: Account, id: str, now: float) -> None:
     deliveries.emit(account, EventType.CALL_COMPLETED, id, _change(account, id, **changes), now)
     if id in account.abandoned:
         account.fired("call.abandoned", id, now)
-    agents.ended(account, id)
+    if account.lines or account.with_agent:
+        agents.ended(account, id)
     _rings_no_more(account, now)
 
 
