@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import anyio
 import pytest
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
@@ -282,6 +283,27 @@ async def test_odd_steps_and_restarts_change_nothing(mode: str, tmp_path: Path) 
         await sandbox.clock.advance(1.1)
     async with stage(settings=settings, timing=timing, db=file) as (sandbox, client):
         assert await result(sandbox, client) == expected
+
+
+@pytest.mark.anyio
+async def test_following_a_call_that_is_not_released() -> None:
+    """Its live transcript waits for hours without holding time up, and goes on when the call is released and answered."""
+    async with stage() as (sandbox, client):
+        id = await start(client, "preview", ["+15005550100"])
+        (call,) = (await client.calls.list(campaign_id=id)).data
+        said: list[str] = []
+
+        async def follow() -> None:
+            async with client.transcripts.stream(call.id, interim=False) as live:
+                said.extend([segment.text async for segment in live])
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(follow)
+            await sandbox.clock.advance(600)
+            assert said == []
+            sandbox.world().release(id)
+            await sandbox.clock.advance(10)
+        assert len(said) > 5
 
 
 @pytest.mark.parametrize(
