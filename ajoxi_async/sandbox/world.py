@@ -29,7 +29,7 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, dialling, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
@@ -302,7 +302,7 @@ class World:
             InvalidParameterError: `amount` is no number of calls.
             Refusal: there is no such campaign, or it is not of mode ``preview``.
         """
-        released = campaigns.release(self.account, campaign_id, amount, self.clock.now())
+        released = dialling.release(self.account, campaign_id, amount, self.clock.now())
         self.changed()
         return released
 

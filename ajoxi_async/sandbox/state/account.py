@@ -34,7 +34,7 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.settings import Settings, changed
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory, lists
-from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.store import Store
@@ -61,7 +61,7 @@ _CONTAINERS = (
     "with_agent",
     "abandoned",
     "waiting",
-    "undialled",
+    "progress",
     "configured",
     "secrets",
     "deliveries",
@@ -89,8 +89,7 @@ class Account:
         with_agent: ids of calls that an agent of the world has.
         abandoned: ids of calls that were answered when no agent was free.
         waiting: ids of calls that are to ring as soon as the capacity allows it, the next one first.
-        undialled: for each campaign that does not ring by itself, how many of its calls were dialled; without those that
-            are through.
+        progress: of the campaigns that do not ring by themselves, the oldest first: see `dialling`.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
@@ -125,7 +124,7 @@ class Account:
     with_agent: set[str] = field(factory=set, init=False)
     abandoned: set[str] = field(factory=set, init=False)
     waiting: dict[str, None] = field(factory=dict, init=False)
-    undialled: dict[str, int] = field(factory=dict, init=False)
+    progress: dict[str, Progress] = field(factory=dict, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)

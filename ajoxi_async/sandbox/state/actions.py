@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ajoxi_async.sandbox.state import calls, campaigns, late_requests, messages, numbers, recordings
+from ajoxi_async.sandbox.state import calls, dialling, late_requests, messages, numbers, recordings
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.webhook_records import DELIVER
 
@@ -15,7 +15,8 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "ring": calls.ring,
     "answer": calls.answer,
     "end": calls.end,
-    "use_room": campaigns.use_room,
+    "use_room": dialling.use_room,
+    "dial_next": dialling.dial_next,
     "return": calls.return_transfer,
     "record": recordings.record,
     "ported": numbers.ported,

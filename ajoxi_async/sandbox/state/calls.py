@@ -235,7 +235,7 @@ def _wait(account: Account, id: str) -> None:
 
 def _rings_no_more(account: Account, now: float) -> None:
     """A call has stopped ringing, or an agent is free: others may ring in its place."""
-    if account.waiting or account.undialled:
+    if account.waiting or account.progress:
         account.later(now, "use_room")
 
 

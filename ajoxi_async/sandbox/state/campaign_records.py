@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import frozen
 
-__all__ = ["CampaignRecord", "CampaignReport"]
+__all__ = ["CampaignRecord", "CampaignReport", "Progress"]
+
+
+class Progress(NamedTuple):
+    """How far a campaign is whose calls do not ring by themselves.
+
+    Attributes:
+        rung: how many of its calls began to ring, or wait for capacity.
+        released: how many may ring.
+    """
+
+    rung: int
+    released: int
 
 
 @frozen(kw_only=True)

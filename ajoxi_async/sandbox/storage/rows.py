@@ -22,7 +22,7 @@ from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
@@ -60,8 +60,8 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = ring.number, ring.call_id, account.rings.moment(int(id))
     elif kind == "secret" and id in account.secrets:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
-    elif kind == "undialled":
-        found = account.undialled.get(id)
+    elif kind == "progress":
+        found = account.progress.get(id)
     elif kind == "minted":
         found = account.minter.minted.get(id)
     elif kind == "settings" and account.configured:
@@ -78,7 +78,7 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
         yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
-    for kind in (*_FLAGS, "waiting", "undialled"):
+    for kind in (*_FLAGS, "waiting", "progress"):
         yield from ((kind, id) for id in getattr(account, kind))
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
@@ -96,8 +96,8 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             getattr(account, kind).add(id)
         elif kind == "waiting":
             account.waiting[id] = None
-        elif kind == "undialled":
-            account.undialled[id] = msgspec.json.decode(body)
+        elif kind == "progress":
+            account.progress[id] = msgspec.json.decode(body, type=Progress)
         elif kind == "timer":
             account.timers.add(msgspec.json.decode(body, type=Timer))
         elif kind == "delivery":
