@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import hashlib
 
-from attrs import astuple, frozen
+from attrs import frozen
 
 from ajoxi_async.contract.calls import Disposition
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -70,7 +70,7 @@ class Population:
     @property
     def shares(self) -> tuple[int, ...]:
         """How many of a hundred end how: answered, voicemail, no answer, busy, failed."""
-        return astuple(self)[:-1]
+        return self.answered, self.voicemail, self.no_answer, self.busy, self.failed
 
     def draw(self, text: str) -> Disposition:
         """The disposition that `text` draws."""
