@@ -11,10 +11,15 @@ from typing import Any
 import aiohttp
 import anyio
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
+from ajoxi_async.contract.calls import CampaignCreate, CampaignSpec
 from ajoxi_async.sandbox import CampaignReport, Population, Refusal, Settings, Timing
 from ajoxi_async.sandbox.outcomes.pacing import lines
+from ajoxi_async.sandbox.state import campaigns
+from ajoxi_async.sandbox.state.actions import run_due
 
 FROM = "+14155550100"
 #: Numbers of a population; of these, some are answered by people and some by machines.
@@ -109,10 +114,10 @@ async def test_capacity_holds_at_every_instant(tmp_path: Path) -> None:
 
 def test_lines_by_mode() -> None:
     """Power rings so many lines for each free agent, predictive as many as make one answer, preview none by itself."""
-    settings = Settings(lines_per_agent=3, answer_rate=0.3)
-    assert [lines("power", free, settings) for free in (0, 1, 4)] == [0, 3, 12]
-    assert [lines("predictive", free, settings) for free in (0, 1, 3)] == [0, 3, 10]
-    assert lines("preview", 4, settings) == 0
+    told = Settings(lines_per_agent=3, answer_rate=0.3)
+    assert [lines("power", free, told) for free in (0, 1, 4)] == [0, 3, 12]
+    assert [lines("predictive", free, told) for free in (0, 1, 3)] == [0, 3, 10]
+    assert lines("preview", 4, told) == 0
 
 
 @pytest.mark.anyio
@@ -260,7 +265,7 @@ async def test_agents_can_come_later() -> None:
 @pytest.mark.parametrize("mode", ["power", "predictive"])
 async def test_odd_steps_and_restarts_change_nothing(mode: str, tmp_path: Path) -> None:
     """One step, odd steps, a snapshot and a restart in the middle bring the same rings, ends and abandoned calls."""
-    settings = Settings(agents=3, lines_per_agent=2, answer_rate=0.5, capacity=4)
+    told = Settings(agents=3, lines_per_agent=2, answer_rate=0.5, capacity=4)
     timing = Timing(ring=1.7, talk=5.3)
 
     async def result(sandbox: Sandbox, client: AsyncAjoxi) -> Any:
@@ -268,12 +273,12 @@ async def test_odd_steps_and_restarts_change_nothing(mode: str, tmp_path: Path) 
         ends = [(call.id, call.disposition, call.ended_at) async for call in client.calls.list()]
         return sandbox.world().rings(), sandbox.world().campaigns(), ends
 
-    async with stage(settings=settings, timing=timing) as (sandbox, client):
+    async with stage(settings=told, timing=timing) as (sandbox, client):
         await start(client, mode)
         expected = await result(sandbox, client)
     assert expected[1][0].abandoned > 0
     file = tmp_path / "worlds.db"
-    async with stage(settings=settings, timing=timing, db=file) as (sandbox, client):
+    async with stage(settings=told, timing=timing, db=file) as (sandbox, client):
         await start(client, mode)
         for step in (0.013, 1.69, 2.2, 0.7, 5.1):
             await sandbox.clock.advance(step)
@@ -281,7 +286,7 @@ async def test_odd_steps_and_restarts_change_nothing(mode: str, tmp_path: Path) 
         assert await result(sandbox, client) == expected
         sandbox.restore(before)
         await sandbox.clock.advance(1.1)
-    async with stage(settings=settings, timing=timing, db=file) as (sandbox, client):
+    async with stage(settings=told, timing=timing, db=file) as (sandbox, client):
         assert await result(sandbox, client) == expected
 
 
@@ -306,8 +311,43 @@ async def test_following_a_call_that_is_not_released() -> None:
         assert len(said) > 5
 
 
+@given(
+    seed=st.integers(0, 1_000),
+    capacity=st.none() | st.integers(1, 6),
+    agents=st.none() | st.integers(1, 5),
+    rate=st.sampled_from([0.2, 0.5, 0.7, 1.0]),
+    each=st.integers(1, 3),
+    modes=st.lists(st.sampled_from(["power", "predictive"]), min_size=1, max_size=3),
+)
+@settings(max_examples=25, deadline=None)
+def test_limits_hold_at_every_instant(
+    seed: int, capacity: int | None, agents: int | None, rate: float, each: int, modes: list[Any]
+) -> None:
+    """Whatever the settings: no more ring than may, no agent has two calls, every contact rings once and in order."""
+    told = Settings(capacity=capacity, agents=agents, answer_rate=rate, lines_per_agent=each)
+    sandbox = Sandbox(port=None, clock="manual", seed=seed, settings=told)
+    account, now = sandbox.world().account, sandbox.clock.now()
+    contacts = [CONTACTS[20 * number : 20 * number + 20] for number in range(len(modes))]
+    for mode, mine in zip(modes, contacts, strict=True):
+        spec = CampaignSpec(name="autumn", mode=mode, contacts=tuple(mine))
+        campaigns.create(account, CampaignCreate(from_=FROM, campaign=spec), now)
+    while (due := account.next_due) is not None:
+        run_due(account, due)
+        assert capacity is None or ringing(sandbox) <= capacity
+        assert agents is None or len(account.with_agent) <= agents
+    reports = sandbox.world().campaigns()
+    assert [report.status for report in reports] == ["completed"] * len(modes)
+    assert not (len(account.with_agent) or len(account.lines) or account.waiting or account.progress)
+    rung = [ring.number for ring in sandbox.world().rings()]
+    assert len(rung) == len(set(rung)) == 20 * len(modes)
+    for mine in contacts:
+        assert [number for number in rung if number in mine] == mine
+    if agents is None or (each == 1 and set(modes) == {"power"}):
+        assert [report.abandoned for report in reports] == [0] * len(modes)
+
+
 @pytest.mark.parametrize(
-    ("given", "param"),
+    ("wrong", "param"),
     [
         ({"capacity": 0}, "capacity"), ({"capacity": True}, "capacity"), ({"agents": -1}, "agents"),
         ({"agents": 2.5}, "agents"), ({"lines_per_agent": 0}, "lines_per_agent"), ({"answer_rate": 0}, "answer_rate"),
@@ -315,10 +355,10 @@ async def test_following_a_call_that_is_not_released() -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_settings_that_cannot_be(given: Any, param: str) -> None:
+def test_settings_that_cannot_be(wrong: Any, param: str) -> None:
     """A setting out of its range is refused by name."""
     with pytest.raises(InvalidParameterError) as caught:
-        Settings(**given)
+        Settings(**wrong)
     assert caught.value.param == param
 
 
