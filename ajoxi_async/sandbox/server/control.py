@@ -24,10 +24,12 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import (
+    control_campaigns,
     control_deliveries,
     control_feed,
     control_keys,
     control_lists,
+    control_settings,
     control_snapshots,
     control_time,
 )
@@ -127,7 +129,7 @@ class Control:
         number = int | float
         given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
-            events=int,
+            delay=number, events=int,
         )  # fmt: skip
         if "action" not in given:
             raise InvalidParameterError("action", "required", missing=True)
@@ -166,6 +168,7 @@ class Control:
 
 ROUTES = (
     *control_time.ROUTES,
+    *control_settings.ROUTES,
     *control_keys.ROUTES,
     Route("GET", "faults", Control.list_faults),
     Route("POST", "faults", Control.add_fault, 201),
@@ -176,6 +179,7 @@ ROUTES = (
     *control_snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
+    *control_campaigns.ROUTES,
     *control_lists.ROUTES,
     *control_feed.ROUTES,
 )
