@@ -44,12 +44,23 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--seed", type=int, default=0, help="same seed, same ids and bodies (default: %(default)s)")
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
-    sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument(
+        "--clock", choices=("real", "live", "manual", "auto"), default="real",
+        help="how time passes; live flows, can be paused, and jumps (default: real)",
+    )  # fmt: skip
+    sandbox.add_argument(
+        "--timing", choices=("quick", "human"), default="quick",
+        help="how long things take: a call of three seconds, or one that can be watched (default: quick)",
+    )  # fmt: skip
+    sandbox.add_argument("--marks", type=int, default=10, help="marks to rewind to, one before each jump (default: 10)")
     sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
+    sandbox.add_argument(
+        "--max-worlds", type=int, metavar="N", help="worlds of keys that come unminted (default: 1000)"
+    )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     webhooks.add_parser(commands)
     return parser
@@ -63,16 +74,21 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
-    from ajoxi_async.sandbox import RealClock, Sandbox
+    from ajoxi_async.sandbox import RealClock, Sandbox, Timing
+    from ajoxi_async.sandbox.time.clock import Clock
 
+    clocks: dict[str, Clock | str] = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
     sandbox = Sandbox(
+        **({"max_worlds": options.max_worlds} if options.max_worlds is not None else {}),
         host=options.host,
         port=options.port,
         seed=options.seed,
         rate_limit=options.rate_limit or None,
         strict_keys=options.strict_keys,
-        clock=RealClock(options.speed) if options.clock == "real" else options.clock,
+        clock=clocks.get(options.clock, options.clock),
+        timing=Timing.human() if options.timing == "human" else Timing(),
         control_token=options.control_token,
+        marks=options.marks,
         public_url=options.public_url,
         db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
@@ -126,8 +142,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
-    if options.speed <= 0 or options.rate_limit < 0 or not 0 <= options.port < 65536:
-        parser.error("--speed above 0, --rate-limit 0 or more, --port 0 to 65535")
+    if options.speed <= 0 or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:
+        parser.error("--speed above 0, --rate-limit and --marks 0 or more, --port 0 to 65535")
     try:
         asyncio.run(_sandbox(options))
     except OSError as error:

@@ -26,7 +26,8 @@ __all__ = ["ROUTES", "Route"]
 
 T = TypeVar("T")
 
-_PLAIN = re.compile(r"\w+", re.ASCII)
+#: Ids that need no quoting, as all of the API's own.
+_PLAIN = re.compile(r"\w{1,256}", re.ASCII)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -65,13 +66,12 @@ class Route(Generic[T]):
         Raises:
             InvalidParameterError: `id` is empty, not a string, a dot segment, or has control characters or half a surrogate pair.
         """
+        before, after = self._around
+        if type(id) is str and _PLAIN.fullmatch(id):  # first, for this is on the path of every request
+            return before + id + after
         if id is None and "{id}" not in self.path:
             return self.path
         id = exact(id, "id")
-        # Ids of the API need no quoting, so this is the fast path.
-        before, after = self._around
-        if isinstance(id, str) and len(id) <= 256 and _PLAIN.fullmatch(id):
-            return before + id + after
         if not isinstance(id, str) or not id or id in {".", ".."} or _UNSAFE.search(id) or len(id) > 256:
             raise InvalidParameterError("id", f"expected an id such as 'call_8f2a1b3c', got {str(id)[:40]!r}")
         return before + quote(id, safe="") + after

@@ -102,7 +102,7 @@ class _RoundTrip:
             self._learn(took)
         elif excess > self.largest:
             self.largest = excess
-        self._mean += (took - self._mean) / (min(_MEMORY, count))
+        self._mean += (took - self._mean) / min(_MEMORY, count)
 
     def _learn(self, took: float) -> None:
         count = self.count

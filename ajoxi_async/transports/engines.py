@@ -13,6 +13,7 @@ Rules:
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from threading import Lock
@@ -86,7 +87,7 @@ class EngineTransport:
         last, engine = self._last
         loop = asyncio._get_running_loop()
         # In trio's guest mode an asyncio loop runs as well, but the current task is trio's.
-        if loop is not None and loop is last and asyncio.current_task(loop) is not None:
+        if loop is last and loop is not None and ("trio" not in sys.modules or asyncio.current_task(loop) is not None):
             return engine  # type: ignore[no-any-return]
         return self._find(running_loop())
 

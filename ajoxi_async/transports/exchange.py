@@ -198,11 +198,12 @@ if hasattr(select, "poll"):
 
     def _is_readable(protocol: Any) -> bool:
         # Stored on the connection, because making a poll object takes as long as polling.
-        poll = getattr(protocol, "_ajoxi_poll", None)
-        if poll is None:
-            poll = protocol._ajoxi_poll = select.poll()
+        ask = getattr(protocol, "_ajoxi_poll", None)
+        if ask is None:
+            poll = select.poll()
             poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
-        return bool(poll.poll(0))
+            ask = protocol._ajoxi_poll = poll.poll
+        return bool(ask(0))
 
 else:
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -395,6 +395,16 @@ def client_of(key: str, **settings: Any) -> AsyncAjoxi:
     return AsyncAjoxi(f"AJX_TEST_{key}", **settings)
 
 
+@pytest.fixture
+def _quick_collector() -> Iterator[None]:
+    """The collector looks at a test's own objects only: what other tests left takes it tenths of a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_quick_collector")
 def test_a_client_for_each_request_keeps_the_budget() -> None:
     """Requests of clients that were deleted still count, although the garbage collector has run in between."""
     for _ in range(5):
@@ -408,6 +418,7 @@ def test_a_client_for_each_request_keeps_the_budget() -> None:
     assert client_of("for_each_request").limiter.snapshot().limit == 20
 
 
+@pytest.mark.usefixtures("_quick_collector")
 @pytest.mark.parametrize("retry_after", [1.0, 50.0])
 def test_a_long_pause_ends_with_the_clients_that_met_it(retry_after: float) -> None:
     """A new client waits out a short Retry-After of those before it, but of a long one two seconds at most."""
@@ -419,13 +430,15 @@ def test_a_long_pause_ends_with_the_clients_that_met_it(retry_after: float) -> N
     client = client_of(key)
     turn = client.limiter.try_acquire()
     assert turn is not None
+    started = time.monotonic()
     client.limiter.observe(turn, "calls.list", 429, {}, retry_after)
     while_it_is_there = left()
     del client
     gc.collect()
     afterwards = left()
-    assert while_it_is_there == pytest.approx(retry_after, abs=0.2)
-    assert afterwards == pytest.approx(min(retry_after, 2.0), abs=0.5)
+    taken = time.monotonic() - started
+    assert retry_after - taken <= while_it_is_there <= retry_after
+    assert min(retry_after, 2.0) - taken <= afterwards <= min(retry_after, 2.0)
 
 
 def test_a_budget_is_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

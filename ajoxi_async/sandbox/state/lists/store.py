@@ -77,6 +77,8 @@ class Store(Generic[R]):
         #: The positions of each block whose objects were removed, as bits.
         self._removed: dict[int, int] = {}
         self._held = 0
+        #: Grows with each change.
+        self.version = 0
         #: Called with the id of each object that is added, replaced or removed.
         self.changed: Callable[[str], None] | None = None
 
@@ -85,7 +87,7 @@ class Store(Generic[R]):
         twin = Store(self._keys, alias=self._alias, settled=self._settled)
         for name in ("_open", "_loose", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
             setattr(twin, name, getattr(self, name).copy())
-        twin._held = self._held
+        twin._held, twin.version = self._held, self.version
         return twin
 
     def parts(self) -> list[object]:
@@ -139,6 +141,7 @@ class Store(Generic[R]):
         self._index.add(self._keys(item), position)
         if not self._settled(item):
             self._keep_open(item.id, position)
+        self.version += 1
         if self.changed is not None:
             self.changed(item.id)
 
@@ -156,6 +159,7 @@ class Store(Generic[R]):
             for key in self._keys(item):
                 gathered.setdefault(key, []).append(position)
         self._index.extend(gathered)
+        self.version += 1
         if self.changed is not None:
             for item in items:
                 self.changed(item.id)
@@ -183,6 +187,7 @@ class Store(Generic[R]):
         self._set_alias(self._alias(before), self._alias(item), position)
         if moved:
             self._spans.disorder(position, moment_of(item))
+        self.version += 1
         if self.changed is not None:
             self.changed(item.id)
 
@@ -203,6 +208,7 @@ class Store(Generic[R]):
         block, place = divmod(position, BLOCK)
         self._removed[block] = self._removed.get(block, 0) | 1 << place
         self._held -= 1
+        self.version += 1
         if self.changed is not None:
             self.changed(id)
 
