@@ -29,6 +29,8 @@ __all__ = ["LiveClock"]
 STEP = 0.05
 #: Real seconds by which a step may be late and still make up for it.
 _LATE = 0.25
+#: Seconds by which a step is planned later than what is due, since the moment that it reaches is rounded down.
+_ROUNDED = 0.002
 FASTEST = 1_000_000.0
 
 
@@ -108,7 +110,7 @@ class LiveClock(VirtualClock):
             self._base = self._wall(), self._now
             self._stepped = self._wall()
         following = self._next()
-        due = math.inf if following is None else self._base[0] + (following - self._base[1]) / self._speed
+        due = math.inf if following is None else self._base[0] + (following + _ROUNDED - self._base[1]) / self._speed
         self._planned = max(due, self._stepped + STEP)
         try:
             if (delay := self._planned - self._wall()) > 0:
