@@ -177,8 +177,8 @@ class World:
 
     @property
     def in_use(self) -> bool:
-        """Whether something of it is being answered, streamed or posted."""
-        return self.busy or bool(self.streams)
+        """Whether something of it is being answered, streamed or posted, or somebody follows its changes."""
+        return self.busy or bool(self.streams) or self.feed.watched
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+from aiohttp import ClientSession
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +19,8 @@ from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import Changes, ChangeSubscription, Fired, Timing
 from ajoxi_async.sandbox.feed.changes import KINDS, MOST, ChangeFeed
+
+from .test_control import surface
 
 TO, FROM = "+15005550100", "+14155550100"
 
@@ -300,6 +304,54 @@ async def test_nothing_is_left_behind() -> None:
             assert account.on_changed is not None
         assert (account.on_changed, account.calls.changed, sandbox.faults.changed) == (None, None, None)
         assert (sandbox.requests.changed, sandbox._worlds.watched) == (None, {})
+
+
+# Over HTTP
+
+
+@pytest.mark.asyncio
+async def test_the_feed_over_http() -> None:
+    """Everything is stale at first, then each change is an event with the world's time; it ends with the key, and 401 is no feed."""
+    async with Sandbox(clock="manual") as sandbox, ClientSession() as session:
+        url, token = f"{sandbox.base_url}/_ajoxi/feed", {"Authorization": f"Bearer {sandbox.control_token}"}
+        world = sandbox.world(sandbox.mint_key())
+        async with session.get(f"{url}?kinds=call,clock", headers={**token, "X-Ajoxi-Key": world.id}) as response:
+            assert response.headers["Content-Type"] == "text/event-stream"
+
+            async def event() -> dict[str, Any]:
+                async with asyncio.timeout(5):
+                    while not (line := await response.content.readline()).startswith(b"data: "):
+                        assert line
+                return json.loads(line.removeprefix(b"data: "))  # type: ignore[no-any-return]
+
+            assert (await event())["stale"] == ["call", "clock"]
+            call = world.inbound_call(from_=TO)
+            batch = await event()
+            assert (batch["changed"]["call"], batch["stale"]) == ([call.id], [])
+            await world.clock.advance(until_idle=True)
+            while (batch := await event())["clock"]["now"] < "2026-01-01T00:00:03.400Z":
+                pass
+            assert batch["clock"]["mode"] == "manual"
+            world.reset()
+            assert (await event())["epoch"] == 1
+            sandbox.delete_key(world.id)
+            async with asyncio.timeout(5):
+                assert b"data" not in await response.content.read()
+        for sent, status in (({}, 401), (token, 400)):
+            async with session.get(f"{url}?kinds=colour", headers=sent) as refused:
+                assert refused.status == status
+        while sandbox._worlds.watched:
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.asyncio
+async def test_snapshots_are_told_of() -> None:
+    """A snapshot that is made or deleted over HTTP is a change of its world."""
+    async with surface() as (sandbox, ask), sandbox.changes({"snapshot"}, every=0) as changes:
+        _, made = await ask("POST", "snapshots")
+        assert changes.take().changed == {"snapshot": (made["id"],)}
+        await ask("DELETE", f"snapshots/{made['id']}")
+        assert changes.take().changed == {"snapshot": (made["id"],)}
 
 
 # Nothing else notices

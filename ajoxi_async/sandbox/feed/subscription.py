@@ -51,6 +51,11 @@ class ChangeSubscription:
             self._set.ended = True
             self._wake()
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """What it is told of."""
+        return self._kinds
+
     def take(self) -> Changes:
         """What changed since the last batch, without waiting: an empty batch where nothing did."""
         return self._feed.take(self._entered())

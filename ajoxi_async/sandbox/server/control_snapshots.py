@@ -37,6 +37,7 @@ class KeptSnapshots:
         self._made += 1
         snapshot = evolve(world.snapshot(label), id=f"snap_{self._made}")
         self._kept[snapshot.id] = world.key, snapshot
+        world.feed.mark("snapshot", snapshot.id)
         return _shown(snapshot)
 
     async def list_all(self, request: ControlRequest) -> Any:
@@ -57,6 +58,7 @@ class KeptSnapshots:
         if self._find(request).automatic:
             raise Refusal("invalid_state", f"{request.id[:60]} is a mark, which goes by itself when newer ones come")
         del self._kept[request.id]
+        request.world.feed.mark("snapshot", request.id)
         return {}
 
     def _of(self, world: World) -> list[Snapshot]:
