@@ -363,7 +363,13 @@ class World:
         Args:
             start: the place of the first that is returned, from 0.
             amount: how many at most. Those after the first 10,000 are not listed.
+
+        Raises:
+            InvalidParameterError: one of the two is below 0.
         """
+        for name, value in (("start", start), ("amount", amount)):
+            if value < 0:
+                raise InvalidParameterError(name, f"expected 0 or more, got {value}")
         timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
         return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
 

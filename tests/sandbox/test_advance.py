@@ -275,6 +275,9 @@ async def test_what_is_due() -> None:
         ]  # fmt: skip
         assert [one.kind for one in sandbox.due(1, 5)] == ["answer"]
         assert sandbox.due(20_000, 5) == ()
+        for start, amount, name in ((-1, 5, "start"), (0, -1, "amount")):
+            with pytest.raises(InvalidParameterError, match=f"{name}: expected 0 or more"):
+                sandbox.due(start, amount)
         await sandbox.advance(0.2)
         assert {one.kind for one in sandbox.due()} == {"answer", "message_delivered"}
 
