@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from attrs import evolve
 
@@ -96,9 +97,9 @@ def _changed(account: Account, id: str) -> None:
     account.mark_changed("delivery", id)
 
 
-def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float) -> None:
+def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float, **changes: Any) -> None:
     """Keep a delivery that is over in place of the one that was over first, where there are too many."""
-    add(account, evolve(delivery, state=state, ended_at=moment))
+    add(account, evolve(delivery, state=state, ended_at=moment, **changes))
     oldest = account.delivery_log.ended(delivery.webhook_id, delivery.id)
     if oldest is not None:
         del account.deliveries[oldest]
@@ -135,19 +136,19 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
     account.mark_unsaved("attempt", attempt.id)
     if (oldest := account.delivery_log.add(attempt)) is not None:
         account.mark_unsaved("attempt", oldest)
-    delivery = evolve(delivery, status=attempt.status, error=attempt.error)
+    answered: dict[str, Any] = {"status": attempt.status, "error": attempt.error}
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))
     following = next((n for n in later if delivery.since + SCHEDULE[n] > began), None)
     if attempt.succeeded:
-        _end(account, evolve(delivery, attempts=attempt.number), "delivered", began)
+        _end(account, delivery, "delivered", began, attempts=attempt.number, **answered)
     elif attempt.status == 410:
         _disable(account, delivery.webhook_id)
-        _end(account, evolve(delivery, attempts=attempt.number), "dropped", began)
+        _end(account, delivery, "dropped", began, attempts=attempt.number, **answered)
     elif following is not None:
-        add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following]))
+        add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following], **answered))
     else:
-        add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began))
+        add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began, **answered))
 
 
 def _disable(account: Account, webhook_id: str) -> None:
