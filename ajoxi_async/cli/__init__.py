@@ -1,6 +1,6 @@
 """The command ``ajoxi``.
 
-``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tries receivers.
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints help and version as the commands print: argparse itself does not say when that fails."""
+    """Prints help and version with `output.say`, because argparse itself ignores errors of the output."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -96,7 +96,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
     with interrupts() as interrupt:
         async with sandbox:
             say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
-            # This process is the sandbox's own: what was imported stays, and the collector need not walk it again and again.
+            # Only the sandbox runs in this process. The imported modules stay, so the garbage collector need not visit them.
             gc.collect()
             gc.freeze()
             await interrupt.wait()

@@ -1,8 +1,8 @@
 """The keys of a sandbox and the world of each.
 
 Rules:
-1. A minted key may do everything but the routes it was denied.
-2. Any other well-formed key is good as well, unless `strict_keys`.
+1. A minted key may use every route but those that were denied to it.
+2. Any other well-formed key is accepted as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
 4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
    is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted and nobody

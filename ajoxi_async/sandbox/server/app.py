@@ -345,7 +345,7 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
         return codec.parse_query(pairs, route.query)
     if pairs:
         raise InvalidParameterError(pairs[0][0][:100], "no such parameter")
-    return codec.parse_params(body, route.body) if route.body is not None else None
+    return codec.parse_body(body, route.body) if route.body is not None else None
 
 
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:

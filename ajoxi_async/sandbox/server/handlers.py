@@ -22,9 +22,10 @@ from ajoxi_async.contract.webhooks import Webhook, WebhookList
 from ajoxi_async.sandbox.conversation.recordings import detailed
 from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, indexes, messages, numbers, recordings, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.lists import filter_keys
+from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -92,7 +93,7 @@ def list_calls(command: Command) -> PageBody[Call]:
         filters=_filters(params),
         keys=[
             *_keys(status=params.status, direction=params.direction, campaign_id=params.campaign_id),
-            *indexes.of_metadata(params.metadata or {}),
+            *filter_keys.of_metadata(params.metadata or {}),
         ],
         since=params.created_after,
         until=params.created_before,
@@ -137,8 +138,8 @@ def search_numbers(command: Command) -> PageBody[Number]:
         filters=filters,
         keys=[
             *_keys(status=params.status, type=params.type, country=params.country, capability=params.capability),
-            *indexes.of_digits(params.area_code or ""),
-            *indexes.of_digits(params.contains or ""),
+            *filter_keys.of_digits(params.area_code or ""),
+            *filter_keys.of_digits(params.contains or ""),
         ],
         accept=accept,
     )

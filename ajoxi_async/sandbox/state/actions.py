@@ -1,4 +1,4 @@
-"""What timers do: the table of actions by name, and the loop that carries out what is due."""
+"""The actions of timers, by name, and the loop that carries out those that are due."""
 
 from __future__ import annotations
 

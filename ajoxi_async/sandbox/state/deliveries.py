@@ -1,4 +1,4 @@
-"""The deliveries of webhook events (API reference: Webhooks): made, tried again, given up and replayed. Nothing is posted here.
+"""The deliveries of webhook events (API reference: Webhooks): made, tried again, given up and replayed, but not posted here.
 
 Rules:
 1. An event becomes one delivery for each enabled webhook that subscribed to it. Every attempt posts the same bytes.
