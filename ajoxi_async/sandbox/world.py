@@ -524,12 +524,9 @@ class World:
         Raises:
             InvalidParameterError: there is no such state.
         """
-        if state is not None and state not in deliveries.STATES:
-            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
         shown = str(code) if code is not None else None
-        return tuple(
-            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
-        )
+        accepts = deliveries.matching(state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        return tuple(filter(accepts, reversed(self.account.deliveries.values())))
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""
