@@ -1,6 +1,6 @@
 """The command ``ajoxi``.
 
-``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tries receivers.
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints help and version as the commands print: argparse itself does not say when that fails."""
+    """Prints help and version with `output.say`, because argparse itself ignores errors of the output."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -44,7 +44,15 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--seed", type=int, default=0, help="same seed, same ids and bodies (default: %(default)s)")
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
-    sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument(
+        "--clock", choices=("real", "live", "manual", "auto"), default="real",
+        help="how time passes; live flows, can be paused, and jumps (default: real)",
+    )  # fmt: skip
+    sandbox.add_argument(
+        "--timing", choices=("quick", "human"), default="quick",
+        help="how long things take: a call of three seconds, or one that can be watched (default: quick)",
+    )  # fmt: skip
+    sandbox.add_argument("--marks", type=int, default=10, help="marks to rewind to, one before each jump (default: 10)")
     sandbox.add_argument("--capacity", type=int, metavar="N", help="outbound calls that ring at a time (default: any)")
     sandbox.add_argument("--agents", type=int, metavar="N", help="who talk to the people that campaigns reach")
     sandbox.add_argument("--changing-population", action="store_true", help="who did not answer may answer next time")
@@ -53,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
+    sandbox.add_argument(
+        "--max-worlds", type=int, metavar="N", help="worlds of keys that come unminted (default: 1000)"
+    )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     webhooks.add_parser(commands)
     return parser
@@ -66,9 +77,12 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
-    from ajoxi_async.sandbox import Population, RealClock, Sandbox, Settings
+    from ajoxi_async.sandbox import Population, RealClock, Sandbox, Settings, Timing
+    from ajoxi_async.sandbox.time.clock import Clock
 
+    clocks: dict[str, Clock | str] = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
     sandbox = Sandbox(
+        **({"max_worlds": options.max_worlds} if options.max_worlds is not None else {}),
         host=options.host,
         port=options.port,
         seed=options.seed,
@@ -79,8 +93,10 @@ async def _sandbox(options: argparse.Namespace) -> None:
             capacity=options.capacity,
             agents=options.agents,
         ),
-        clock=RealClock(options.speed) if options.clock == "real" else options.clock,
+        clock=clocks.get(options.clock, options.clock),
+        timing=Timing.human() if options.timing == "human" else Timing(),
         control_token=options.control_token,
+        marks=options.marks,
         public_url=options.public_url,
         db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
@@ -88,7 +104,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
     with interrupts() as interrupt:
         async with sandbox:
             say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
-            # This process is the sandbox's own: what was imported stays, and the collector need not walk it again and again.
+            # Only the sandbox runs in this process. The imported modules stay, so the garbage collector need not visit them.
             gc.collect()
             gc.freeze()
             await interrupt.wait()
@@ -134,8 +150,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
-    if options.speed <= 0 or options.rate_limit < 0 or not 0 <= options.port < 65536:
-        parser.error("--speed above 0, --rate-limit 0 or more, --port 0 to 65535")
+    if options.speed <= 0 or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:
+        parser.error("--speed above 0, --rate-limit and --marks 0 or more, --port 0 to 65535")
     try:
         asyncio.run(_sandbox(options))
     except OSError as error:

@@ -8,9 +8,9 @@ from typing import Unpack
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.messages import Channel, Message
-from ajoxi_async.options import CallOptions, as_list
-from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline.options import CallOptions, as_list
+from ajoxi_async.pipeline.pager import Pager
+from ajoxi_async.pipeline.pipeline import Pipeline
 
 __all__ = ["Messages"]
 
@@ -40,7 +40,7 @@ class Messages:
             body: 1 to 1,600 characters; with `media_urls` or alone.
             media_urls: 1 to 10 attachments, which make it an MMS.
             template_id: a stored template in place of body and media.
-            template_variables: what to fill into the template.
+            template_variables: what to fill into the template: at most 50 texts of 1,600 characters.
             **options: see `CallOptions`.
 
         Raises:

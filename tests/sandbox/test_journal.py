@@ -121,9 +121,10 @@ async def test_retries_resume_at_their_due_time(tmp_path: Path) -> None:
                 sandbox.inbound_message(from_=TO, body="hi")
             clock.start_at(began + pause)
             assert len(sandbox.world().pending()) == 1
+            logged = len(sandbox.world().deliveries())
             for moment in moments:
                 await clock.advance(to=began + moment)
-            log = sandbox.world().deliveries()
+            log = sandbox.world().deliveries()[logged:]
             assert [round(attempt.at.timestamp() - began) for attempt in log] == moments
             assert len(sandbox.dead_letters()) == (pause == 90_000)
             killed(sandbox)
@@ -280,8 +281,7 @@ async def test_sigkill(tmp_path: Path) -> None:
     """Killed by SIGKILL at random moments, nothing that was acknowledged is lost; the script beside it does fifty."""
     done = await run(tmp_path / "x.db", 2, seed=1)
     assert done.faults == []
-    assert done.calls
-    assert done.messages
+    assert done.acknowledged
 
 
 def modes(folder: Path) -> dict[str, str]:

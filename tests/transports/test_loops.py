@@ -22,7 +22,7 @@ import trio
 import uvloop
 
 from ajoxi_async import AsyncAjoxi, ClientClosedError, LocalLimiter, RetryPolicy, StreamInterruptedError
-from ajoxi_async.forks import renew_in_child
+from ajoxi_async.runtime.forks import renew_in_child
 from ajoxi_async.transports import EngineTransport
 
 from .sockets import answering, read_request, received, serving
@@ -161,7 +161,7 @@ def test_a_loop_that_is_merely_closed_leaves_no_warning(url: str, told: list[Any
 
 
 def test_a_client_that_is_dropped_in_a_running_loop_closes_its_connections(told: list[Any]) -> None:
-    """A client that nobody closed and nobody holds is closed with the collector, and warns of nothing."""
+    """A client that was dropped without being closed is closed by the garbage collector, without a warning."""
     gone = threading.Event()
 
     def serve(connection: socket.socket, number: int) -> None:

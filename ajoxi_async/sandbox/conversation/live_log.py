@@ -1,6 +1,6 @@
-"""The live transcript of a call as a log: everything that is said, with the moment and the bytes of each event.
+"""The live transcript of a call as a log of all its events, with the moment and the bytes of each.
 
-The log is a pure function of the call, its future included. An event's id is its place in the log, from 1.
+The log is a pure function of the call, and includes events in the future. An event's id is its position in the log, from 1.
 """
 
 from __future__ import annotations

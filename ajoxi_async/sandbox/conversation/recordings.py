@@ -1,4 +1,4 @@
-"""The recording of a call, worked out from the call."""
+"""The recording of a call, computed from the call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transcript of a call, worked out from the call when somebody asks for it."""
+"""The transcript of a call, computed from the call on demand."""
 
 from __future__ import annotations
 

@@ -112,10 +112,12 @@ class Faults:
     Attributes:
         seed: decides what a probability draws.
         now: the moment on the world's clock.
+        changed: called with the id of a fault that is added, removed or matched.
     """
 
     seed: int = 0
     now: Callable[[], float] = lambda: 0.0
+    changed: Callable[[str], None] | None = field(default=None, init=False)
     _faults: dict[str, Fault] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
     _random: random.Random = field(init=False)
@@ -208,6 +210,7 @@ class Faults:
             begins=self.now() + (delay or 0) if action == "outage" else None,
         )
         self._faults[fault.id] = fault
+        self._tell(fault.id)
         return fault
 
     def remove(self, id: str) -> None:
@@ -217,10 +220,18 @@ class Faults:
             KeyError: there is no fault of this id.
         """
         del self._faults[id]
+        self._tell(id)
 
     def clear(self) -> None:
         """Remove every fault."""
+        removed = list(self._faults)
         self._faults.clear()
+        for id in removed:
+            self._tell(id)
+
+    def _tell(self, id: str) -> None:
+        if self.changed is not None:
+            self.changed(id)
 
     def of_answers(self, route: str, moment: float) -> list[Fault]:
         """The faults that strike a request, in the order in which they were added. `moment` is monotonic."""
@@ -233,6 +244,7 @@ class Faults:
             if moment < fault.until:
                 fault.matched += 1
                 fault.fired += 1
+                self._tell(fault.id)
                 struck.append(fault)
             elif self._strikes(fault):
                 if fault.action == "rate_limit_storm":
@@ -261,6 +273,7 @@ class Faults:
             "probability": fault.when == "probability" and self._random.random() < fault.p,
         }[fault.when]
         fault.fired += strikes
+        self._tell(fault.id)
         return strikes
 
 

@@ -42,6 +42,7 @@ from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state import late_requests
 from ajoxi_async.sandbox.state.actions import run_due
@@ -298,10 +299,10 @@ class App:
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
         scheme, _, key = authorization.partition(" ")
         key = key.strip()
-        if scheme.lower() != "bearer" or not self.worlds.accepts(key):
+        world = self.worlds.admit(key, entry.received) if scheme.lower() == "bearer" else None
+        if world is None:
             answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
-        world = self.worlds.of(key)
         entry.key_id, entry.moment = world.id, world.clock.now()
         quota = world.quota
         moment = self.monotonic()
@@ -339,9 +340,8 @@ class App:
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
         fault = self._stream_fault(world, call)
-        return StreamedResponse(
-            shown, live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
-        )
+        chunks = live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        return StreamedResponse(shown, ChunksOfWorld(chunks, world))
 
     def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
         if self.stream_faults:
@@ -368,7 +368,7 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
         return codec.parse_query(pairs, route.query)
     if pairs:
         raise InvalidParameterError(pairs[0][0][:100], "no such parameter")
-    return codec.parse_params(body, route.body) if route.body is not None else None
+    return codec.parse_body(body, route.body) if route.body is not None else None
 
 
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:

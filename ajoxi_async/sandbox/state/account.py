@@ -9,7 +9,8 @@ Rules:
 3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
 4. What becomes of a call is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
 5. All objects kept here are immutable, so that a snapshot copies the containers alone.
-6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else.
+6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else, and whoever
+   watches is told.
 """
 
 from __future__ import annotations
@@ -33,12 +34,15 @@ from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.settings import Settings, changed
 from ajoxi_async.sandbox.outcomes.timing import Timing
-from ajoxi_async.sandbox.state import inventory, lists
+from ajoxi_async.sandbox.state import inventory
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
+from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
+from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.lists import kinds
+from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.rings import Rings
-from ajoxi_async.sandbox.state.store import Store
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
@@ -65,6 +69,7 @@ _CONTAINERS = (
     "configured",
     "secrets",
     "deliveries",
+    "delivery_log",
     "campaigns",
     "rings",
     "minter",
@@ -94,11 +99,14 @@ class Account:
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
         rings: every time a phone rang.
-        deliveries: to be made, to be tried again, or dead.
-        delivery_log: the last attempts of each webhook, the oldest first.
+        deliveries: those that are pending or dead, and the last that are over, in the order in which they were made.
+        delivery_log: the last attempts of each webhook, and which deliveries are over.
         due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
+        posting: ids of deliveries whose moment has come and whose attempt is not over: those without a timer.
+        replaced: whether its world has another account by now, so that nobody need go on with this one.
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
+        on_changed: is told kind and id of whatever changes: see `watch`.
         on_fired: is told of each thing that happened.
     """
 
@@ -111,30 +119,33 @@ class Account:
     faults: Faults = field(factory=Faults)
     settings: Settings = field(factory=Settings)
     configured: dict[str, Any] = field(factory=dict, init=False)
-    calls: Store[Call] = field(factory=lists.calls, init=False)
-    messages: Store[Message] = field(factory=lists.messages, init=False)
-    recordings: Store[Recording] = field(factory=lists.recordings, init=False)
-    numbers: Store[Number] = field(factory=lists.numbers, init=False)
+    calls: Store[Call] = field(factory=kinds.calls, init=False)
+    messages: Store[Message] = field(factory=kinds.messages, init=False)
+    recordings: Store[Recording] = field(factory=kinds.recordings, init=False)
+    numbers: Store[Number] = field(factory=kinds.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
-    opted_out: set[str] = field(factory=set, init=False)
-    to_record: set[str] = field(factory=set, init=False)
-    tripped: set[str] = field(factory=set, init=False)
-    lines: set[str] = field(factory=set, init=False)
-    with_agent: set[str] = field(factory=set, init=False)
-    abandoned: set[str] = field(factory=set, init=False)
+    opted_out: Flags = field(factory=Flags, init=False)
+    to_record: Flags = field(factory=Flags, init=False)
+    tripped: Flags = field(factory=Flags, init=False)
+    lines: Flags = field(factory=Flags, init=False)
+    with_agent: Flags = field(factory=Flags, init=False)
+    abandoned: Flags = field(factory=Flags, init=False)
     waiting: dict[str, None] = field(factory=dict, init=False)
     progress: dict[str, Progress] = field(factory=dict, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
     rings: Rings = field(factory=Rings, init=False)
-    delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
+    delivery_log: DeliveryLog = field(factory=DeliveryLog, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
+    posting: set[str] = field(factory=set, init=False)
+    replaced: bool = field(default=False, init=False)
     minter: Minter = field(init=False)
     timers: Timers = field(factory=Timers, init=False)
     unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
     serial: int = field(factory=_serials.__next__, init=False)
+    on_changed: Callable[[str, str], None] | None = field(default=None, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -145,19 +156,22 @@ class Account:
         twin = copy.copy(self)
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
-        twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
+        twin.unsaved, twin.on_changed, twin.on_fired = None, None, None
+        twin.serial, twin.replaced = next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
-        timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
-        for delivery in self.deliveries.values():
-            if not delivery.dead and delivery.id not in timed:
+        twin.posting = set()
+        for id in self.posting:
+            if (delivery := self.deliveries.get(id)) is not None and delivery.state == "pending":
                 twin.timers.add(delivery.timer())
         return twin
 
     def rebuild_lookups(self) -> None:
         """Work out the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        over = [one for one in self.deliveries.values() if one.state in {"delivered", "dropped"}]
+        for one in sorted(over, key=lambda one: one.ended_at or 0.0):
+            self.delivery_log.ended(one.webhook_id, one.id)
 
     @property
     def inventory(self) -> tuple[Number, ...]:
@@ -191,25 +205,46 @@ class Account:
 
     def mint(self, prefix: str) -> str:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
-        self.mark_changed("minted", prefix)
+        self.mark_unsaved("minted", prefix)
         return self.minter.mint(prefix)
 
     def derive_secret(self, *parts: str) -> str:
         """Derive a webhook secret from the seed and `parts`."""
         return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"
 
-    # Changes, for the journal
+    # Changes
 
     def track_changes(self) -> None:
-        """Note from now on what changes."""
+        """Note from now on what changes, for the journal."""
         self.unsaved = {}
+        self._listen()
+
+    def watch(self, on_changed: Callable[[str, str], None] | None) -> None:
+        """Tell kind and id of whatever changes from now on, or tell nobody."""
+        self.on_changed = on_changed
+        self._listen()
+
+    def _listen(self) -> None:
+        told = self.on_changed if self.unsaved is None else self.mark_changed
         for kind, store in self.stores.items():
-            store.changed = partial(self.mark_changed, kind)
+            store.changed = partial(told, kind) if told is not None else None
 
     def mark_changed(self, kind: str, id: str) -> None:
         """Note that something changed, was added or was removed."""
         if self.unsaved is not None:
             self.unsaved[kind, id] = None
+        if self.on_changed is not None:
+            self.on_changed(kind, id)
+
+    def mark_unsaved(self, kind: str, id: str) -> None:
+        """Note that something changed that is of interest to the journal and to nobody else."""
+        if self.unsaved is not None:
+            self.unsaved[kind, id] = None
+
+    def mark_counted(self, kind: str, id: str) -> None:
+        """Tell whoever watches that what is counted of an object is another number now; the object itself did not change."""
+        if self.on_changed is not None:
+            self.on_changed(kind, id)
 
     def rang(self, number: str, call_id: str, moment: float) -> None:
         """Note that a phone rang."""
@@ -218,9 +253,9 @@ class Account:
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
         """Put an id into one of the sets, such as `opted_out` or `to_record`, or take it out."""
-        flags: set[str] = getattr(self, kind)
+        flags: Flags = getattr(self, kind)
         if on != (id in flags):
-            flags.symmetric_difference_update((id,))
+            (flags.add if on else flags.discard)(id)
             self.mark_changed(kind, id)
 
     # Time
@@ -229,7 +264,7 @@ class Account:
         """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
         timer = Timer(moment, self.timers.order(), action, args)
         self.timers.add(timer)
-        self.mark_changed("timer", str(timer.order))
+        self.mark_unsaved("timer", str(timer.order))
 
     @property
     def next_due(self) -> float | None:

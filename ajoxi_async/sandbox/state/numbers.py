@@ -46,7 +46,7 @@ def add_first(account: Account) -> None:
 
 
 def require_own(account: Account, phone_number: str, param: str) -> Number:
-    """The account's active number of these digits; `param` is named where there is none.
+    """The account's active number with these digits. `param` is the name of the parameter, for the error.
 
     Raises:
         Refusal: the account has no such number, or it is still being ported in.
@@ -67,7 +67,7 @@ def provision(account: Account, params: NumberProvision, now: float) -> Number:
     offered = next((n for n in account.inventory if n.phone_number == wanted), None)
     taken = wanted in account.number_ids or magic(wanted).taken
     if taken or (offered is None and not port):
-        raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
+        raise Refusal("number_unavailable", "this number is not available", "phone_number")
     source = offered or evolve(account.inventory[0], region=None, id=account.mint("num"))
     number = _add(
         account,
@@ -87,7 +87,7 @@ def provision(account: Account, params: NumberProvision, now: float) -> Number:
 
 
 def update(account: Account, id: str, params: NumberUpdate) -> Number:
-    """Change what is given of a number; the rest stays.
+    """Change the given settings of a number; the others stay unchanged.
 
     Raises:
         Refusal: there is no such number.

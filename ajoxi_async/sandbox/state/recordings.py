@@ -29,7 +29,7 @@ def record(account: Account, call_id: str, now: float) -> None:
 
 
 def find_call(account: Account, id: str) -> Call | None:
-    """The call that the id of a call, a transcript or a recording belongs to."""
+    """The call to which the id of a call, a transcript or a recording belongs."""
     recording = account.recordings.get(id)
     if recording is not None:
         return account.calls.get(recording.call_id or "")

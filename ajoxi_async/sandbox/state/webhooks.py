@@ -1,6 +1,6 @@
 """Webhook subscriptions and their secrets (API reference: Webhooks).
 
-A secret that was rotated away goes on signing beside the new one for 24 hours. The newest signs first.
+After a rotation the old secret signs beside the new one for 24 hours. The signature of the newest secret comes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["ROTATION", "create", "delete", "rotate_secret", "signature"]
 
-#: Seconds for which a secret that was rotated away still signs.
+#: Seconds for which an old secret still signs after a rotation.
 ROTATION = 86_400.0
 
 
@@ -30,7 +30,7 @@ def create(account: Account, params: WebhookCreate, now: float) -> Webhook:
     secret = account.derive_secret(webhook.id)
     account.webhooks.add(webhook)
     account.secrets[webhook.id] = (Secret(secret),)
-    account.mark_changed("secret", webhook.id)
+    account.mark_unsaved("secret", webhook.id)
     return evolve(webhook, secret=secret)
 
 
@@ -43,14 +43,12 @@ def delete(account: Account, id: str) -> None:
     _require(account, id)
     account.webhooks.remove(id)
     del account.secrets[id]
-    account.delivery_log.pop(id, None)
-    account.mark_changed("secret", id)
-    for delivery in [delivery for delivery in account.deliveries.values() if delivery.webhook_id == id]:
-        deliveries.forget(account, delivery.id)
+    account.mark_unsaved("secret", id)
+    deliveries.forget_webhook(account, id)
 
 
 def rotate_secret(account: Account, id: str, now: float) -> str:
-    """Give a webhook a new secret and return it; the one before goes on signing for 24 hours.
+    """Give a webhook a new secret and return it. The old one still signs for 24 hours.
 
     Raises:
         Refusal: there is no such webhook.
@@ -58,7 +56,7 @@ def rotate_secret(account: Account, id: str, now: float) -> str:
     _require(account, id)
     fresh = account.derive_secret(id, account.mint("secret"))
     account.secrets[id] = (Secret(fresh), Secret(account.secrets[id][0].value, now + ROTATION))
-    account.mark_changed("secret", id)
+    account.mark_unsaved("secret", id)
     return fresh
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -29,13 +29,13 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.storage.file_lock import FileLock, HeldError
-from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
+from ajoxi_async.sandbox.storage.rows import Row, everything, key_of, key_row, load, row
 from ajoxi_async.sandbox.world import World
-from ajoxi_async.sandbox.worlds import Key, Worlds
+from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Journal"]
 
-_VERSION = "1"
+_VERSION = "2"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
@@ -82,7 +82,6 @@ class Journal:
         self._lock = FileLock(path)
         self._writing = anyio.Lock()
         self._wiped: set[str] = set()
-        self._keys_written = 0
         #: Number of the last write that was begun, and of the last that is committed.
         self._begun = self._written = 0
 
@@ -105,6 +104,7 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what is left, and give the file back."""
+        self._worlds.note_uses()
         try:
             await self.save()
         finally:
@@ -120,8 +120,7 @@ class Journal:
     def _replaced(self, world: World) -> None:
         self._wiped.add(world.key)
         world.account.track_changes()
-        for kind, id in everything(world.account):
-            world.account.mark_changed(kind, id)
+        world.account.unsaved = dict.fromkeys(everything(world.account))
 
     async def save(self) -> None:
         """Return once everything that changed before the call is committed.
@@ -149,10 +148,12 @@ class Journal:
 
     def _collect(self) -> list[_Change | _Many]:
         changes: list[_Change | _Many] = []
-        keys = list(self._worlds.keys.items())
-        for name, key in keys[self._keys_written :]:
-            changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
-        self._keys_written = len(keys)
+        for name in self._worlds.unsaved:
+            key = self._worlds.keys.get(name)
+            changes.append(("", "key", name, key_row(key) if key is not None else None))
+            if name not in self._worlds.by_key:
+                changes.append((name, "", "", None))
+        self._worlds.unsaved.clear()
         for name, world in self._worlds.by_key.items():
             unsaved = world.account.unsaved
             if not unsaved:
@@ -169,27 +170,31 @@ class Journal:
         return changes
 
     def _take_back(self, changes: list[_Change | _Many]) -> None:
-        self._keys_written = 0
         for change in changes:
             if isinstance(change, _Many):
-                account = self._worlds.by_key[change.world].account
-                # Before what changed since: rows keep the order in which they were first written.
-                account.unsaved = change.unsaved | (account.unsaved or {})
+                if (world := self._worlds.by_key.get(change.world)) is not None:
+                    # Before what changed since: rows keep the order in which they were first written.
+                    world.account.unsaved = change.unsaved | (world.account.unsaved or {})
                 continue
             name, kind, id, _ = change
-            if not kind:
-                self._wiped.add(name)
-            elif name:
-                self._worlds.by_key[name].account.mark_changed(kind, id)
-
-    def _restore(self, found: Mapping[str, list[Row]]) -> None:
-        for _, name, body in found.get("", ()):
-            self._worlds.keys[name] = Key(
-                **msgspec.json.decode(body) | {"deny": frozenset(msgspec.json.decode(body)["deny"])}
-            )
-        for name, rows in found.items():
             if not name:
-                continue
+                self._worlds.changed(id)
+            elif (world := self._worlds.by_key.get(name)) is None:
+                self._worlds.changed(name)
+            elif not kind:
+                self._wiped.add(name)
+            else:
+                world.account.mark_changed(kind, id)
+
+    def _restore(self, found: dict[str, list[Row]]) -> None:
+        keys = self._worlds.keys
+        for _, name, body in found.pop("", ()):
+            before = keys.get(name)
+            keys[name] = key_of(name, body)
+            keys[name].kept |= before is not None and before.kept
+        # The ones that were used last come last, so that the others make room where the file holds too many.
+        for name in sorted(found, key=lambda name: (keys[name].last_used_at or 0.0) if name in keys else 0.0):
+            rows = found[name]
             world = self._worlds.of(name)
             account = world.new_account()
             load(account, [each for each in rows if each[0] != "clock"])
