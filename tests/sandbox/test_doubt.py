@@ -108,6 +108,7 @@ async def test_late_requests_go_with_snapshots_and_restarts(tmp_path: Path) -> N
     async with Sandbox(port=None, clock="manual", db=file) as sandbox, client_of(sandbox) as client:
         with pytest.raises(OutcomeUnknownError):
             await client.calls.create(to="+15005550162", from_=FROM)
+        assert [(due.kind, due.id) for due in sandbox.world().due()] == [("late_request", None)]
         before = sandbox.snapshot()
         await sandbox.clock.advance(90)
         first = sandbox.world().rings()

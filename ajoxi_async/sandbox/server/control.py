@@ -24,12 +24,11 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import (
-    control_campaigns,
     control_deliveries,
     control_feed,
     control_keys,
     control_lists,
-    control_settings,
+    control_outcomes,
     control_snapshots,
     control_time,
 )
@@ -168,18 +167,17 @@ class Control:
 
 ROUTES = (
     *control_time.ROUTES,
-    *control_settings.ROUTES,
     *control_keys.ROUTES,
     Route("GET", "faults", Control.list_faults),
     Route("POST", "faults", Control.add_fault, 201),
     Route("DELETE", "faults", Control.clear_faults),
     Route("DELETE", "faults/{id}", Control.remove_fault),
+    *control_outcomes.ROUTES,
     Route("POST", "inbound/calls", Control.inbound_call, 201),
     Route("POST", "inbound/messages", Control.inbound_message, 201),
     *control_snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
-    *control_campaigns.ROUTES,
     *control_lists.ROUTES,
     *control_feed.ROUTES,
 )

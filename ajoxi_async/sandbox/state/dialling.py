@@ -109,6 +109,7 @@ def _set(account: Account, campaign_id: str, progress: Progress | None) -> None:
     else:
         account.progress[campaign_id] = progress
     account.mark_changed("progress", campaign_id)
+    account.mark_counted("campaign", campaign_id)
 
 
 def _gap(account: Account) -> float:

@@ -50,15 +50,15 @@ def postpone(account: Account, route: str, id: str, params: Any, moment: float) 
         params: its parameters.
         moment: when.
     """
-    account.later(moment, "late_request", route, id, codec.encode(params).decode())
+    account.later(moment, "late_request", id or None, route, codec.encode(params).decode())
 
 
-def carry_out(account: Account, route: str, id: str, body: str, now: float) -> None:
+def carry_out(account: Account, id: str | None, route: str, body: str, now: float) -> None:
     """Carry out a request that was postponed."""
     declared = ROUTES[route].body
     assert declared is not None
     params = codec.parse_params(codec.parse_json(body.encode()), declared)
     try:
-        _COMMANDS[route](account, id, params, now)
+        _COMMANDS[route](account, id or "", params, now)
     except Refusal:
         account.fired("request.refused", id or route, now)
