@@ -16,6 +16,7 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "answer": calls.answer,
     "end": calls.end,
     "return": calls.return_transfer,
+    "report_return": calls.report_return,
     "record": recordings.record,
     "ported": numbers.ported,
     "message_sent": messages.sent,

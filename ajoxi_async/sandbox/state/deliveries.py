@@ -2,7 +2,7 @@
 
 Rules:
 1. An event becomes one delivery for each enabled webhook that subscribed to it. Every attempt posts the same bytes.
-2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends the delivery.
+2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends all its deliveries but the dead letters.
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again: same event id, same bytes, signed with the current secret.
@@ -94,10 +94,13 @@ def target(account: Account, id: str) -> tuple[Delivery, Webhook] | None:
 
 def record_attempt(account: Account, attempt: Attempt) -> None:
     """Log an attempt, and end the delivery, set its next attempt or give it up."""
-    delivery = account.deliveries.get(attempt.delivery_id)
-    if delivery is None:
+    if account.webhooks.get(attempt.webhook_id) is None:
         return
     account.delivery_log.setdefault(attempt.webhook_id, deque(maxlen=KEPT)).append(attempt)
+    delivery = account.deliveries.get(attempt.delivery_id)
+    if delivery is None:
+        # Another attempt of the same instant was answered 410.
+        return
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))
     following = next((n for n in later if delivery.since + SCHEDULE[n] > began), None)
@@ -105,7 +108,6 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
         forget(account, delivery.id)
     elif attempt.status == 410:
         _disable(account, delivery.webhook_id)
-        forget(account, delivery.id)
     elif following is not None:
         add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following]))
     else:
@@ -113,9 +115,13 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
 
 
 def _disable(account: Account, webhook_id: str) -> None:
+    """Disable a webhook and drop what was still to be delivered to it; its dead letters stay."""
     webhook = account.webhooks.get(webhook_id)
     if webhook is not None:
         account.webhooks.replace(evolve(webhook, status=WebhookStatus.DISABLED))
+    for delivery in list(account.deliveries.values()):
+        if delivery.webhook_id == webhook_id and not delivery.dead:
+            forget(account, delivery.id)
 
 
 def dead_letters(account: Account) -> tuple[Delivery, ...]:
