@@ -676,7 +676,7 @@ def matches(row: Row, filters: Row) -> bool:
         elif name == "area_code":
             passes = row["phone_number"].startswith(f"+{COUNTRY_CODES[row['country']]}{wanted}")
         else:
-            passes = row[name] == wanted
+            passes = row.get(name) == wanted
         if not passes:
             return False
     return True
