@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
+from functools import partial
 from random import Random
 from typing import Any
 from urllib.parse import urlencode
@@ -28,7 +29,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from ajoxi_async import Sandbox
-from ajoxi_async.contract.codec import to_wire
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox import Fired, NeverHappenedError, Refusal, Snapshot, Timing, VirtualClock
 from tests.sandbox import model
@@ -409,7 +409,7 @@ class SandboxAndModel(RuleBasedStateMachine):
 
         async def carry_out() -> Row | None:
             try:
-                return dict(to_wire(command()))
+                return dict(command().to_dict())
             except Refusal as refusal:
                 assert refusal.code in {code for _, code in refusals}
                 return None
@@ -561,18 +561,22 @@ class SandboxAndModel(RuleBasedStateMachine):
     @rule(
         data=st.data(),
         from_=st.sampled_from([*ORDINARY, MAGIC + "43"]),
-        body=st.sampled_from(["hi", "STOP", " stop ", "START", "please stop", "ж" * 71]),
+        bodies=st.lists(
+            st.sampled_from(["hi", "STOP", " stop ", "START", "please stop", "ж" * 71]), min_size=1, max_size=3
+        ),
         answer=st.booleans(),
     )
-    def receive_message(self, data: st.DataObject, from_: str, body: str, answer: bool) -> None:
-        to = self.caller(data)
-        refusals = self.model.receive_text(from_, to, body)
-        shown = self.outside(refusals, lambda: self.world.inbound_message(from_=from_, to=to, body=body))
-        if shown is not None:
-            self.made(self.model.messages[-1], shown)
-        self.settle()
-        if answer:
-            self.send_message(data, from_, {"body": "hi"})
+    def receive_messages(self, data: st.DataObject, from_: str, bodies: list[str], answer: bool) -> None:
+        """Somebody texts the account, and is answered."""
+        for body in bodies:
+            to = self.caller(data)
+            refusals = self.model.receive_text(from_, to, body)
+            shown = self.outside(refusals, partial(self.world.inbound_message, from_=from_, to=to, body=body))
+            if shown is not None:
+                self.made(self.model.messages[-1], shown)
+            self.settle()
+            if answer:
+                self.send_message(data, from_, {"body": "hi"})
 
     # Webhooks
 
@@ -898,7 +902,7 @@ class SandboxAndModel(RuleBasedStateMachine):
     more_calls = still_more_calls = place_calls
     more_transfers = still_more_transfers = transfer
     more_messages = send_messages
-    more_replies = receive_message
+    more_replies = receive_messages
     more_moments = still_more_moments = wait_a_moment
     more_walks = begin_walk
     more_pages = go_on_with_walk
