@@ -8,44 +8,24 @@ and compares answers. After each command it compares everything that the API sho
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import re
-import time
 from collections import Counter
-from collections.abc import Coroutine
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from operator import itemgetter
 from random import Random
 from typing import Any
-from urllib.parse import urlencode
 
-import anyio.lowlevel
 import pytest
-from attrs import define
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from ajoxi_async import Sandbox
-from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox import Fired, NeverHappenedError, Refusal, Snapshot, Timing, VirtualClock
+from ajoxi_async.contract.wire import Request
+from ajoxi_async.sandbox import NeverHappenedError, Refusal, Snapshot
 from tests.sandbox import model
-from tests.sandbox.model import (
-    EPOCH,
-    EVENTS,
-    FIRST_NUMBER,
-    MAGIC,
-    TIMING,
-    Attempt,
-    Event,
-    Model,
-    Row,
-    Thing,
-    at,
-)
+from tests.sandbox.model import EPOCH, EVENTS, FIRST_NUMBER, MAGIC, Model, Row, at
+from tests.sandbox.model_walks import Walk, Walks, passed_filters
 
 EXAMPLES = os.environ.get("AJOXI_MODEL_EXAMPLES")
 
@@ -69,264 +49,20 @@ CONTENTS = (*({"body": body} for body in BODIES), {"template": "t1"}, {"media": 
 METADATA = st.dictionaries(st.sampled_from(["team", "ref"]), st.sampled_from(["blue", "red", ""]), max_size=2)
 ANSWERS = (200, 204, 500, 503, 302, 404, None, 410)
 SECONDS = (0.25, 0.5, 1, 1.5, 2, 2.5, 5, 8, 30, 700, 7_000, 90_000)
-STEP = timedelta(milliseconds=1)
 
 
 def index(of: Any) -> st.SearchStrategy[int]:
     return st.integers(0, max(0, len(of) - 1))
 
 
-def passed_filters(kind: str, row: Row) -> dict[str, str]:
-    """Filters of a list that a row passes."""
-    names = {
-        "calls": ("status", "direction", "campaign_id"),
-        "messages": ("direction", "channel", "conversation_id"),
-        "recordings": ("agent_id",),
-        "numbers": ("type", "country"),
-        "available": ("type", "country"),
-    }[kind]
-    passed = {name: row[name] for name in names if row.get(name) is not None}
-    if kind in {"numbers", "available"}:
-        digits = row["phone_number"][1:]
-        national = digits.removeprefix(model.COUNTRY_CODES[row["country"]])
-        return passed | {
-            "capability": row["capabilities"][-1], "area_code": national[: len(digits) % 4 + 1], "contains": digits[2:5]
-        }  # fmt: skip
-    if kind == "calls":
-        passed |= {f"metadata[{name}]": value for name, value in row["metadata"].items()}
-    if kind in {"calls", "recordings"}:
-        passed |= {"created_after": row["created_at"], "created_before": just_after(row["created_at"])}
-    return passed
-
-
-def just_after(time: str) -> str:
-    return (datetime.fromisoformat(time) + STEP).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-@define
-class Walk:
-    """A list that is being read page by page."""
-
-    kind: str
-    filters: dict[str, str]
-    limit: int
-    cursor: str | None = None
-    #: The place of the last row that was given, and the rows that were to come when it was.
-    last: Any = None
-    awaited: frozenset[str] = frozenset()
-
-
-class Endpoints:
-    """All receivers of webhooks, in place of the network."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self.clock = clock
-        self.answers: dict[str, int | None] = {}
-        self.got: list[tuple[float, str, str, bytes]] = []
-
-    async def post(self, url: str, headers: dict[str, str], body: bytes) -> int | None:
-        self.got.append((self.clock.now(), url, headers["X-Ajoxi-Signature"], body))
-        await anyio.lowlevel.checkpoint()
-        return self.answers.get(url, 200)
-
-
-class SandboxAndModel(RuleBasedStateMachine):
+class SandboxAndModel(Walks, RuleBasedStateMachine):
     """Commands on both, and what they show after each."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = asyncio.new_event_loop()
-        self.clock = VirtualClock(EPOCH.timestamp())
-        self.endpoints = Endpoints(self.clock)
-        self.sandbox = Sandbox(port=None, clock=self.clock, post=self.endpoints.post, timing=Timing(**TIMING))
-        self.run(self.sandbox.__aenter__())
-        self.transport = self.sandbox.transport()
-        self.world = self.sandbox.world()
-        # The quota is on a clock of its own, which moves on a second with each command.
-        self.wire, self.quota = 1000.0, model.Quota()
-        self.sandbox._app.monotonic = lambda: self.wire
         self.walks: list[Walk] = []
         self.kept: list[tuple[Snapshot, Model]] = []
         self.urls = self.looks = 0
-        self.model = Model([], 0.0)
-        self.model = self.fresh()
-
-    def teardown(self) -> None:
-        self.run(self.sandbox.__aexit__(None, None, None))
-        self.loop.close()
-
-    def fresh(self) -> Model:
-        """The model of an account that is new."""
-        (own,) = self.everything("/v1/numbers", status="active")
-        offer = self.model.offer or self.everything("/v1/numbers")
-        new = Model(offer, self.now)
-        number = new.numbers[0]
-        number.id = own["id"]
-        number.config = {name: own[name] for name in ("routing", "caller_id", "sms")}
-        return new
-
-    # Asking
-
-    def run(self, task: Coroutine[Any, Any, Any]) -> Any:
-        return self.loop.run_until_complete(task)
-
-    @property
-    def now(self) -> float:
-        return self.clock.now() - EPOCH.timestamp()
-
-    def ask(
-        self, method: str, path: str, body: Any = None, *, headers: dict[str, str] | None = None, **query: Any
-    ) -> tuple[int, Any]:
-        """Make a request, check all that every answer has, and return its status and body."""
-        sent = {"Authorization": f"Bearer {self.sandbox.api_key}"} if headers is None else headers
-        url = f"{path}?{urlencode(query)}" if query else path
-        content = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        response: Response = self.run(self.transport.send(Request(method, url, sent, content)))
-        if "Authorization" in sent:
-            admitted, left = self.quota.admit(self.wire)
-            assert int(response.headers["X-RateLimit-Remaining"]) == left
-            assert (response.status == 429) == (not admitted), response.body
-        return self.checked(response)
-
-    @staticmethod
-    def checked(response: Response) -> tuple[int, Any]:
-        assert re.fullmatch("req_[0-9a-f]{16}", response.headers["X-Request-Id"])
-        assert response.headers["X-RateLimit-Limit"] == "100"
-        assert 0 <= int(response.headers["X-RateLimit-Remaining"]) <= 100
-        assert -1 <= int(response.headers["X-RateLimit-Reset"]) - time.time() <= 3
-        assert ("Retry-After" in response.headers) == (response.status == 429)
-        if response.status == 204:
-            assert response.body == b""
-            return 204, None
-        assert response.headers["Content-Type"].startswith("application/json")
-        shown = json.loads(response.body)
-        if response.status >= 400:
-            assert set(shown) == {"error"}
-            assert {"code", "message"} <= set(shown["error"]) <= {"code", "message", "param"}
-        return response.status, shown
-
-    def tick(self) -> None:
-        """A second of the wire passes: the whole quota is free."""
-        self.wire += 1.0
-
-    def everything(self, path: str, *, limit: int = 200, **query: Any) -> list[Row]:
-        """Every row of a list, in pages of `limit`."""
-        found: list[Row] = []
-        cursor: dict[str, str] = {}
-        while True:
-            status, page = self.ask("GET", path, limit=limit, **query, **cursor)
-            assert status == 200, page
-            found += page["data"]
-            assert len(page["data"]) == limit or not page["has_more"]
-            assert page["has_more"] == (page["next_cursor"] is not None)
-            if page["next_cursor"] is None:
-                return found
-            cursor = {"cursor": page["next_cursor"]}
-
-    def expect(self, refusals: list[model.Refusal], status: int, answer: tuple[int, Any]) -> Any:
-        """Check the status, or that a refusal is one that may come; return the body of a success."""
-        if refusals:
-            assert answer[0] >= 400, (answer, refusals)
-            assert (answer[0], answer[1]["error"]["code"]) in refusals
-            return None
-        assert answer[0] == status, answer
-        return answer[1]
-
-    @staticmethod
-    def agree(shown: Row, expected: Row) -> None:
-        """A row shows what the model says; it may show more."""
-        differing = {name: (shown.get(name), value) for name, value in expected.items() if shown.get(name) != value}
-        assert not differing, f"(shown, expected): {differing} of {shown}"
-
-    # Time
-
-    def settle(self) -> None:
-        """Let what a command started be over, and compare."""
-        self.advance(seconds=0)
-
-    def advance(self, **how: Any) -> list[Fired]:
-        """Let time pass on both, and compare what happened and what was delivered."""
-        before = self.now
-        error: NeverHappenedError | None = None
-        try:
-            fired: list[Fired] = self.run(self.clock.advance(**how))
-        except NeverHappenedError as never:
-            error, fired = never, never.fired
-        self.learn_rings(before)
-        happened, attempts = self.model.advance(self.now, self.endpoints.answers)
-        self.learn_ids()
-        self.compare_fired(fired, [event for event in happened if not event.by_command])
-        self.compare_posts(attempts)
-        self.endpoints.got.clear()
-        if error is not None:
-            raise error
-        return fired
-
-    def learn_rings(self, before: float) -> None:
-        """When a campaign lets a call ring is the dialer's to say; the contacts ring one after another."""
-        queued = {call.id: call for call in self.model.calls if call.rang is None}
-        for ring in self.world.rings() if queued else ():
-            call = queued.get(ring.call_id)
-            if call is not None:
-                moment = (ring.at - EPOCH).total_seconds()
-                assert before <= moment <= self.now
-                self.model.ring(call, moment)
-
-    def learn_ids(self) -> None:
-        """See the ids of what was not made by a request."""
-        if any(m.id is None or m.conversation is None for m, _ in self.model.rows("messages")):
-            rows = self.everything("/v1/messages")
-            for (message, _), row in zip(self.model.rows("messages"), rows, strict=True):
-                message.id = message.id or row["id"]
-                pair = frozenset((message.from_, message.to))
-                message.conversation = self.model.conversations.setdefault(pair, row["conversation_id"])
-            assert len(set(self.model.conversations.values())) == len(self.model.conversations)
-        for call in self.model.calls:
-            row = call.row(self.now)
-            if row["transcript_id"] != call.transcript_id or row.get("recording_id") != call.recording_id:
-                _, shown = self.ask("GET", f"/v1/calls/{call.id}")
-                self.agree(shown, row)
-                call.transcript_id, call.recording_id = shown["transcript_id"], shown["recording_id"]
-
-    def compare_fired(self, fired: list[Fired], happened: list[Event]) -> None:
-        """Each event happened once, at its moment, and moments come in their order."""
-        moments = [one.at for one in fired]
-        assert moments == sorted(moments)
-        told = [(one.what, one.id, one.at) for one in fired if one.what in EVENTS]
-        expected = [(one.type, one.object_id, EPOCH + timedelta(seconds=one.moment)) for one in happened]
-        assert sorted(told) == sorted(expected)
-
-    def compare_posts(self, attempts: list[Attempt]) -> None:
-        """Each webhook got each of its events once at each moment of the schedule, signed, with the bytes of the event."""
-        expected = {
-            (attempt.moment, attempt.delivery.webhook.url, attempt.delivery.event): attempt for attempt in attempts
-        }
-        assert len(expected) == len(attempts)
-        by_object = {(one.delivery.event.type, one.delivery.event.object_id): one.delivery.event for one in attempts}
-        unsure = {(moment, url) for (moment, url, _), attempt in expected.items() if not attempt.sure}
-        for moment, url, signature, body in self.endpoints.got:
-            data = json.loads(body)
-            event = by_object[data["type"], data["data"]["id"]]
-            self.compare_event(event, data, body)
-            attempt = expected.pop((moment - EPOCH.timestamp(), url, event))
-            assert signature == attempt.delivery.webhook.signature(body, attempt.moment)
-            unsure.discard((attempt.moment, url))
-            self.model.log.append(attempt)
-        assert not [attempt for attempt in expected.values() if attempt.sure]
-        assert not unsure
-
-    def compare_event(self, event: Event, data: Row, body: bytes) -> None:
-        """The first delivery shows the object as it is at that moment, and all others have the same bytes."""
-        if event.body is not None:
-            assert event.body == body
-            return
-        event.body, event.id = body, data["id"]
-        assert data["id"] == model.Id("evt_")
-        assert (data["created_at"], data["mode"]) == (at(event.moment), "test")
-        if event.type.startswith(("call.", "message.")):
-            self.agree(data["data"], event.of.row(event.moment))
-        elif isinstance(event.of, model.Call):
-            assert data["data"]["call_id"] == event.of.id
 
     # Calls
 
@@ -365,12 +101,6 @@ class SandboxAndModel(RuleBasedStateMachine):
             self.made(self.model.calls[-1], shown)
         self.settle()
 
-    def made(self, thing: Thing, shown: Row) -> None:
-        """An object was made: it is shown as it is now, with an id that no other has."""
-        assert shown["id"] not in {one.id for one in (*self.model.calls, *self.model.messages, *self.model.webhooks)}
-        thing.id = shown["id"]
-        self.agree(shown, thing.row(self.now))  # type: ignore[attr-defined]
-
     @rule(
         data=st.data(),
         contacts=st.lists(st.sampled_from([*PHONES, MAGIC + "30"]), min_size=1, max_size=3, unique=True),
@@ -404,20 +134,6 @@ class SandboxAndModel(RuleBasedStateMachine):
         if shown is not None:
             self.made(self.model.calls[-1], shown)
         self.settle()
-
-    def outside(self, refusals: list[model.Refusal], command: Any) -> Row | None:
-        """A command of the world outside, which is no request."""
-
-        async def carry_out() -> Row | None:
-            try:
-                return dict(command().to_dict())
-            except Refusal as refusal:
-                assert refusal.code in {code for _, code in refusals}
-                return None
-
-        shown: Row | None = self.run(carry_out())
-        assert (shown is None) == bool(refusals)
-        return shown
 
     @precondition(lambda self: self.model.calls)
     @rule(data=st.data(), to=st.lists(st.sampled_from(TARGETS), min_size=1, max_size=3))
@@ -696,12 +412,6 @@ class SandboxAndModel(RuleBasedStateMachine):
         assert self.now == self.model.now
         self.settle()
 
-    def in_loop(self, command: Any) -> None:
-        async def carry_out() -> None:
-            command()
-
-        self.run(carry_out())
-
     @precondition(lambda self: len(self.model.calls) + len(self.model.messages) > 8)
     @rule()
     def reset(self) -> None:
@@ -790,45 +500,6 @@ class SandboxAndModel(RuleBasedStateMachine):
             if walk.cursor is None:
                 self.walks.remove(walk)
                 return
-
-    def next_page(self, walk: Walk) -> None:
-        """The next page holds the next rows in order; what came meanwhile stands before the first page."""
-        path = "/v1/numbers" if walk.kind in {"numbers", "available"} else f"/v1/{walk.kind}"
-        query = walk.filters if walk.cursor is None else {**walk.filters, "cursor": walk.cursor}
-        page = self.expect([], 200, self.ask("GET", path, limit=walk.limit, **query))
-        rows = self.coming(walk)
-        expected = [row for _, row in rows]
-        for shown in page["data"]:
-            # A row that matches the filters only since the page before may be left out, or be there.
-            while expected and expected[0]["id"] != shown["id"] and self.optional(walk, expected[0]):
-                expected.pop(0)
-            assert expected, f"{shown} is no row that is to come"
-            self.agree(shown, expected.pop(0))
-        required = [row for row in expected if not self.optional(walk, row)]
-        assert len(page["data"]) == walk.limit or not required
-        assert page["next_cursor"] is not None or not required
-        assert page["has_more"] == (page["next_cursor"] is not None)
-        assert page["next_cursor"] is None or expected
-        walk.cursor = page["next_cursor"]
-        if page["data"]:
-            walk.last = next(place for place, row in rows if row["id"] == page["data"][-1]["id"])
-        walk.awaited = frozenset(str(row["id"]) for row in expected)
-
-    @staticmethod
-    def optional(walk: Walk, row: Row) -> bool:
-        return walk.cursor is not None and row["id"] not in walk.awaited
-
-    def coming(self, walk: Walk) -> list[tuple[Any, Row]]:
-        """The rows after the last one that was given, each with its place."""
-        if walk.kind == "available":
-            places = {row["id"]: number for number, row in enumerate(self.model.offer)}
-            rows = [(places[row["id"]], row) for row in self.model.available(**walk.filters)]
-            return [one for one in rows if walk.last is None or one[0] > walk.last]
-        found = [
-            ((thing.ready, thing.ended, thing.order) if walk.kind == "recordings" else thing.place(), row)
-            for thing, row in self.model.rows(walk.kind, **walk.filters)
-        ]
-        return [one for one in found if walk.last is None or one[0] < walk.last]
 
     # Refusals
 
@@ -939,12 +610,6 @@ class SandboxAndModel(RuleBasedStateMachine):
             filters |= {"status": row["status"]} if kind == "numbers" else {}
             limit = chance.choice([4, 200, 200])
             self.compare_rows(kind, self.everything(f"/v1/{kind}", limit=limit, **filters), **filters)
-
-    def compare_rows(self, kind: str, shown: list[Row], **filters: Any) -> None:
-        expected = self.model.rows(kind, **filters)
-        assert len(shown) == len(expected)
-        for row, (_, wanted) in zip(shown, expected, strict=True):
-            self.agree(row, wanted)
 
     @invariant()
     def delivers_what_the_model_delivers(self) -> None:
