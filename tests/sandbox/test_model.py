@@ -426,15 +426,38 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         snapshot = self.world.snapshot()
         told = []
         for _ in range(2):
-            answers = [self.ask("POST", "/v1/calls", {"to": to, "from": FIRST_NUMBER, "record": True})]
-            fired = self.run(self.clock.advance(seconds=seconds))
-            answers += [self.ask("GET", path) for path in ("/v1/calls", "/v1/recordings", "/v1/messages")]
             # Endpoints do not wait for each other, so that only the order of each one's own is given.
-            told.append((answers, fired, sorted(self.endpoints.got, key=itemgetter(1))))
+            told.append((self.some_of_everything(seconds, to), sorted(self.endpoints.got, key=itemgetter(1))))
             self.endpoints.got.clear()
-            self.in_loop(lambda: self.world.restore(snapshot))
+            self.in_loop(partial(self.world.restore, snapshot))
             self.tick()
         assert told[0] == told[1]
+
+    def some_of_everything(self, seconds: float, to: str) -> list[Any]:
+        """Commands of every kind, and all that is shown after them."""
+        own, other = self.model.held()[0] if self.model.held() else None, ORDINARY[0]
+        answers: list[Any] = [
+            self.ask("POST", "/v1/calls", {"to": to, "from": FIRST_NUMBER, "record": True}),
+            self.ask("POST", "/v1/calls", {"to": MAGIC + "61", "from": FIRST_NUMBER}),
+            self.ask("POST", "/v1/messages", {"to": other, "from": FIRST_NUMBER, "body": "hi"}),
+            self.ask("POST", "/v1/numbers", {"phone_number": self.model.offer[0]["phone_number"]}),
+            self.ask("POST", "/v1/webhooks", {"url": "http://127.0.0.1:9/0", "events": [*EVENTS]}),
+            self.ask(
+                "POST", "/v1/calls",
+                {"from": FIRST_NUMBER, "campaign": {"name": "twice", "mode": "power", "contacts": [to, other]}},
+            ),
+        ]  # fmt: skip
+        answers += [self.world.rotate_secret(webhook.id) for webhook in self.model.webhooks]
+        if own is not None and not self.model.not_own(own.phone) and not self.model.takes_no_texts(own.phone):
+            self.in_loop(partial(self.world.inbound_message, from_=other, to=own.phone, body="STOP"))
+            answers.append(self.ask("POST", "/v1/messages", {"to": other, "from": own.phone, "body": "hi"}))
+        answers.append(self.run(self.clock.advance(seconds=seconds)))
+        if own is not None:
+            answers.append(self.ask("DELETE", f"/v1/numbers/{own.id}"))
+        lists = ("calls", "recordings", "messages", "webhooks", "numbers?status=active")
+        answers += [self.ask("GET", f"/v1/{path}") for path in lists]
+        attempts = [(one.event_id, one.webhook_id, one.number, one.at) for one in self.world.deliveries()]
+        return [*answers, self.world.campaigns(), self.world.rings(), sorted(attempts)]
 
     # Lists
 
