@@ -21,6 +21,7 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "use_room": dialling.use_room,
     "dial_next": dialling.dial_next,
     "return": calls.return_transfer,
+    "report_return": calls.report_return,
     "record": recordings.record,
     "ported": numbers.ported,
     "message_sent": messages.sent,

@@ -23,6 +23,7 @@ from ajoxi_async.sandbox.state import agents, deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
 from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Timer
 
 __all__ = [
     "AI_HANDLER",
@@ -33,6 +34,7 @@ __all__ = [
     "place",
     "plan_of",
     "receive",
+    "report_return",
     "return_transfer",
     "ring",
     "ring_waiting",
@@ -163,7 +165,12 @@ def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Cal
     if "refused" in outcomes:
         raise Refusal("invalid_state", "this call cannot be transferred")
     if "returns" in outcomes:
-        account.later(now + account.timing.ring, "return", id, call.agent_id)
+        moment = now + account.timing.ring
+        if params.agent_id is None:
+            account.later(moment, "report_return", id)
+        else:
+            ringing = _transfer_ringing(account, id)
+            account.later(moment, "return", id, ringing.args[1] if ringing is not None else call.agent_id)
     return _change(account, id, agent_id=params.agent_id or call.agent_id)
 
 
@@ -290,11 +297,25 @@ def end(account: Account, id: str, now: float) -> None:
 
 
 def return_transfer(account: Account, id: str, agent_id: str | None, now: float) -> None:
-    """Nobody took a transfer: the call is again with the agent it was with before."""
+    """Nobody took a transfer to an agent: the call is again with the one before, unless the next transfer rings already."""
     call = account.calls.get(id)
     if call is not None and call.status == CallStatus.ANSWERED:
-        _change(account, id, agent_id=agent_id)
+        if _transfer_ringing(account, id) is None:
+            _change(account, id, agent_id=agent_id)
         account.fired("transfer.returned", id, now)
+
+
+def report_return(account: Account, id: str, now: float) -> None:
+    """Nobody took a transfer to a number or an extension, which does not show in the call."""
+    call = account.calls.get(id)
+    if call is not None and call.status == CallStatus.ANSWERED:
+        account.fired("transfer.returned", id, now)
+
+
+def _transfer_ringing(account: Account, id: str) -> Timer | None:
+    """The timer of a transfer to an agent that nobody takes, while it rings. Only calls of magic numbers have one."""
+    timers = account.timers.all()
+    return next((timer for timer in timers if timer.action == "return" and timer.args[0] == id), None)
 
 
 def _change(account: Account, id: str, **changes: object) -> Call:
