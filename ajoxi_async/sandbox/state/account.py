@@ -161,6 +161,11 @@ class Account:
         self.mark_changed("minted", prefix)
         return self.minter.mint(prefix)
 
+    def mint_many(self, prefix: str, amount: int) -> list[str]:
+        """Make new ids, the same as `mint` would make one by one."""
+        self.mark_changed("minted", prefix)
+        return self.minter.mint_many(prefix, amount)
+
     def derive_secret(self, *parts: str) -> str:
         """Derive a webhook secret from the seed and `parts`."""
         return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"

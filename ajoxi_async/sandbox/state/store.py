@@ -147,12 +147,12 @@ class Store(Generic[R]):
         first = len(self._pages)
         self._pages.extend(items)
         self._held += len(items)
+        self._places.extend([item.id for item in items], range(first, len(self._pages)))
+        aliased = [(alias, n) for n, item in enumerate(items, first) if (alias := self._alias(item)) is not None]
+        self._aliases.extend([alias for alias, _ in aliased], [n for _, n in aliased])
+        self._spans.extend(first, [moment_of(item) for item in items])
         gathered: dict[tuple[str, str], list[int]] = {}
         for position, item in enumerate(items, first):
-            self._places.add(item.id, position)
-            if (alias := self._alias(item)) is not None:
-                self._aliases.add(alias, position)
-            self._spans.add(position, moment_of(item))
             for key in self._keys(item):
                 gathered.setdefault(key, []).append(position)
         self._index.extend(gathered)
@@ -321,13 +321,16 @@ class Store(Generic[R]):
     ) -> Iterator[tuple[int, int]]:
         """The blocks that hold matching positions below `before`, the last first, each with those positions as bits."""
         size = len(self._pages)
+        top = (min(size, before) - 1) // BLOCK
         sets = sorted((self._index.get(key) for key in keys), key=lambda each: (isinstance(each, tuple), len(each)))
-        for block in blocks_of(sets[0]) if sets else range((size - 1) // BLOCK, -1, -1):
+        for block in blocks_of(sets[0], top) if sets else range(top, -1, -1):
             first = block * BLOCK
             there = min(BLOCK, size - first)
             bits = (1 << max(0, min(there, before - first))) - 1
             for each in sets:
                 bits &= bits_of(each, block)
+                if not bits:
+                    break
             bits &= ~self._removed.get(block, 0)
             if bits and (since is not None or until is not None):
                 bits &= self._spans.bits(block, there, since, until, self._pages.moment)
