@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -33,9 +33,12 @@ from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
+from ajoxi_async.sandbox.state.steps import Steps, Unfinished
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import Clock
 from ajoxi_async.sandbox.time.virtual import VirtualClock
+
+T = TypeVar("T")
 
 __all__ = ["Snapshot", "World", "key_id"]
 
@@ -81,7 +84,6 @@ class World:
         rate_limit: requests a second; ``None`` for no limit.
         save: returns once every change so far is in the journal.
         id: of its key, which is not the key.
-        account: its state; a restore or a reset replaces it.
         faults: what goes wrong on purpose.
         quota: the requests of the last second.
         running: whether the sandbox is open, so that what is started runs.
@@ -97,7 +99,7 @@ class World:
     rate_limit: int | None
     save: Callable[[], Awaitable[None]] = _nothing
     id: str = field(init=False)
-    account: Account = field(init=False)
+    _account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
     running: bool = field(default=False, init=False)
@@ -106,6 +108,7 @@ class World:
     _queues: DeliveryQueues = field(init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
+    _over: anyio.Event = field(factory=anyio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.id = key_id(self.key)
@@ -124,7 +127,7 @@ class World:
         account.faults = self.faults
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
-        self.account = account
+        self._account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
 
     def _record(self, fired: object) -> None:
@@ -132,22 +135,64 @@ class World:
         if record is not None:
             record.append(fired)
 
+    # Commands that take several steps
+
+    @property
+    def account(self) -> Account:
+        """Its state; a restore or a reset replaces it. A command that is being carried out in steps is finished first."""
+        account = self._account
+        if account.unfinished is not None:
+            account.unfinished.finish()
+            account.unfinished = None
+        return account
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a command is being carried out in steps."""
+        return self._account.unfinished is not None
+
+    async def whole(self) -> None:
+        """Wait until no command is unfinished; until the caller waits again, none is."""
+        while self._account.unfinished is not None:
+            await self._over.wait()
+
+    async def carry_out(self, steps: Steps[T]) -> T:
+        """Carry out a command in steps, with a turn for others after each; no other command is unfinished.
+
+        Raises:
+            Refusal: the command is refused.
+        """
+        account, command = self._account, Unfinished(steps)
+        account.unfinished, self._over = command, anyio.Event()
+        try:
+            with anyio.CancelScope(shield=True):
+                command.step()
+                while not command.over:
+                    await anyio.lowlevel.checkpoint()
+                    command.step()
+        finally:
+            command.finish()
+            if account.unfinished is command:
+                account.unfinished = None
+            self._over.set()
+        return command.result()
+
     # Time
 
     @property
     def next_due(self) -> float | None:
         """See `Participant`."""
-        return self.account.next_due
+        return self._account.next_due
 
     @property
     def busy(self) -> bool:
         """See `Participant`."""
-        return bool(self._queues.under_way or self.answering)
+        return bool(self._queues.under_way or self.answering or self.unfinished)
 
     def run_due(self) -> None:
         """See `Participant`."""
-        run_due(self.account, self.clock.now())
-        if self.running and self.account.due_deliveries:
+        run_due(self._account, self.clock.now())
+        if self.running and self._account.due_deliveries:
             self._queues.start_due()
 
     def wake(self) -> None:
@@ -156,23 +201,25 @@ class World:
 
     async def quiet(self) -> None:
         """See `Participant`."""
+        await self.whole()
         await self._queues.quiet()
 
     def changed(self) -> None:
         """Call after every command: starts what became due, and lets `run` wait for an earlier timer."""
         self.run_due()
-        due = self.account.next_due
+        due = self._account.next_due
         if due is not None and (self._sleeping_until is None or due < self._sleeping_until):
             self._woken.set()
 
     async def run(self) -> None:
         """Do what is due whenever it is due by the clock, until cancelled."""
         while True:
+            await self.whole()
             self._woken, self._sleeping_until = anyio.Event(), None
             self.run_due()
             with suppress(Refusal):
                 await self.save()
-            self._sleeping_until = self.account.next_due
+            self._sleeping_until = self._account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 
     # State

@@ -15,7 +15,7 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -186,8 +186,11 @@ class App:
             if parts.path == "/openapi.json" and request.method == "GET":
                 return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
             world = self._authenticate(sent.get("authorization"), answer, entry)
+            await world.whole()
             if not len(world.faults):
-                response = self._respond(world, self._route(world, request, parts.path, answer, entry), parts, answer)
+                response = await self._respond(
+                    world, self._route(world, request, parts.path, answer, entry), parts, answer
+                )
             else:
                 return await self._respond_with_faults(world, request, parts, answer, entry)
         except (Refusal, InvalidParameterError) as error:
@@ -229,13 +232,16 @@ class App:
         origin = origin_of(sent, self.public_url, self.base_url)
         return _RoutedRequest(route, id, body, sent.get("last-event-id"), origin)
 
-    def _respond(
+    async def _respond(
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
     ) -> Response | StreamedResponse:
+        await world.whole()
         account, now, route = world.account, world.clock.now(), routed.route
         command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
         run_due(account, now)
         result = HANDLERS[route.name](command)
+        if isinstance(result, Generator):
+            result = await world.carry_out(result)
         world.changed()
         if route.streaming and isinstance(result, Call):
             return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
@@ -258,7 +264,7 @@ class App:
             entry.faults = tuple(struck)
             for fault in struck:
                 await applying.before_command(fault, answer)
-            response = self._respond(world, routed, parts, answer)
+            response = await self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         finally:

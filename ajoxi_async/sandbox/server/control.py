@@ -131,7 +131,9 @@ class Control:
                 key = sent.get(KEY_HEADER, self.own_key)
                 if not self.worlds.accepts(key):
                     raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox")
-                addressed = _ControlRequest(self.worlds.of(key), match.groupdict().get("id", ""), query, body)
+                world = self.worlds.of(key)
+                await world.whole()
+                addressed = _ControlRequest(world, match.groupdict().get("id", ""), query, body)
                 answer = route.act(self, addressed)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")

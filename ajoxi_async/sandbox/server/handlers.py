@@ -25,6 +25,7 @@ from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, indexes, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.steps import Steps
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -46,7 +47,8 @@ class Command:
     params: Any
 
 
-Handler = Callable[[Command], Model | PageBody[Any] | None]
+#: A handler of a command that is carried out in steps returns the steps.
+Handler = Callable[[Command], Model | PageBody[Any] | Steps[Model] | None]
 
 
 def create_call(command: Command) -> Call:
@@ -54,7 +56,7 @@ def create_call(command: Command) -> Call:
     return calls.create(command.account, command.params, command.now)
 
 
-def create_campaign(command: Command) -> Model:
+def create_campaign(command: Command) -> Steps[Model]:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
     return campaigns.create(command.account, command.params, command.now)
 

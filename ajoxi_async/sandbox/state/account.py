@@ -36,6 +36,7 @@ from ajoxi_async.sandbox.state import inventory, lists
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.rings import Rings
+from ajoxi_async.sandbox.state.steps import Unfinished
 from ajoxi_async.sandbox.state.store import Store
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
@@ -86,6 +87,7 @@ class Account:
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
         on_fired: is told of each thing that happened.
+        unfinished: a command that is being carried out in steps; ``None`` at nearly all times.
     """
 
     seed: int
@@ -115,6 +117,7 @@ class Account:
     unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
     serial: int = field(factory=_serials.__next__, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
+    unfinished: Unfinished[Any] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
@@ -126,7 +129,7 @@ class Account:
             setattr(twin, name, getattr(self, name).copy())
         twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_fired, twin.serial = None, None, next(_serials)
+        twin.unsaved, twin.on_fired, twin.unfinished, twin.serial = None, None, None, next(_serials)
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
         timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
         for delivery in self.deliveries.values():

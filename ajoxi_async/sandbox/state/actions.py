@@ -26,10 +26,12 @@ ACTIONS: dict[str, Callable[..., None]] = {
 
 
 def run_due(account: Account, now: float) -> None:
-    """Do what is due by `now`, each thing at its own moment and in order.
+    """Do what is due by `now`, each thing at its own moment and in order; nothing while a command is unfinished.
 
     Deliveries are not posted here: their ids go to `Account.due_deliveries`.
     """
+    if account.unfinished is not None:
+        return
     timers = account.timers
     while (moment := timers.next_due) is not None and moment <= now:
         timer = timers.pop()

@@ -11,13 +11,17 @@ from ajoxi_async.sandbox.state import calls, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
+from ajoxi_async.sandbox.state.steps import Steps
 from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["create", "keep", "report"]
 
+#: Contacts whose calls are placed before others have their turn.
+_AT_ONCE = 50
 
-def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
-    """Queue one call for each contact; they begin to ring one after another, at `Timing.campaign_pace`.
+
+def create(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
+    """Queue one call for each contact, in steps; they begin to ring one after another, at `Timing.campaign_pace`.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
@@ -25,9 +29,15 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
     numbers.require_own(account, params.from_, "from")
     for contact in params.campaign.contacts:
         require_reachable(contact)
-    queued = [calls.outbound(account, contact, params, now) for contact in params.campaign.contacts]
+    yield
     campaign_id = account.mint("camp")
-    queued = [evolve(call, id=account.mint("call"), campaign_id=campaign_id) for call in queued]
+    call_ids: list[str] = []
+    for number, contact in enumerate(params.campaign.contacts, 1):
+        call = evolve(calls.outbound(account, contact, params, now), campaign_id=campaign_id)
+        calls.place(account, call, now, record=bool(params.record), wait=number / account.timing.campaign_pace)
+        call_ids.append(call.id)
+        if number % _AT_ONCE == 0:
+            yield
     keep(
         account,
         CampaignRecord(
@@ -35,18 +45,10 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
             name=params.campaign.name,
             mode=params.campaign.mode,
             created_at=now,
-            call_ids=tuple(call.id for call in queued),
+            call_ids=tuple(call_ids),
         ),
     )
-    for number, call in enumerate(queued):
-        calls.place(
-            account,
-            call,
-            now,
-            record=bool(params.record),
-            wait=(number + 1) / account.timing.campaign_pace,
-        )
-    return Campaign(id=campaign_id, status="queued", calls_queued=len(queued))
+    return Campaign(id=campaign_id, status="queued", calls_queued=len(call_ids))
 
 
 def keep(account: Account, campaign: CampaignRecord) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Generic, TypeVar
 
 from attrs import frozen
@@ -214,8 +215,8 @@ class Store(Generic[R]):
     def _keep_open(self, id: str, position: int) -> None:
         self._open[id] = position
         if len(self._open) > OPEN:
-            # Many at once: finding the first item of a dict from which many were removed takes a while.
-            for oldest, place in list(self._open.items())[: OPEN // 8 + 1]:
+            # Some at once: finding the first item of a dict from which many were removed takes a while.
+            for oldest, place in list(islice(self._open.items(), OPEN // 64 + 1)):
                 if (packed := self._loose.get(place)) is not None:
                     self._pages.put(place, packed)
                     del self._loose[place]

@@ -137,6 +137,8 @@ class Journal:
                     # A write that began after this call has written these changes as well.
                     return
                 self._begun = number = self._begun + 1
+                while unfinished := [world for world in self._worlds.by_key.values() if world.unfinished]:
+                    await unfinished[0].whole()
                 changes = self._collect()
                 if not changes:
                     return
