@@ -210,23 +210,26 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _HALF_A_PAIR = "expected text, got half of a surrogate pair"
 
 
-def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True) -> P:
+def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
     """Build parameters from keyword arguments or from a parsed request body.
 
     Args:
         value: names as on the wire or as in Python; ``None`` counts as not given at the top.
         cls: the parameters class.
         strict: False for query strings, where ``"5"`` is a number.
+        parsed: whether the value comes from the parser, so that it is made of builtins and nothing else.
 
     Raises:
         InvalidParameterError: naming the parameter and what would be right.
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    given = {wire_name(key): exact(item, wire_name(key)) for key, item in value.items() if item is not None}
+    given = {wire_name(key): item for key, item in value.items() if item is not None}
     if len(given) != sum(item is not None for item in value.values()):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
+    if not parsed:
+        given = {name: exact(item, name) for name, item in given.items()}
     try:
         return msgspec.convert(_preparer(cls)(given, ""), cls, strict=strict)
     except UnicodeEncodeError:
@@ -373,7 +376,7 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
     for name in _times(cls) & query.keys():
         if not _DATE.match(str(query[name])):
             raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
-    params = parse_params(query, cls, strict=False)
+    params = parse_params(query, cls, strict=False, parsed=True)
     for name, value in query.items():
         if getattr(params, name) is None:
             raise InvalidParameterError(name, f"expected a value, got {value!r}")

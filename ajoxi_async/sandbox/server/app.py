@@ -302,7 +302,7 @@ class App:
         if len(request.body or b"") > MAX_BODY:
             raise Refusal("invalid_parameter", f"a body over {MAX_BODY} bytes is not taken")
         try:
-            return codec.parse_json(request.body or b"", strict=True)
+            return codec.parse_json(request.body or b"", strict=True, bounded=True)
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
 
@@ -351,7 +351,7 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
         return codec.parse_query(pairs, route.query)
     if pairs:
         raise InvalidParameterError(pairs[0][0][:100], "no such parameter")
-    return codec.parse_params(body, route.body) if route.body is not None else None
+    return codec.parse_params(body, route.body, parsed=True) if route.body is not None else None
 
 
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:

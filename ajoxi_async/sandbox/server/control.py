@@ -118,7 +118,7 @@ class Control:
         try:
             parts = urlsplit(request.url)
             query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20))
-            body = codec.parse_json(request.body, strict=True) if request.body else {}
+            body = codec.parse_json(request.body, strict=True, bounded=True) if request.body else {}
         except (ValueError, codec.DecodeError):
             raise Refusal("invalid_json", "a request that cannot be read") from None
         if type(body) is not dict:
