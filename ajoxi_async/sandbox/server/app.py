@@ -16,11 +16,12 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+import anyio.to_thread
 from attrs import define, field, frozen
 
 from ajoxi_async.contract import codec, headers
@@ -40,6 +41,7 @@ from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
@@ -244,7 +246,10 @@ class App:
             result = await world.carry_out(result)
         world.changed()
         if route.streaming and isinstance(result, Call):
-            return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
+            return await self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
+        if isinstance(result, LongAnswer):
+            make = partial(_made, route, result, routed.origin, answer)
+            return await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
         return _answer(route, with_origin(result, routed.origin), answer)
 
     async def _respond_with_faults(
@@ -315,9 +320,11 @@ class App:
             raise Refusal("not_found", "no such recording")
         return media.serve(recording, method, sent, answer)
 
-    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | StreamedResponse:
+    async def _stream(
+        self, world: World, call: Call, place: int, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
         account = world.account
-        log = self._logs.of(account, call)
+        log = await self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
@@ -357,15 +364,11 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:
     if result is None:
         return Response(route.status, answer, b"")
-    if isinstance(result, PageBody):
-        shown: Any = {
-            "data": [codec.to_wire(item) for item in result.data],
-            "next_cursor": result.next_cursor,
-            "has_more": result.has_more,
-        }
-    else:
-        shown = result
-    return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
+    return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, encode_answer(result))
+
+
+def _made(route: Route[Any], long: LongAnswer[Any], origin: str, answer: dict[str, str]) -> Response:
+    return _answer(route, with_origin(long.make(), origin), answer)
 
 
 def _refused(error: Refusal | InvalidParameterError, answer: Mapping[str, str]) -> Response:

@@ -30,7 +30,7 @@ from ajoxi_async.sandbox.state.places import Places
 from ajoxi_async.sandbox.state.positions import BLOCK, bits_of, blocks_of, walk_down
 from ajoxi_async.sandbox.state.spans import Spans
 
-__all__ = ["Rows", "Store"]
+__all__ = ["Picked", "Rows", "Store"]
 
 R = TypeVar("R", bound=Resource)
 
@@ -38,6 +38,24 @@ R = TypeVar("R", bound=Resource)
 OPEN = 16_384
 
 Keys = Sequence[tuple[str, str]]
+
+
+@frozen
+class Picked(Generic[R]):
+    """The objects of one page, still packed."""
+
+    packed: tuple[bytes, ...]
+    next_cursor: str | None
+    unpack: Callable[[bytes], R]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packed objects."""
+        return sum(map(len, self.packed))
+
+    def page(self) -> PageBody[R]:
+        """Unpack the page. Any thread may."""
+        return PageBody(tuple(map(self.unpack, self.packed)), self.next_cursor, self.next_cursor is not None)
 
 
 @frozen
@@ -119,8 +137,11 @@ class Store(Generic[R]):
         return -1, None
 
     def _at(self, position: int) -> R | None:
-        packed = self._loose.get(position) or self._pages.get(position)
+        packed = self._packed(position)
         return self._pages.unpack(packed) if packed is not None else None
+
+    def _packed(self, position: int) -> bytes | None:
+        return self._loose.get(position) or self._pages.get(position)
 
     # Changes
 
@@ -240,9 +261,25 @@ class Store(Generic[R]):
         keys: Sequence[tuple[str, str]] = (),
         since: datetime | None = None,
         until: datetime | None = None,
-        accept: Callable[[R], bool] = lambda _: True,
+        accept: Callable[[R], bool] | None = None,
     ) -> PageBody[R]:
-        """One page, newest first.
+        """One page, newest first; see `pick`."""
+        return self.pick(
+            limit=limit, cursor=cursor, filters=filters, keys=keys, since=since, until=until, accept=accept
+        ).page()
+
+    def pick(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        filters: str,
+        keys: Sequence[tuple[str, str]] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        accept: Callable[[R], bool] | None = None,
+    ) -> Picked[R]:
+        """Pick the objects of one page, newest first.
 
         Args:
             limit: items at most.
@@ -254,18 +291,18 @@ class Store(Generic[R]):
             accept: what else it must be. Each item that has all the rest is looked at.
         """
         before = len(self._pages) if cursor is None else decode_cursor(cursor, filters)
-        found: list[R] = []
+        found: list[bytes] = []
         last = before
         for block, bits in self._matching(keys, since, until, before):
             for position in walk_down(bits, block):
-                item = self._at(position)
-                if item is None or not accept(item):
+                packed = self._packed(position)
+                if packed is None or (accept is not None and not accept(self._pages.unpack(packed))):
                     continue
                 if len(found) == limit:
-                    return PageBody(tuple(found), encode_cursor(last, filters), True)
-                found.append(item)
+                    return Picked(tuple(found), encode_cursor(last, filters), self._pages.unpack)
+                found.append(packed)
                 last = position
-        return PageBody(tuple(found), None, False)
+        return Picked(tuple(found), None, self._pages.unpack)
 
     def rows(
         self,
