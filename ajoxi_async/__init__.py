@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from ajoxi_async.version import VERSION
 
 if TYPE_CHECKING:
-    from ajoxi_async.auth import ClientCredentials as ClientCredentials
     from ajoxi_async.client import AsyncAjoxi as AsyncAjoxi
     from ajoxi_async.client import RawResponse as RawResponse
     from ajoxi_async.contract.calls import Call as Call
@@ -52,24 +51,19 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.webhooks import Webhook as Webhook
     from ajoxi_async.contract.webhooks import WebhookStatus as WebhookStatus
     from ajoxi_async.contract.wire import Transport as Transport
-    from ajoxi_async.download import AudioStream as AudioStream
-    from ajoxi_async.event_source import StreamStats as StreamStats
-    from ajoxi_async.events import EventStream as EventStream
-    from ajoxi_async.hooks import Hooks as Hooks
-    from ajoxi_async.hooks import RateLimitedEvent as RateLimitedEvent
-    from ajoxi_async.hooks import RequestEvent as RequestEvent
-    from ajoxi_async.hooks import ResponseEvent as ResponseEvent
-    from ajoxi_async.hooks import RetryEvent as RetryEvent
     from ajoxi_async.limits import Limiter as Limiter
     from ajoxi_async.limits import LimiterSnapshot as LimiterSnapshot
     from ajoxi_async.limits.local import LocalLimiter as LocalLimiter
-    from ajoxi_async.live import LiveTranscript as LiveTranscript
-    from ajoxi_async.live import TranscriptEvents as TranscriptEvents
-    from ajoxi_async.live_many import LiveTranscripts as LiveTranscripts
-    from ajoxi_async.live_many import StreamItem as StreamItem
-    from ajoxi_async.pager import Page as Page
-    from ajoxi_async.pager import Pager as Pager
-    from ajoxi_async.pipeline import AjoxiDeprecationWarning as AjoxiDeprecationWarning
+    from ajoxi_async.pipeline.auth import ClientCredentials as ClientCredentials
+    from ajoxi_async.pipeline.download import AudioStream as AudioStream
+    from ajoxi_async.pipeline.hooks import Hooks as Hooks
+    from ajoxi_async.pipeline.hooks import RateLimitedEvent as RateLimitedEvent
+    from ajoxi_async.pipeline.hooks import RequestEvent as RequestEvent
+    from ajoxi_async.pipeline.hooks import ResponseEvent as ResponseEvent
+    from ajoxi_async.pipeline.hooks import RetryEvent as RetryEvent
+    from ajoxi_async.pipeline.pager import Page as Page
+    from ajoxi_async.pipeline.pager import Pager as Pager
+    from ajoxi_async.pipeline.pipeline import AjoxiDeprecationWarning as AjoxiDeprecationWarning
     from ajoxi_async.protocol.assembly import TranscriptSnapshot as TranscriptSnapshot
     from ajoxi_async.protocol.assembly import Turn as Turn
     from ajoxi_async.protocol.errors import AjoxiError as AjoxiError
@@ -102,12 +96,18 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.retry import RetryPolicy as RetryPolicy
     from ajoxi_async.resources.calls import Reconciliation as Reconciliation
     from ajoxi_async.sandbox import Sandbox as Sandbox
+    from ajoxi_async.streaming.event_source import StreamStats as StreamStats
+    from ajoxi_async.streaming.events import EventStream as EventStream
+    from ajoxi_async.streaming.live import LiveTranscript as LiveTranscript
+    from ajoxi_async.streaming.live import TranscriptEvents as TranscriptEvents
+    from ajoxi_async.streaming.live_many import LiveTranscripts as LiveTranscripts
+    from ajoxi_async.streaming.live_many import StreamItem as StreamItem
     from ajoxi_async.webhooks import parse_event as parse_event
     from ajoxi_async.webhooks import verify_webhook as verify_webhook
     from ajoxi_async.webhooks.router import WebhookRouter as WebhookRouter
 
 _WHERE = {
-    "auth": "ClientCredentials",
+    "pipeline.auth": "ClientCredentials",
     "client": "AsyncAjoxi RawResponse",
     "contract.calls": "Call CallStatus Campaign Direction Disposition",
     "contract.messages": "Channel Media Message MessageStatus",
@@ -119,16 +119,16 @@ _WHERE = {
         "TranscriptReady UnknownEvent Webhook WebhookStatus"
     ),
     "contract.wire": "Transport",
-    "download": "AudioStream",
-    "event_source": "StreamStats",
-    "events": "EventStream",
-    "hooks": "Hooks RateLimitedEvent RequestEvent ResponseEvent RetryEvent",
+    "pipeline.download": "AudioStream",
+    "streaming.event_source": "StreamStats",
+    "streaming.events": "EventStream",
+    "pipeline.hooks": "Hooks RateLimitedEvent RequestEvent ResponseEvent RetryEvent",
     "limits": "Limiter LimiterSnapshot",
     "limits.local": "LocalLimiter",
-    "live": "LiveTranscript TranscriptEvents",
-    "live_many": "LiveTranscripts StreamItem",
-    "pager": "Page Pager",
-    "pipeline": "AjoxiDeprecationWarning",
+    "streaming.live": "LiveTranscript TranscriptEvents",
+    "streaming.live_many": "LiveTranscripts StreamItem",
+    "pipeline.pager": "Page Pager",
+    "pipeline.pipeline": "AjoxiDeprecationWarning",
     "protocol.assembly": "TranscriptSnapshot Turn",
     "protocol.errors": (
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "

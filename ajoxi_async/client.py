@@ -13,17 +13,16 @@ from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 import anyio
 from attrs import frozen
 
-from ajoxi_async.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider, budget_of
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import exact, integer, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, integer, seconds
 from ajoxi_async.contract.wire import Response, Transport
-from ajoxi_async.events import EventStream, open_events
-from ajoxi_async.hooks import Hooks, combine
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.shared import shared_limiter
-from ajoxi_async.options import CallOptions, check_headers, merge_headers
-from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.pipeline.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider, budget_of
+from ajoxi_async.pipeline.hooks import Hooks, combine
+from ajoxi_async.pipeline.options import CallOptions, check_headers, merge_headers
+from ajoxi_async.pipeline.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -35,6 +34,7 @@ from ajoxi_async.resources.numbers import Numbers
 from ajoxi_async.resources.recordings import Recordings
 from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
+from ajoxi_async.streaming.events import EventStream, open_events
 from ajoxi_async.transports import EngineTransport, TransportSettings
 from ajoxi_async.transports.settings import check_session
 from ajoxi_async.version import VERSION

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ajoxi_async.contract.routes import ROUTES
-from ajoxi_async.hooks import Hooks, RateLimitedEvent, RequestEvent, ResponseEvent
+from ajoxi_async.pipeline.hooks import Hooks, RateLimitedEvent, RequestEvent, ResponseEvent
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.protocol.retry import Fate
 

@@ -53,9 +53,9 @@ def _last_page(filters: dict, held: int) -> str:
     from ajoxi_async.sandbox.server.handlers import _filters
 
     try:
-        from ajoxi_async.sandbox.state.cursors import encode_cursor
+        from ajoxi_async.sandbox.state.lists.cursors import encode_cursor
     except ImportError:
-        from ajoxi_async.sandbox.state.store import encode_cursor
+        from ajoxi_async.sandbox.state.lists.store import encode_cursor
     return encode_cursor(min(50, held), _filters(parse_query(list(filters.items()), CallList)))
 
 

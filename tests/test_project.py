@@ -187,3 +187,105 @@ def test_nothing_is_left_unfinished() -> None:
     """No marker of unfinished work stands in the package."""
     for path in Path(ajoxi_async.__file__).parent.rglob("*.py"):
         assert not re.search(r"\b(TODO|FIXME|XXX|raise NotImplementedError)\b", path.read_text()), path
+
+
+PACKAGE = Path(ajoxi_async.__file__).parent
+
+
+def module_name(path: Path) -> str:
+    """The dotted name of a file of the package."""
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+TREES = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def imports_of(name: str, modules: set[str]) -> set[str]:
+    """The modules that a module imports, inside of functions and for type checkers too. The package has absolute imports only."""
+    found = set()
+    for node in ast.walk(TREES[name]):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, name
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                found.add(whole if whole in modules else str(node.module))
+    return (found & modules) - {name}
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The nodes of a graph from which a path leads into a circle."""
+    left = {name: set(targets) for name, targets in graph.items()}
+    while ends := {name for name, targets in left.items() if not targets & left.keys()}:
+        left = {name: targets for name, targets in left.items() if name not in ends}
+    return set(left)
+
+
+def test_no_import_circles() -> None:
+    """No file of the package imports itself by way of others, not even for type checkers."""
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": set()}) == {"a", "b", "c"}
+    # The package's own `__init__` names what is public for type checkers; nothing below it imports from there.
+    modules = set(MODULES) - {"ajoxi_async"}
+    assert not circles({name: imports_of(name, modules) for name in modules})
+
+
+#: Private names of other libraries that the package uses, by module, and why there is no other way.
+FOREIGN_PRIVATE_NAMES = {
+    "cli.webhooks": ("_SubParsersAction", "argparse has no public name for the type of what add_subparsers returns"),
+    "contract.base": ("_name_ _value_ _value2member_map_", "the documented way to make members of an enum"),
+    "pipeline.download.attempt": ("_replace", "the documented method of a named tuple"),
+    "protocol.callbacks": ("_is_coroutine", "the mark of asyncio before Python 3.12, which has a public one"),
+    "runtime.loops": ("_get_running_loop", "documented by asyncio for such use; it does not raise, which is slower"),
+    "transports.engines": ("_get_running_loop", "as in runtime.loops"),
+    "webhooks.blocking": ("_get_running_loop", "as in runtime.loops"),
+    "transports.aiohttp": (
+        "_retry_connection _body _conns _acquired _sock _ssl_protocol",
+        "aiohttp cannot be told otherwise not to send twice, nor to close its sockets without their event loop",
+    ),
+    "transports.exchange": (
+        "_payload _body _ajoxi_poll",
+        "aiohttp does not say what it has read of an answer; `_ajoxi_poll` is an attribute of ours on its connection",
+    ),
+    "transports.httpx": (
+        "_stream _ssl_object _incoming _read_bio _pool _httpcore_stream _connection _h11_state _network_stream _mounts _sock",
+        "httpx and httpcore hide the state of a connection and its socket",
+    ),
+}
+
+
+def private_names_from_outside() -> dict[str, set[str]]:
+    """The private names that each module uses and that no module of its own package defines."""
+    defined: dict[Path, set[str]] = {}
+    used: dict[str, set[str]] = {}
+    for module, tree in TREES.items():
+        names = defined.setdefault(MODULES[module].parent, set())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                names.add(node.name)
+            elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+                names.add(node.id)
+            elif isinstance(node, ast.Attribute):
+                of_self = isinstance(node.value, ast.Name) and node.value.id == "self"
+                if of_self and isinstance(node.ctx, ast.Store):
+                    names.add(node.attr)
+                used.setdefault(module, set()).add(node.attr)
+            elif isinstance(node, ast.ImportFrom):
+                used.setdefault(module, set()).update(alias.name for alias in node.names)
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                by_name = node.args[1] if node.func.id in {"getattr", "setattr"} else None
+                if isinstance(by_name, ast.Constant):
+                    used.setdefault(module, set()).add(str(by_name.value))
+    found = {
+        module: {name for name in names if re.match(r"_(?!_)", name)} - defined[MODULES[module].parent]
+        for module, names in used.items()
+    }
+    return {module.removeprefix("ajoxi_async."): names for module, names in found.items() if names}
+
+
+def test_private_names_stay_in_their_package() -> None:
+    """No private attribute, function or class is used outside of the package that defines it; other libraries' are listed."""
+    listed = {module: set(names.split()) for module, (names, _) in FOREIGN_PRIVATE_NAMES.items()}
+    assert private_names_from_outside() == listed

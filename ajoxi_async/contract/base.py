@@ -17,6 +17,7 @@ import attrs
 import msgspec
 from attrs import field, frozen
 
+from ajoxi_async.contract.encoding.structuring import converter, register, to_wire
 from ajoxi_async.contract.masking import mask
 
 __all__ = ["Model", "OpenEnum", "Params", "Resource", "Time", "metadata_field"]
@@ -63,21 +64,19 @@ class Model:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object as the JSON-ready body it travels as, unknown fields included."""
-        from ajoxi_async.contract.codec import to_wire
-
         return to_wire(self)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> Any:
-        """Let pydantic, and FastAPI with it, take and return models as they travel; see `contract.pydantic`."""
-        from ajoxi_async.contract.pydantic import core_schema_of
+        """Let pydantic, and FastAPI with it, take and return models as they travel; see `contract.encoding.pydantic`."""
+        from ajoxi_async.contract.encoding.pydantic import core_schema_of
 
         return core_schema_of(cls)
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _core_schema: Any, _handler: Any) -> dict[str, Any]:
         """Describe the model for pydantic as the published document does."""
-        from ajoxi_async.contract.openapi import schema_of
+        from ajoxi_async.contract.encoding.schemas import schema_of
 
         return schema_of(cls)
 
@@ -103,3 +102,8 @@ class Params:
 
     def __repr__(self) -> str:
         return mask(f"{type(self).__name__}({attrs.asdict(self, recurse=False)})")
+
+
+converter.register_unstructure_hook(OpenEnum, lambda member: getattr(member, "value", member))
+register(Model)
+register(Params)

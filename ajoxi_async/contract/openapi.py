@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 import sys
@@ -22,15 +21,16 @@ import msgspec
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.base import Model, OpenEnum, Params
 from ajoxi_async.contract.calls import CAMPAIGN_CONTACTS, RING_SECONDS
-from ajoxi_async.contract.codec import wire_name
+from ajoxi_async.contract.encoding.schemas import REFERENCE as _REF
+from ajoxi_async.contract.encoding.schemas import describe
+from ajoxi_async.contract.encoding.schemas import summary as _summary
 from ajoxi_async.contract.errors import CODE_STATUS
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.transcripts import TranscriptCompleted
 from ajoxi_async.contract.webhooks import EVENT_ALIASES, EVENT_CLASSES, EventType
 
-__all__ = ["document", "schema_of"]
+__all__ = ["document"]
 
-_REF = "#/components/schemas/{name}"
 _PHONE = {"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+14155551234"]}
 _DESTINATION = {"pattern": r"^(\+[1-9][0-9]{6,14}|ext:[0-9]{1,10})$", "examples": ["+14155551234", "ext:204"]}
 
@@ -71,10 +71,6 @@ _LINKS = {
 }
 
 
-def _summary(cls: Any) -> str:
-    return inspect.getdoc(cls) or ""
-
-
 def _schemas() -> dict[str, Any]:
     kinds: set[Any] = {TranscriptCompleted, *EVENT_CLASSES.values()}
     for route in ROUTES.values():
@@ -87,47 +83,16 @@ def _schemas() -> dict[str, Any]:
     return {name: schema for name, schema in sorted(schemas.items()) if name not in queries} | _envelopes()
 
 
-def schema_of(cls: type[Model]) -> dict[str, Any]:
-    """One model's schema, with everything it refers to inside of it, for documents that have no such components."""
-    _, found = msgspec.json.schema_components([cls], ref_template=_REF)
-    classes = {known.__name__: known for known in _subclasses(Model) | _subclasses(OpenEnum)}
-
-    def inlined(schema: Any) -> Any:
-        if isinstance(schema, list):
-            return [inlined(one) for one in schema]
-        if not isinstance(schema, dict):
-            return schema
-        if "$ref" in schema:
-            name = schema["$ref"].rpartition("/")[2]
-            return inlined(_tidy(name, found[name], classes.get(name)))
-        return {key: inlined(value) for key, value in schema.items()}
-
-    return {"title": cls.__name__, **inlined({"$ref": _REF.format(name=cls.__name__)})}
-
-
 def _subclasses(cls: type[Any]) -> set[type[Any]]:
     return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
 
 
 def _tidy(name: str, schema: dict[str, Any], cls: type[Any] | None, *, query: bool = False) -> dict[str, Any]:
-    schema = dict(schema)
-    if cls is not None and issubclass(cls, OpenEnum):
-        return {"description": _summary(cls), "anyOf": [{"enum": schema["enum"]}, {"type": "string"}]}
-    properties = {}
-    for field, inner in schema.get("properties", {}).items():
-        if field in {"extra", "raw"}:
-            continue
-        inner = {key: value for key, value in inner.items() if key != "default"}
-        wire = wire_name(field)
-        is_parameter = cls is not None and issubclass(cls, Params)
-        properties[wire] = _constrain(name, wire, inner, query=query) if is_parameter else inner
-    schema["properties"] = properties
-    schema["required"] = [wire_name(field) for field in schema.get("required", [])]
-    if not schema["required"]:
-        del schema["required"]
+    schema = describe(schema, cls)
     if cls is not None and issubclass(cls, Params):
-        schema["additionalProperties"] = False
-    schema["description"] = _summary(cls) if cls is not None else schema.get("description", "")
+        schema["properties"] = {
+            field: _constrain(name, field, inner, query=query) for field, inner in schema["properties"].items()
+        }
     return schema
 
 

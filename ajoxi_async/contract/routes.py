@@ -14,8 +14,8 @@ from attrs import field, frozen
 
 from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.calls import Call, CallCreate, CallList, CallTransfer, Campaign, CampaignCreate
+from ajoxi_async.contract.encoding.exact_values import exact
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact
 from ajoxi_async.contract.messages import Message, MessageList, MessageSend
 from ajoxi_async.contract.numbers import Number, NumberProvision, NumberSearch, NumberUpdate
 from ajoxi_async.contract.recordings import Recording, RecordingList

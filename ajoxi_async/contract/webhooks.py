@@ -16,6 +16,7 @@ from attrs import field, frozen
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.encoding.structuring import converter, structure
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.recordings import Recording
@@ -37,6 +38,7 @@ __all__ = [
     "WebhookCreate",
     "WebhookList",
     "WebhookStatus",
+    "structure_event",
 ]
 
 
@@ -182,3 +184,16 @@ EVENT_CLASSES: dict[str, type[Event]] = {
     "recording.ready": RecordingReady,
     "transcript.ready": TranscriptReady,
 }
+
+
+def structure_event(value: Any, _: Any = None) -> Event:
+    """Build an event of the class of its type from parsed JSON; the converter gives the class that was asked for as well.
+
+    Raises:
+        DecodeError: it does not fit.
+    """
+    kind = value.get("type") if type(value) is dict else None
+    return structure(value, EVENT_CLASSES.get(kind, UnknownEvent) if isinstance(kind, str) else UnknownEvent)
+
+
+converter.register_structure_hook(Event, structure_event)

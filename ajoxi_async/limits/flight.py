@@ -21,8 +21,8 @@ from typing import Any, Final, Generic, TypeVar
 import anyio
 
 from ajoxi_async.contract.errors import AjoxiError
-from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits.waiting import Signal, call_in, make_signal
+from ajoxi_async.runtime.forks import renew_in_child
 
 __all__ = ["Flight"]
 

@@ -24,12 +24,12 @@ from typing import Any, Final
 import anyio
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
-from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.rate import Budget, Lane, Permit, check_lane
+from ajoxi_async.runtime.forks import renew_in_child
 
 __all__ = ["LocalLimiter"]
 

@@ -39,9 +39,8 @@ import anyio
 from attrs import frozen
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import integer
-from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.redis_clock import RedisClock
 from ajoxi_async.limits.redis_line import Line, make_client, reason_of
@@ -49,6 +48,7 @@ from ajoxi_async.limits.waiting import Queue, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.errors import APIConnectionError
 from ajoxi_async.protocol.rate import Lane, Permit, check_lane
 from ajoxi_async.protocol.rate_headers import LimitHeader, pause_after
+from ajoxi_async.runtime.forks import renew_in_child
 
 __all__ = ["RedisLimiter"]
 

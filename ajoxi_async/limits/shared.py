@@ -19,8 +19,8 @@ from threading import Lock
 from typing import Any, Final
 from weakref import ReferenceType, ref
 
-from ajoxi_async.forks import renew_in_child
 from ajoxi_async.limits.local import LocalLimiter
+from ajoxi_async.runtime.forks import renew_in_child
 
 __all__ = ["shared_limiter"]
 

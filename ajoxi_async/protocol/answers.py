@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from ajoxi_async.contract import codec, headers
-from ajoxi_async.contract.given import exact
+from ajoxi_async.contract.encoding.exact_values import exact
+from ajoxi_async.contract.encoding.times import parse_http_date
 from ajoxi_async.contract.masking import shown
 from ajoxi_async.contract.routes import Route
-from ajoxi_async.contract.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import (
     APIConnectionError,

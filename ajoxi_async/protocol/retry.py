@@ -32,8 +32,8 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from ajoxi_async.contract.given import exact, integer, seconds
-from ajoxi_async.contract.times import parse_http_date
+from ajoxi_async.contract.encoding.exact_values import exact, integer, seconds
+from ajoxi_async.contract.encoding.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 

@@ -12,13 +12,13 @@ from attrs import frozen
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.calls import Call, CallStatus, Campaign, Direction
+from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, seconds
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.options import CallOptions, as_list
-from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline, last_response
+from ajoxi_async.pipeline.options import CallOptions, as_list
+from ajoxi_async.pipeline.pager import Pager
+from ajoxi_async.pipeline.pipeline import Pipeline, last_response
 from ajoxi_async.protocol.answers import date_of
 from ajoxi_async.protocol.errors import OutcomeUnknownError
 from ajoxi_async.protocol.sent_when import Span, first_guess, sent_within, tells_its_time

@@ -7,9 +7,9 @@ from typing import Any, Literal, Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.numbers import CallerId, Capability, Number, NumberType, Port, Routing, SmsConfig
-from ajoxi_async.options import CallOptions
-from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline.options import CallOptions
+from ajoxi_async.pipeline.pager import Pager
+from ajoxi_async.pipeline.pipeline import Pipeline
 
 __all__ = ["Numbers"]
 

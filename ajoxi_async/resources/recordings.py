@@ -8,10 +8,10 @@ from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.recordings import Recording
-from ajoxi_async.download import MOST_IN_MEMORY, AudioStream, Progress, download, download_to, stream
-from ajoxi_async.options import CallOptions
-from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline.download import MOST_IN_MEMORY, AudioStream, Progress, download, download_to, stream
+from ajoxi_async.pipeline.options import CallOptions
+from ajoxi_async.pipeline.pager import Pager
+from ajoxi_async.pipeline.pipeline import Pipeline
 
 __all__ = ["Recordings"]
 

@@ -8,12 +8,12 @@ from typing import Unpack
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
-from ajoxi_async.event_source import EventSource, Rules, StreamState, check_event_id, check_seconds
-from ajoxi_async.live import LiveTranscript
-from ajoxi_async.live_many import LiveTranscripts, Overflow
-from ajoxi_async.options import CallOptions
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline.options import CallOptions
+from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.protocol.resume import reconnect_delay
+from ajoxi_async.streaming.event_source import EventSource, Rules, StreamState, check_event_id, check_seconds
+from ajoxi_async.streaming.live import LiveTranscript
+from ajoxi_async.streaming.live_many import LiveTranscripts, Overflow
 
 __all__ = ["Transcripts"]
 

@@ -7,9 +7,9 @@ from typing import Unpack
 
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.webhooks import EventType, Webhook
-from ajoxi_async.options import CallOptions, as_list
-from ajoxi_async.pager import Pager
-from ajoxi_async.pipeline import Pipeline
+from ajoxi_async.pipeline.options import CallOptions, as_list
+from ajoxi_async.pipeline.pager import Pager
+from ajoxi_async.pipeline.pipeline import Pipeline
 
 __all__ = ["Webhooks"]
 

@@ -31,9 +31,9 @@ import anyio
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.hosting import TaskHost
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ajoxi_async.testing.opening import open_client, open_sandbox
+
 if TYPE_CHECKING:
     from ajoxi_async.client import AsyncAjoxi
     from ajoxi_async.sandbox import Sandbox
@@ -42,42 +44,6 @@ def pytest_configure(config: pytest.Config) -> None:
         # Where pytest-asyncio is too old, that is said to whoever asks for a fixture, and to nobody else.
         with suppress(TypeError):
             config.pluginmanager.register(on_asyncio.fixtures(), _ON_ASYNCIO)
-
-
-def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the markers say, the nearest last."""
-    options: dict[str, Any] = {"clock": "manual", "rate_limit": None}
-    for mark in reversed(list(request.node.iter_markers("ajoxi"))):
-        if mark.args:
-            raise pytest.UsageError("pytest.mark.ajoxi takes keywords only")
-        options |= mark.kwargs
-    return options
-
-
-def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
-    """The sandbox of a test, to be entered; for fixtures of one's own."""
-    from ajoxi_async.sandbox import Sandbox
-
-    options = _options(request)
-    faults = options.pop("faults", ())
-    if not listens:
-        options["port"] = None
-    try:
-        sandbox = Sandbox(**options)
-        for fault in faults:
-            sandbox.faults.add(**fault)
-    except (TypeError, ValueError) as error:
-        raise pytest.UsageError(f"pytest.mark.ajoxi: {error}") from None
-    return sandbox
-
-
-def open_client(sandbox: Sandbox) -> AsyncAjoxi:
-    """A client of a sandbox that was entered."""
-    from ajoxi_async.client import AsyncAjoxi
-
-    if sandbox.listens:
-        return AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url)
-    return AsyncAjoxi(sandbox.api_key, transport=sandbox.transport())
 
 
 def _fixture(request: pytest.FixtureRequest, name: str) -> Any:

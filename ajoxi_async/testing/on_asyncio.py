@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pytest
 import pytest_asyncio
 
-from ajoxi_async.testing import open_client, open_sandbox
+from ajoxi_async.testing.opening import open_client, open_sandbox
 
 __all__ = ["fixtures", "loop_scope"]
 

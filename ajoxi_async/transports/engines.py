@@ -21,9 +21,9 @@ from typing import Any, Protocol
 from weakref import ref
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse, Transport
-from ajoxi_async.forks import renew_in_child
-from ajoxi_async.loops import Loop, call_soon, has_ended, running_loop
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.runtime.forks import renew_in_child
+from ajoxi_async.runtime.loops import Loop, call_soon, has_ended, running_loop
 from ajoxi_async.transports.settings import TransportSettings, session_kind
 
 __all__ = ["EngineTransport"]

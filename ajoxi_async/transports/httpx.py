@@ -30,8 +30,8 @@ import anyio
 
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
-from ajoxi_async.loops import running_loop
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.runtime.loops import running_loop
 from ajoxi_async.transports.settings import (
     MAX_BODY,
     TransportSettings,

@@ -45,10 +45,10 @@ from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
-from ajoxi_async.hosting import TaskHost
-from ajoxi_async.loops import Loop, has_ended, running_loop
 from ajoxi_async.protocol.callbacks import why_not_async
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
+from ajoxi_async.runtime.hosting import TaskHost
+from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
 from ajoxi_async.webhooks import MAX_BYTES, check_secrets, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
 

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from ajoxi_async import ConfigurationError, Hooks
 from ajoxi_async.otel import instrument
+from tests.pipeline.test_outcomes import Stalling, place
 
 from .fakes import ENVELOPE, ScriptedTransport, answer, client_on
-from .test_outcomes import Stalling, place
 
 pytestmark = pytest.mark.anyio
 

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ajoxi_async import OutcomeUnknownError
-from ajoxi_async.contract.times import format_time, parse_time
+from ajoxi_async.contract.encoding.times import format_time, parse_time
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from tests.client.fakes import Headers, SteppedClock, client_on
 

@@ -21,8 +21,8 @@ from django.utils.safestring import SafeString
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import CallCreate, CallList, CampaignCreate
+from ajoxi_async.contract.encoding.exact_values import exact, integer, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.given import exact, integer, seconds
 from ajoxi_async.contract.messages import MessageSend
 from ajoxi_async.contract.numbers import NumberUpdate, Routing
 from ajoxi_async.contract.routes import CALLS_RETRIEVE

@@ -17,10 +17,10 @@ from ajoxi_async import parse_event
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call, CallCreate
 from ajoxi_async.contract.codec import DecodeError
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, MOST_FLOATS, MOST_PARTS, parse_json
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import NumberUpdate, Routing, RoutingKind
-from ajoxi_async.contract.parsing import MAX_DEPTH, MOST_FLOATS, MOST_PARTS, parse_json
 from ajoxi_async.contract.signing import sign
 from ajoxi_async.contract.transcripts import Segment
 from ajoxi_async.contract.wire import Response

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.contract import codec, times
+from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call, CallList
 from ajoxi_async.contract.codec import DecodeError
-from ajoxi_async.contract.times import format_time, parse_http_date, parse_time
+from ajoxi_async.contract.encoding import structuring, times
+from ajoxi_async.contract.encoding.times import format_time, parse_http_date, parse_time
 
 NOON = datetime(2026, 11, 23, 12, 30, 15, tzinfo=UTC)
 
@@ -166,10 +167,10 @@ class Frozen(datetime, metaclass=_LikeFreezegun):
 
 def test_times_are_read_while_freezegun_replaces_datetime(monkeypatch: pytest.MonkeyPatch) -> None:
     """A class in place of `datetime` changes nothing of what is read, sent or remembered."""
-    for module in (codec, times):
+    for module in (structuring, times):
         monkeypatch.setattr(module, "datetime", Frozen)
-    codec._preparer.cache_clear()  # type: ignore[attr-defined]
-    codec._times.cache_clear()  # type: ignore[attr-defined]
+    structuring.preparer.cache_clear()  # type: ignore[attr-defined]
+    structuring.time_fields.cache_clear()  # type: ignore[attr-defined]
     assert [type(time) for time in _read("2016-12-31T23:59:60Z")] == [datetime] * 5
     params = codec.parse_params({"created_after": Frozen(2026, 1, 1, tzinfo=UTC)}, CallList)
     assert type(params.created_after) is datetime

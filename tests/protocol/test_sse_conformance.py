@@ -1,6 +1,6 @@
 """The decoder against what browsers are held to: the parsing cases of web-platform-tests, in our own form.
 
-The cases about connections, statuses and reconnecting stand in `tests/live/test_events_conformance.py`.
+The cases about connections, statuses and reconnecting stand in `tests/streaming/test_events_conformance.py`.
 """
 
 from __future__ import annotations

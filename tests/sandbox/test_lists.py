@@ -21,12 +21,12 @@ from ajoxi_async.contract.calls import Call, CallStatus, Direction, Disposition
 from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox import Timing
-from ajoxi_async.sandbox.state import lists, positions, store
-from ajoxi_async.sandbox.state.cursors import encode_cursor
 from ajoxi_async.sandbox.state.ids import Minter
-from ajoxi_async.sandbox.state.index import Index
-from ajoxi_async.sandbox.state.pages import Pages
-from ajoxi_async.sandbox.state.places import Places
+from ajoxi_async.sandbox.state.lists import kinds, positions, store
+from ajoxi_async.sandbox.state.lists.cursors import encode_cursor
+from ajoxi_async.sandbox.state.lists.index import Index
+from ajoxi_async.sandbox.state.lists.pages import Pages
+from ajoxi_async.sandbox.state.lists.places import Places
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
 
@@ -76,7 +76,7 @@ class Lists(RuleBasedStateMachine):
         super().__init__()
         self.was = positions.SMALL, store.OPEN
         make_small(setattr)
-        self.store, self.plain = lists.calls(), dict[str, Call]()
+        self.store, self.plain = kinds.calls(), dict[str, Call]()
         self.kept: list[tuple[Any, dict[str, Call]]] = []
         self.made = 0
 
@@ -185,7 +185,7 @@ TestLists.settings = settings(max_examples=60, stateful_step_count=40, deadline=
 def test_over_block_boundaries(first: Any, more: list[Any], amount: int, seed: int) -> None:
     """A list longer than a block of 4,096 answers like a plain one, also where blocks are out of order."""
     random = Random(seed)
-    calls = lists.calls()
+    calls = kinds.calls()
     plain: dict[str, Call] = {}
     for number in range(2 * amount):
         call = Call(
@@ -238,7 +238,7 @@ def test_names_and_values_are_kept_apart() -> None:
 
 def test_what_cannot_be_sent_is_refused_before_it_is_kept() -> None:
     """Half of a surrogate pair is refused by name, and the list is as it was."""
-    calls = lists.calls()
+    calls = kinds.calls()
     with pytest.raises(InvalidParameterError, match="surrogate"):
         calls.add(Call(id="call_1", metadata={"a": "\ud800"}))
     with pytest.raises(InvalidParameterError, match="surrogate"):

@@ -19,10 +19,10 @@ from ajoxi_async.sandbox.outcomes.plans import plan_for
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.state import inventory
-from ajoxi_async.sandbox.state.cursors import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.sms_segments import count_segments
-from ajoxi_async.sandbox.state.store import Store
 
 
 def test_ids_never_collide() -> None:

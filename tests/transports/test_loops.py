@@ -22,7 +22,7 @@ import trio
 import uvloop
 
 from ajoxi_async import AsyncAjoxi, ClientClosedError, LocalLimiter, RetryPolicy, StreamInterruptedError
-from ajoxi_async.forks import renew_in_child
+from ajoxi_async.runtime.forks import renew_in_child
 from ajoxi_async.transports import EngineTransport
 
 from .sockets import answering, read_request, received, serving

@@ -24,11 +24,12 @@ from ajoxi_async.sandbox.conversation.recordings import detailed
 from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.long_answers import LONG_PAGE, LONG_TALK, LongAnswer, unless_short
-from ajoxi_async.sandbox.state import calls, campaigns, indexes, messages, numbers, recordings, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.lists import filter_keys
+from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.lists.store import Picked
 from ajoxi_async.sandbox.state.steps import Steps
-from ajoxi_async.sandbox.state.store import Picked
 
 __all__ = ["HANDLERS", "Command"]
 
@@ -104,7 +105,7 @@ def list_calls(command: Command) -> PageBody[Call] | LongAnswer[PageBody[Call]]:
             filters=_filters(params),
             keys=[
                 *_keys(status=params.status, direction=params.direction, campaign_id=params.campaign_id),
-                *indexes.of_metadata(params.metadata or {}),
+                *filter_keys.of_metadata(params.metadata or {}),
             ],
             since=params.created_after,
             until=params.created_before,
@@ -150,8 +151,8 @@ def search_numbers(command: Command) -> PageBody[Number]:
         filters=filters,
         keys=[
             *_keys(status=params.status, type=params.type, country=params.country, capability=params.capability),
-            *indexes.of_digits(params.area_code or ""),
-            *indexes.of_digits(params.contains or ""),
+            *filter_keys.of_digits(params.area_code or ""),
+            *filter_keys.of_digits(params.contains or ""),
         ],
         accept=accept,
     )

@@ -32,12 +32,13 @@ from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
-from ajoxi_async.sandbox.state import inventory, lists
+from ajoxi_async.sandbox.state import inventory
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
 from ajoxi_async.sandbox.state.ids import Minter
+from ajoxi_async.sandbox.state.lists import kinds
+from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.steps import Unfinished
-from ajoxi_async.sandbox.state.store import Store
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
@@ -97,10 +98,10 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
-    calls: Store[Call] = field(factory=lists.calls, init=False)
-    messages: Store[Message] = field(factory=lists.messages, init=False)
-    recordings: Store[Recording] = field(factory=lists.recordings, init=False)
-    numbers: Store[Number] = field(factory=lists.numbers, init=False)
+    calls: Store[Call] = field(factory=kinds.calls, init=False)
+    messages: Store[Message] = field(factory=kinds.messages, init=False)
+    recordings: Store[Recording] = field(factory=kinds.recordings, init=False)
+    numbers: Store[Number] = field(factory=kinds.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
     opted_out: set[str] = field(factory=set, init=False)

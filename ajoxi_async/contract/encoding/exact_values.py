@@ -1,0 +1,87 @@
+"""What callers give, as the exact builtins that travel.
+
+Rules:
+1. A subclass counts as what it is a subclass of, and by its value: Django's SafeString, NumPy's str_, members of a str or
+   int enum, pandas' Timestamp, freezegun's FakeDatetime. What it overrides (``__str__``, ``__format__``) changes nothing.
+2. Any Mapping is an object, by its ``items()``, for a QueryDict holds lists below them; any other collection but bytes
+   and text, and any iterator, is a list.
+3. An integer of any kind (NumPy's int64) is an integer, a NumPy array or scalar what its ``tolist()`` says. A bool is no
+   number, and neither is a Decimal, which does not mix with floats.
+4. Values are nested `MAX_DEPTH` deep at most, so that one that holds itself is refused.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections import UserString
+from collections.abc import Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH
+from ajoxi_async.contract.encoding.times import exact_datetime
+from ajoxi_async.contract.errors import InvalidParameterError
+
+__all__ = ["exact", "integer", "seconds"]
+
+_EXACT = frozenset({str, int, float, bool, type(None)})
+
+
+def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
+    """Turn a value into exact builtins; what is none of them by the rules above stays as it is.
+
+    Args:
+        value: what was given.
+        param: the parameter, for the error.
+        depth: levels that are left.
+
+    Raises:
+        InvalidParameterError: nested deeper than `MAX_DEPTH` levels, or a datetime that is no moment (pandas' NaT).
+    """
+    if type(value) in _EXACT:
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, datetime):
+        try:
+            return exact_datetime(value)
+        except (TypeError, ValueError):
+            raise InvalidParameterError(param, f"expected a time, got {value!r:.40}") from None
+    if isinstance(value, float):
+        return float.__float__(value)
+    if isinstance(value, numbers.Integral):
+        return value.__index__()
+    if isinstance(value, (bytes, bytearray, memoryview, UserString, type)):
+        return value
+    listed = getattr(value, "tolist", None)
+    many = isinstance(value, (Collection, Iterator))
+    if not many and not callable(listed):
+        return value
+    if depth <= 0:
+        raise InvalidParameterError(param, f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(value, Mapping):
+        return {
+            str.__str__(key) if isinstance(key, str) else key: exact(item, param, depth - 1)
+            for key, item in value.items()
+        }
+    if callable(listed):
+        return exact(listed(), param, depth - 1)
+    return [exact(item, param, depth - 1) for item in value]
+
+
+def integer(value: Any) -> int | None:
+    """An integer of any kind as an int; ``None`` for anything else, a bool included."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        return None
+    return int(value.__index__())
+
+
+def seconds(value: Any) -> float | None:
+    """A span of time as a float: any real number; ``None`` for anything else, a bool or a NaN included."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, ValueError):
+        return None
+    return number if number == number else None  # noqa: PLR0124 - a NaN is not itself

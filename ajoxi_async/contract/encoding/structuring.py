@@ -1,0 +1,230 @@
+"""Models and parameters as parsed JSON, and back.
+
+Rules:
+1. `register` makes the converter know a root class, such as `Model`, and with it all its subclasses.
+2. A class with a field ``extra`` is a model: it keeps there what it does not know. Any other class is a set of parameters,
+   which refuses what it does not know.
+3. ``null`` in a field of a model whose default is not ``None`` counts as missing.
+4. What is None in parameters is not sent.
+
+cattrs dispatches; the structuring itself is msgspec's `convert`, which builds frozen attrs classes in C, about three
+times as fast as generated Python and without silent coercion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import cache
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+import msgspec
+from cattrs.gen import make_dict_unstructure_fn, override
+
+from ajoxi_async.contract.encoding.exact_values import exact
+from ajoxi_async.contract.encoding.parsing import DecodeError
+from ajoxi_async.contract.encoding.times import format_time, parse_time
+from ajoxi_async.contract.errors import InvalidParameterError
+
+__all__ = [
+    "NOT_SENT",
+    "converter",
+    "keeps_unknown",
+    "nested_class",
+    "preparer",
+    "register",
+    "structure",
+    "structure_many",
+    "time_fields",
+    "to_wire",
+    "wire_name",
+]
+
+T = TypeVar("T")
+
+#: Fields of models that do not travel under their names: what is unknown, and the bytes of a delivery.
+NOT_SENT = frozenset({"extra", "raw"})
+#: ``from`` is a keyword of Python, and ``timeout`` is left to the waiting for an answer.
+_WIRE_NAMES = {"from_": "from", "ring_timeout": "timeout"}
+
+
+def wire_name(field: str) -> str:
+    """The name of a field as it travels."""
+    return _WIRE_NAMES.get(field, field)
+
+
+def keeps_unknown(cls: type[Any]) -> bool:
+    """Whether a class is a model, which keeps unknown fields; parameters refuse them."""
+    return any(field.name == "extra" for field in attrs.fields(cls))
+
+
+def nested_class(hint: Any) -> type[Any] | None:
+    """The model or parameters class inside a field's type, if there is one."""
+    for part in (hint, *get_args(hint)):
+        if isinstance(part, type) and attrs.has(part):
+            return part
+    return None
+
+
+def _is_many(hint: Any) -> bool:
+    return get_origin(hint) is tuple or any(get_origin(arg) is tuple for arg in get_args(hint))
+
+
+def _maker(default: Any) -> Callable[[], Any]:
+    return default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
+
+
+def _find_time_fields(cls: type[Any]) -> frozenset[str]:
+    # Not by `attrs.fields`: cattrs resolves the types there, in place, at the first use of a class.
+    return frozenset(
+        name
+        for name, hint in get_type_hints(cls).items()
+        if any(isinstance(part, type) and issubclass(part, datetime) for part in (hint, *get_args(hint)))
+    )
+
+
+#: The names of the fields of a class that hold a time.
+time_fields: Callable[[Any], frozenset[str]] = cache(_find_time_fields)
+
+Prepare = Callable[[Any, str], Any]
+
+
+def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True) -> Prepare:
+    """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects.
+
+    Unknown fields are refused by parameters, and by models inside of them (`strict`). Times that msgspec reads otherwise
+    than `contract.encoding.times` are read here (`odd_times`).
+    """
+    hints = get_type_hints(cls, include_extras=False)
+    is_model = keeps_unknown(cls)
+    strict = strict or not is_model
+    fields = [f for f in attrs.fields(cls) if not (is_model and f.name in NOT_SENT)]
+    size = len(fields)
+    # Every field is given to `convert`: one that is missing costs it more than the merge with what stands for it.
+    blank: dict[str, Any] = {wire_name(f.name): None for f in fields if f.default is not attrs.NOTHING}
+    renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
+    # One whose default is None takes null as it is.
+    filled = [(f.name, _maker(f.default)) for f in fields if f.default is not None and f.default is not attrs.NOTHING]
+    nested = [
+        (f.name, preparer(inner, strict, odd_times), _is_many(hints[f.name]))
+        for f in fields
+        if (inner := nested_class(hints[f.name])) is not None
+    ]
+    times = tuple(sorted(time_fields(cls))) if odd_times else ()
+    known = frozenset(wire_name(f.name) for f in fields)
+
+    def prepare(value: Any, path: str) -> Any:
+        if type(value) is not dict:
+            return _rebuild(value, cls, path) if strict and is_model and isinstance(value, cls) else value
+        body = blank | value
+        extra: dict[str, Any] = {}
+        if len(body) != size and not known.issuperset(body):
+            extra = {key: body.pop(key) for key in value if key not in known}
+            if strict:
+                name = f"{path}{next(iter(extra))}"
+                raise InvalidParameterError(
+                    name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}"
+                )
+        if is_model:
+            body["extra"] = extra
+        for wire, name in renamed:
+            if wire in body:
+                body[name] = body.pop(wire)
+        for name, make in filled:
+            if body[name] is None:
+                body[name] = make()
+        for name in times:
+            if type(text := body.get(name)) is str:
+                body[name] = parse_time(text) or text
+        for name, prepare_inner, many in nested:
+            inner = body.get(name)
+            if inner:
+                body[name] = (
+                    [prepare_inner(item, f"{path}{name}.") for item in inner]
+                    if many and type(inner) is list
+                    else prepare_inner(inner, f"{path}{name}.")
+                )
+        return body
+
+    return prepare
+
+
+#: What prepares the body of a class: takes the body and the path of its fields, for errors.
+preparer: Callable[..., Prepare] = cache(_build_preparer)
+
+
+def _rebuild(value: Any, cls: type[Any], path: str) -> Any:
+    """Check a model that a caller made: its class checks nothing, since it is made for what the API sends."""
+    name = path.rstrip(".")
+    try:
+        return structure(exact(to_wire(value), name), cls)
+    except DecodeError as error:
+        raise InvalidParameterError(name, str(error)) from None
+
+
+def structure(value: Any, cls: type[T], odd_times: bool = True) -> T:
+    """Build a model from parsed JSON.
+
+    Args:
+        value: the parsed body.
+        cls: the model.
+        odd_times: False where no time is finer than a microsecond, which is faster.
+
+    Raises:
+        DecodeError: it does not fit.
+    """
+    try:
+        return msgspec.convert(preparer(cls, False, odd_times)(value, ""), cls)
+    except msgspec.ValidationError as error:
+        if not odd_times:
+            return structure(value, cls)
+        raise DecodeError(f"not a {cls.__name__}: {error}") from None
+
+
+def structure_many(items: list[Any], cls: type[T], odd_times: bool) -> tuple[T, ...]:
+    """Build the models of a list; see `structure`."""
+    prepare = preparer(cls, False, odd_times)
+    try:
+        return msgspec.convert([prepare(item, "") for item in items], tuple[cls, ...])  # type: ignore[valid-type]
+    except msgspec.ValidationError as error:
+        if not odd_times:
+            return structure_many(items, cls, odd_times=True)
+        raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
+
+
+def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
+    is_model = keeps_unknown(cls)
+    overrides = {
+        f.name: override(rename=wire_name(f.name), omit=is_model and f.name in NOT_SENT) for f in attrs.fields(cls)
+    }
+    plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
+    if is_model:
+        return lambda obj: plain(obj) | exact(obj.extra, "extra") if obj.extra else plain(obj)
+    return lambda obj: _given(plain(obj))
+
+
+def _given(body: dict[str, Any]) -> dict[str, Any]:
+    # What a caller did not give is not sent, inside of nested objects either: null there would mean "take it away".
+    return {key: _given(item) if type(item) is dict else item for key, item in body.items() if item is not None}
+
+
+converter: cattrs.Converter = cattrs.Converter()
+converter.register_unstructure_hook(datetime, format_time)
+
+
+def register(root: type[Any]) -> None:
+    """Make the converter write a class and its subclasses, and read them where they are models."""
+
+    def is_of_root(cls: Any) -> bool:
+        return isinstance(cls, type) and issubclass(cls, root)
+
+    converter.register_unstructure_hook_factory(is_of_root, _make_unstructure)
+    if keeps_unknown(root):
+        converter.register_structure_hook_func(is_of_root, structure)
+
+
+def to_wire(obj: Any) -> dict[str, Any]:
+    """Turn a model or parameters into what JSON can hold."""
+    return converter.unstructure(obj)  # type: ignore[no-any-return]

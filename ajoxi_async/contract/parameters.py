@@ -1,0 +1,146 @@
+"""Parameters from what callers give, from bodies and from query strings, and as query strings.
+
+Rules:
+1. Nothing is coerced but in a query string, where everything is text: there ``"5"`` is a number.
+2. What is wrong is an `InvalidParameterError`, which names the parameter and says what would be right.
+"""
+
+from __future__ import annotations
+
+import re
+import typing
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.encoding.exact_values import exact
+from ajoxi_async.contract.encoding.structuring import (
+    converter,
+    nested_class,
+    preparer,
+    time_fields,
+    to_wire,
+    wire_name,
+)
+from ajoxi_async.contract.errors import InvalidParameterError
+
+__all__ = ["HALF_A_PAIR", "parse_params", "parse_query", "to_query"]
+
+P = TypeVar("P", bound=Params)
+
+_PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
+_MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
+
+
+def _choices(cls: type[Any], path: str) -> tuple[str, ...]:
+    """The values of the `Literal` at a path of parameters, such as ``campaign.mode``."""
+    hint: Any = cls
+    for name in path.split("."):
+        hint = get_type_hints(nested_class(hint) or object).get(name.partition("[")[0])
+    literals = [part for part in (hint, *get_args(hint)) if get_origin(part) is typing.Literal]
+    return get_args(literals[0]) if literals else ()
+
+
+def _parameter_error(error: msgspec.ValidationError, cls: type[Any]) -> InvalidParameterError:
+    """Say a `convert` failure in the words of the caller: which parameter, and what would be right."""
+    if isinstance(error.__cause__, InvalidParameterError):
+        return error.__cause__
+    text = str(error)
+    at = _PATH.search(text)
+    path = at["path"] if at else ""
+    text = _PATH.sub("", text).replace("`", "").replace("Expected", "expected")
+    missing = _MISSING.search(str(error))
+    if missing:
+        return InvalidParameterError(f"{path}.{missing['name']}".lstrip("."), "required", missing=True)
+    if text.startswith("Invalid enum value") and (choices := _choices(cls, path)):
+        text = f"expected one of {', '.join(map(repr, choices))}, got {text.removeprefix('Invalid enum value ')}"
+    return InvalidParameterError(path or "body", text)
+
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+#: What is wrong with a text that UTF-8 cannot carry.
+HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
+
+
+def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
+    """Build parameters from keyword arguments or from a parsed request body.
+
+    Args:
+        value: names as on the wire or as in Python; ``None`` counts as not given at the top.
+        cls: the parameters class.
+        strict: False for query strings, where ``"5"`` is a number.
+        parsed: whether the value comes from the parser, so that it is made of builtins and nothing else.
+
+    Raises:
+        InvalidParameterError: naming the parameter and what would be right.
+    """
+    if type(value) is not dict:
+        raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
+    given = {wire_name(key): item for key, item in value.items() if item is not None}
+    if len(given) != sum(item is not None for item in value.values()):
+        twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
+        raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
+    if not parsed:
+        given = {name: exact(item, name) for name, item in given.items()}
+    try:
+        return msgspec.convert(preparer(cls)(given, ""), cls, strict=strict)
+    except UnicodeEncodeError:
+        raise InvalidParameterError("body", HALF_A_PAIR) from None
+    except msgspec.ValidationError as error:
+        raise _parameter_error(error, cls) from None
+
+
+converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)
+
+
+def to_query(params: Params) -> list[tuple[str, str]]:
+    """Turn parameters into query pairs; an object becomes ``name[key]``, true and false are lower case.
+
+    Raises:
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+    """
+    pairs: list[tuple[str, str]] = []
+    for name, value in to_wire(params).items():
+        if isinstance(value, dict):
+            pairs.extend((f"{name}[{key}]", str(item)) for key, item in value.items())
+        elif isinstance(value, bool):
+            pairs.append((name, str(value).lower()))
+        else:
+            pairs.append((name, str(value)))
+    for name, value in pairs:
+        if _SURROGATE.search(name) or _SURROGATE.search(value):
+            raise InvalidParameterError(name.partition("[")[0], HALF_A_PAIR)
+    return pairs
+
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
+
+
+def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
+    """Build parameters from query pairs, the inverse of `to_query`.
+
+    Raises:
+        InvalidParameterError: also for a parameter given twice, for a time that is only a number, and for a value that
+            would mean that the filter was not given.
+    """
+    query: dict[str, Any] = {}
+    for name, value in pairs:
+        if bracket := _OBJECT_KEY.fullmatch(name):
+            target, key = query.setdefault(bracket["name"], {}), bracket["key"]
+            name = bracket["name"]
+        else:
+            target, key = query, name
+        if type(target) is not dict or key in target:
+            raise InvalidParameterError(name[:100], "expected once")
+        target[key] = value
+    for name in time_fields(cls) & query.keys():
+        if not _DATE.match(str(query[name])):
+            raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
+    params = parse_params(query, cls, strict=False, parsed=True)
+    for name, value in query.items():
+        if getattr(params, name) is None:
+            raise InvalidParameterError(name, f"expected a value, got {value!r}")
+    return params

@@ -1,0 +1,98 @@
+"""What every call takes besides its own parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict
+
+from ajoxi_async.contract.encoding.exact_values import exact, seconds
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.rate import Lane, check_lane
+
+__all__ = ["CallOptions", "as_list", "check_headers", "check_options", "merge_headers"]
+
+
+class CallOptions(TypedDict, total=False):
+    """Options of one call.
+
+    Attributes:
+        timeout: seconds for the whole call: its turn at the limiter, every attempt and the waits between them. Without
+            it only the client's own `timeout` counts, which bounds each attempt, so that a bulk job may queue for long.
+        lane: of the limiter: ``interactive`` goes before ``default``, which goes before ``bulk``.
+        extra_headers: sent besides the client's own.
+        extra_query: query parameters this version of the package does not know.
+    """
+
+    timeout: float | None
+    lane: Lane | None
+    extra_headers: Mapping[str, str] | None
+    extra_query: Mapping[str, str] | None
+
+
+_NAMES = CallOptions.__annotations__.keys()
+
+
+def check_options(options: CallOptions) -> None:
+    """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence.
+
+    What is given as a subclass is replaced by the builtin it stands for (`contract.encoding.exact_values`); the dict is the call's own.
+    """
+    for name in options.keys() - _NAMES:
+        raise InvalidParameterError(name, "no such parameter")
+    if (timeout := options.get("timeout")) is not None:
+        number = seconds(timeout)
+        if number is None or not 0 < number < float("inf"):
+            raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r:.40}")
+        options["timeout"] = number
+    lane = options.get("lane")
+    if lane is not None:
+        check_lane(lane)
+    if (query := options.get("extra_query")) is not None:
+        if not isinstance(query, Mapping) or not all(isinstance(part, str) for pair in query.items() for part in pair):
+            raise InvalidParameterError("extra_query", "expected strings by name")
+        if not all(_is_unicode(part) for pair in query.items() for part in pair):
+            raise InvalidParameterError("extra_query", "expected Unicode text, got half of a surrogate pair")
+        options["extra_query"] = exact(query, "extra_query")
+    if (given := options.get("extra_headers")) is not None:
+        check_headers(given)
+        options["extra_headers"] = exact(given, "extra_headers")
+
+
+def as_list(value: Any) -> Any:
+    """Several values as a list; what is not several, a lone string or an object, stays as it is and is refused by name."""
+    return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else value
+
+
+#: What the client itself answers for; overriding it would leak a key or break the framing.
+_RESERVED = frozenset(
+    {"authorization", "connection", "content-length", "content-type", "expect", "host", "te", "trailer"}
+    | {"transfer-encoding", "upgrade"}
+)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def merge_headers(base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """The headers of a request with others in place of those of the same name, however that is spelt."""
+    names = {name.lower() for name in given}
+    return {name: value for name, value in base.items() if name.lower() not in names} | dict(given)
+
+
+def check_headers(given: Mapping[str, str]) -> None:
+    """Refuse headers that cannot be sent, or that the client itself answers for."""
+    if not isinstance(given, Mapping):
+        raise InvalidParameterError("extra_headers", "expected strings by name")
+    for name, value in given.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise InvalidParameterError("extra_headers", "expected strings")
+        if name.lower() in _RESERVED:
+            raise InvalidParameterError("extra_headers", f"{name} is set by the client")
+        token = name.replace("-", "").replace("_", "")
+        if not (token.isascii() and token.isalnum()) or not value.isprintable() or not value.isascii():
+            raise InvalidParameterError("extra_headers", f"expected a printable ASCII header, got {name[:40]!r}")

@@ -1,0 +1,226 @@
+"""Lists that are longer than a page (API reference: Pagination).
+
+Rules:
+1. ``await`` gives one page; ``async for`` gives all items; ``.pages()`` gives the pages.
+2. While the items of one page are consumed the next page is fetched, one ahead and no more; stopping cancels it.
+3. Filters are frozen: they were checked and copied when the list was made.
+4. `cursor` is at any moment, after an error too, where to start again without missing an item. Its grain is the page:
+   the items of the page in hand come again.
+5. A cursor that comes back a second time is an error, for such a list would never end; so are a hundred empty pages in a
+   row, whatever their cursors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import anyio
+from attrs import evolve, frozen
+
+from ajoxi_async.contract.codec import PageBody, parse_params
+from ajoxi_async.contract.encoding.exact_values import integer
+from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
+from ajoxi_async.contract.routes import Route
+from ajoxi_async.pipeline.options import CallOptions, check_options
+from ajoxi_async.pipeline.pipeline import Pipeline
+from ajoxi_async.protocol.errors import PaginationError
+
+if TYPE_CHECKING:
+    import trio
+
+__all__ = ["Page", "Pager"]
+
+T = TypeVar("T")
+
+_MOST_EMPTY = 100
+
+
+@frozen
+class Page(Generic[T]):
+    """One page of a list.
+
+    Attributes:
+        data: the items, newest first.
+        next_cursor: where the next page starts; ``None`` at the end of the list.
+        has_more: whether there is one.
+    """
+
+    data: tuple[T, ...]
+    next_cursor: str | None
+    has_more: bool
+
+
+class _Ahead(Generic[T]):
+    """A page on its way. It is fetched by a task of its own, which knows nothing of whoever waits for it."""
+
+    def __init__(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
+        self._done = anyio.Event()
+        self._page: PageBody[T] | None = None
+        self._error: Exception | None = None
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            import trio
+
+            scope = trio.CancelScope()
+            trio.lowlevel.spawn_system_task(self._run_on_trio, fetch, scope, context=contextvars.copy_context())
+            self._stop: Callable[[], object] = scope.cancel
+        else:
+            task = loop.create_task(self._run(fetch))
+            self._stop = task.cancel
+
+    async def _run(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
+        try:
+            self._page = await fetch()
+        except Exception as error:  # handed to whoever waits
+            self._error = error
+        finally:
+            self._done.set()
+
+    async def _run_on_trio(
+        self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]], scope: trio.CancelScope
+    ) -> None:
+        with scope:
+            await self._run(fetch)
+
+    async def page(self) -> PageBody[T]:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        assert self._page is not None  # only `cancel` ends it without either, and nobody waits after that
+        return self._page
+
+    def cancel(self) -> None:
+        # Where the event loop is gone, so is the task.
+        with suppress(RuntimeError):
+            self._stop()
+
+
+class Pager(Generic[T]):
+    """A list of the API, lazily fetched. Made by the ``list`` and ``search`` methods.
+
+    Attributes:
+        cursor: see rule 4; ``None`` stands for the beginning.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        route: Route[T],
+        query: Mapping[str, Any],
+        options: CallOptions,
+        *,
+        max_items: int | None = None,
+    ) -> None:
+        most = integer(max_items)
+        if max_items is not None and (most is None or most < 0):
+            raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r:.40}")
+        assert route.query is not None
+        check_options(options)
+        self._pipeline = pipeline
+        self._route = route
+        # Checked here, so that a wrong filter fails where it is written and not at the first item.
+        self._query = parse_params(dict(query), route.query)
+        self._options = options
+        self._max_items = most
+        self._start: str | None = getattr(self._query, "cursor")  # noqa: B009 - the query of every list has one
+        self.cursor: str | None = self._start
+
+    def _fetch(self, cursor: str | None) -> Coroutine[Any, Any, PageBody[T]]:
+        return self._pipeline.page(self._route, self._options, evolve(self._query, cursor=cursor))  # type: ignore[call-arg]
+
+    async def _first(self) -> Page[T]:
+        body = await self._fetch(self._start)
+        return Page(body.data, body.next_cursor, body.has_more)
+
+    def __await__(self) -> Generator[Any, Any, Page[T]]:
+        return self._first().__await__()
+
+    def pages(self) -> AsyncIterator[Page[T]]:
+        """Iterate over the pages; `max_items` cuts the last one short."""
+        return _Pages(self)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return _Items(self)
+
+
+class _Pages(Generic[T]):
+    def __init__(self, pager: Pager[T]) -> None:
+        self._pager = pager
+        self._left = pager._max_items
+        self._next = pager._start
+        self._seen = {self._next} if self._next is not None else set[str]()
+        self._ahead: _Ahead[T] | None = None
+        self._ended = self._left == 0
+        self._repeats = False
+        self._empty = 0
+
+    def __aiter__(self) -> _Pages[T]:
+        return self
+
+    async def __anext__(self) -> Page[T]:
+        if self._ended:
+            raise StopAsyncIteration
+        pager, cursor = self._pager, self._next
+        pager.cursor = cursor
+        if self._repeats:
+            error = PaginationError(f"{pager._route.name}: the server returned the cursor {cursor!r} a second time")
+            error.cursor = cursor
+            raise error
+        if self._empty >= _MOST_EMPTY:
+            error = PaginationError(f"{pager._route.name}: {self._empty} empty pages in a row, each with a cursor")
+            error.cursor = cursor
+            raise error
+        ahead, self._ahead = self._ahead, None
+        try:
+            body = await (pager._fetch(cursor) if ahead is None else ahead.page())
+        except AjoxiError as error:
+            error.cursor = cursor
+            raise
+        except BaseException:
+            if ahead is not None:
+                ahead.cancel()
+            raise
+        return self._take(body)
+
+    def _take(self, body: PageBody[T]) -> Page[T]:
+        data, following = body.data, body.next_cursor
+        if self._left is not None:
+            data = data[: self._left]
+            self._left -= len(data)
+        self._ended = following is None or self._left == 0
+        self._empty = 0 if data else self._empty + 1
+        if following is not None and not self._ended:
+            self._next = following
+            self._repeats = following in self._seen
+            if not self._repeats:
+                self._seen.add(following)
+                self._ahead = _Ahead(partial(self._pager._fetch, following))
+        return Page(data, body.next_cursor, body.has_more)
+
+    def __del__(self) -> None:
+        # `async for` tells nobody that it was left: the last reference going is the only sign there is.
+        if self._ahead is not None:
+            self._ahead.cancel()
+
+
+class _Items(Generic[T]):
+    def __init__(self, pager: Pager[T]) -> None:
+        self._pages = _Pages(pager)
+        self._items: tuple[T, ...] = ()
+        self._index = 0
+
+    def __aiter__(self) -> _Items[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        while self._index >= len(self._items):
+            self._items, self._index = (await self._pages.__anext__()).data, 0
+        item = self._items[self._index]
+        self._index += 1
+        return item

@@ -1,0 +1,366 @@
+"""The one road of every request: turn at the limiter, send, observe, decode, decide about a retry, round again.
+
+Rules:
+1. Every attempt takes a turn at the limiter, so retries cannot break the cap; every turn is settled, whatever happens.
+2. Whether to send again is `protocol.retry`'s to say, and nobody else's.
+3. A 401 is answered by a fresh token once, where there is one to be had.
+4. A POST that was cancelled after it may have gone out is reported to ``on_outcome_unknown``; the cancellation goes on
+   unchanged.
+5. An idempotency key goes with every POST, the same on all its attempts. It is a hint: the reference documents none, so
+   it licenses no re-send.
+6. One debug line an attempt, under ``ajoxi_async``; secrets and phone numbers masked.
+7. Nothing begins, and nothing is sent again, after the client was closed.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import anyio
+from attrs import define, evolve, field, frozen
+
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.headers import IDEMPOTENCY_KEY
+from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.routes import Route
+from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
+from ajoxi_async.limits import Limiter
+from ajoxi_async.pipeline.auth import Credentials
+from ajoxi_async.pipeline.hooks import Hooks, Watch, tell
+from ajoxi_async.pipeline.lifetime import Lifetime
+from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
+from ajoxi_async.protocol import answers, retry
+from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
+from ajoxi_async.protocol.rate import Lane, Permit
+from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
+
+__all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
+
+T = TypeVar("T")
+
+logger: logging.Logger = logging.getLogger("ajoxi_async")
+
+#: Set by `with_raw_response` to a list that receives the response a call ended with.
+last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_response", default=None)
+
+
+class AjoxiDeprecationWarning(DeprecationWarning):
+    """The API announced that it retires a route (API reference: Versioning)."""
+
+
+@define
+class LatestAnswer:
+    """The latest answer of the API, shared by all variants: its Date says how far the server's clock is from ours.
+
+    Attributes:
+        heard: its headers, and when it came on the pipeline's clock; ``None`` before the first.
+    """
+
+    heard: tuple[Mapping[str, str], float] | None = None
+
+
+@frozen(kw_only=True)
+class Pipeline:
+    """Settings and shared parts of the road. `evolve` makes a variant that shares the pool and the budget.
+
+    Attributes:
+        timeout: seconds for each attempt, from connecting to the last byte.
+        lane: of the limiter, unless a call says otherwise.
+        idempotency_header: the name under which a POST's idempotency key travels; ``None`` to send none.
+        client_references: whether each call created carries a reference of ours in its metadata.
+    """
+
+    base_url: str
+    credentials: Credentials
+    transport: Transport = field(repr=False)
+    limiter: Limiter = field(repr=False)
+    retry: RetryPolicy
+    timeout: float | None
+    headers: Mapping[str, str]
+    lane: Lane = "default"
+    idempotency_header: str | None = IDEMPOTENCY_KEY
+    client_references: bool = False
+    hooks: Hooks | None = None
+    quota: RetryQuota = field(repr=False)
+    lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
+    latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
+    #: By route, when notices of retirement are to be looked for again: once a second will do.
+    look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    jitter: Callable[[], float] = field(default=random.random, repr=False)
+    sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
+
+    @quota.default
+    def _own_quota(self) -> RetryQuota:
+        return RetryQuota(self.retry.quota)
+
+    def variant(self, **changes: Any) -> Pipeline:
+        """The same road with other settings."""
+        if "retry" in changes:
+            changes["quota"] = RetryQuota(changes["retry"].quota)
+        return evolve(self, **changes)
+
+    async def call(
+        self,
+        route: Route[T],
+        options: CallOptions,
+        *,
+        id: str | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> T:
+        """Make one call and decode its answer.
+
+        Raises:
+            InvalidParameterError: before anything is sent.
+            APIError: see `protocol.errors`.
+        """
+        response = await self._exchange(route, self.request(route, options, id=id, params=params), options, params)
+        if route.returns is type(None):
+            return None
+        try:
+            return codec.decode(response.body, route.returns)
+        except codec.DecodeError as error:
+            raise answers.unexpected_answer(response, str(error), route.name) from None
+
+    async def page(self, route: Route[T], options: CallOptions, query: Params) -> PageBody[T]:
+        """Fetch one page of a list."""
+        response = await self._exchange(route, self.request(route, options, params=query), options)
+        try:
+            return codec.decode_page(response.body, route.returns)
+        except codec.DecodeError as error:
+            raise answers.unexpected_answer(response, str(error), route.name) from None
+
+    def request(
+        self,
+        route: Route[Any],
+        options: CallOptions,
+        *,
+        id: str | None = None,
+        params: Mapping[str, Any] | Params | None = None,
+    ) -> Request:
+        """Check the parameters and build the request, without Authorization and timeout."""
+        if options:
+            check_options(options)
+        url = self.base_url + route.path_for(id)
+        kind = route.body or route.query
+        body = None
+        sent = {**self.headers}
+        if kind is not None:
+            if not isinstance(params, Params):
+                params = codec.parse_params(dict(params or {}), kind)
+            if route.body is not None:
+                body = codec.encode(params)
+                sent[headers.CONTENT_TYPE] = headers.JSON
+            elif pairs := codec.to_query(params):
+                url = f"{url}?{urlencode(pairs)}"
+        if route.method == "POST" and self.idempotency_header is not None:
+            sent[self.idempotency_header] = uuid.uuid4().hex
+        if options:
+            if extra := options.get("extra_query"):
+                url = f"{url}{'&' if '?' in url else '?'}{urlencode(list(extra.items()))}"
+            if given := options.get("extra_headers"):
+                sent = merge_headers(sent, given)
+        return Request(route.method, url, sent, body)
+
+    async def _exchange(
+        self, route: Route[Any], request: Request, options: CallOptions, params: Mapping[str, Any] | None = None
+    ) -> Response:
+        limiter, lane, deadline = self.limiter, self.lane, None
+        if options:
+            lane, deadline = options.get("lane") or lane, self._deadline(options)
+        attempt, drawn, fresh_token_used = 0, 0, False
+        # When, on our clock, the first attempt left that may have been carried out although no success came back.
+        perhaps_done_at: float | None = None
+        began: float | None = None
+        outcome: Response | ExchangeError | None = None
+        lifetime = self.lifetime
+        if lifetime.closed:
+            lifetime.check(route.name)
+        watch = None
+        if self.hooks is not None:
+            watch = Watch(hooks=self.hooks, route=route.name, method=route.method, lane=lane)
+        try:
+            while True:
+                outcome = None
+                authorization = self.credentials.at_hand
+                if authorization is None:
+                    authorization = await self.authorization(route.name, deadline)
+                asked = self.clock() if watch is not None else 0.0
+                permit = limiter.try_acquire(lane)
+                if permit is None:
+                    permit = await self.turn(route.name, lane, deadline)
+                started = self.clock()
+                if deadline is not None and started >= deadline:
+                    limiter.give_back(permit)
+                    raise APITimeoutError("the time was up before it was sent", route=route.name, attempts=attempt)
+                attempt += 1
+                if began is None:
+                    began = started
+                else:  # Copied: a hook may still hold the first attempt's.
+                    request = evolve(request, headers={**request.headers}, sent=True)
+                request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
+                request.timeout = self.timeout
+                if deadline is not None:
+                    request.timeout = min(self.timeout or deadline - started, deadline - started)
+                if watch is not None:
+                    watch.begins(request, attempt, started - asked)
+                error_body = None
+                wait_for: float | None = None
+                try:
+                    outcome = await self.transport.send(request)
+                except ExchangeError as error:
+                    outcome = error
+                    (limiter.lost if error.sent else limiter.give_back)(permit)
+                except BaseException:
+                    if watch is not None:
+                        watch.cancelled(request, attempt, self.clock() - started)
+                    (limiter.lost if request.sent else limiter.give_back)(permit)
+                    if request.sent and perhaps_done_at is None:
+                        perhaps_done_at = started
+                    raise
+                else:
+                    self.latest.heard = outcome.headers, self.clock()
+                    try:
+                        if outcome.status >= 300:
+                            wait_for = answers.retry_after_of(outcome)
+                            error_body = answers.error_body_of(outcome)
+                    finally:
+                        limiter.observe(permit, route.name, outcome.status, outcome.headers, wait_for)
+                    if started >= self.look_again.get(route.name, 0.0):
+                        self._warn_if_retiring(route, outcome, started)
+                    if (seen := last_response.get()) is not None:
+                        seen.append(outcome)
+                fate = retry.classify(outcome, has_envelope=error_body is not None)
+                if logger.isEnabledFor(logging.DEBUG):
+                    self._log(route, request, attempt, outcome, self.clock() - started)
+                if watch is not None:
+                    elapsed = self.clock() - started
+                    watch.ended(request, attempt, outcome, fate, elapsed=elapsed, retry_after=wait_for)
+                if isinstance(outcome, Response):
+                    if fate is Fate.DONE:
+                        if self.quota.left < self.quota.capacity:
+                            self.quota.earn(drawn)
+                        return outcome
+                    if outcome.status == 404 and request.method == "DELETE" and perhaps_done_at is not None:
+                        return Response(route.status, outcome.headers, b"")
+                    if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
+                        fresh_token_used = True
+                        continue
+                if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
+                    perhaps_done_at = started
+                delay = retry.delay_before_retry(
+                    self.retry, fate, request.method, attempt=attempt, retry_after=wait_for, jitter=self.jitter()
+                )
+                if delay is None or lifetime.closed or not self.may_wait(delay, fate, began, deadline):
+                    if isinstance(outcome, Response):
+                        raise answers.error_from(outcome, error_body, route.name, attempt)
+                    if lifetime.closed:
+                        raise ClientClosedError(outcome.message, route=route.name, attempts=attempt) from outcome
+                    raise answers.no_answer(outcome, route.name, attempt)
+                drawn += fate is not Fate.REFUSED
+                if watch is not None:
+                    watch.retries(attempt, fate, delay)
+                await self.pause(route.name, delay)
+        except BaseException as error:
+            if route.method != "POST" or perhaps_done_at is None:
+                raise
+            # Whatever ends the call now, a POST of its may have been carried out.
+            unknown = answers.outcome_unknown(
+                route,
+                request,
+                outcome,
+                params=params,
+                idempotency_header=self.idempotency_header,
+                sent_at=self._wall(perhaps_done_at),
+                sent_on_our_clock=perhaps_done_at,
+                heard=self.latest.heard,
+                attempts=attempt,
+            )
+            if self.hooks is not None:
+                tell(self.hooks.on_outcome_unknown, unknown)
+            if not isinstance(error, Exception):
+                raise
+            raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
+
+    async def authorization(self, route: str, deadline: float | None) -> str:
+        """The value of the Authorization header.
+
+        Raises:
+            APITimeoutError: it did not come until the deadline.
+            ClientClosedError: the client was closed.
+        """
+        if self.credentials.at_hand is not None:
+            return self.credentials.at_hand
+        asking = self.lifetime.bound(route, self.credentials.header(self.transport))
+        if deadline is None:
+            return await asking
+        try:
+            with anyio.fail_after(deadline - self.clock()):
+                return await asking
+        except TimeoutError:
+            raise APITimeoutError("no token came in time; nothing was sent", route=route, attempts=0) from None
+
+    async def turn(self, route: str, lane: Lane, deadline: float | None) -> Permit:
+        """A turn at the limiter.
+
+        Raises:
+            APITimeoutError: the deadline cannot be met.
+            ClientClosedError: the client was closed.
+        """
+        return await self.lifetime.bound(route, self.limiter.acquire(lane, deadline=deadline))
+
+    async def pause(self, route: str, delay: float) -> None:
+        """Wait before the next attempt.
+
+        Raises:
+            ClientClosedError: the client was closed.
+        """
+        await self.lifetime.bound(route, self.sleep(delay))
+
+    def _deadline(self, options: CallOptions) -> float | None:
+        timeout = options.get("timeout")
+        return None if timeout is None else self.clock() + timeout
+
+    def _wall(self, moment: float) -> float:
+        return time.time() - (self.clock() - moment)
+
+    def may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
+        """Whether there is time for another attempt, and one left in the quota."""
+        then = self.clock() + delay
+        if deadline is not None and then >= deadline:
+            return False
+        if self.retry.max_elapsed is not None and then - began > self.retry.max_elapsed:
+            return False
+        return fate is Fate.REFUSED or self.quota.spend()
+
+    def _log(
+        self, route: Route[Any], request: Request, attempt: int, outcome: Response | ExchangeError, took: float
+    ) -> None:
+        if isinstance(outcome, Response):
+            seen = f"{outcome.status} {answers.request_id_of(outcome.headers) or '-'}"
+        else:
+            seen = str(outcome)
+        path = request.url.removeprefix(self.base_url)
+        line = f"{route.name} {request.method} {path} attempt {attempt}: {seen} in {took * 1000:.1f} ms"
+        logger.debug("%s", mask(line))
+
+    def _warn_if_retiring(self, route: Route[Any], response: Response, now: float) -> None:
+        notice = answers.retirement_notice(route, response.headers)
+        self.look_again[route.name] = now + 1.0 if notice is None else float("inf")
+        if notice is not None:
+            try:
+                warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)
+            except AjoxiDeprecationWarning:  # warnings are errors here; but what a write brought is not to be lost
+                if route.method == "GET":
+                    raise
+                logger.warning("%s", notice)

@@ -1,0 +1,145 @@
+"""A task group that one task opens and any other task of the same event loop closes.
+
+Rules:
+1. A task group of anyio is left by the task that entered it. Fixtures of pytest-asyncio, ``cleanup_ctx`` of aiohttp under
+   pytest-aiohttp and ``unittest.IsolatedAsyncioTestCase`` enter in one task and leave in another. So the group lives in a
+   task of its own: an ordinary task on asyncio, a system task on trio. It runs in a copy of the opener's context.
+2. A cancellation of the opener does not reach the tasks. Whoever is cancelled while closing cancels them, still waits
+   until all have ended, and is cancelled then.
+3. A task that raises cancels the others; `TaskHost.aclose` raises its error, unwrapped where it is the only one.
+4. An event loop that ends before the group is closed cancels the tasks. Closing is without effect then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVarTuple, Unpack, cast
+
+import anyio
+from anyio.abc import TaskGroup
+
+from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
+
+__all__ = ["TaskHost"]
+
+Args = TypeVarTuple("Args")
+
+#: Event loops hold their tasks weakly: what is open is held here until it has ended.
+_open: set[TaskHost] = set()
+
+
+async def _wait(event: anyio.Event) -> None:
+    """Wait for an event that is sure to come; a cancellation in the meantime is raised afterwards."""
+    cancelled: asyncio.CancelledError | None = None
+    with anyio.CancelScope(shield=True):
+        while not event.is_set():
+            try:
+                await event.wait()
+            except asyncio.CancelledError as error:  # of asyncio itself, which knows no shields
+                cancelled = error
+    if cancelled is not None:
+        raise cancelled
+
+
+class TaskHost:
+    """One task group, opened and closed once. See the rules above."""
+
+    def __init__(self) -> None:
+        self._loop: Loop | None = None
+        self._group: TaskGroup | None = None
+        self._error: BaseException | None = None
+        self._cancelled = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether its event loop has ended, and its tasks with it."""
+        return self._loop is not None and has_ended(self._loop)
+
+    async def open(self) -> None:
+        """Start the group; several tasks may call it. Whoever is cancelled meanwhile still has to call `aclose`."""
+        if self._loop is None:
+            self._start()
+        await _wait(self._ready)
+
+    def _start(self) -> None:
+        self._ready, self._closing, self._done = anyio.Event(), anyio.Event(), anyio.Event()
+        self._loop = running_loop()
+        _open.add(self)
+        if not isinstance(self._loop, asyncio.AbstractEventLoop):
+            import trio
+
+            trio.lowlevel.spawn_system_task(self._host_on_trio, context=contextvars.copy_context())
+        else:
+            task = asyncio.create_task(self._host(), name="ajoxi_async tasks")
+            # A task that is cancelled before its first step runs no line of its own.
+            task.add_done_callback(self._end)
+
+    async def _host_on_trio(self) -> None:
+        try:
+            await self._host()
+        finally:
+            self._end()
+
+    async def _host(self) -> None:
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                self._ready.set()
+                await self._closing.wait()
+                if self._cancelled:
+                    group.cancel_scope.cancel()
+        except anyio.get_cancelled_exc_class():
+            raise
+        except BaseException as error:
+            while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+                error = error.exceptions[0]
+            self._error = error
+
+    def _end(self, _: object = None) -> None:
+        _open.discard(self)
+        self._ready.set()
+        self._done.set()
+
+    def start_soon(self, task: Callable[[Unpack[Args]], Coroutine[Any, Any, object]], *args: *Args) -> None:
+        """Run a task in the group.
+
+        Raises:
+            ConfigurationError: this is another event loop than the one that opened the group.
+        """
+        if self._loop is not running_loop():
+            raise ConfigurationError("event loop: this was opened on another one; open and use it on the same loop")
+        cast("TaskGroup", self._group).start_soon(task, *args)
+
+    async def aclose(self, *, cancel: bool) -> None:
+        """Wait until all tasks have ended. Idempotent.
+
+        Args:
+            cancel: cancel the tasks first.
+
+        Raises:
+            ConfigurationError: the event loop that opened the group is another one, and has not ended.
+        """
+        if self._loop is None or self.ended:
+            return
+        if self._loop is not running_loop():
+            raise ConfigurationError("event loop: this was opened on another one, which has not ended; close it there")
+        if cancel:
+            self._cancel()
+        self._closing.set()
+        try:
+            await self._done.wait()
+        except anyio.get_cancelled_exc_class():
+            self._cancel()
+            await _wait(self._done)
+            raise
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _cancel(self) -> None:
+        self._cancelled = True
+        if self._group is not None:
+            self._group.cancel_scope.cancel()

@@ -1,0 +1,1 @@
+"""Event streams: one connection loop for all of them, live transcripts, and several transcripts at once."""

@@ -1,0 +1,52 @@
+"""The sandbox and the client of a test, as the fixtures open them and as users' own fixtures may.
+
+Nothing of the package is imported before a test asks for a sandbox, so that the plugin costs other test runs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from ajoxi_async.client import AsyncAjoxi
+    from ajoxi_async.sandbox import Sandbox
+
+__all__ = ["open_client", "open_sandbox"]
+
+
+def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """What the markers say, the nearest last."""
+    options: dict[str, Any] = {"clock": "manual", "rate_limit": None}
+    for mark in reversed(list(request.node.iter_markers("ajoxi"))):
+        if mark.args:
+            raise pytest.UsageError("pytest.mark.ajoxi takes keywords only")
+        options |= mark.kwargs
+    return options
+
+
+def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
+    """The sandbox of a test, to be entered; for fixtures of one's own."""
+    from ajoxi_async.sandbox import Sandbox
+
+    options = _options(request)
+    faults = options.pop("faults", ())
+    if not listens:
+        options["port"] = None
+    try:
+        sandbox = Sandbox(**options)
+        for fault in faults:
+            sandbox.faults.add(**fault)
+    except (TypeError, ValueError) as error:
+        raise pytest.UsageError(f"pytest.mark.ajoxi: {error}") from None
+    return sandbox
+
+
+def open_client(sandbox: Sandbox) -> AsyncAjoxi:
+    """A client of a sandbox that was entered."""
+    from ajoxi_async.client import AsyncAjoxi
+
+    if sandbox.listens:
+        return AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url)
+    return AsyncAjoxi(sandbox.api_key, transport=sandbox.transport())
