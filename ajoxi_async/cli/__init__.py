@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
     sandbox.add_argument("--allow-remote-webhooks", action="store_true", help="deliver to other machines as well")
     sandbox.add_argument("--strict-keys", action="store_true", help="take the printed key only")
+    sandbox.add_argument(
+        "--max-worlds", type=int, metavar="N", help="worlds of keys that come unminted (default: 1000)"
+    )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     webhooks.add_parser(commands)
     return parser
@@ -66,6 +69,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
     from ajoxi_async.sandbox import RealClock, Sandbox
 
     sandbox = Sandbox(
+        **({"max_worlds": options.max_worlds} if options.max_worlds is not None else {}),
         host=options.host,
         port=options.port,
         seed=options.seed,

@@ -2,29 +2,33 @@
 
 Rules:
 1. Each key has a world of its own, so that parallel test workers share one server and nothing else.
-2. Restoring or resetting a world replaces its `Account`. Whoever still holds the old one, a live transcript for
-   instance, goes on with the old state.
-3. A reset gives the world its first state again: the same ids are made, faults and the quota's count are gone.
+2. Restoring or resetting a world replaces its `Account`. What was under way in the old one has no effect on the new one:
+   outcomes of deliveries are dropped, and live transcripts end, so that their readers ask again.
+3. A reset gives the world its first state again: the same ids are made, faults, marks and the quota's count are gone.
 """
 
 from __future__ import annotations
 
-import hashlib
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, Unpack
+from weakref import WeakSet
 
 import anyio
 import anyio.lowlevel
-from attrs import define, field, frozen
+from attrs import define, evolve, field
 
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.keys import key_id
+from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
@@ -34,30 +38,32 @@ from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
 from ajoxi_async.sandbox.state.steps import Steps, Unfinished
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
-from ajoxi_async.sandbox.time.clock import Clock
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
+from ajoxi_async.sandbox.time.clock import AdvanceOptions, Clock
+from ajoxi_async.sandbox.time.jumps import Jump
+from ajoxi_async.sandbox.time.live import LiveClock
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Due, Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 
 T = TypeVar("T")
 
-__all__ = ["Snapshot", "World", "key_id"]
-
-
-@frozen(eq=False)
-class Snapshot:
-    """A copy of a world's state and the moment of the copy. It can be restored any number of times."""
-
-    account: Account
-    moment: float
+__all__ = ["OpenStream", "World"]
 
 
 #: Parts of a world that are freed in one go; a part is a few dozen objects.
 _AT_ONCE = 200
+#: Jumps that the log keeps.
+JUMPS = 100
+#: Timers that are listed, from the next one on.
+LISTED = 10_000
 
 
-def key_id(key: str) -> str:
-    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
-    return f"key_{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+class OpenStream(Protocol):
+    """An answer that is being sent for as long as something comes."""
+
+    def end(self) -> None:
+        """Send nothing more."""
 
 
 async def _nothing() -> None:
@@ -83,12 +89,16 @@ class World:
         start: runs a task in the sandbox's task group.
         rate_limit: requests a second; ``None`` for no limit.
         save: returns once every change so far is in the journal.
+        marks_kept: how many marks are kept; 0 for none.
         id: of its key, which is not the key.
         faults: what goes wrong on purpose.
         quota: the requests of the last second.
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        epoch: how often the account was replaced.
+        streams: answers that are being sent as something comes.
+        ended: whether the world is gone, because its key was deleted or it made room for another.
     """
 
     key: str
@@ -98,6 +108,7 @@ class World:
     start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
     rate_limit: int | None
     save: Callable[[], Awaitable[None]] = _nothing
+    marks_kept: int = 10
     id: str = field(init=False)
     _account: Account = field(init=False)
     faults: Faults = field(init=False)
@@ -105,7 +116,12 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    epoch: int = field(default=0, init=False)
+    streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
+    ended: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
+    _marks: Marks = field(init=False)
+    _jumps: deque[Jump] = field(factory=lambda: deque(maxlen=JUMPS), init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
@@ -113,6 +129,7 @@ class World:
     def __attrs_post_init__(self) -> None:
         self.id = key_id(self.key)
         account = self._fresh_account()
+        self._marks = Marks(self.marks_kept)
         self.faults = account.faults
         self.quota = Quota(self.rate_limit)
         self._use(account)
@@ -189,11 +206,16 @@ class World:
         """See `Participant`."""
         return bool(self._queues.under_way or self.answering or self.unfinished)
 
-    def run_due(self) -> None:
-        """See `Participant`."""
-        run_due(self._account, self.clock.now())
-        if self.running and self._account.due_deliveries:
-            self._queues.start_due()
+    @property
+    def in_use(self) -> bool:
+        """Whether something of it is being answered, streamed or posted."""
+        return self.busy or bool(self.streams)
+
+    def run_due(self) -> bool:
+        """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
+        if not run_due(self._account, self.clock.now()):
+            return False
+        return not (self.running and self._account.due_deliveries) or self._queues.start_due()
 
     def wake(self) -> None:
         """See `Participant`."""
@@ -204,44 +226,91 @@ class World:
         await self.whole()
         await self._queues.quiet()
 
+    def before_jump(self, goal: str) -> str | None:
+        """See `Participant`."""
+        return self._marks.make(self.account, self.clock.now(), f"before {goal}")
+
+    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+        """See `Participant`."""
+        found = [self.account.deliveries.get(id) for id in failed]
+        dead = sum(delivery is not None and delivery.dead for delivery in found)
+        self._jumps.append(evolve(jump, dead_letters=dead))
+
     def changed(self) -> None:
-        """Call after every command: starts what became due, and lets `run` wait for an earlier timer."""
-        self.run_due()
+        """Call after every command: starts what became due, and lets `run` do the rest and wait for an earlier timer."""
+        rest = not self.run_due()
         due = self._account.next_due
-        if due is not None and (self._sleeping_until is None or due < self._sleeping_until):
+        if rest or (due is not None and (self._sleeping_until is None or due < self._sleeping_until)):
             self._woken.set()
 
     async def run(self) -> None:
-        """Do what is due whenever it is due by the clock, until cancelled."""
-        while True:
+        """Do what is due whenever it is due by the clock, until cancelled or until the world ends."""
+        while not self.ended:
             await self.whole()
             self._woken, self._sleeping_until = anyio.Event(), None
-            self.run_due()
-            with suppress(Refusal):
-                await self.save()
+            while not self.run_due():
+                await anyio.lowlevel.checkpoint()
+                await self.whole()
+            if self._account.unsaved:
+                with suppress(Refusal):
+                    await self.save()
             self._sleeping_until = self._account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 
     # State
 
-    def snapshot(self) -> Snapshot:
-        """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it."""
-        return Snapshot(self.account.copy(), self.clock.now())
+    def snapshot(self, label: str = "") -> Snapshot:
+        """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it.
+
+        Args:
+            label: what it is made for.
+        """
+        return Snapshot(self.account.copy(), self.clock.now(), label)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put the world back into the state of a snapshot.
+        """Put the world back into the state of a snapshot: what follows is as if it had never gone on.
 
-        A virtual clock goes back as well. On a real clock, what was due since is due at once.
+        A virtual clock goes back as well, and its advances stop. On a real clock, what was due since is due at once.
         """
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())
 
+    def marks(self) -> tuple[Snapshot, ...]:
+        """The snapshots that were made by themselves before the last jumps, the oldest first: see `marks`."""
+        return self._marks.all()
+
+    def rewind(self, mark: Snapshot | str) -> None:
+        """Put the world back to a mark, or another snapshot: see `restore`.
+
+        Args:
+            mark: one of `marks`, or its id.
+
+        Raises:
+            Refusal: there is no mark with this id, or it is not kept any more.
+        """
+        self.restore(self._marks.get(mark) if isinstance(mark, str) else mark)
+
     def reset(self) -> None:
         """Make the world new: nothing but its first number, the same ids again, no faults."""
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
+        self._marks.clear()
+        self._jumps.clear()
         self._replace(self._fresh_account())
+
+    def end(self) -> None:
+        """Stop: nothing falls due any more, nothing more is posted, and live transcripts end."""
+        self.ended, self.running = True, False
+        self._queues.abandon()
+        self.clock.leave(self)
+        for stream in list(self.streams):
+            stream.end()
+        self.wake()
+
+    def counts(self) -> dict[str, int]:
+        """How many of each kind of object it holds."""
+        return counts_of(self.account)
 
     def adopt(self, account: Account) -> None:
         """Take an account that was loaded from the journal."""
@@ -249,6 +318,10 @@ class World:
 
     def _replace(self, account: Account) -> None:
         self._queues.abandon()
+        self.epoch += 1
+        self.account.replaced = True
+        for stream in list(self.streams):
+            stream.end()
         parts = [part for store in self.account.stores.values() for part in store.parts()]
         self._use(account)
         if self.running and len(parts) > _AT_ONCE:
@@ -256,6 +329,70 @@ class World:
         self.on_replaced(self)
         self.run_due()
         self.wake()
+
+    # Moving time
+
+    async def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
+        """Let time pass: see `VirtualClock.advance`, which has the same parameters.
+
+        Raises:
+            InvalidParameterError: the goal cannot be, or the clock is real.
+            NeverHappenedError: what was waited for does not come.
+            AdvanceStoppedError: it was stopped, or the world was rewound.
+        """
+        return await self.clock.advance(seconds, **goal)
+
+    async def advance_to_next(self) -> list[Fired]:
+        """Let time pass up to the next moment at which something is due, and return what happened.
+
+        Raises:
+            InvalidParameterError: the clock is real.
+            NeverHappenedError: nothing is due.
+            AdvanceStoppedError: it was stopped, or the world was rewound.
+        """
+        return await self.clock.advance(to_next=True)
+
+    def stop_advance(self) -> bool:
+        """Stop the advances of the world's clock at the instant they have reached; return whether there was one."""
+        return isinstance(self.clock, VirtualClock) and self.clock.stop_advance()
+
+    def pause(self) -> None:
+        """Let the time of a live clock stand still.
+
+        Raises:
+            InvalidParameterError: it is another clock.
+        """
+        self._live().pause()
+
+    def resume(self, *, speed: float | None = None) -> None:
+        """Let the time of a live clock flow.
+
+        Args:
+            speed: seconds that pass in one second; as before unless given.
+
+        Raises:
+            InvalidParameterError: it is another clock, or the speed is not above 0 and at most a million.
+        """
+        self._live().resume(speed=speed)
+
+    def _live(self) -> LiveClock:
+        if not isinstance(self.clock, LiveClock):
+            raise InvalidParameterError("clock", f"expected clock='live', this one is {self.clock.mode!r}")
+        return self.clock
+
+    def due(self, start: int = 0, amount: int = 50) -> tuple[Due, ...]:
+        """What will happen next, in its order.
+
+        Args:
+            start: the place of the first that is returned, from 0.
+            amount: how many at most. Those after the first 10,000 are not listed.
+        """
+        timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
+        return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
+
+    def jumps(self) -> tuple[Jump, ...]:
+        """The last hundred advances that moved time, the oldest first."""
+        return tuple(self._jumps)
 
     # What only a sandbox can do
 
@@ -304,12 +441,49 @@ class World:
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
         log = self.account.delivery_log
-        attempts = log.get(webhook_id, ()) if webhook_id is not None else [one for each in log.values() for one in each]
+        attempts = log.of(webhook_id) if webhook_id is not None else log.attempts.values()
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
 
     def pending(self) -> tuple[Delivery, ...]:
         """Deliveries that are still to be made or tried again."""
-        return tuple(one for one in self.account.deliveries.values() if not one.dead)
+        return deliveries.pending(self.account)
+
+    def delivery(self, id: str) -> DeliveryReport:
+        """One delivery with its body, its rounds of attempts, and when it will be tried again.
+
+        Raises:
+            Refusal: there is no such delivery. Of those that are over, a webhook keeps its last thousand.
+        """
+        return deliveries.report(self.account, id)
+
+    def find_deliveries(
+        self,
+        *,
+        state: str | None = None,
+        webhook_id: str | None = None,
+        event_id: str | None = None,
+        type: str | None = None,
+        code: int | str | None = None,
+    ) -> tuple[Delivery, ...]:
+        """The deliveries that are all of what is given, the newest first.
+
+        Args:
+            state: ``pending``, ``failing`` (pending, and failed in this round), ``delivered``, ``dead``, or ``dropped``
+                because the webhook was disabled.
+            webhook_id: of the webhook they go to.
+            event_id: of their event.
+            type: of their event, or a pattern of types: ``call.*``.
+            code: of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` where no answer came.
+
+        Raises:
+            InvalidParameterError: there is no such state.
+        """
+        if state is not None and state not in deliveries.STATES:
+            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
+        shown = str(code) if code is not None else None
+        return tuple(
+            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        )
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

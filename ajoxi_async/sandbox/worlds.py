@@ -4,31 +4,33 @@ Rules:
 1. A minted key may do everything but the routes it was denied.
 2. Any other well-formed key is good as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
+4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
+   is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted; while all are
+   busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
+5. A key that was deleted is refused from then on and is never minted again; its world is gone and its streams end.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Awaitable, Callable, Collection
 
-from attrs import define, field, frozen
+from attrs import define, field
 
-from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox.keys import ID_PREFIX, Key, checked_deny, checked_label, key_id
+from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.world import World
 
-__all__ = ["Key", "Worlds", "mode_of"]
+__all__ = ["MAX_WORLDS", "Worlds"]
 
+#: Worlds of keys that were not minted.
+MAX_WORLDS = 1_000
+#: Seconds by which the time of a key's last use may be off in a file, so that a request need not write it.
+_USE_GRAIN = 60.0
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
-
-
-@frozen
-class Key:
-    """A minted key; `deny` holds the names of routes that answer it 403."""
-
-    mode: Mode
-    deny: frozenset[str] = frozenset()
 
 
 @define(eq=False)
@@ -40,48 +42,153 @@ class Worlds:
         rate_limit: requests a second of each key; ``None`` for no limit.
         strict_keys: whether minted keys alone are accepted.
         new_world: makes the world of a key.
+        max_worlds: see rule 4.
         save: returns once every change so far is in the journal; ``None`` without a journal.
-        keys: the minted keys.
+        wall: the wall clock, in seconds since the epoch.
+        keys: by their texts: those that were minted, those that came, and those that are refused.
         by_key: the worlds that were made so far.
+        own_key: the sandbox's own key, which cannot be deleted.
+        unsaved: texts of the keys that changed since the journal last wrote.
     """
 
     seed: int
     rate_limit: int | None
     strict_keys: bool
     new_world: Callable[[str], World]
+    max_worlds: int = MAX_WORLDS
     save: Callable[[], Awaitable[None]] | None = None
+    wall: Callable[[], float] = time.time
     keys: dict[str, Key] = field(factory=dict, init=False)
     by_key: dict[str, World] = field(factory=dict, init=False)
+    own_key: str = field(default="", init=False)
+    unsaved: dict[str, None] = field(factory=dict, init=False)
+    _noted_uses: dict[str, float] = field(factory=dict, init=False)
 
-    def of(self, key: str) -> World:
-        """The world of a key, made when it is first asked for."""
-        if key not in self.by_key:
-            self.by_key[key] = self.new_world(key)
-        return self.by_key[key]
+    # Worlds
+
+    def of(self, key: str, *, keep: bool = False) -> World:
+        """The world of a key, made when it is first asked for.
+
+        Args:
+            key: the key itself.
+            keep: whether the world is never to make room for others.
+
+        Raises:
+            Refusal: the key was deleted.
+        """
+        record = self.keys.get(key)
+        if record is None:
+            record = self.keys[key] = Key(text=key, minted=False, created_at=self.wall())
+            self.changed(key)
+        if record.deleted:
+            raise Refusal("not_found", f"the key {record.id} was deleted")
+        record.kept = record.kept or keep
+        world = self.by_key.get(key)
+        if world is None:
+            if not record.kept:
+                self._make_room()
+            world = self.by_key[key] = self.new_world(key)
+        return world
+
+    def admit(self, key: str, moment: float) -> World | None:
+        """The world of a key that a request came with at this moment of the wall clock; ``None`` where it is refused."""
+        if not self.accepts(key):
+            return None
+        world = self.by_key.get(key) or self.of(key)
+        self.keys[key].last_used_at = moment
+        if self.save is not None and moment >= self._noted_uses.get(key, 0.0) + _USE_GRAIN:
+            self._noted_uses[key] = moment
+            self.changed(key)
+        return world
 
     def accepts(self, key: str) -> bool:
         """Whether requests with this key are answered."""
-        return _KEY.fullmatch(key) is not None and (not self.strict_keys or key in self.keys)
+        known = self.keys.get(key)
+        if known is not None:
+            return not known.deleted and (known.minted or not self.strict_keys)
+        return not self.strict_keys and _KEY.fullmatch(key) is not None
 
     def denies(self, key: str, route: str) -> bool:
         """Whether a key may not use a route."""
-        return key in self.keys and route in self.keys[key].deny
+        return route in self.keys[key].deny
 
-    def mint(self, mode: Mode, deny: Collection[str]) -> str:
+    def _make_room(self) -> None:
+        """Drop worlds until there is room for one more; see rule 4."""
+        passing = [key for key in self.by_key if not self.keys[key].kept]
+        surplus = len(passing) - self.max_worlds + 1
+        if surplus <= 0:
+            return
+        idle = [key for key in passing if not self.by_key[key].in_use]
+        idle.sort(key=lambda key: self.keys[key].last_used_at or self.keys[key].created_at)
+        for key in idle[:surplus]:
+            self._drop(key)
+            del self.keys[key]
+
+    def _drop(self, key: str) -> None:
+        world = self.by_key.pop(key, None)
+        if world is not None:
+            world.end()
+        self._noted_uses.pop(key, None)
+        self.changed(key)
+
+    # Keys
+
+    def listed(self) -> list[Key]:
+        """The keys that are accepted, in the order in which they were made or first came."""
+        return [key for key in self.keys.values() if self.accepts(key.text)]
+
+    def named(self, name: str) -> str:
+        """The key that is meant by a key or by the id of one.
+
+        Raises:
+            Refusal: no key has this id.
+        """
+        if not name.startswith(ID_PREFIX):
+            return name
+        for key in self.listed():
+            if key.id == name:
+                return key.text
+        raise Refusal("not_found", f"no key {name[:60]}")
+
+    def mint(self, mode: Mode, deny: Collection[str], label: str = "") -> str:
         """Make a key.
 
         Raises:
             ValueError: `deny` names a route that does not exist.
+            InvalidParameterError: `label` cannot be shown.
         """
-        unknown = set(deny) - ROUTES.keys()
-        if unknown:
-            raise ValueError(f"deny: no such route: {', '.join(sorted(unknown))}")
-        noise = hashlib.sha256(f"{self.seed}/key/{len(self.keys)}".encode()).hexdigest()[:24]
+        number = sum(key.minted for key in self.keys.values())
+        noise = hashlib.sha256(f"{self.seed}/key/{number}".encode()).hexdigest()[:24]
         key = f"AJX_{mode.upper()}_{noise}"
-        self.keys[key] = Key(mode, frozenset(deny))
+        self.keys[key] = Key(text=key, deny=checked_deny(deny), label=checked_label(label), created_at=self.wall())
+        self.changed(key)
         return key
 
+    def delete(self, name: str) -> None:
+        """Refuse a key from now on and drop its world.
 
-def mode_of(key: str) -> Mode:
-    """The mode that a key's prefix names."""
-    return "live" if key.startswith("AJX_LIVE_") else "test"
+        Args:
+            name: the key's id, or the key itself.
+
+        Raises:
+            Refusal: there is no such key, or it is the sandbox's own.
+        """
+        text = self.named(name)
+        key = self.keys.get(text)
+        if key is None or key.deleted:
+            raise Refusal("not_found", f"no key {key_id(text)}")
+        if text == self.own_key:
+            raise Refusal("invalid_state", "the sandbox's own key cannot be deleted")
+        key.deleted = True
+        self._drop(text)
+
+    def changed(self, key: str) -> None:
+        """Note that a key was made, used, deleted or forgotten."""
+        self.unsaved[key] = None
+
+    def note_uses(self) -> None:
+        """Have the journal write when each key was last used."""
+        for text, key in self.keys.items():
+            if key.last_used_at is not None and self._noted_uses.get(text) != key.last_used_at:
+                self._noted_uses[text] = key.last_used_at
+                self.changed(text)

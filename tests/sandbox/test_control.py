@@ -87,7 +87,7 @@ async def test_webhooks() -> None:
         assert (pending["attempts"], pending["due"]) == (1, "2026-01-01T00:00:05.000Z")
         assert (await ask("GET", "dead-letters"))[1] == {"data": []}
         await ask("POST", "clock/advance", {"until_idle": True})
-        log = (await ask("GET", f"deliveries?webhook_id={webhook.id}"))[1]["data"]
+        log = (await ask("GET", f"deliveries/attempts?webhook_id={webhook.id}"))[1]["data"]
         assert [attempt["number"] for attempt in log] == list(range(1, 12))
         assert "ConnectError" in log[0]["error"]
         (dead,) = (await ask("GET", "dead-letters"))[1]["data"]

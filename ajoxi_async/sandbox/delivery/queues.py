@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 from attrs import define, field
 
 from ajoxi_async.contract import headers
@@ -33,7 +34,8 @@ __all__ = ["CONCURRENT", "DeliveryQueues"]
 
 #: Deliveries of one endpoint at a time.
 CONCURRENT = 10
-
+#: Deliveries that are queued without a pause: a few milliseconds.
+QUEUED = 500
 
 #: A clock's record, and the index at which the attempt's outcome belongs.
 _Place = tuple[list[Fired | None], int] | None
@@ -64,22 +66,31 @@ class DeliveryQueues:
     changed: Callable[[], None]
     under_way: int = field(default=0, init=False)
     _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
+    _abandoned: bool = field(default=False, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
 
-    def start_due(self) -> None:
-        """Queue the deliveries that are due and start workers for them, without waiting."""
+    def start_due(self) -> bool:
+        """Queue some of the deliveries that are due, and start workers once all are queued, without waiting for them.
+
+        Returns:
+            Whether none is due any more.
+        """
         due = self.account.due_deliveries
-        while due:
+        for _ in range(min(len(due), QUEUED)):
             id = due.popleft()
-            found = deliveries.target(self.account, id)
+            found = deliveries.target(self.account, id, self.clock.now())
             if found is None:
                 continue
             endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
             endpoint.waiting.append((id, self._reserve()))
             self.under_way += 1
-            if endpoint.workers < CONCURRENT:
+        if due:
+            return False
+        for endpoint in self._endpoints.values():
+            for _ in range(min(CONCURRENT - endpoint.workers, len(endpoint.waiting))):
                 endpoint.workers += 1
                 self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
+        return True
 
     async def quiet(self) -> None:
         """Wait until no delivery is waiting or being posted."""
@@ -87,9 +98,18 @@ class DeliveryQueues:
             await self._over.wait()
 
     def abandon(self) -> None:
-        """Drop what is waiting; what is being posted goes on."""
+        """Drop what is waiting; what is being posted goes on, and its outcome is dropped."""
+        self._abandoned = True
         for endpoint in self._endpoints.values():
+            dropped = len(endpoint.waiting)
             endpoint.waiting.clear()
+            self._end(dropped)
+
+    def _end(self, amount: int) -> None:
+        self.under_way -= amount
+        if not self.under_way:
+            self._over.set()
+            self._over = anyio.Event()
 
     def _reserve(self) -> _Place:
         """Keep a place in the clock's record, which lists deliveries in the order in which they started."""
@@ -106,20 +126,19 @@ class DeliveryQueues:
                 try:
                     await self._attempt(id, place)
                 finally:
-                    self.under_way -= 1
-                    if not self.under_way:
-                        self._over.set()
-                        self._over = anyio.Event()
+                    self._end(1)
+                # A post that waits for nothing would otherwise keep the event loop for as long as there are deliveries.
+                await anyio.lowlevel.checkpoint()
         finally:
             endpoint.workers -= 1
 
     async def _attempt(self, id: str, place: _Place) -> None:
         account = self.account
-        found = deliveries.target(account, id)
+        moment = self.clock.now()
+        found = deliveries.target(account, id, moment)
         if found is None:
             return
         delivery, webhook = found
-        moment = self.clock.now()
         sent = {
             headers.CONTENT_TYPE: headers.JSON,
             headers.SIGNATURE: webhooks.signature(account, webhook.id, delivery.body, moment),
@@ -130,6 +149,8 @@ class DeliveryQueues:
         url, began = webhook.url or "", time.perf_counter()
         answer = await self._posted(url, sent, delivery.body)
         latency = time.perf_counter() - began
+        if self._abandoned:
+            return
         if len(faults) and faults.first("webhook_duplicate", delivery.type) is not None:
             await self._posted(url, sent, delivery.body)
         attempt = Attempt(
@@ -139,6 +160,7 @@ class DeliveryQueues:
             type=delivery.type,
             url=url,
             number=delivery.attempts + 1,
+            round=delivery.round,
             at=at(moment),
             status=answer.status,
             latency=latency,

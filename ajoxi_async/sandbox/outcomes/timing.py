@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from attrs import field, frozen, validators
 
 __all__ = ["Timing"]
@@ -30,3 +32,8 @@ class Timing:
     porting: float = field(default=5.0, validator=validators.ge(0))
     campaign_pace: float = field(default=20.0, validator=validators.gt(0))
     heartbeat: float = field(default=10.0, validator=validators.gt(0))
+
+    @classmethod
+    def human(cls) -> Self:
+        """Times that somebody who watches can follow: it rings for three seconds, and a minute is talked."""
+        return cls(ring=3.0, talk=60.0, processing=3.0, sms_sent=1.0, sms_delivered=2.0)

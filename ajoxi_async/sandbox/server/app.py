@@ -21,6 +21,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+import anyio.lowlevel
 import anyio.to_thread
 from attrs import define, field, frozen
 
@@ -42,6 +43,7 @@ from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
+from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
@@ -237,11 +239,13 @@ class App:
     async def _respond(
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
     ) -> Response | StreamedResponse:
+        route, asked_at = routed.route, world.clock.now()
+        params = _params(route, parts.query, routed.body)
         await world.whole()
-        account, now, route = world.account, world.clock.now(), routed.route
-        command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
-        run_due(account, now)
-        result = HANDLERS[route.name](command)
+        while not run_due(world.account, asked_at):
+            await anyio.lowlevel.checkpoint()
+            await world.whole()
+        result = HANDLERS[route.name](Command(world.account, world.clock.now(), routed.id, params))
         if isinstance(result, Generator):
             result = await world.carry_out(result)
         world.changed()
@@ -286,10 +290,10 @@ class App:
             raise Refusal("authentication_required", "no Authorization header; send 'Bearer AJX_TEST_...'")
         scheme, _, key = authorization.partition(" ")
         key = key.strip()
-        if scheme.lower() != "bearer" or not self.worlds.accepts(key):
+        world = self.worlds.admit(key, entry.received) if scheme.lower() == "bearer" else None
+        if world is None:
             answer.update(Quota(self.worlds.rate_limit).headers(0.0, time.time()))
             raise Refusal("invalid_api_key", "this is not a key of this sandbox")
-        world = self.worlds.of(key)
         entry.key_id, entry.moment = world.id, world.clock.now()
         quota = world.quota
         moment = self.monotonic()
@@ -329,9 +333,8 @@ class App:
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
         fault = self._stream_fault(world, call)
-        return StreamedResponse(
-            shown, live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
-        )
+        chunks = live_transcript.live_transcript(account, call.id, place, world.clock, self._logs, fault=fault)
+        return StreamedResponse(shown, ChunksOfWorld(chunks, world))
 
     def _stream_fault(self, world: World, call: Call) -> StreamFault | None:
         if self.stream_faults:

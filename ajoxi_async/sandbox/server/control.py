@@ -4,7 +4,7 @@ Rules:
 1. It has a token of its own, which is no API key, and answers this machine alone, wherever the sandbox listens.
 2. The Host header must name this machine and an Origin must be the sandbox's own: a page in a browser that was led here
    by DNS rebinding has neither.
-3. ``X-Ajoxi-Key`` says which key's world is meant; without it, the sandbox's own.
+3. ``X-Ajoxi-Key`` says which key's world is meant, by the key or its id; without it, the sandbox's own.
 4. Bodies are JSON objects, checked like those of the API; errors have the API's envelope.
 """
 
@@ -12,60 +12,31 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
-import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from attrs import define, field, fields, frozen
+from attrs import define, field
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists
+from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.request_log import RequestLog
+from ajoxi_async.sandbox.server.shown import as_json, time_text
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 from ajoxi_async.sandbox.time.clock import NeverHappenedError
-from ajoxi_async.sandbox.time.moments import at
-from ajoxi_async.sandbox.time.timers import Fired
-from ajoxi_async.sandbox.world import Snapshot, World
 from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["PREFIX", "Control"]
+__all__ = ["Control"]
 
-PREFIX = "/_ajoxi/"
 KEY_HEADER = "x-ajoxi-key"
 #: Snapshots that are kept at a time, over all worlds.
 SNAPSHOTS = 100
-
-
-@frozen
-class _ControlRequest:
-    world: World
-    id: str
-    query: Mapping[str, str]
-    body: dict[str, Any]
-
-    def take(self, **kinds: Any) -> dict[str, Any]:
-        """Check the body against the types that its members must have, by name, and return it.
-
-        Raises:
-            InvalidParameterError: a member is not expected, or is of another type.
-        """
-        for name, value in self.body.items():
-            if name not in kinds:
-                raise InvalidParameterError(name[:100], f"no such parameter; expected {', '.join(kinds) or 'none'}")
-            if not isinstance(value, kinds[name]) or (isinstance(value, bool) and bool not in _parts(kinds[name])):
-                raise InvalidParameterError(
-                    name, f"expected {' or '.join(kind.__name__ for kind in _parts(kinds[name]))}"
-                )
-        return self.body
-
-
-def _parts(kind: Any) -> tuple[type, ...]:
-    return get_args(kind) or (kind,)
 
 
 @define(eq=False)
@@ -76,11 +47,13 @@ class Control:
         worlds: the keys, and the world of each.
         own_key: the key whose world is meant where a request names none.
         token: what requests must present.
+        requests: what the API was asked last.
     """
 
     worlds: Worlds
     own_key: str
     token: str
+    requests: RequestLog = field(factory=RequestLog)
     _snapshots: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
     _taken: int = field(default=0, init=False)
 
@@ -93,7 +66,7 @@ class Control:
             if self.worlds.save is not None:
                 await self.worlds.save()
         except NeverHappenedError as error:
-            status, shown = 409, {**error_body("never_happened", error.message), "fired": _shown(error.fired)}
+            status, shown = 409, {**error_body("never_happened", error.message), "fired": as_json(error.fired)}
         except InvalidParameterError as error:
             code = "missing_parameter" if error.missing else "invalid_parameter"
             status, shown = 400, error_body(code, error.why, codec.wire_name(error.param))
@@ -117,7 +90,7 @@ class Control:
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
         try:
             parts = urlsplit(request.url)
-            query = dict(parse_qsl(parts.query, keep_blank_values=True, max_num_fields=20))
+            pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50, errors="strict")
             body = codec.parse_json(request.body, strict=True, bounded=True) if request.body else {}
         except (ValueError, codec.DecodeError):
             raise Refusal("invalid_json", "a request that cannot be read") from None
@@ -129,22 +102,21 @@ class Control:
         for route, match in found:
             if route.method == request.method:
                 key = sent.get(KEY_HEADER, self.own_key)
-                if not self.worlds.accepts(key):
-                    raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox")
-                world = self.worlds.of(key)
-                await world.whole()
-                addressed = _ControlRequest(world, match.groupdict().get("id", ""), query, body)
+                id = match.groupdict().get("id", "")
+                addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body)
+                for world in list(self.worlds.by_key.values()):
+                    await world.whole()
                 answer = route.act(self, addressed)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 
     # One method for each route
 
-    def show_clock(self, request: _ControlRequest) -> Any:
+    def show_clock(self, request: ControlRequest) -> Any:
         """GET clock."""
-        return {"mode": request.world.clock.mode, "now": _time(request.world.clock.now())}
+        return {"mode": request.world.clock.mode, "now": time_text(request.world.clock.now())}
 
-    async def advance(self, request: _ControlRequest) -> Any:
+    async def advance(self, request: ControlRequest) -> Any:
         """POST clock/advance: one of seconds, to, until_event, until_idle."""
         given = request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool)
         if isinstance(to := given.get("to"), str):
@@ -156,23 +128,13 @@ class Control:
                 raise InvalidParameterError("to", "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
             given = {**given, "to": moment}
         fired = await request.world.clock.advance(**given)
-        return {"now": _time(request.world.clock.now()), "fired": _shown(fired)}
+        return {"now": time_text(request.world.clock.now()), "fired": as_json(fired)}
 
-    def mint_key(self, request: _ControlRequest) -> Any:
-        """POST keys: a key with a world of its own, for a test worker."""
-        given = request.take(mode=str, deny=list)
-        if given.get("mode", "test") not in get_args(Mode):
-            raise InvalidParameterError("mode", f"expected {' or '.join(get_args(Mode))}")
-        try:
-            return {"key": self.worlds.mint(given.get("mode", "test"), frozenset(given.get("deny", ())))}
-        except (ValueError, TypeError):
-            raise InvalidParameterError("deny", "expected names of routes, such as 'numbers.provision'") from None
-
-    def list_faults(self, request: _ControlRequest) -> Any:
+    def list_faults(self, request: ControlRequest) -> Any:
         """GET faults: with their counts."""
         return {"data": [fault.to_dict() for fault in request.world.faults]}
 
-    def add_fault(self, request: _ControlRequest) -> Any:
+    def add_fault(self, request: ControlRequest) -> Any:
         """POST faults: the arguments of `Faults.add`."""
         number = int | float
         given = request.take(
@@ -183,12 +145,12 @@ class Control:
             raise InvalidParameterError("action", "required", missing=True)
         return request.world.faults.add(**given).to_dict()
 
-    def clear_faults(self, request: _ControlRequest) -> Any:
+    def clear_faults(self, request: ControlRequest) -> Any:
         """DELETE faults."""
         request.world.faults.clear()
         return {}
 
-    def remove_fault(self, request: _ControlRequest) -> Any:
+    def remove_fault(self, request: ControlRequest) -> Any:
         """DELETE faults/{id}."""
         try:
             request.world.faults.remove(request.id)
@@ -196,20 +158,22 @@ class Control:
             raise Refusal("not_found", f"no fault {request.id[:60]}") from None
         return {}
 
-    def inbound_call(self, request: _ControlRequest) -> Any:
+    def inbound_call(self, request: ControlRequest) -> Any:
         """POST inbound/calls: let somebody call one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str}), "from")
         return request.world.inbound_call(from_=given["from"], to=given.get("to", FIRST_NUMBER)).to_dict()
 
-    def inbound_message(self, request: _ControlRequest) -> Any:
+    def inbound_message(self, request: ControlRequest) -> Any:
         """POST inbound/messages: let somebody text one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str, "body": str}), "from", "body")
         return request.world.inbound_message(
             from_=given["from"], to=given.get("to", FIRST_NUMBER), body=given["body"]
         ).to_dict()
 
-    def snapshot(self, request: _ControlRequest) -> Any:
+    def snapshot(self, request: ControlRequest) -> Any:
         """POST snapshots."""
+        # Those of keys that were deleted can be reached by nobody.
+        self._snapshots = {id: kept for id, kept in self._snapshots.items() if kept[0] in self.worlds.by_key}
         if len(self._snapshots) >= SNAPSHOTS:
             raise Refusal("invalid_state", f"{SNAPSHOTS} snapshots are kept; delete one")
         self._taken += 1
@@ -217,83 +181,45 @@ class Control:
         self._snapshots[id] = request.world.key, request.world.snapshot()
         return {"id": id}
 
-    def restore(self, request: _ControlRequest) -> Any:
+    def restore(self, request: ControlRequest) -> Any:
         """POST snapshots/{id}/restore."""
         request.world.restore(self._snapshot(request))
         return {}
 
-    def drop_snapshot(self, request: _ControlRequest) -> Any:
+    def drop_snapshot(self, request: ControlRequest) -> Any:
         """DELETE snapshots/{id}."""
         self._snapshot(request)
         del self._snapshots[request.id]
         return {}
 
-    def _snapshot(self, request: _ControlRequest) -> Snapshot:
+    def _snapshot(self, request: ControlRequest) -> Snapshot:
         key, snapshot = self._snapshots.get(request.id, ("", None))
         if snapshot is None or key != request.world.key:
             raise Refusal("not_found", f"no snapshot {request.id[:60]} of this key's world")
         return snapshot
 
-    def reset(self, request: _ControlRequest) -> Any:
+    def reset(self, request: ControlRequest) -> Any:
         """POST reset."""
         request.world.reset()
         return {}
 
-    def list_deliveries(self, request: _ControlRequest) -> Any:
-        """GET deliveries: the log of attempts, of one webhook with ``?webhook_id=``."""
-        return {"data": _shown(request.world.deliveries(request.query.get("webhook_id")))}
-
-    def list_pending(self, request: _ControlRequest) -> Any:
-        """GET deliveries/pending."""
-        return {"data": _shown(request.world.pending())}
-
-    def list_dead_letters(self, request: _ControlRequest) -> Any:
-        """GET dead-letters."""
-        return {"data": _shown(request.world.dead_letters())}
-
-    def replay(self, request: _ControlRequest) -> Any:
-        """POST dead-letters/replay: those of `ids`, or all."""
-        ids = request.take(ids=list).get("ids")
-        if ids is not None and not (ids and all(type(id) is str for id in ids)):
-            raise InvalidParameterError("ids", "expected ids of dead letters; leave it out for all")
-        return {"replayed": request.world.replay(*(ids or ()))}
-
-    def rotate_secret(self, request: _ControlRequest) -> Any:
-        """POST webhooks/{id}/rotate-secret."""
-        return {"secret": request.world.rotate_secret(request.id)}
-
-
-@frozen
-class _Route:
-    method: str
-    path: str
-    act: Callable[[Control, _ControlRequest], Any]
-    status: int = 200
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        return re.compile(re.escape(PREFIX + self.path).replace(re.escape("{id}"), "(?P<id>[^/]+)"))
-
 
 ROUTES = (
-    _Route("GET", "clock", Control.show_clock),
-    _Route("POST", "clock/advance", Control.advance),
-    _Route("POST", "keys", Control.mint_key, 201),
-    _Route("GET", "faults", Control.list_faults),
-    _Route("POST", "faults", Control.add_fault, 201),
-    _Route("DELETE", "faults", Control.clear_faults),
-    _Route("DELETE", "faults/{id}", Control.remove_fault),
-    _Route("POST", "inbound/calls", Control.inbound_call, 201),
-    _Route("POST", "inbound/messages", Control.inbound_message, 201),
-    _Route("POST", "snapshots", Control.snapshot, 201),
-    _Route("POST", "snapshots/{id}/restore", Control.restore),
-    _Route("DELETE", "snapshots/{id}", Control.drop_snapshot),
-    _Route("POST", "reset", Control.reset),
-    _Route("GET", "deliveries", Control.list_deliveries),
-    _Route("GET", "deliveries/pending", Control.list_pending),
-    _Route("GET", "dead-letters", Control.list_dead_letters),
-    _Route("POST", "dead-letters/replay", Control.replay),
-    _Route("POST", "webhooks/{id}/rotate-secret", Control.rotate_secret),
+    Route("GET", "clock", Control.show_clock),
+    Route("POST", "clock/advance", Control.advance),
+    *control_keys.ROUTES,
+    Route("GET", "faults", Control.list_faults),
+    Route("POST", "faults", Control.add_fault, 201),
+    Route("DELETE", "faults", Control.clear_faults),
+    Route("DELETE", "faults/{id}", Control.remove_fault),
+    Route("POST", "inbound/calls", Control.inbound_call, 201),
+    Route("POST", "inbound/messages", Control.inbound_message, 201),
+    Route("POST", "snapshots", Control.snapshot, 201),
+    Route("POST", "snapshots/{id}/restore", Control.restore),
+    Route("DELETE", "snapshots/{id}", Control.drop_snapshot),
+    Route("POST", "reset", Control.reset),
+    *control_deliveries.ROUTES,
+    *control_lists.ROUTES,
 )
 
 
@@ -319,22 +245,3 @@ def _is_local_host(host: str) -> bool:
     except ValueError:
         return False
     return name == "localhost" or _is_loopback(name)
-
-
-def _time(moment: float) -> str:
-    return codec.format_time(at(moment))
-
-
-def _shown(items: Any) -> list[dict[str, Any]]:
-    return [{f.name: _value(item, f.name) for f in fields(type(item)) if f.name != "order"} for item in items]
-
-
-def _value(item: Fired | Attempt | Delivery, name: str) -> Any:
-    value = getattr(item, name)
-    if isinstance(value, bytes):
-        return value.decode(errors="replace")
-    if isinstance(value, datetime):
-        return codec.format_time(value)
-    if name in {"since", "due"}:
-        return _time(value)
-    return dict(value) if isinstance(value, Mapping) else value

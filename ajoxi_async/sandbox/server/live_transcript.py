@@ -6,14 +6,16 @@ Rules:
 2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
 3. ``Last-Event-ID`` resumes after that place. Where nothing is to come any more, the answer is 204: do not reconnect.
 4. A call that is still ringing holds the stream open. One that nobody answered completes it without a segment.
-5. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
+5. Where the world is rewound or reset, the answer ends before the transcript does: its reader asks again, and is told how
+   things are now.
+6. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import anyio
 import anyio.to_thread
@@ -78,7 +80,7 @@ def place_after(last_event_id: str | None) -> int:
 
 async def live_transcript(
     account: Account, call_id: str, place: int, clock: Clock, logs: LiveLogs, *, fault: StreamFault | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Send a call's log from `place` on, each event when it is said.
 
     Raises:
@@ -89,7 +91,7 @@ async def live_transcript(
     beat = account.timing.heartbeat
     yield connection.comment(retry_frame(RECONNECT_MS) + HEARTBEAT)
     sent_at = clock.now()
-    while connection.state == "open":
+    while connection.state == "open" and not account.replaced:
         call = account.calls.get(call_id)
         assert call is not None
         log = await logs.of(account, call)

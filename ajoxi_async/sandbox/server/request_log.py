@@ -25,7 +25,7 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
 from ajoxi_async.sandbox.faults.faults import Fault
 
-__all__ = ["BROKEN", "CountedChunks", "LoggedRequest", "RequestLog"]
+__all__ = ["BROKEN", "CUT_BODY", "CountedChunks", "LoggedRequest", "RequestLog"]
 
 #: Requests and bytes that are kept.
 KEPT, KEPT_BYTES = 2_000, 16 * 1024 * 1024
@@ -149,9 +149,11 @@ class RequestLog:
 
     Attributes:
         changed: called with the id of a request that was added, or whose stream ended.
+        version: grows with each of these.
     """
 
     changed: Callable[[str], None] | None = None
+    version: int = field(default=0, init=False)
     _entries: deque[LoggedRequest] = field(factory=deque, init=False)
     #: The bytes of each entry.
     _sizes: deque[int] = field(factory=deque, init=False)
@@ -201,6 +203,7 @@ class RequestLog:
 
     def clear(self) -> None:
         """Forget every request."""
+        self.version += 1
         self._entries.clear()
         self._sizes.clear()
         self._bytes = 0
@@ -218,6 +221,7 @@ class RequestLog:
 
     def tell(self, entry: LoggedRequest) -> None:
         """Tell whoever watches that a request was added or changed."""
+        self.version += 1
         if self.changed is not None:
             self.changed(entry.id)
 

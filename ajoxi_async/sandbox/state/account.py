@@ -34,12 +34,14 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
+from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists import kinds
 from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.rings import Rings
 from ajoxi_async.sandbox.state.steps import Unfinished
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
 
@@ -60,6 +62,7 @@ _CONTAINERS = (
     "tripped",
     "secrets",
     "deliveries",
+    "delivery_log",
     "campaigns",
     "rings",
     "minter",
@@ -82,9 +85,11 @@ class Account:
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
         rings: every time a phone rang.
-        deliveries: to be made, to be tried again, or dead.
-        delivery_log: the last attempts of each webhook, the oldest first.
+        deliveries: those that are pending or dead, and the last that are over, in the order in which they were made.
+        delivery_log: the last attempts of each webhook, and which deliveries are over.
         due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
+        posting: ids of deliveries whose moment has come and whose attempt is not over: those without a timer.
+        replaced: whether its world has another account by now, so that nobody need go on with this one.
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
         on_fired: is told of each thing that happened.
@@ -104,15 +109,17 @@ class Account:
     numbers: Store[Number] = field(factory=kinds.numbers, init=False)
     webhooks: Store[Webhook] = field(factory=Store, init=False)
     number_ids: dict[str, str] = field(factory=dict, init=False)
-    opted_out: set[str] = field(factory=set, init=False)
-    to_record: set[str] = field(factory=set, init=False)
-    tripped: set[str] = field(factory=set, init=False)
+    opted_out: Flags = field(factory=Flags, init=False)
+    to_record: Flags = field(factory=Flags, init=False)
+    tripped: Flags = field(factory=Flags, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
     rings: Rings = field(factory=Rings, init=False)
-    delivery_log: dict[str, deque[Attempt]] = field(factory=dict, init=False)
+    delivery_log: DeliveryLog = field(factory=DeliveryLog, init=False)
     due_deliveries: deque[str] = field(factory=deque, init=False)
+    posting: set[str] = field(factory=set, init=False)
+    replaced: bool = field(default=False, init=False)
     minter: Minter = field(init=False)
     timers: Timers = field(factory=Timers, init=False)
     unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
@@ -128,19 +135,22 @@ class Account:
         twin = copy.copy(self)
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
-        twin.delivery_log = {id: attempts.copy() for id, attempts in self.delivery_log.items()}
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_fired, twin.unfinished, twin.serial = None, None, None, next(_serials)
+        twin.unsaved, twin.on_fired, twin.unfinished = None, None, None
+        twin.serial, twin.replaced = next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
-        timed = {timer.args[0] for timer in self.timers.all() if timer.action == DELIVER}
-        for delivery in self.deliveries.values():
-            if not delivery.dead and delivery.id not in timed:
+        twin.posting = set()
+        for id in self.posting:
+            if (delivery := self.deliveries.get(id)) is not None and delivery.state == "pending":
                 twin.timers.add(delivery.timer())
         return twin
 
     def rebuild_lookups(self) -> None:
         """Work out the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
+        over = [one for one in self.deliveries.values() if one.state in {"delivered", "dropped"}]
+        for one in sorted(over, key=lambda one: one.ended_at or 0.0):
+            self.delivery_log.ended(one.webhook_id, one.id)
 
     @property
     def inventory(self) -> tuple[Number, ...]:
@@ -194,9 +204,9 @@ class Account:
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
         """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
-        flags: set[str] = getattr(self, kind)
+        flags: Flags = getattr(self, kind)
         if on != (id in flags):
-            flags.symmetric_difference_update((id,))
+            (flags.add if on else flags.discard)(id)
             self.mark_changed(kind, id)
 
     # Time

@@ -8,7 +8,10 @@ from ajoxi_async.sandbox.state import calls, messages, numbers, recordings
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.webhook_records import DELIVER
 
-__all__ = ["ACTIONS", "run_due"]
+__all__ = ["ACTIONS", "AT_ONCE", "run_due"]
+
+#: Timers that are carried out without a pause: a few milliseconds.
+AT_ONCE = 50
 
 #: An action takes the account, the timer's arguments and the timer's moment.
 ACTIONS: dict[str, Callable[..., None]] = {
@@ -25,18 +28,30 @@ ACTIONS: dict[str, Callable[..., None]] = {
 }
 
 
-def run_due(account: Account, now: float) -> None:
-    """Do what is due by `now`, each thing at its own moment and in order; nothing while a command is unfinished.
+def run_due(account: Account, now: float) -> bool:
+    """Do what is due by `now`, each thing at its own moment and in order, but no more than `AT_ONCE` things.
+
+    Nothing is done while a command is unfinished: what is due then is done after it.
 
     Deliveries are not posted here: their ids go to `Account.due_deliveries`.
+
+    Returns:
+        Whether nothing more is due by `now`.
     """
     if account.unfinished is not None:
-        return
+        return True
     timers = account.timers
-    while (moment := timers.next_due) is not None and moment <= now:
+    for _ in range(AT_ONCE):
+        moment = timers.next_due
+        if moment is None or moment > now:
+            return True
         timer = timers.pop()
         if timer.action == DELIVER:
-            account.due_deliveries.extend(str(id) for id in timer.args)
+            ids = [str(id) for id in timer.args]
+            account.due_deliveries.extend(ids)
+            account.posting.update(ids)
         else:
             account.mark_changed("timer", str(timer.order))
             ACTIONS[timer.action](account, *timer.args, moment)
+    moment = timers.next_due
+    return moment is None or moment > now

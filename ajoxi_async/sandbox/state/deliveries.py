@@ -5,13 +5,15 @@ Rules:
 2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends the delivery.
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
-4. A replayed dead letter starts the schedule again: same event id, same bytes, signed with the current secret.
+4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
+5. Deliveries that are over are kept with their body, as many of each webhook as `DeliveryLog` says.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable
+from datetime import datetime
+from fnmatch import fnmatchcase
 
 from attrs import evolve
 
@@ -20,15 +22,28 @@ from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport, DeliveryState
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["SCHEDULE", "add", "dead_letters", "emit", "forget", "record_attempt", "replay", "target"]
+__all__ = [
+    "SCHEDULE",
+    "STATES",
+    "add",
+    "dead_letters",
+    "emit",
+    "find",
+    "forget_webhook",
+    "pending",
+    "record_attempt",
+    "replay",
+    "report",
+    "target",
+]
 
 #: Seconds after the event at which attempts are made.
 SCHEDULE = (0, 5, 35, 155, 755, 2_555, 6_155, 13_355, 27_755, 49_355, 85_955)
-#: Attempts that the log keeps of each webhook.
-KEPT = 1_000
+#: What `find` takes as a state: those of deliveries, and ``failing`` for pending ones that failed in this round.
+STATES = ("pending", "failing", "delivered", "dead", "dropped")
 
 
 def emit(
@@ -59,6 +74,7 @@ def emit(
                 event_id=event_id,
                 type=str(kind),
                 body=body,
+                created_at=moment,
                 since=moment,
                 due=moment + account.faults.delay(str(kind)),
                 order=account.timers.order(),
@@ -67,27 +83,46 @@ def emit(
 
 
 def add(account: Account, delivery: Delivery) -> None:
-    """Keep a delivery, new or changed, and set its timer unless it is dead."""
+    """Keep a delivery, new or changed, and set its timer where it is pending."""
     account.deliveries[delivery.id] = delivery
-    account.mark_changed("delivery", delivery.id)
-    if not delivery.dead:
+    account.posting.discard(delivery.id)
+    _changed(account, delivery.id)
+    if delivery.state == "pending":
         account.timers.add(delivery.timer())
 
 
-def forget(account: Account, id: str) -> None:
-    """Remove a delivery that is over."""
-    account.deliveries.pop(id, None)
+def _changed(account: Account, id: str) -> None:
+    account.delivery_log.version += 1
     account.mark_changed("delivery", id)
 
 
-def target(account: Account, id: str) -> tuple[Delivery, Webhook] | None:
+def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float) -> None:
+    """Keep a delivery that is over in place of the one that was over first, where there are too many."""
+    add(account, evolve(delivery, state=state, ended_at=moment))
+    oldest = account.delivery_log.ended(delivery.webhook_id, delivery.id)
+    if oldest is not None:
+        del account.deliveries[oldest]
+        _changed(account, oldest)
+
+
+def forget_webhook(account: Account, webhook_id: str) -> None:
+    """Remove the deliveries and the log of a webhook."""
+    for id in account.delivery_log.forget(webhook_id):
+        account.mark_changed("attempt", id)
+    for delivery in [one for one in account.deliveries.values() if one.webhook_id == webhook_id]:
+        del account.deliveries[delivery.id]
+        account.posting.discard(delivery.id)
+        _changed(account, delivery.id)
+
+
+def target(account: Account, id: str, now: float) -> tuple[Delivery, Webhook] | None:
     """A delivery and the webhook it goes to; ``None`` where it is not to be made any more."""
     delivery = account.deliveries.get(id)
-    if delivery is None or delivery.dead:
+    if delivery is None or delivery.state != "pending":
         return None
     webhook = account.webhooks.get(delivery.webhook_id)
     if webhook is None or webhook.status != WebhookStatus.ENABLED:
-        forget(account, id)
+        _end(account, delivery, "dropped", now)
         return None
     return delivery, webhook
 
@@ -97,19 +132,22 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
     delivery = account.deliveries.get(attempt.delivery_id)
     if delivery is None:
         return
-    account.delivery_log.setdefault(attempt.webhook_id, deque(maxlen=KEPT)).append(attempt)
+    account.mark_changed("attempt", attempt.id)
+    if (oldest := account.delivery_log.add(attempt)) is not None:
+        account.mark_changed("attempt", oldest)
+    delivery = evolve(delivery, status=attempt.status, error=attempt.error)
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))
     following = next((n for n in later if delivery.since + SCHEDULE[n] > began), None)
     if attempt.succeeded:
-        forget(account, delivery.id)
+        _end(account, evolve(delivery, attempts=attempt.number), "delivered", began)
     elif attempt.status == 410:
         _disable(account, delivery.webhook_id)
-        forget(account, delivery.id)
+        _end(account, evolve(delivery, attempts=attempt.number), "dropped", began)
     elif following is not None:
         add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following]))
     else:
-        add(account, evolve(delivery, attempts=len(SCHEDULE), dead=True))
+        add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began))
 
 
 def _disable(account: Account, webhook_id: str) -> None:
@@ -118,9 +156,71 @@ def _disable(account: Account, webhook_id: str) -> None:
         account.webhooks.replace(evolve(webhook, status=WebhookStatus.DISABLED))
 
 
+def pending(account: Account) -> tuple[Delivery, ...]:
+    """The deliveries that are still to be made or tried again, the oldest first."""
+    return tuple(delivery for delivery in account.deliveries.values() if delivery.state == "pending")
+
+
 def dead_letters(account: Account) -> tuple[Delivery, ...]:
     """The deliveries that were given up, the oldest first."""
     return tuple(delivery for delivery in account.deliveries.values() if delivery.dead)
+
+
+def find(
+    account: Account,
+    *,
+    state: str | None = None,
+    webhook_id: str | None = None,
+    event_id: str | None = None,
+    type: str | None = None,
+    code: str | None = None,
+) -> list[Delivery]:
+    """The deliveries that are all of what is given, the newest first.
+
+    Args:
+        account: whose deliveries.
+        state: one of `STATES`.
+        webhook_id: of the webhook they go to.
+        event_id: of their event.
+        type: of their event, or a pattern of types: ``call.*``.
+        code: of the answer to the last attempt: ``503``, ``5xx``, or ``none`` where no answer came.
+    """
+    return [
+        one
+        for one in reversed(account.deliveries.values())
+        if (webhook_id is None or one.webhook_id == webhook_id)
+        and (event_id is None or one.event_id == event_id)
+        and (type is None or fnmatchcase(one.type, type))
+        and (state is None or (one.state == state if state != "failing" else one.state == "pending" and one.attempts))
+        and (code is None or (bool(one.status or one.error) and _answered(one.status, code)))
+    ]
+
+
+def _answered(status: int | None, code: str) -> bool:
+    return code.lower() in ({"none"} if status is None else {str(status), f"{status // 100}xx"})
+
+
+def report(account: Account, id: str) -> DeliveryReport:
+    """Everything that is known of a delivery.
+
+    Raises:
+        Refusal: there is no such delivery, or no more.
+    """
+    delivery = account.deliveries.get(id)
+    if delivery is None:
+        raise Refusal("not_found", f"no delivery {id[:60]}")
+    rounds: dict[int, tuple[Attempt, ...]] = {}
+    for attempt in account.delivery_log.of(delivery.webhook_id):
+        if attempt.delivery_id == id:
+            rounds[attempt.round] = (*rounds.get(attempt.round, ()), attempt)
+    return DeliveryReport(delivery=delivery, rounds=rounds, planned=_planned(delivery))
+
+
+def _planned(delivery: Delivery) -> tuple[datetime, ...]:
+    if delivery.state != "pending":
+        return ()
+    later = (delivery.since + seconds for seconds in SCHEDULE[delivery.attempts + 1 :])
+    return tuple(map(at, (delivery.due, *(moment for moment in later if moment > delivery.due))))
 
 
 def replay(account: Account, ids: Iterable[str] | None, now: float) -> int:
@@ -140,7 +240,11 @@ def replay(account: Account, ids: Iterable[str] | None, now: float) -> int:
             raise Refusal("invalid_state", f"the webhook of {id[:60]} is disabled")
     for id in chosen:
         order = account.timers.order()
-        add(account, evolve(dead[id], since=now, due=now, attempts=0, dead=False, order=order))
+        delivery, again = dead[id], dead[id].round + 1
+        add(
+            account,
+            evolve(delivery, since=now, due=now, attempts=0, state="pending", ended_at=None, round=again, order=order),
+        )
     return len(chosen)
 
 

@@ -1,20 +1,24 @@
 """Every time a phone rang: the judge of a dialer, whatever its client was told.
 
 A ring is noted at the instant at which a call begins to ring, and nowhere else, so that a call whose answer was lost counts
-and one that never left the queue does not. Rings are kept in three columns that hold no new objects: the garbage collector
-does not walk them, and a ring takes about 24 bytes.
+and one that never left the queue does not. Rings are kept in columns that hold no new objects: the garbage
+collector does not walk them, and a ring takes about 24 bytes.
 """
 
 from __future__ import annotations
 
 from array import array
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import frozen
 
 from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["Ring", "Rings"]
+
+#: Rings in a page.
+_PAGE = 4_096
 
 
 @frozen
@@ -32,43 +36,57 @@ class Ring:
     at: datetime
 
 
+class _Page(NamedTuple):
+    """Some rings that follow each other, in columns. A full page never changes."""
+
+    moments: array[float]
+    numbers: list[str]
+    calls: list[str]
+
+
 class Rings:
-    """The rings of one account, in their order."""
+    """The rings of one account, in their order. A copy shares the full pages."""
 
     def __init__(self) -> None:
-        self._moments = array("d")
-        self._numbers: list[str] = []
-        self._calls: list[str] = []
+        self._pages: list[_Page] = []
+        self._size = 0
         # Filled when somebody asks, as far as `_indexed`: most tests never ask.
         self._by_number: dict[str, list[int]] = {}
         self._indexed = 0
 
     def __len__(self) -> int:
-        return len(self._calls)
+        return self._size
 
     def add(self, number: str, call_id: str, moment: float) -> None:
         """Note a ring."""
-        self._moments.append(moment)
-        self._numbers.append(number)
-        self._calls.append(call_id)
+        if not self._size % _PAGE:
+            self._pages.append(_Page(array("d"), [], []))
+        page = self._pages[-1]
+        page.moments.append(moment)
+        page.numbers.append(number)
+        page.calls.append(call_id)
+        self._size += 1
 
     def get(self, place: int) -> Ring:
         """The ring at a place, from 0."""
-        return Ring(self._numbers[place], self._calls[place], at(self._moments[place]))
+        page, row = self._pages[place // _PAGE], place % _PAGE
+        return Ring(page.numbers[row], page.calls[row], at(page.moments[row]))
 
     def moment(self, place: int) -> float:
         """When the ring at a place was, in seconds since the epoch."""
-        return self._moments[place]
+        return self._pages[place // _PAGE].moments[place % _PAGE]
 
     def of(self, number: str) -> list[Ring]:
         """The rings of one phone, the oldest first."""
-        for place in range(self._indexed, len(self._numbers)):
-            self._by_number.setdefault(self._numbers[place], []).append(place)
-        self._indexed = len(self._numbers)
+        for place in range(self._indexed, self._size):
+            self._by_number.setdefault(self._pages[place // _PAGE].numbers[place % _PAGE], []).append(place)
+        self._indexed = self._size
         return [self.get(place) for place in self._by_number.get(number, ())]
 
     def copy(self) -> Rings:
         """Copy the rings."""
         twin = Rings()
-        twin._moments, twin._numbers, twin._calls = self._moments[:], self._numbers.copy(), self._calls.copy()
+        twin._pages, twin._size = self._pages.copy(), self._size
+        if self._size % _PAGE:
+            twin._pages[-1] = _Page(*(column[:] for column in self._pages[-1]))
         return twin

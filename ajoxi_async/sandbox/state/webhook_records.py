@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Literal
 
 from attrs import frozen
 
 from ajoxi_async.sandbox.time.timers import Timer
 
-__all__ = ["DELIVER", "Attempt", "Delivery", "Secret"]
+__all__ = ["DELIVER", "Attempt", "Delivery", "DeliveryReport", "DeliveryState", "Secret"]
 
 #: The action of the timers that make deliveries due.
 DELIVER = "deliver"
@@ -23,16 +24,25 @@ class Secret:
     until: float | None = None
 
 
+#: ``pending``: still to be made or tried again. ``dead``: given up, and can be replayed. ``dropped``: its webhook was disabled.
+DeliveryState = Literal["pending", "delivered", "dead", "dropped"]
+
+
 @frozen(kw_only=True)
 class Delivery:
-    """One event for one webhook, until it is delivered.
+    """One event for one webhook. All times are of the sandbox's clock, in seconds since the epoch.
 
     Attributes:
         body: the bytes that every attempt posts.
-        since: the moment from which the schedule counts.
+        since: the moment from which the schedule counts: the event's, or that of the last replay.
         due: the moment of the next attempt.
-        attempts: how many places of the schedule are behind it.
-        dead: whether it was given up.
+        attempts: how many places of the schedule are behind it in this round.
+        state: see `DeliveryState`.
+        round: 1, and one more with each replay.
+        created_at: the moment of the event.
+        ended_at: when it was delivered, given up or dropped; ``None`` while it is pending.
+        status: of the answer to the last attempt.
+        error: why the last attempt had no answer.
         order: its place among timers of the same moment.
     """
 
@@ -44,8 +54,18 @@ class Delivery:
     since: float
     due: float
     attempts: int = 0
-    dead: bool = False
+    state: DeliveryState = "pending"
+    round: int = 1
+    created_at: float
+    ended_at: float | None = None
+    status: int | None = None
+    error: str | None = None
     order: int = 0
+
+    @property
+    def dead(self) -> bool:
+        """Whether it was given up."""
+        return self.state == "dead"
 
     def timer(self) -> Timer:
         """The timer that makes it due."""
@@ -58,6 +78,7 @@ class Attempt:
 
     Attributes:
         number: its place in the schedule, from 1.
+        round: of the delivery: 1, and one more with each replay.
         at: when, on the sandbox's clock.
         status: of the answer; ``None`` where none came, and `error` says why.
         latency: seconds until the answer.
@@ -77,8 +98,29 @@ class Attempt:
     request_headers: Mapping[str, str]
     response_headers: Mapping[str, str]
     excerpt: bytes
+    round: int = 1
+
+    @property
+    def id(self) -> str:
+        """Tells attempts apart."""
+        return f"{self.delivery_id}/{self.round}/{self.number}"
 
     @property
     def succeeded(self) -> bool:
         """Whether the endpoint answered 2xx."""
         return self.status is not None and 200 <= self.status < 300
+
+
+@frozen(kw_only=True)
+class DeliveryReport:
+    """A delivery with everything that is known of it.
+
+    Attributes:
+        delivery: as it stands.
+        rounds: the attempts of each round that has any, by its number; the log keeps the last thousand of each webhook.
+        planned: the moments of the attempts that are still to come, should all of them fail.
+    """
+
+    delivery: Delivery
+    rounds: Mapping[int, tuple[Attempt, ...]]
+    planned: tuple[datetime, ...]

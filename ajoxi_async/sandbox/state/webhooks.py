@@ -43,10 +43,8 @@ def delete(account: Account, id: str) -> None:
     _require(account, id)
     account.webhooks.remove(id)
     del account.secrets[id]
-    account.delivery_log.pop(id, None)
     account.mark_changed("secret", id)
-    for delivery in [delivery for delivery in account.deliveries.values() if delivery.webhook_id == id]:
-        deliveries.forget(account, delivery.id)
+    deliveries.forget_webhook(account, id)
 
 
 def rotate_secret(account: Account, id: str, now: float) -> str:

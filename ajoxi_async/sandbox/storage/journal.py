@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from os import PathLike
 from pathlib import Path
@@ -29,13 +29,13 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.storage.file_lock import FileLock, HeldError
-from ajoxi_async.sandbox.storage.rows import Row, everything, load, row
+from ajoxi_async.sandbox.storage.rows import Row, everything, key_of, key_row, load, row
 from ajoxi_async.sandbox.world import World
-from ajoxi_async.sandbox.worlds import Key, Worlds
+from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Journal"]
 
-_VERSION = "1"
+_VERSION = "2"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS rows (
@@ -69,6 +69,14 @@ class _Many:
     unsaved: dict[tuple[str, str], None]
 
 
+@frozen
+class _Whole:
+    """A world that is written as a whole: a copy of its account."""
+
+    world: str
+    account: Account
+
+
 class Journal:
     """One file and the worlds that it keeps.
 
@@ -81,8 +89,8 @@ class Journal:
         self._path, self._worlds = path, worlds
         self._lock = FileLock(path)
         self._writing = anyio.Lock()
-        self._wiped: set[str] = set()
-        self._keys_written = 0
+        #: The keys of worlds that are to be written as a whole.
+        self._replaced_worlds: set[str] = set()
         #: Number of the last write that was begun, and of the last that is committed.
         self._begun = self._written = 0
 
@@ -105,6 +113,7 @@ class Journal:
 
     async def aclose(self) -> None:
         """Write what is left, and give the file back."""
+        self._worlds.note_uses()
         try:
             await self.save()
         finally:
@@ -118,10 +127,13 @@ class Journal:
             self._replaced(world)
 
     def _replaced(self, world: World) -> None:
-        self._wiped.add(world.key)
         world.account.track_changes()
-        for kind, id in everything(world.account):
-            world.account.mark_changed(kind, id)
+        self._write_whole(world)
+
+    def _write_whole(self, world: World) -> None:
+        self._replaced_worlds.add(world.key)
+        # So that it is seen that there is something to save.
+        world.account.mark_changed("world", "")
 
     async def save(self) -> None:
         """Return once everything that changed before the call is committed.
@@ -149,49 +161,59 @@ class Journal:
                     raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
                 self._written = number
 
-    def _collect(self) -> list[_Change | _Many]:
-        changes: list[_Change | _Many] = []
-        keys = list(self._worlds.keys.items())
-        for name, key in keys[self._keys_written :]:
-            changes.append(("", "key", name, msgspec.json.encode({"mode": key.mode, "deny": sorted(key.deny)})))
-        self._keys_written = len(keys)
+    def _collect(self) -> list[_Change | _Many | _Whole]:
+        changes: list[_Change | _Many | _Whole] = []
+        for name in self._worlds.unsaved:
+            key = self._worlds.keys.get(name)
+            changes.append(("", "key", name, key_row(key) if key is not None else None))
+            if name not in self._worlds.by_key:
+                changes.append((name, "", "", None))
+        self._worlds.unsaved.clear()
         for name, world in self._worlds.by_key.items():
             unsaved = world.account.unsaved
             if not unsaved:
                 continue
-            if name in self._wiped:
-                self._wiped.discard(name)
-                changes.append((name, "", "", None))
             world.account.unsaved = {}
-            if len(unsaved) > _MANY:
+            if name in self._replaced_worlds:
+                self._replaced_worlds.discard(name)
+                changes.append(_Whole(name, world.account.copy()))
+            elif len(unsaved) > _MANY:
                 changes.append(_Many(name, world.account.copy(), unsaved))
             else:
                 changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
             changes.append((name, "clock", "", msgspec.json.encode(world.clock.now())))
         return changes
 
-    def _take_back(self, changes: list[_Change | _Many]) -> None:
-        self._keys_written = 0
+    def _take_back(self, changes: list[_Change | _Many | _Whole]) -> None:
         for change in changes:
             if isinstance(change, _Many):
-                account = self._worlds.by_key[change.world].account
-                # Before what changed since: rows keep the order in which they were first written.
-                account.unsaved = change.unsaved | (account.unsaved or {})
+                if (world := self._worlds.by_key.get(change.world)) is not None:
+                    # Before what changed since: rows keep the order in which they were first written.
+                    world.account.unsaved = change.unsaved | (world.account.unsaved or {})
+                continue
+            if isinstance(change, _Whole):
+                if (world := self._worlds.by_key.get(change.world)) is not None:
+                    self._write_whole(world)
                 continue
             name, kind, id, _ = change
-            if not kind:
-                self._wiped.add(name)
-            elif name:
-                self._worlds.by_key[name].account.mark_changed(kind, id)
-
-    def _restore(self, found: Mapping[str, list[Row]]) -> None:
-        for _, name, body in found.get("", ()):
-            self._worlds.keys[name] = Key(
-                **msgspec.json.decode(body) | {"deny": frozenset(msgspec.json.decode(body)["deny"])}
-            )
-        for name, rows in found.items():
             if not name:
-                continue
+                self._worlds.changed(id)
+            elif (world := self._worlds.by_key.get(name)) is None:
+                self._worlds.changed(name)
+            elif not kind:
+                self._write_whole(world)
+            else:
+                world.account.mark_changed(kind, id)
+
+    def _restore(self, found: dict[str, list[Row]]) -> None:
+        keys = self._worlds.keys
+        for _, name, body in found.pop("", ()):
+            before = keys.get(name)
+            keys[name] = key_of(name, body)
+            keys[name].kept |= before is not None and before.kept
+        # The ones that were used last come last, so that the others make room where the file holds too many.
+        for name in sorted(found, key=lambda name: (keys[name].last_used_at or 0.0) if name in keys else 0.0):
+            rows = found[name]
             world = self._worlds.of(name)
             account = world.new_account()
             load(account, [each for each in rows if each[0] != "clock"])
@@ -250,7 +272,7 @@ class Journal:
         self._connection = connection
         return found
 
-    def _write(self, changes: list[_Change | _Many]) -> None:
+    def _write(self, changes: list[_Change | _Many | _Whole]) -> None:
         connection = self._connection
         connection.execute("BEGIN")
         try:
@@ -271,10 +293,12 @@ class Journal:
                 change.unsaved.popitem()
 
 
-def _flat(changes: Iterable[_Change | _Many]) -> Iterator[_Change]:
+def _flat(changes: Iterable[_Change | _Many | _Whole]) -> Iterator[_Change]:
     for change in changes:
-        if isinstance(change, _Many):
-            for kind, id in change.unsaved:
+        if isinstance(change, _Many | _Whole):
+            if isinstance(change, _Whole):
+                yield change.world, "", "", None
+            for kind, id in change.unsaved if isinstance(change, _Many) else everything(change.account):
                 yield change.world, kind, id, row(change.account, kind, id)
         else:
             yield change

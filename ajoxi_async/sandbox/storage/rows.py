@@ -2,8 +2,7 @@
 
 Rules:
 1. A row is one whole object as JSON; an object that was removed has no row.
-2. What can be worked out is not written: the lookups of `Account.rebuild_lookups`, the timers of deliveries. The delivery
-   log is not written either.
+2. What can be worked out is not written: the lookups of `Account.rebuild_lookups`, the timers of deliveries.
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import Number
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
+from ajoxi_async.sandbox.keys import Key
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
-from ajoxi_async.sandbox.state.webhook_records import DELIVER, Delivery, Secret
+from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
-__all__ = ["Row", "everything", "load", "row"]
+__all__ = ["Row", "everything", "key_of", "key_row", "load", "row"]
 
 #: Kind, id and body.
 Row = tuple[str, str, bytes]
@@ -39,6 +39,19 @@ _MODELS: dict[str, type[Any]] = {
     "webhook": Webhook,
 }
 _FLAGS = ("to_record", "opted_out", "tripped")
+_KEY_FIELDS = ("label", "minted", "created_at", "last_used_at", "deleted")
+
+
+def key_row(key: Key) -> bytes:
+    """The body of a key's row, whose id is the key."""
+    return msgspec.json.encode({name: getattr(key, name) for name in _KEY_FIELDS} | {"deny": sorted(key.deny)})
+
+
+def key_of(text: str, body: bytes) -> Key:
+    """The key of a row."""
+    shown = msgspec.json.decode(body)
+    known = {name: shown[name] for name in _KEY_FIELDS if name in shown}
+    return Key(text=text, deny=frozenset(shown["deny"]), **known)
 
 
 def row(account: Account, kind: str, id: str) -> bytes | None:
@@ -53,6 +66,8 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = account.timers.get(int(id))
     elif kind == "delivery" and (delivery := account.deliveries.get(id)) is not None:
         found = asdict(delivery) | {"body": delivery.body.decode()}
+    elif kind == "attempt":
+        found = account.delivery_log.attempts.get(id)
     elif kind == "campaign" and (campaign := account.campaigns.get(id)) is not None:
         found = asdict(campaign)
     elif kind == "ring" and int(id) < len(account.rings):
@@ -72,18 +87,21 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield "world", ""
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
-        yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
+        yield from ((kind, item.id) for item in store.oldest_first())
     for kind in _FLAGS:
         yield from ((kind, id) for id in getattr(account, kind))
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
     yield from (("delivery", id) for id in account.deliveries)
+    yield from (("attempt", id) for id in account.delivery_log.attempts)
     yield from (("campaign", id) for id in account.campaigns)
     yield from (("ring", str(place)) for place in range(len(account.rings)))
 
 
 def load(account: Account, rows: Iterable[Row]) -> None:
     """Fill an empty account from rows, which come in the order in which they were first written."""
+    # Deliveries of one event share its bytes.
+    bodies: dict[str, bytes] = {}
     for kind, id, body in rows:
         if kind in _MODELS:
             account.stores[kind].add(codec.decode(body, _MODELS[kind]))
@@ -93,7 +111,10 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.timers.add(msgspec.json.decode(body, type=Timer))
         elif kind == "delivery":
             shown = msgspec.json.decode(body)
-            deliveries.add(account, Delivery(**shown | {"body": shown["body"].encode()}))
+            body = bodies.setdefault(shown["event_id"], shown["body"].encode())
+            deliveries.add(account, Delivery(**shown | {"body": body}))
+        elif kind == "attempt":
+            account.delivery_log.add(msgspec.json.decode(body, type=Attempt))
         elif kind == "campaign":
             shown = msgspec.json.decode(body)
             account.campaigns[id] = CampaignRecord(**shown | {"call_ids": tuple(shown["call_ids"])})

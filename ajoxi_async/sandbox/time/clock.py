@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypedDict
 
 import anyio
 
 from ajoxi_async.contract.errors import AjoxiError
+from ajoxi_async.sandbox.time.jumps import AdvanceProgress, Jump
 from ajoxi_async.sandbox.time.timers import Fired
 
-__all__ = ["Clock", "NeverHappenedError", "Participant"]
+__all__ = ["AdvanceOptions", "AdvanceStoppedError", "Clock", "NeverHappenedError", "Participant"]
 
 
 class NeverHappenedError(AjoxiError):
@@ -31,6 +32,28 @@ class NeverHappenedError(AjoxiError):
         self.fired = fired
 
 
+class AdvanceStoppedError(AjoxiError):
+    """`advance` was stopped before it reached its goal, by `stop_advance` or because the world was rewound.
+
+    Attributes:
+        fired: what happened until then.
+    """
+
+    def __init__(self, message: str, fired: list[Fired]) -> None:
+        super().__init__(message)
+        self.fired = fired
+
+
+class AdvanceOptions(TypedDict, total=False):
+    """The parameters of `VirtualClock.advance` besides `seconds`."""
+
+    to: float | datetime | None
+    until_event: str | Callable[[Fired], bool] | None
+    until_idle: bool
+    to_next: bool
+    progress: Callable[[AdvanceProgress], object] | None
+
+
 class Participant(Protocol):
     """What a clock moves: a world."""
 
@@ -42,14 +65,20 @@ class Participant(Protocol):
     def busy(self) -> bool:
         """Whether something that was started is under way."""
 
-    def run_due(self) -> None:
-        """Carry out what is due, or start it where it takes time."""
+    def run_due(self) -> bool:
+        """Carry out some of what is due, or start it where it takes time; return whether nothing more is due now."""
 
     def wake(self) -> None:
         """Make `Clock.idle` return, since something new may be due."""
 
     async def quiet(self) -> None:
         """Return once nothing that was started is under way."""
+
+    def before_jump(self, goal: str) -> str | None:
+        """Prepare for an advance that is about to move time, and return the id of the mark that was made."""
+
+    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+        """Note an advance that is over; `failed` are the ids of deliveries that failed in it."""
 
 
 class Clock(Protocol):
@@ -66,6 +95,9 @@ class Clock(Protocol):
     def join(self, participant: Participant) -> None:
         """Carry out a participant's timers from now on."""
 
+    def leave(self, participant: Participant) -> None:
+        """Carry out a participant's timers no longer."""
+
     def start_at(self, moment: float) -> None:
         """Set the time, to go on where an earlier clock stood."""
 
@@ -79,5 +111,7 @@ class Clock(Protocol):
         to: float | datetime | None = None,
         until_event: str | Callable[[Fired], bool] | None = None,
         until_idle: bool = False,
+        to_next: bool = False,
+        progress: Callable[[AdvanceProgress], object] | None = None,
     ) -> list[Fired]:
         """Let time pass; see `VirtualClock.advance`."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["at"]
+__all__ = ["LATEST", "at"]
+
+#: The last moment that time can reach, the beginning of the year 9999: later ones cannot be told on the wire.
+LATEST = 253_370_764_800.0
 
 
 def at(moment: float) -> datetime:

@@ -11,6 +11,7 @@ import anyio
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.time.clock import Participant
+from ajoxi_async.sandbox.time.jumps import AdvanceProgress
 from ajoxi_async.sandbox.time.timers import Fired
 
 __all__ = ["RealClock"]
@@ -42,6 +43,9 @@ class RealClock:
     def join(self, participant: Participant) -> None:
         """See `Clock`; real time passes by itself, so nothing is kept."""
 
+    def leave(self, participant: Participant) -> None:
+        """See `Clock`."""
+
     def start_at(self, moment: float) -> None:
         """See `Clock`. Never goes back; goes ahead where an earlier, faster clock was ahead."""
         self._wall += max(0.0, moment - self.now())
@@ -59,10 +63,13 @@ class RealClock:
         to: float | datetime | None = None,
         until_event: str | Callable[[Fired], bool] | None = None,
         until_idle: bool = False,
+        to_next: bool = False,
+        progress: Callable[[AdvanceProgress], object] | None = None,
     ) -> list[Fired]:
         """Refuse: real time cannot be moved.
 
         Raises:
             InvalidParameterError: real time passes by itself.
         """
-        raise InvalidParameterError("clock", "real time cannot be advanced; expected clock='manual' or clock='auto'")
+        expected = "expected clock='live', clock='manual' or clock='auto'"
+        raise InvalidParameterError("clock", f"real time cannot be advanced; {expected}")

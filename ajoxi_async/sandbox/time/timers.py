@@ -47,12 +47,28 @@ class Fired:
     id: str
 
 
+@frozen
+class Due:
+    """Something that will happen unless the world changes.
+
+    Attributes:
+        at: when, on the sandbox's clock.
+        kind: the name of the action: ``ring``, ``answer``, ``end``, ``message_sent``, ``deliver``, ...
+        id: of the object that it happens to, or of the delivery.
+    """
+
+    at: datetime
+    kind: str
+    id: str | None
+
+
 class Timers:
     """The timers of one account."""
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
-        self._by_order: dict[int, Timer] = {}
+        # Made when somebody asks for a timer by its order, which only the journal does.
+        self._by_order: dict[int, Timer] | None = None
         self._order = 0
 
     def __len__(self) -> int:
@@ -66,7 +82,8 @@ class Timers:
     def add(self, timer: Timer) -> None:
         """Set a timer."""
         self._order = max(self._order, timer.order)
-        self._by_order[timer.order] = timer
+        if self._by_order is not None:
+            self._by_order[timer.order] = timer
         heapq.heappush(self._heap, timer)
 
     @property
@@ -77,19 +94,38 @@ class Timers:
     def pop(self) -> Timer:
         """Remove the next timer and return it."""
         timer = heapq.heappop(self._heap)
-        del self._by_order[timer.order]
+        if self._by_order is not None:
+            del self._by_order[timer.order]
         return timer
 
     def get(self, order: int) -> Timer | None:
         """The timer with this order; ``None`` once it has fired."""
+        if self._by_order is None:
+            self._by_order = {timer.order: timer for timer in self._heap}
         return self._by_order.get(order)
 
     def all(self) -> list[Timer]:
         """Every timer that is set, the next one first."""
         return sorted(self._heap)
 
+    def first(self, start: int, amount: int) -> list[Timer]:
+        """Some timers in their order, from the one at place `start` on.
+
+        The cost grows with `start + amount` and hardly with the number of all timers.
+        """
+        found: list[Timer] = []
+        # A timer of the heap is never before its parent, so that only children of what was found can come next.
+        reached = [(self._heap[0], 0)] if self._heap else []
+        while reached and len(found) < start + amount:
+            timer, place = heapq.heappop(reached)
+            found.append(timer)
+            for child in (2 * place + 1, 2 * place + 2):
+                if child < len(self._heap):
+                    heapq.heappush(reached, (self._heap[child], child))
+        return found[start:]
+
     def copy(self) -> Timers:
         """Copy the timers."""
         twin = Timers()
-        twin._heap, twin._by_order, twin._order = self._heap.copy(), self._by_order.copy(), self._order
+        twin._heap, twin._order = self._heap.copy(), self._order
         return twin

@@ -1,35 +1,92 @@
-"""Virtual time: moved by hand, or jumping by itself.
+"""Virtual time: moved by hand. `AutoClock` and `LiveClock` move it by themselves as well.
 
-Virtual time never jumps over a moment at which something is due. What was started at a moment, a webhook's delivery for
-instance, is over before time goes on: what is under way is counted, not guessed from the event loop being idle.
+Rules:
+1. Virtual time never jumps over a moment at which something is due. What was started at a moment, a webhook's delivery for
+   instance, is over before time goes on: what is under way is counted, not guessed from the event loop being idle.
+2. Advancing in steps, whichever they are, does the same as advancing at once.
+3. The event loop gets its turn every few milliseconds, however long an advance is and however much is due at one instant.
+4. Advances of one clock wait for each other. One that is stopped or cancelled leaves time at an instant; what is due at this
+   instant is still carried out, but time does not go on.
 """
 
 from __future__ import annotations
 
 import heapq
-import math
+import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from itertools import count
 
 import anyio
 import anyio.lowlevel
+from attrs import define, field
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.protocol.callbacks import why_not_plain
-from ajoxi_async.sandbox.time.clock import NeverHappenedError, Participant
+from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError, Participant
+from ajoxi_async.sandbox.time.goals import Goal, goal_of
+from ajoxi_async.sandbox.time.jumps import AdvanceProgress, Jump
+from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired
 
-__all__ = ["AutoClock", "VirtualClock"]
+__all__ = ["EPOCH", "VirtualClock"]
 
 #: 2026-01-01T00:00:00Z
-_EPOCH = 1_767_225_600.0
-#: Seconds after which `advance` gives up waiting for an event or for idleness: a year.
-HORIZON = 366 * 86_400.0
+EPOCH = 1_767_225_600.0
 #: Turns of the event loop that a reader gets, once woken, to come back to its waiting.
 _TURNS = 20
 #: Turns that readers which were only just started get before time moves.
 _FIRST_TURNS = 3
+#: Real seconds after which the event loop gets its turn.
+_SLICE = 0.004
+
+
+@define(eq=False)
+class _Advance:
+    """An advance, from its call to its end."""
+
+    goal: Goal
+    tell: Callable[[AdvanceProgress], object] | None
+    scope: anyio.CancelScope = field(factory=anyio.CancelScope)
+    #: A delivery under way keeps its place as None.
+    fired: list[Fired | None] = field(factory=list)
+    began: float = 0.0
+    end: float = 0.0
+    instants: int = 0
+    moved: bool = False
+    mark: str | None = None
+    over: bool = False
+    _seen: int = 0
+
+    def found(self) -> bool:
+        """Whether the event that is waited for is among what happened since the last look."""
+        accepts = self.goal.accepts
+        if accepts is None:
+            return False
+        fresh, self._seen = self.fired[self._seen :], len(self.fired)
+        return any(accepts(one) for one in fresh if one is not None)
+
+    def happened(self) -> list[Fired]:
+        return [one for one in self.fired if one is not None]
+
+    def never(self, message: str) -> NeverHappenedError:
+        return NeverHappenedError(message, self.happened())
+
+    def progress(self, now: float) -> AdvanceProgress:
+        known = self.goal.timed or self.goal.next
+        return AdvanceProgress(at(self.began), at(now), at(self.end) if known else None, self.instants)
+
+    def jump(self, now: float) -> Jump:
+        return Jump(
+            goal=self.goal.label,
+            began=at(self.began),
+            ended=at(max(self.began, now)),
+            instants=self.instants,
+            fired=Counter(one.what for one in self.happened()),
+            mark=self.mark,
+            stopped=not self.over,
+        )
 
 
 class VirtualClock:
@@ -41,13 +98,17 @@ class VirtualClock:
 
     mode = "manual"
 
-    def __init__(self, start: float = _EPOCH) -> None:
+    def __init__(self, start: float = EPOCH) -> None:
         self._now = start
         self._order = count()
         self._waiting: list[tuple[float, int, anyio.Event]] = []
         self._arrivals = 0
         self._participants: list[Participant] = []
         self._moving = anyio.Lock()
+        #: Of each advance that runs or waits for another one.
+        self._scopes: set[anyio.CancelScope] = set()
+        self._last_turn = 0.0
+        self._advance: _Advance | None = None
         #: What happens while time is advanced, in order; ``None`` at other times. A delivery under way keeps its place as None.
         self.record: list[Fired | None] | None = None
 
@@ -55,12 +116,23 @@ class VirtualClock:
         """See `Clock`."""
         return self._now
 
+    @property
+    def progress(self) -> AdvanceProgress | None:
+        """How far the advance is that runs; ``None`` where none does."""
+        return None if self._advance is None else self._advance.progress(self._now)
+
     def join(self, participant: Participant) -> None:
         """See `Clock`."""
         self._participants.append(participant)
 
+    def leave(self, participant: Participant) -> None:
+        """See `Clock`."""
+        # Not removed from the list: a clock that is going through it would miss the next one.
+        self._participants = [one for one in self._participants if one is not participant]
+
     def start_at(self, moment: float) -> None:
-        """See `Clock`; a world that is restored goes back in time with it."""
+        """See `Clock`; a world that is restored goes back in time with it. Advances under way are stopped."""
+        self.stop_advance()
         self._now = moment
 
     async def wait_until(self, moment: float) -> None:
@@ -71,8 +143,7 @@ class VirtualClock:
             return
         entry = (moment, next(self._order), anyio.Event())
         heapq.heappush(self._waiting, entry)
-        for participant in self._participants:
-            participant.wake()
+        self._wake()
         try:
             await entry[2].wait()
         except BaseException:
@@ -86,6 +157,19 @@ class VirtualClock:
         """See `Clock`."""
         await woken.wait()
 
+    def stop_advance(self) -> bool:
+        """Stop every advance that runs or waits for its turn; each raises `AdvanceStoppedError`.
+
+        Time stays at the instant that was reached. Deliveries that are under way end by themselves.
+
+        Returns:
+            Whether there was one.
+        """
+        stopped = bool(self._scopes)
+        for scope in self._scopes:
+            scope.cancel()
+        return stopped
+
     async def advance(
         self,
         seconds: float | None = None,
@@ -93,11 +177,13 @@ class VirtualClock:
         to: float | datetime | None = None,
         until_event: str | Callable[[Fired], bool] | None = None,
         until_idle: bool = False,
+        to_next: bool = False,
+        progress: Callable[[AdvanceProgress], object] | None = None,
     ) -> list[Fired]:
         """Let time pass, stopping at each moment until everything due, deliveries included, has happened.
 
-        Exactly one of the four is given. Advances of one clock wait for each other; a webhook receiver must not wait for
-        one before it answers, since the advance waits for the answer.
+        Exactly one of the first five is given. Advances of one clock wait for each other; a webhook receiver must not wait
+        for one before it answers, since the advance waits for the answer.
 
         Args:
             seconds: how long.
@@ -105,6 +191,8 @@ class VirtualClock:
             until_event: until an event of this type, ``call.completed``, or until one that the function accepts; stops at
                 the end of its instant.
             until_idle: until nothing is due any more: calls ended, messages delivered, deliveries made or given up.
+            to_next: to the next moment at which something is due in a world. Readers of live transcripts do not count.
+            progress: called at the end of each instant and of the advance. What it raises ends the advance.
 
         Returns:
             What happened, in its order.
@@ -112,69 +200,108 @@ class VirtualClock:
         Raises:
             InvalidParameterError: none or several were given, or a time that is past.
             NeverHappenedError: nothing is due any more, or nothing but repetition within a year.
+            AdvanceStoppedError: it was stopped, or the world was rewound.
         """
-        async with self._moving:
-            end = self._end(seconds, to, until_event, until_idle)
-            fired: list[Fired | None] = []
+        goal = goal_of(seconds, to=to, until_event=until_event, until_idle=until_idle, to_next=to_next)
+        if progress is not None and (why := why_not_plain(progress)):
+            raise InvalidParameterError("progress", f"expected a plain function, got {why}")
+        advance = _Advance(goal, progress)
+        with advance.scope:
+            self._scopes.add(advance.scope)
+            try:
+                async with self._moving:
+                    await self._run(advance)
+            finally:
+                self._scopes.discard(advance.scope)
+        if not advance.over:
+            raise AdvanceStoppedError(f"the advance ({goal.label}) was stopped at {at(self._now)}", advance.happened())
+        return advance.happened()
+
+    async def _run(self, advance: _Advance) -> None:
+        """Advance until the goal is reached or it is stopped, while nobody else moves time."""
+        self._catch_up()
+        goal, scope = advance.goal, advance.scope
+        advance.began, advance.end = self._now, goal.end(self._now)
+        self._advance, self.record = advance, advance.fired
+        try:
             for _ in range(_FIRST_TURNS):
                 await anyio.lowlevel.checkpoint()
-            self.record, seen, found = fired, 0, False
-            accepts = until_event if callable(until_event) else lambda one: one.what == until_event
-            try:
+            self._last_turn = time.perf_counter()
+            await self._settle()
+            if goal.next:
+                advance.end = self._next_of_worlds(advance)
+            while not scope.cancel_called:
+                found = advance.found()
+                moment = self._next()
+                if found or moment is None or moment > advance.end or scope.cancel_called:
+                    break
+                advance.instants += 1
+                self._move(advance, moment)
                 await self._settle()
-                while True:
-                    if until_event is not None:
-                        found = any(accepts(one) for one in fired[seen:] if one is not None)
-                        seen = len(fired)
-                    moment = self._next()
-                    if found or moment is None or moment > end:
-                        break
-                    self._now = max(self._now, moment)
-                    await self._settle()
-            finally:
-                self.record = None
-            happened = [one for one in fired if one is not None]
-            if until_event is not None and not found:
-                raise NeverHappenedError("until_event: nothing is due any more, and no such event came", happened)
-            if until_idle and self._next() is not None:
-                raise NeverHappenedError("until_idle: things are still due after a year", happened)
-            if seconds is not None or to is not None:
-                self._now = max(self._now, end)
-            return happened
+                self._tell()
+            # Checked after each wait, since a world that was rewound meanwhile has another time.
+            if scope.cancel_called:
+                return
+            if goal.accepts is not None and not found:
+                raise advance.never("until_event: nothing is due any more, and no such event came")
+            if goal.idle and self._next() is not None:
+                raise advance.never("until_idle: things are still due after a year")
+            if goal.timed:
+                self._move(advance, advance.end)
+                self._tell()
+            advance.over = True
+        finally:
+            self._advance = self.record = None
+            if advance.moved:
+                self._log(advance)
+            # Where it was stopped in the middle of an instant, the worlds go on with this instant by themselves.
+            self._jumped()
 
-    def _end(
-        self,
-        seconds: float | None,
-        to: float | datetime | None,
-        until_event: str | Callable[[Fired], bool] | None,
-        until_idle: bool,
-    ) -> float:
-        if (seconds is not None) + (to is not None) + (until_event is not None) + bool(until_idle) != 1:
-            raise InvalidParameterError("seconds", "expected exactly one of seconds, to, until_event and until_idle")
-        if seconds is not None:
-            if not 0 <= seconds < math.inf:
-                raise InvalidParameterError("seconds", f"expected 0 or more, got {seconds}")
-            return self._now + seconds
-        if to is not None:
-            moment = to.timestamp() if isinstance(to, datetime) else to
-            if not self._now <= moment < math.inf:
-                raise InvalidParameterError("to", f"expected a moment that is not past, got {to}")
-            return moment
-        if until_event is not None and not isinstance(until_event, str) and (why := why_not_plain(until_event)):
-            raise InvalidParameterError("until_event", f"expected a type of events or a plain function, got {why}")
-        return self._now + HORIZON
+    def _move(self, advance: _Advance, moment: float) -> None:
+        if not advance.moved and moment > advance.began:
+            # Here and not earlier: nothing is under way that would be done twice after a rewind.
+            marks = [participant.before_jump(advance.goal.label) for participant in self._participants]
+            advance.moved, advance.mark = True, next((id for id in marks if id is not None), None)
+        self._now = max(self._now, moment)
+
+    def _tell(self) -> None:
+        if self._advance is not None and self._advance.tell is not None:
+            self._advance.tell(self._advance.progress(self._now))
+
+    def _log(self, advance: _Advance) -> None:
+        jump = advance.jump(self._now)
+        failed = [one.id for one in advance.happened() if one.what == "delivery.failed"]
+        for participant in self._participants:
+            participant.after_jump(jump, failed)
+
+    def _jumped(self) -> None:
+        self._wake()
+
+    def _catch_up(self) -> None:
+        """Set the present moment, where time flows by itself."""
+
+    def _next_of_worlds(self, advance: _Advance) -> float:
+        instants = [due for participant in self._participants if (due := participant.next_due) is not None]
+        if not instants:
+            raise advance.never("to_next: nothing is due")
+        return min(instants)
 
     def _next(self) -> float | None:
-        """The next moment at which something is due."""
+        """The next moment at which something is due, or somebody waits for."""
         instants = [due for participant in self._participants if (due := participant.next_due) is not None]
         return min([*instants, *(entry[0] for entry in self._waiting[:1])], default=None)
+
+    def _wake(self) -> None:
+        for participant in self._participants:
+            participant.wake()
 
     async def _settle(self) -> None:
         """Do everything that is due at this moment, and wait until it is over."""
         while True:
             woken, arrivals = 0, self._arrivals
             for participant in self._participants:
-                participant.run_due()
+                while not participant.run_due():
+                    await self._give_turn()
             while self._waiting and self._waiting[0][0] <= self._now:
                 heapq.heappop(self._waiting)[2].set()
                 woken += 1
@@ -182,34 +309,15 @@ class VirtualClock:
                 await anyio.lowlevel.checkpoint()
                 if self._arrivals >= arrivals + woken:
                     break
+            await self._give_turn()
             for participant in self._participants:
                 await participant.quiet()
             moment = self._next()
             if moment is None or moment > self._now:
                 return
 
-
-class AutoClock(VirtualClock):
-    """Time that jumps to the next instant by itself whenever nothing is under way.
-
-    Args:
-        start: as of `VirtualClock`.
-        pause: real seconds before each jump, in which whoever was answered can ask again.
-    """
-
-    mode = "auto"
-
-    def __init__(self, start: float = _EPOCH, pause: float = 0.001) -> None:
-        super().__init__(start)
-        self._pause = pause
-
-    async def idle(self, moment: float | None, woken: anyio.Event) -> None:
-        """See `Clock`."""
-        if self._next() is None:
-            await woken.wait()
-        await anyio.sleep(self._pause)
-        async with self._moving:
-            following = self._next()
-            if following is not None and not any(participant.busy for participant in self._participants):
-                self._now = max(self._now, following)
-                await self._settle()
+    async def _give_turn(self) -> None:
+        """Let the event loop do something else, unless it did a moment ago."""
+        if time.perf_counter() - self._last_turn >= _SLICE:
+            await anyio.lowlevel.checkpoint()
+            self._last_turn = time.perf_counter()

@@ -14,7 +14,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Generic, TypeVar
@@ -96,6 +96,8 @@ class Store(Generic[R]):
         #: The positions of each block whose objects were removed, as bits.
         self._removed: dict[int, int] = {}
         self._held = 0
+        #: Grows with each change.
+        self.version = 0
         #: Called with the id of each object that is added, replaced or removed.
         self.changed: Callable[[str], None] | None = None
 
@@ -104,7 +106,7 @@ class Store(Generic[R]):
         twin = Store(self._keys, alias=self._alias, settled=self._settled)
         for name in ("_open", "_loose", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
             setattr(twin, name, getattr(self, name).copy())
-        twin._held = self._held
+        twin._held, twin.version = self._held, self.version
         return twin
 
     def parts(self) -> list[object]:
@@ -161,6 +163,7 @@ class Store(Generic[R]):
         self._index.add(self._keys(item), position)
         if not self._settled(item):
             self._keep_open(item.id, position)
+        self.version += 1
         if self.changed is not None:
             self.changed(item.id)
 
@@ -178,6 +181,7 @@ class Store(Generic[R]):
             for key in self._keys(item):
                 gathered.setdefault(key, []).append(position)
         self._index.extend(gathered)
+        self.version += 1
         if self.changed is not None:
             for item in items:
                 self.changed(item.id)
@@ -205,6 +209,7 @@ class Store(Generic[R]):
         self._set_alias(self._alias(before), self._alias(item), position)
         if moved:
             self._spans.disorder(position, moment_of(item))
+        self.version += 1
         if self.changed is not None:
             self.changed(item.id)
 
@@ -225,6 +230,7 @@ class Store(Generic[R]):
         block, place = divmod(position, BLOCK)
         self._removed[block] = self._removed.get(block, 0) | 1 << place
         self._held -= 1
+        self.version += 1
         if self.changed is not None:
             self.changed(id)
 
@@ -345,7 +351,14 @@ class Store(Generic[R]):
 
     def newest_first(self) -> Iterator[R]:
         """All objects, the newest first."""
-        for position in range(len(self._pages) - 1, -1, -1):
+        return self._walk(range(len(self._pages) - 1, -1, -1))
+
+    def oldest_first(self) -> Iterator[R]:
+        """All objects, the oldest first."""
+        return self._walk(range(len(self._pages)))
+
+    def _walk(self, positions: Iterable[int]) -> Iterator[R]:
+        for position in positions:
             item = self._at(position)
             if item is not None:
                 yield item

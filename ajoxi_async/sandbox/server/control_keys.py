@@ -1,0 +1,73 @@
+"""The control surface's routes for keys and worlds: minted, listed and deleted. Lists make no world."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from attrs import asdict
+
+from ajoxi_async.contract import codec
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.credentials import Mode
+from ajoxi_async.sandbox.keys import Key
+from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.time.moments import at
+
+__all__ = ["ROUTES"]
+
+
+def _mint(_: object, request: ControlRequest) -> Any:
+    """POST keys: a key with a world of its own, for a test worker. The key itself is in this answer and in no other."""
+    given = request.take(mode=str, deny=list, label=str)
+    if given.get("mode", "test") not in get_args(Mode):
+        raise InvalidParameterError("mode", f"expected {' or '.join(get_args(Mode))}")
+    worlds = request.worlds
+    try:
+        key = worlds.mint(given.get("mode", "test"), given.get("deny", ()), given.get("label", ""))
+    except (ValueError, TypeError) as error:
+        if isinstance(error, InvalidParameterError):
+            raise
+        raise InvalidParameterError("deny", "expected names of routes, such as 'numbers.provision'") from None
+    return {**_key(request, worlds.keys[key]), "key": key}
+
+
+def _list_keys(_: object, request: ControlRequest) -> Any:
+    """GET keys: every key that is accepted, masked."""
+    return {"data": [_key(request, key) for key in request.worlds.listed()]}
+
+
+def _delete(_: object, request: ControlRequest) -> Any:
+    """DELETE keys/{id}: the key is refused from now on, and its world is gone."""
+    request.worlds.delete(request.id)
+    return {}
+
+
+def _list_worlds(_: object, request: ControlRequest) -> Any:
+    """GET worlds: those that were made so far, each with its key, its time and what it holds."""
+    worlds = request.worlds
+    return {
+        "data": [
+            {
+                **_key(request, worlds.keys[key]),
+                "clock": {"mode": world.clock.mode, "now": codec.format_time(at(world.clock.now()))},
+                "counts": world.counts(),
+            }
+            for key, world in worlds.by_key.items()
+        ]
+    }
+
+
+def _key(request: ControlRequest, key: Key) -> dict[str, Any]:
+    shown = asdict(key.report())
+    for name in ("created_at", "last_used_at"):
+        shown[name] = codec.format_time(shown[name]) if shown[name] is not None else None
+    worlds = request.worlds
+    return {**shown, "own": key.text == worlds.own_key, "has_world": key.text in worlds.by_key}
+
+
+ROUTES = (
+    Route("POST", "keys", _mint, 201),
+    Route("GET", "keys", _list_keys),
+    Route("DELETE", "keys/{id}", _delete),
+    Route("GET", "worlds", _list_worlds),
+)

@@ -1,0 +1,211 @@
+"""The control surface's lists by position: the rows from the n-th on, and how many there are in all.
+
+A virtual list asks for the rows that it shows, ``?at=52300&limit=60``. An answer has ``data``, ``at``, ``total`` and
+``version``, a text that is another one once anything in the list changed.
+
+Rules:
+1. The newest is row 0. Rows that are added later shift the others: whoever holds rows asks again when the version is another.
+2. The filters are those of the API's lists, and `disposition`, `status` and dates where the API has none. An unknown filter is
+   refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from attrs import frozen
+
+from ajoxi_async.contract import checks
+from ajoxi_async.contract.base import Params, Time
+from ajoxi_async.contract.calls import CallStatus, Direction, Disposition
+from ajoxi_async.contract.headers import DEFAULT_PAGE
+from ajoxi_async.contract.messages import Channel, MessageStatus
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.request_log import CUT_BODY, LoggedRequest
+from ajoxi_async.sandbox.server.shown import time_text
+from ajoxi_async.sandbox.state.lists import filter_keys
+from ajoxi_async.sandbox.state.lists.store import Store
+
+__all__ = ["ROUTES", "Window", "listed", "window_of"]
+
+_LAST_ROW = 1_000_000_000
+
+
+@frozen(kw_only=True, repr=False)
+class Window(Params):
+    """Which rows: `limit` of them from number `at` on."""
+
+    at: int | None = None
+    limit: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        checks.number_range("at", self.at, 0, _LAST_ROW)
+        checks.page_limit(self.limit)
+
+
+@frozen(kw_only=True, repr=False)
+class _CallWindow(Window):
+    created_after: Time | None = None
+    created_before: Time | None = None
+    status: CallStatus | None = None
+    direction: Direction | None = None
+    disposition: Disposition | None = None
+    campaign_id: str | None = None
+    metadata: dict[str, str] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        checks.metadata(self.metadata)
+        for name in ("status", "direction", "disposition"):
+            checks.known(name, getattr(self, name))
+
+
+@frozen(kw_only=True, repr=False)
+class _MessageWindow(Window):
+    created_after: Time | None = None
+    created_before: Time | None = None
+    status: MessageStatus | None = None
+    direction: Direction | None = None
+    channel: Channel | None = None
+    conversation_id: str | None = None
+
+    def __attrs_post_init__(self) -> None:
+        super().__attrs_post_init__()
+        for name in ("status", "direction", "channel"):
+            checks.known(name, getattr(self, name))
+
+
+@frozen(kw_only=True, repr=False)
+class _RecordingWindow(Window):
+    created_after: Time | None = None
+    created_before: Time | None = None
+    agent_id: str | None = None
+
+
+@frozen(kw_only=True, repr=False)
+class _RequestWindow(Window):
+    route: str | None = None
+    status: str | None = None
+    method: str | None = None
+    source: str | None = None
+    key_id: str | None = None
+    fault: str | None = None
+
+
+def window_of(params: Window) -> tuple[int, int]:
+    """The number of the first row, and how many rows at most."""
+    return params.at or 0, params.limit or DEFAULT_PAGE
+
+
+def listed(rows: Sequence[Any], start: int, total: int, version: str) -> dict[str, Any]:
+    """The answer that shows these rows."""
+    return {"data": rows, "at": start, "total": total, "version": version}
+
+
+def _keys(**given: str | None) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in given.items() if value is not None]
+
+
+def _rows(request: ControlRequest, store: Store[Any], params: Any, keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    start, amount = window_of(params)
+    rows = store.rows(start, amount, keys=keys, since=params.created_after, until=params.created_before)
+    version = f"{request.world.epoch}.{store.version}"
+    return listed([item.to_dict() for item in rows.items], start, rows.total, version)
+
+
+def _calls(_: object, request: ControlRequest) -> Any:
+    """GET calls."""
+    params = request.query(_CallWindow)
+    keys = _keys(
+        status=params.status,
+        direction=params.direction,
+        disposition=params.disposition,
+        campaign_id=params.campaign_id,
+    )
+    return _rows(request, request.world.account.calls, params, [*keys, *filter_keys.of_metadata(params.metadata or {})])
+
+
+def _messages(_: object, request: ControlRequest) -> Any:
+    """GET messages."""
+    params = request.query(_MessageWindow)
+    keys = _keys(
+        status=params.status,
+        direction=params.direction,
+        channel=params.channel,
+        conversation_id=params.conversation_id,
+    )
+    return _rows(request, request.world.account.messages, params, keys)
+
+
+def _recordings(_: object, request: ControlRequest) -> Any:
+    """GET recordings."""
+    params = request.query(_RecordingWindow)
+    return _rows(request, request.world.account.recordings, params, _keys(agent_id=params.agent_id))
+
+
+def _requests(_: object, request: ControlRequest) -> Any:
+    """GET requests: of all keys, without headers and bodies."""
+    params, log = request.query(_RequestWindow), request.requests
+    found = log.find(
+        route=params.route,
+        status=params.status,
+        method=params.method,
+        source=params.source,
+        key_id=params.key_id,
+        fault=params.fault,
+    )
+    start, amount = window_of(params)
+    rows = found[::-1][start : start + amount]
+    return listed([_request(entry) for entry in rows], start, len(found), str(log.version))
+
+
+def _one_request(_: object, request: ControlRequest) -> Any:
+    """GET requests/{id}: both sides, bodies up to 64 KiB."""
+    entry = request.requests.get(request.id)
+    if entry is None:
+        raise Refusal("not_found", f"no request {request.id[:60]} is kept")
+    return {
+        **_request(entry),
+        "request_headers": dict(entry.request_headers),
+        "request_body": entry.request_body[:CUT_BODY].decode(errors="replace"),
+        "response_headers": dict(entry.response_headers),
+        "response_body": entry.response_body[:CUT_BODY].decode(errors="replace"),
+    }
+
+
+def _clear_requests(_: object, request: ControlRequest) -> Any:
+    """DELETE requests."""
+    request.requests.clear()
+    return {}
+
+
+def _request(entry: LoggedRequest) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "method": entry.method,
+        "url": entry.url,
+        "route": entry.route,
+        "status": entry.status,
+        "error": entry.error,
+        "source": entry.source,
+        "key_id": entry.key_id,
+        "at": time_text(entry.received),
+        "moment": time_text(entry.moment) if entry.moment is not None else None,
+        "latency": entry.latency,
+        "faults": [{"id": fault.id, "action": fault.action} for fault in entry.faults],
+        "response_bytes": entry.response_bytes,
+        "streamed": entry.streamed,
+        "duration": entry.duration,
+    }
+
+
+ROUTES = (
+    Route("GET", "calls", _calls),
+    Route("GET", "messages", _messages),
+    Route("GET", "recordings", _recordings),
+    Route("GET", "requests", _requests),
+    Route("DELETE", "requests", _clear_requests),
+    Route("GET", "requests/{id}", _one_request),
+)

@@ -1,0 +1,101 @@
+"""A request to the control surface, and the routes that it may take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+from attrs import frozen
+
+from ajoxi_async.contract import codec
+from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.request_log import RequestLog
+from ajoxi_async.sandbox.world import World
+from ajoxi_async.sandbox.worlds import Worlds
+
+__all__ = ["PREFIX", "ControlRequest", "Route"]
+
+PREFIX = "/_ajoxi/"
+
+P = TypeVar("P", bound=Params)
+
+
+@frozen
+class ControlRequest:
+    """What was asked of the control surface.
+
+    Attributes:
+        worlds: the keys, and the world of each.
+        requests: what the API was asked last.
+        key: whose world is meant: a key or the id of one.
+        id: of the object in the path; empty where the path has none.
+        pairs: of the query.
+        body: the JSON object that was sent; empty where none was.
+    """
+
+    worlds: Worlds
+    requests: RequestLog
+    key: str
+    id: str
+    pairs: list[tuple[str, str]]
+    body: dict[str, Any]
+
+    @property
+    def world(self) -> World:
+        """The world that is meant, made when it is first asked for.
+
+        Raises:
+            InvalidParameterError: the key is not one of this sandbox.
+        """
+        try:
+            key = self.worlds.named(self.key)
+        except Refusal:
+            key = ""
+        if not self.worlds.accepts(key):
+            raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox, or the id of one")
+        return self.worlds.of(key)
+
+    def take(self, **kinds: Any) -> dict[str, Any]:
+        """Check the body against the types that its members must have, by name, and return it.
+
+        Raises:
+            InvalidParameterError: a member is not expected, or is of another type.
+        """
+        for name, value in self.body.items():
+            if name not in kinds:
+                raise InvalidParameterError(name[:100], f"no such parameter; expected {', '.join(kinds) or 'none'}")
+            if not isinstance(value, kinds[name]) or (isinstance(value, bool) and bool not in _parts(kinds[name])):
+                raise InvalidParameterError(
+                    name, f"expected {' or '.join(kind.__name__ for kind in _parts(kinds[name]))}"
+                )
+        return self.body
+
+    def query(self, params: type[P]) -> P:
+        """The query, checked.
+
+        Raises:
+            InvalidParameterError: a parameter is not expected, or wrong.
+        """
+        return codec.parse_query(self.pairs, params)
+
+
+def _parts(kind: Any) -> tuple[type, ...]:
+    return get_args(kind) or (kind,)
+
+
+@frozen
+class Route:
+    """One route of the surface; `act` takes the control surface and the request, and returns what the answer shows."""
+
+    method: str
+    path: str
+    act: Callable[[Any, ControlRequest], Any]
+    status: int = 200
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """What a path of this route matches."""
+        return re.compile(re.escape(PREFIX + self.path).replace(re.escape("{id}"), "(?P<id>[^/]+)"))

@@ -1,0 +1,70 @@
+"""The attempts of an account's deliveries, and which deliveries are over: of each webhook the last thousand of both.
+
+Rules:
+1. A delivery that is pending or dead is no business of this log: it is kept until it is delivered or its webhook is deleted.
+2. What has to go is told to the caller, who tells the journal.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from ajoxi_async.sandbox.state.webhook_records import Attempt
+
+__all__ = ["KEPT", "DeliveryLog"]
+
+#: Attempts, and deliveries that are over, that are kept of each webhook.
+KEPT = 1_000
+
+
+class DeliveryLog:
+    """See the rules above.
+
+    Attributes:
+        attempts: by their ids.
+        version: grows with each change of a delivery.
+    """
+
+    def __init__(self) -> None:
+        self.attempts: dict[str, Attempt] = {}
+        self.version = 0
+        #: Ids by webhook, the oldest first.
+        self._attempts_of: dict[str, deque[str]] = {}
+        self._over: dict[str, deque[str]] = {}
+
+    def add(self, attempt: Attempt) -> str | None:
+        """Log an attempt; return the id of the one that it takes the place of."""
+        self.attempts[attempt.id] = attempt
+        ids = self._attempts_of.setdefault(attempt.webhook_id, deque())
+        ids.append(attempt.id)
+        if len(ids) <= KEPT:
+            return None
+        oldest = ids.popleft()
+        del self.attempts[oldest]
+        return oldest
+
+    def ended(self, webhook_id: str, delivery_id: str) -> str | None:
+        """Note that a delivery is over; return the id of the one that it takes the place of."""
+        ids = self._over.setdefault(webhook_id, deque())
+        ids.append(delivery_id)
+        return ids.popleft() if len(ids) > KEPT else None
+
+    def of(self, webhook_id: str) -> list[Attempt]:
+        """The attempts of a webhook, in the order in which they ended."""
+        return [self.attempts[id] for id in self._attempts_of.get(webhook_id, ())]
+
+    def forget(self, webhook_id: str) -> list[str]:
+        """Remove everything of a webhook; return the ids of its attempts."""
+        self._over.pop(webhook_id, None)
+        ids = list(self._attempts_of.pop(webhook_id, ()))
+        for id in ids:
+            del self.attempts[id]
+        return ids
+
+    def copy(self) -> DeliveryLog:
+        """Copy the log."""
+        twin = DeliveryLog()
+        twin.attempts, twin.version = self.attempts.copy(), self.version
+        twin._attempts_of = {id: ids.copy() for id, ids in self._attempts_of.items()}
+        twin._over = {id: ids.copy() for id, ids in self._over.items()}
+        return twin
