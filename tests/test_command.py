@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import urllib.request
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,8 +35,55 @@ def test_sandbox(number: signal.Signals) -> None:
     assert (process.returncode, errors) == (0, "")
 
 
+def test_a_clock_for_people() -> None:
+    """`--clock live --timing human` is a world whose time flows, at the speed that was asked for, and whose calls ring for long."""
+    arguments = [
+        "sandbox",
+        "--port",
+        "0",
+        "--clock",
+        "live",
+        "--speed",
+        "50",
+        "--timing",
+        "human",
+        "--control-token",
+        "t",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "ajoxi_async", *arguments], stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        url = process.stdout.readline().split()[3].rstrip(",")
+
+        def ask(path: str, body: bytes | None = None) -> Any:
+            request = urllib.request.Request(f"{url}/_ajoxi/{path}", body, {"Authorization": "Bearer t"})
+            with urllib.request.urlopen(request, timeout=5) as response:
+                return json.load(response)
+
+        clock = ask("clock")
+        assert (clock["mode"], clock["speed"], clock["running"]) == ("live", 50, True)
+        assert ask("clock/pause", b"{}")["running"] is False
+        ask("inbound/calls", b'{"from": "+15005550100"}')
+        fired = ask("clock/advance", b'{"until_event": "call.completed"}')["fired"]
+        moments = [datetime.fromisoformat(one["at"]) for one in fired]
+        assert (moments[1] - moments[0]).total_seconds() == 60
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 0
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--host", "0.0.0.0"], ["--speed", "0"], ["--rate-limit", "-1"], ["--port", "70000"]], ids=str
+    "arguments",
+    [
+        ["--timing", "slow"],
+        ["--clock", "never"],
+        ["--host", "0.0.0.0"],
+        ["--speed", "0"],
+        ["--rate-limit", "-1"],
+        ["--port", "70000"],
+    ],
+    ids=str,
 )
 def test_options_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """What cannot be is refused with the option named, and nothing is served."""

@@ -44,7 +44,14 @@ def _parser() -> argparse.ArgumentParser:
     sandbox.add_argument("--seed", type=int, default=0, help="same seed, same ids and bodies (default: %(default)s)")
     sandbox.add_argument("--rate-limit", type=int, default=100, help="requests a second, 0 for no cap (default: 100)")
     sandbox.add_argument("--speed", type=float, default=1.0, help="seconds that pass in one second (default: 1)")
-    sandbox.add_argument("--clock", choices=("real", "manual", "auto"), default="real", help="how time passes")
+    sandbox.add_argument(
+        "--clock", choices=("real", "live", "manual", "auto"), default="real",
+        help="how time passes; live flows, can be paused, and jumps (default: real)",
+    )  # fmt: skip
+    sandbox.add_argument(
+        "--timing", choices=("quick", "human"), default="quick",
+        help="how long things take: a call of three seconds, or one that can be watched (default: quick)",
+    )  # fmt: skip
     sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
@@ -66,8 +73,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
-    from ajoxi_async.sandbox import RealClock, Sandbox
+    from ajoxi_async.sandbox import RealClock, Sandbox, Timing
 
+    clocks = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
     sandbox = Sandbox(
         **({"max_worlds": options.max_worlds} if options.max_worlds is not None else {}),
         host=options.host,
@@ -75,7 +83,8 @@ async def _sandbox(options: argparse.Namespace) -> None:
         seed=options.seed,
         rate_limit=options.rate_limit or None,
         strict_keys=options.strict_keys,
-        clock=RealClock(options.speed) if options.clock == "real" else options.clock,
+        clock=clocks.get(options.clock, options.clock),
+        timing=Timing.human() if options.timing == "human" else Timing(),
         control_token=options.control_token,
         public_url=options.public_url,
         db=options.db,

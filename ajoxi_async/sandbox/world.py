@@ -230,7 +230,7 @@ class World:
         """See `Participant`."""
         return self._marks.make(self.account, self.clock.now(), f"before {goal}")
 
-    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+    def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
         found = [self.account.deliveries.get(id) for id in failed]
         dead = sum(delivery is not None and delivery.dead for delivery in found)
@@ -312,6 +312,12 @@ class World:
         """How many of each kind of object it holds."""
         return counts_of(self.account)
 
+    def free(self, account: Account) -> None:
+        """Free the memory of an account that nobody needs any more, bit by bit."""
+        parts = [part for store in account.stores.values() for part in store.parts()]
+        if self.running and len(parts) > _AT_ONCE:
+            self.start(partial(_let_go, parts))
+
     def adopt(self, account: Account) -> None:
         """Take an account that was loaded from the journal."""
         self._use(account)
@@ -322,10 +328,9 @@ class World:
         self.account.replaced = True
         for stream in list(self.streams):
             stream.end()
-        parts = [part for store in self.account.stores.values() for part in store.parts()]
+        before = self.account
         self._use(account)
-        if self.running and len(parts) > _AT_ONCE:
-            self.start(partial(_let_go, parts))
+        self.free(before)
         self.on_replaced(self)
         self.run_due()
         self.wake()

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request
-from ajoxi_async.sandbox import AutoClock, Fired, NeverHappenedError, RealClock, VirtualClock
+from ajoxi_async.sandbox import AutoClock, Fired, LiveClock, NeverHappenedError, RealClock, VirtualClock
 from ajoxi_async.sandbox.state.deliveries import SCHEDULE
 from ajoxi_async.sandbox.time.modes import clock_of
 
@@ -120,11 +120,24 @@ async def test_real_time_cannot_be_advanced() -> None:
 
 
 def test_modes() -> None:
-    """Four modes by name, and no other."""
-    assert [type(clock_of(mode)) for mode in ("real", "speed=60", "manual", "auto")] == [
-        RealClock, RealClock, VirtualClock, AutoClock,
+    """Five modes by name, and no other."""
+    assert [type(clock_of(mode)) for mode in ("real", "speed=60", "live", "live=60", "manual", "auto")] == [
+        RealClock, RealClock, LiveClock, LiveClock, VirtualClock, AutoClock,
     ]  # fmt: skip
-    for mode in ("", "fast", "speed", "speed=0", "speed=x", "speed=inf", "speed=nan", "slow=2", "real=2"):
+    for mode in (
+        "",
+        "fast",
+        "speed",
+        "speed=0",
+        "speed=x",
+        "speed=inf",
+        "speed=nan",
+        "slow=2",
+        "real=2",
+        "live=0",
+        "live=x",
+        "live=",
+    ):
         with pytest.raises(InvalidParameterError, match="clock"):
             clock_of(mode)
     with pytest.raises(InvalidParameterError, match="clock"):

@@ -7,7 +7,8 @@ Rules:
    of bytes that is not UTF-8 become one U+FFFD each. They are looked for only where the parser has refused the document.
 3. Anything else is RFC 8259 to the letter.
 4. Whoever must not be held up by what strangers send asks for a `bounded` time, a few milliseconds for each MiB: a document
-   is refused that has more than `MOST_PARTS` arrays, objects and members of objects, or more than `MOST_FLOATS` floats.
+   is refused that has more than `MOST_PARTS` arrays, objects and members of objects, more than `MOST_TEXTS` texts, or more than
+   `MOST_FLOATS` floats.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ import msgspec
 
 from ajoxi_async.contract.errors import AjoxiError
 
-__all__ = ["MAX_DEPTH", "MOST_FLOATS", "MOST_PARTS", "DecodeError", "parse_json"]
+__all__ = ["MAX_DEPTH", "MOST_FLOATS", "MOST_PARTS", "MOST_TEXTS", "DecodeError", "parse_json"]
 
 #: Levels of arrays and objects within each other. The API's own documents have five.
 MAX_DEPTH: Final = 64
 
 #: Arrays, objects and members of objects in a bounded document; a request of the API has about a hundred.
 MOST_PARTS: Final = 10_000
+#: Texts in a bounded document; a campaign has 10,000.
+MOST_TEXTS: Final = 50_000
 #: Numbers with a fraction or an exponent in a bounded document; a request of the API has none.
 MOST_FLOATS: Final = 1_000
 
@@ -49,7 +52,7 @@ def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False) -> A
         DecodeError: it is no JSON, is nested deeper than `MAX_DEPTH`, or is over the bound.
     """
     if len(body) > _SHORT or _has_many_brackets(body):
-        signs = _signs(body, with_colons=bounded)
+        signs = _signs(body, bounded=bounded)
         brackets = signs.replace(b":", b"")
         if bounded and len(signs) - len(brackets) // 2 > MOST_PARTS:
             raise DecodeError(f"not taken: more than {MOST_PARTS} arrays, objects and members of objects")
@@ -92,13 +95,20 @@ _ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
 _ALL_BUT_SIGNS = bytes(set(range(256)) - set(b'[]{}":'))
 
 
-def _signs(body: bytes, *, with_colons: bool) -> bytes:
-    """The brackets outside of strings, braces as brackets, and the colons, in a few passes of C over the bytes."""
+def _signs(body: bytes, *, bounded: bool) -> bytes:
+    """The brackets outside of strings, braces as brackets, and the colons of a bounded document, in a few passes of C.
+
+    Raises:
+        DecodeError: there are too many strings for a bounded document.
+    """
     if b"\\" in body:
         # From left to right: a quote that is left belongs to no escape, whatever the number of backslashes before it.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    left = body.translate(_ONE_KIND, _ALL_BUT_SIGNS if bounded else _ALL_BUT_BRACKETS)
+    if bounded and left.count(b'"') > 2 * MOST_TEXTS:
+        raise DecodeError(f"not taken: more than {MOST_TEXTS} texts")
     # Strings without a bracket are now two quotes in a row.
-    left = body.translate(_ONE_KIND, _ALL_BUT_SIGNS if with_colons else _ALL_BUT_BRACKETS).replace(b'""', b"")
+    left = left.replace(b'""', b"")
     if b'"' in left:
         # Every second part is within quotes. What follows a quote that is never closed is text as well.
         left = b"".join(left.split(b'"')[::2])

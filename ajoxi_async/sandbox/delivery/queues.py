@@ -125,10 +125,11 @@ class DeliveryQueues:
                 id, place = endpoint.waiting.popleft()
                 try:
                     await self._attempt(id, place)
+                    # A post that waits for nothing would otherwise keep the event loop while there are deliveries.
+                    await anyio.lowlevel.checkpoint()
                 finally:
+                    # Last, so that no worker of this instant is left when the clock goes on.
                     self._end(1)
-                # A post that waits for nothing would otherwise keep the event loop for as long as there are deliveries.
-                await anyio.lowlevel.checkpoint()
         finally:
             endpoint.workers -= 1
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hmac
 import ipaddress
 from collections.abc import Awaitable, Mapping
-from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -22,21 +21,19 @@ from attrs import define, field
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists
+from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists, control_snapshots, control_time
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
+from ajoxi_async.sandbox.server.control_time import fired_json
 from ajoxi_async.sandbox.server.request_log import RequestLog
-from ajoxi_async.sandbox.server.shown import as_json, time_text
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.time.clock import NeverHappenedError
+from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Control"]
 
 KEY_HEADER = "x-ajoxi-key"
-#: Snapshots that are kept at a time, over all worlds.
-SNAPSHOTS = 100
 
 
 @define(eq=False)
@@ -48,14 +45,14 @@ class Control:
         own_key: the key whose world is meant where a request names none.
         token: what requests must present.
         requests: what the API was asked last.
+        snapshots: those that were made here.
     """
 
     worlds: Worlds
     own_key: str
     token: str
     requests: RequestLog = field(factory=RequestLog)
-    _snapshots: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
-    _taken: int = field(default=0, init=False)
+    snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
 
     async def handle(self, request: Request, peer: str | None) -> Response:
         """Answer a request that came from `peer`."""
@@ -65,8 +62,9 @@ class Control:
             status, shown = await self._respond(request, sent)
             if self.worlds.save is not None:
                 await self.worlds.save()
-        except NeverHappenedError as error:
-            status, shown = 409, {**error_body("never_happened", error.message), "fired": as_json(error.fired)}
+        except (NeverHappenedError, AdvanceStoppedError) as error:
+            code = "never_happened" if isinstance(error, NeverHappenedError) else "advance_stopped"
+            status, shown = 409, {**error_body(code, error.message), "fired": await fired_json(error.fired)}
         except InvalidParameterError as error:
             code = "missing_parameter" if error.missing else "invalid_parameter"
             status, shown = 400, error_body(code, error.why, codec.wire_name(error.param))
@@ -112,24 +110,6 @@ class Control:
 
     # One method for each route
 
-    def show_clock(self, request: ControlRequest) -> Any:
-        """GET clock."""
-        return {"mode": request.world.clock.mode, "now": time_text(request.world.clock.now())}
-
-    async def advance(self, request: ControlRequest) -> Any:
-        """POST clock/advance: one of seconds, to, until_event, until_idle."""
-        given = request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool)
-        if isinstance(to := given.get("to"), str):
-            try:
-                moment = datetime.fromisoformat(to)
-            except ValueError:
-                moment = None
-            if moment is None or moment.tzinfo is None:
-                raise InvalidParameterError("to", "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
-            given = {**given, "to": moment}
-        fired = await request.world.clock.advance(**given)
-        return {"now": time_text(request.world.clock.now()), "fired": as_json(fired)}
-
     def list_faults(self, request: ControlRequest) -> Any:
         """GET faults: with their counts."""
         return {"data": [fault.to_dict() for fault in request.world.faults]}
@@ -170,34 +150,6 @@ class Control:
             from_=given["from"], to=given.get("to", FIRST_NUMBER), body=given["body"]
         ).to_dict()
 
-    def snapshot(self, request: ControlRequest) -> Any:
-        """POST snapshots."""
-        # Those of keys that were deleted can be reached by nobody.
-        self._snapshots = {id: kept for id, kept in self._snapshots.items() if kept[0] in self.worlds.by_key}
-        if len(self._snapshots) >= SNAPSHOTS:
-            raise Refusal("invalid_state", f"{SNAPSHOTS} snapshots are kept; delete one")
-        self._taken += 1
-        id = f"snap_{self._taken}"
-        self._snapshots[id] = request.world.key, request.world.snapshot()
-        return {"id": id}
-
-    def restore(self, request: ControlRequest) -> Any:
-        """POST snapshots/{id}/restore."""
-        request.world.restore(self._snapshot(request))
-        return {}
-
-    def drop_snapshot(self, request: ControlRequest) -> Any:
-        """DELETE snapshots/{id}."""
-        self._snapshot(request)
-        del self._snapshots[request.id]
-        return {}
-
-    def _snapshot(self, request: ControlRequest) -> Snapshot:
-        key, snapshot = self._snapshots.get(request.id, ("", None))
-        if snapshot is None or key != request.world.key:
-            raise Refusal("not_found", f"no snapshot {request.id[:60]} of this key's world")
-        return snapshot
-
     def reset(self, request: ControlRequest) -> Any:
         """POST reset."""
         request.world.reset()
@@ -205,8 +157,7 @@ class Control:
 
 
 ROUTES = (
-    Route("GET", "clock", Control.show_clock),
-    Route("POST", "clock/advance", Control.advance),
+    *control_time.ROUTES,
     *control_keys.ROUTES,
     Route("GET", "faults", Control.list_faults),
     Route("POST", "faults", Control.add_fault, 201),
@@ -214,9 +165,7 @@ ROUTES = (
     Route("DELETE", "faults/{id}", Control.remove_fault),
     Route("POST", "inbound/calls", Control.inbound_call, 201),
     Route("POST", "inbound/messages", Control.inbound_message, 201),
-    Route("POST", "snapshots", Control.snapshot, 201),
-    Route("POST", "snapshots/{id}/restore", Control.restore),
-    Route("DELETE", "snapshots/{id}", Control.drop_snapshot),
+    *control_snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
     *control_lists.ROUTES,

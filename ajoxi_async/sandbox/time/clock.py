@@ -77,7 +77,7 @@ class Participant(Protocol):
     def before_jump(self, goal: str) -> str | None:
         """Prepare for an advance that is about to move time, and return the id of the mark that was made."""
 
-    def after_jump(self, jump: Jump, failed: list[str]) -> None:
+    def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """Note an advance that is over; `failed` are the ids of deliveries that failed in it."""
 
 

@@ -7,7 +7,8 @@ Rules:
 3. Between two things that are due time may flow on whenever somebody looks at it, since that changes nothing else: a
    world in which nothing is due costs nothing. A moment that is seen is a whole millisecond.
 4. The same seed and the same commands at the same moments give the same, whatever the steps were.
-5. Where the machine cannot keep up, or was suspended, time loses what it is late by: it never hurries to catch up.
+5. Where a step takes long, because a receiver does not answer or the machine cannot keep up, or where the machine was
+   suspended, time loses what it is late by: it never hurries to catch up.
 """
 
 from __future__ import annotations
@@ -116,7 +117,8 @@ class LiveClock(VirtualClock):
                     return
             await self._flow()
         except BaseException:
-            # The sandbox was closed.
+            # The sandbox was closed: time stands where it is.
+            self.now()
             self._base = None
             raise
 
@@ -131,11 +133,18 @@ class LiveClock(VirtualClock):
                 self._base = base = self._stepped, target
             await self._settle()
             # The base is another one after a pause, another speed, or a rewind.
-            while self._base is base and (moment := self._next()) is not None and moment <= target:
+            while self._base is base and not self._took_long():
+                moment = self._next()
+                if moment is None or moment > target:
+                    self._now = max(self._now, target)
+                    return
                 self._now = max(self._now, moment)
                 await self._settle()
             if self._base is base:
-                self._now = max(self._now, target)
+                self._base = self._wall(), self._now
+
+    def _took_long(self) -> bool:
+        return self._wall() - self._stepped > _LATE
 
     def _reached(self, base: tuple[float, float]) -> float:
         wall, moment = base

@@ -270,7 +270,7 @@ class VirtualClock:
 
     def _log(self, advance: _Advance) -> None:
         jump = advance.jump(self._now)
-        failed = [one.id for one in advance.happened() if one.what == "delivery.failed"]
+        failed = {one.id for one in advance.happened() if one.what == "delivery.failed"}
         for participant in self._participants:
             participant.after_jump(jump, failed)
 

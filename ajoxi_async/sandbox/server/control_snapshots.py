@@ -1,0 +1,83 @@
+"""The control surface's routes for snapshots: those that it keeps, and the marks that worlds make by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define, evolve, field
+
+from ajoxi_async.contract import codec
+from ajoxi_async.sandbox.marks import Snapshot
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.time.moments import at
+
+__all__ = ["ROUTES", "SNAPSHOTS", "KeptSnapshots"]
+
+#: Snapshots that are kept at a time, over all worlds, besides the marks.
+SNAPSHOTS = 100
+
+
+@define(eq=False)
+class KeptSnapshots:
+    """The snapshots that were made by hand, each with the key whose world it is of."""
+
+    _kept: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
+    _made: int = field(default=0, init=False)
+
+    def make(self, request: ControlRequest) -> Any:
+        """POST snapshots: with a `label`, if one is given."""
+        label = request.take(label=str).get("label", "")
+        # Those of keys that were deleted can be reached by nobody.
+        self._kept = {id: kept for id, kept in self._kept.items() if kept[0] in request.worlds.by_key}
+        if len(self._kept) >= SNAPSHOTS:
+            raise Refusal("invalid_state", f"{SNAPSHOTS} snapshots are kept; delete one")
+        world = request.world
+        self._made += 1
+        snapshot = evolve(world.snapshot(label), id=f"snap_{self._made}")
+        self._kept[snapshot.id] = world.key, snapshot
+        return _shown(snapshot)
+
+    def list_all(self, request: ControlRequest) -> Any:
+        """GET snapshots: those made by hand and the marks, in the order of their moments in the world's time."""
+        world = request.world
+        kept = [snapshot for key, snapshot in self._kept.values() if key == world.key]
+        return {"data": [_shown(one) for one in sorted([*kept, *world.marks()], key=lambda one: one.moment)]}
+
+    def restore(self, request: ControlRequest) -> Any:
+        """POST snapshots/{id}/restore: of a mark as well."""
+        request.world.restore(self._find(request))
+        return {}
+
+    def drop(self, request: ControlRequest) -> Any:
+        """DELETE snapshots/{id}."""
+        if self._find(request).automatic:
+            raise Refusal("invalid_state", f"{request.id[:60]} is a mark, which goes by itself when newer ones come")
+        request.world.free(self._kept.pop(request.id)[1].account)
+        return {}
+
+    def _find(self, request: ControlRequest) -> Snapshot:
+        world = request.world
+        kept = [snapshot for key, snapshot in self._kept.values() if key == world.key]
+        for snapshot in [*kept, *world.marks()]:
+            if snapshot.id == request.id:
+                return snapshot
+        raise Refusal("not_found", f"no snapshot {request.id[:60]} of this key's world")
+
+
+def _shown(snapshot: Snapshot) -> dict[str, Any]:
+    return {
+        "id": snapshot.id,
+        "label": snapshot.label,
+        "at": codec.format_time(at(snapshot.moment)),
+        "automatic": snapshot.automatic,
+        "counts": snapshot.counts,
+    }
+
+
+ROUTES = (
+    Route("GET", "snapshots", lambda control, request: control.snapshots.list_all(request)),
+    Route("POST", "snapshots", lambda control, request: control.snapshots.make(request), 201),
+    Route("POST", "snapshots/{id}/restore", lambda control, request: control.snapshots.restore(request)),
+    Route("DELETE", "snapshots/{id}", lambda control, request: control.snapshots.drop(request)),
+)

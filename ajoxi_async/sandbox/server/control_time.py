@@ -1,0 +1,164 @@
+"""The control surface's routes for time: told, advanced, stopped, paused, and what is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import anyio.lowlevel
+import msgspec
+from attrs import frozen
+
+from ajoxi_async.contract import checks, codec
+from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.headers import DEFAULT_PAGE
+from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
+from ajoxi_async.sandbox.time.jumps import Jump
+from ajoxi_async.sandbox.time.live import LiveClock
+from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.virtual import VirtualClock
+from ajoxi_async.sandbox.world import LISTED, World
+
+__all__ = ["ROUTES", "fired_json"]
+
+#: Events that are written without a pause: a few milliseconds.
+_AT_ONCE = 500
+
+
+@frozen(kw_only=True, repr=False)
+class _Window(Params):
+    at: int | None = None
+    limit: int | None = None
+
+    def __attrs_post_init__(self) -> None:
+        checks.number_range("at", self.at, 0, LISTED)
+        checks.page_limit(self.limit)
+
+
+async def fired_json(fired: list[Fired]) -> msgspec.Raw:
+    """What happened as JSON, written in pieces: an advance of a day in a large world has hundreds of thousands."""
+    pieces = []
+    for first in range(0, len(fired), _AT_ONCE):
+        rows = [
+            {"at": codec.format_time(one.at), "what": one.what, "id": one.id} for one in fired[first : first + _AT_ONCE]
+        ]
+        pieces.append(codec.encode(rows)[1:-1])
+        await anyio.lowlevel.checkpoint()
+    return msgspec.Raw(b"[" + b",".join(pieces) + b"]")
+
+
+def _clock(world: World) -> dict[str, Any]:
+    clock = world.clock
+    now = clock.now()
+    progress = clock.progress if isinstance(clock, VirtualClock) else None
+    due = world.next_due
+    return {
+        "mode": clock.mode,
+        "now": _text(now),
+        "next_due": _text(due) if due is not None else None,
+        "running": clock.running if isinstance(clock, LiveClock) else clock.mode != "manual",
+        "speed": clock.speed if isinstance(clock, LiveClock) else None,
+        "advance": None
+        if progress is None
+        else {
+            "from": codec.format_time(progress.began),
+            "now": codec.format_time(progress.now),
+            "to": codec.format_time(progress.end) if progress.end is not None else None,
+            "instants": progress.instants,
+        },
+    }
+
+
+def _text(moment: float) -> str:
+    return codec.format_time(at(moment))
+
+
+def _show(_: object, request: ControlRequest) -> Any:
+    """GET clock: mode, moment, what is due next, and how far an advance is that runs."""
+    return _clock(request.world)
+
+
+async def _advance(_: object, request: ControlRequest) -> Any:
+    """POST clock/advance: one of seconds, to, until_event, until_idle and next."""
+    given = dict(request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool, next=bool))
+    if isinstance(to := given.get("to"), str):
+        given["to"] = _moment(to)
+    try:
+        fired = await request.world.advance(to_next=given.pop("next", False), **given)
+    except (NeverHappenedError, AdvanceStoppedError):
+        # The answer shows what happened all the same, which a restart must not undo.
+        await request.world.save()
+        raise
+    return {"now": _text(request.world.clock.now()), "fired": await fired_json(fired)}
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidParameterError("to", "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
+    return moment
+
+
+def _stop(_: object, request: ControlRequest) -> Any:
+    """DELETE clock/advance: whoever waits for the advance is answered 409 ``advance_stopped``."""
+    return {"stopped": request.world.stop_advance()}
+
+
+def _run(_: object, request: ControlRequest) -> Any:
+    """POST clock/run: let the time of a live clock flow, at `speed` where that is given."""
+    request.world.resume(speed=request.take(speed=int | float).get("speed"))
+    return _clock(request.world)
+
+
+def _pause(_: object, request: ControlRequest) -> Any:
+    """POST clock/pause: let the time of a live clock stand still."""
+    request.take()
+    request.world.pause()
+    return _clock(request.world)
+
+
+def _timers(_: object, request: ControlRequest) -> Any:
+    """GET timers: what is due, the next first, by position."""
+    window = request.query(_Window)
+    start, world = window.at or 0, request.world
+    rows = [
+        {"at": codec.format_time(one.at), "kind": one.kind, "id": one.id}
+        for one in world.due(start, window.limit or DEFAULT_PAGE)
+    ]
+    return {"data": rows, "at": start, "total": len(world.account.timers)}
+
+
+def _jumps(_: object, request: ControlRequest) -> Any:
+    """GET clock/jumps: the last advances, the oldest first."""
+    return {"data": [_jump(jump) for jump in request.world.jumps()]}
+
+
+def _jump(jump: Jump) -> dict[str, Any]:
+    return {
+        "goal": jump.goal,
+        "from": codec.format_time(jump.began),
+        "to": codec.format_time(jump.ended),
+        "instants": jump.instants,
+        "fired": dict(jump.fired),
+        "dead_letters": jump.dead_letters,
+        "mark": jump.mark,
+        "stopped": jump.stopped,
+        "summary": jump.summary,
+    }
+
+
+ROUTES = (
+    Route("GET", "clock", _show),
+    Route("POST", "clock/advance", _advance),
+    Route("DELETE", "clock/advance", _stop),
+    Route("POST", "clock/run", _run),
+    Route("POST", "clock/pause", _pause),
+    Route("GET", "clock/jumps", _jumps),
+    Route("GET", "timers", _timers),
+)
