@@ -4,9 +4,11 @@
     python benchmarks/sandbox_load.py --before DIR        # and the same for another checkout, round by round
     python benchmarks/sandbox_load.py --held 100000 --seconds 3
 
-POST /v1/calls a second and its 99th percentile with 100,000 calls held; every filter of GET /v1/calls, first and last page,
+POST /v1/calls a second and its 99th percentile with 100,000 calls held; the same rate with three subscribers of the change
+feed and with none, round by round; every filter of GET /v1/calls, first and last page,
 among a million; the longest time for which the event loop was blocked meanwhile; memory for each call held; seconds to seed
-them; readers of live transcripts at once. Bars: 4,000 a second, 25 ms; 10 ms; 15 ms; 900 bytes; 15 s; 1,000 readers.
+them; readers of live transcripts at once. Bars: 4,000 a second, 25 ms; 95 % of the rate with three subscribers, and 99 % of
+that of the checkout before with none; 10 ms; 15 ms; 900 bytes; 15 s; 1,000 readers.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ HERE = Path(__file__).resolve().parent.parent
 sys.path.append(str(HERE))
 
 HELD, READERS, ROUNDS = 100_000, 1_000, 3
+SUBSCRIBERS = 3
 
 POST = """
 wrk.method = "POST"
@@ -59,7 +62,16 @@ def _last_page(filters: dict, held: int) -> str:
     return encode_cursor(min(50, held), _filters(parse_query(list(filters.items()), CallList)))
 
 
-def _serve(held: int, lists: bool) -> None:
+async def _follow(sandbox) -> None:
+    """Follow changes as a page does that shows calls: look at each of them that changed."""
+    calls = sandbox.world().account.calls
+    async with sandbox.changes() as changes:
+        async for batch in changes:
+            for changed in batch.changed.get("call", ())[-60:]:
+                calls.get(changed)
+
+
+def _serve(held: int, lists: bool, subscribers: int) -> None:
     from ajoxi_async import Sandbox
     from ajoxi_async.contract.codec import format_time
 
@@ -103,10 +115,12 @@ def _serve(held: int, lists: bool) -> None:
                 ]
             print(json.dumps({"url": sandbox.base_url, "key": sandbox.api_key, **shown}), flush=True)
             task = asyncio.create_task(watch())
+            following = [asyncio.create_task(_follow(sandbox)) for _ in range(subscribers)]
             while await asyncio.to_thread(sys.stdin.readline) == "blocked\n":
                 print(json.dumps(blocked * 1000), flush=True)
                 blocked = 0.0
-            task.cancel()
+            for each in (task, *following):
+                each.cancel()
 
     asyncio.run(main())
 
@@ -123,8 +137,9 @@ def _oldest(calls):
 class _Sandbox:
     """A sandbox in a process of its own, of this checkout or another."""
 
-    def __init__(self, checkout: Path, *, held: int = 0, lists: bool = False) -> None:
+    def __init__(self, checkout: Path, *, held: int = 0, lists: bool = False, subscribers: int = 0) -> None:
         command = [sys.executable, __file__, "--serve", str(held), *(["--lists"] if lists else [])]
+        command += ["--subscribers", str(subscribers)]
         env = {**os.environ, "PYTHONPATH": str(checkout)}
         self._process = subprocess.Popen(command, env=env, stdin=-1, stdout=-1, text=True)
         self.told = json.loads(self._process.stdout.readline())
@@ -202,7 +217,33 @@ def _measure(checkout: Path, held: int, seconds: float) -> dict[str, float]:
     return found
 
 
-def main(*, quick: bool = False, before: str | None = None, held: int = 1_000_000, seconds: float = 10.0) -> None:
+_FEED = ["POST /v1/calls", "a second", "us of processor time each", "share of the rate", "by processor time"]
+
+
+def _measure_feed(checkouts: dict[str, Path], seconds: float, rounds: int) -> list[list[str]]:
+    """POST /v1/calls with and without subscribers of the change feed: rate, processor time, and the share of the rate."""
+    ways = {f"{name}, no subscriber": (checkout, 0) for name, checkout in checkouts.items()}
+    ways[f"now, {SUBSCRIBERS} subscribers"] = HERE, SUBSCRIBERS
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, (checkout, subscribers) in ways.items():
+            sandbox = _Sandbox(checkout, subscribers=subscribers)
+            busy = sandbox.busy()
+            rate, _, failed = _wrk(sandbox, "/v1/calls", POST, connections=32, seconds=seconds)
+            assert not failed
+            found[name].append((rate, (sandbox.busy() - busy) / (rate * seconds) * 1e6))
+            sandbox.close()
+    first = next(iter(ways))
+    best = {name: (max(rate for rate, _ in each), min(cost for _, cost in each)) for name, each in found.items()}
+    return [
+        [name, f"{rate:,.0f}", f"{cost:,.1f}", f"{rate / best[first][0]:.3f}", f"{best[first][1] / cost:.3f}"]
+        for name, (rate, cost) in best.items()
+    ]
+
+
+def main(
+    *, quick: bool = False, before: str | None = None, held: int = 1_000_000, seconds: float = 10.0, feed: bool = False
+) -> None:
     """Measure and print: medians of the rounds, and how many times the other checkout's value they are."""
     from benchmarks.tools import table
 
@@ -212,6 +253,9 @@ def main(*, quick: bool = False, before: str | None = None, held: int = 1_000_00
     held, seconds, rounds = (min(held, HELD), min(seconds, 1.0), 1) if quick else (held, seconds, ROUNDS)
     checkouts = {"before": Path(before).resolve()} if before else {}
     checkouts["now"] = HERE
+    if feed:
+        print(table(_FEED, _measure_feed(checkouts, seconds, 2 * rounds)))
+        return
     found: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
     for _ in range(rounds):
         for name, checkout in checkouts.items():
@@ -222,6 +266,7 @@ def main(*, quick: bool = False, before: str | None = None, held: int = 1_000_00
         ratio = f"{values['now'] / values['before']:.3f}" if before else ""
         rows.append([line, *(f"{value:,.2f}" for value in values.values()), ratio])
     print(table([f"the sandbox under load, {held:,} calls held for lists", *checkouts, "ratio"], rows))
+    print("\n" + table(_FEED, _measure_feed(checkouts, seconds, 1 if quick else 2 * rounds)))
     sandbox = _Sandbox(HERE)
     readers = 100 if quick else READERS
     completed, took = asyncio.run(_read(sandbox, readers))
@@ -235,10 +280,12 @@ if __name__ == "__main__":
     parser.add_argument("--before", metavar="DIR")
     parser.add_argument("--held", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--feed", action="store_true", help="the change feed alone")
+    parser.add_argument("--subscribers", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lists", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve is not None:
-        _serve(options.serve, options.lists)
+        _serve(options.serve, options.lists, options.subscribers)
     else:
-        main(quick=options.quick, before=options.before, held=options.held, seconds=options.seconds)
+        main(quick=options.quick, before=options.before, held=options.held, seconds=options.seconds, feed=options.feed)

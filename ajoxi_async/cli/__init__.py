@@ -52,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         "--timing", choices=("quick", "human"), default="quick",
         help="how long things take: a call of three seconds, or one that can be watched (default: quick)",
     )  # fmt: skip
+    sandbox.add_argument("--marks", type=int, default=10, help="marks to rewind to, one before each jump (default: 10)")
     sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
@@ -74,8 +75,9 @@ def _is_loopback(host: str) -> bool:
 
 async def _sandbox(options: argparse.Namespace) -> None:
     from ajoxi_async.sandbox import RealClock, Sandbox, Timing
+    from ajoxi_async.sandbox.time.clock import Clock
 
-    clocks = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
+    clocks: dict[str, Clock | str] = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
     sandbox = Sandbox(
         **({"max_worlds": options.max_worlds} if options.max_worlds is not None else {}),
         host=options.host,
@@ -86,6 +88,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
         clock=clocks.get(options.clock, options.clock),
         timing=Timing.human() if options.timing == "human" else Timing(),
         control_token=options.control_token,
+        marks=options.marks,
         public_url=options.public_url,
         db=options.db,
         allow_remote_webhooks=options.allow_remote_webhooks,
@@ -139,8 +142,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
-    if options.speed <= 0 or options.rate_limit < 0 or not 0 <= options.port < 65536:
-        parser.error("--speed above 0, --rate-limit 0 or more, --port 0 to 65535")
+    if options.speed <= 0 or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:
+        parser.error("--speed above 0, --rate-limit and --marks 0 or more, --port 0 to 65535")
     try:
         asyncio.run(_sandbox(options))
     except OSError as error:

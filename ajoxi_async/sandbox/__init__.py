@@ -21,7 +21,7 @@ Where things are, from the bottom up:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
@@ -38,6 +38,8 @@ from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
+from ajoxi_async.sandbox.feed.changes import Changes
+from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import KeyReport, mode_of
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.outcomes.timing import Timing
@@ -72,6 +74,8 @@ __all__ = [
     "Attempt",
     "AutoClock",
     "CampaignReport",
+    "ChangeSubscription",
+    "Changes",
     "Delivery",
     "DeliveryReport",
     "Due",
@@ -259,6 +263,7 @@ class Sandbox:
         self._tasks = None
         for world in self._worlds.by_key.values():
             world.running = False
+            world.feed.end()
 
     def transport(self) -> MemoryTransport:
         """A `Transport` that reaches this sandbox without a socket: ``AsyncAjoxi(key, transport=...)``."""
@@ -270,11 +275,20 @@ class Sandbox:
         world = World(
             key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save, self._marks_kept
         )
+        world.on_watched = self._watched
         if self._journal is not None:
             self._journal.watch(world)
         if self._tasks is not None:
             self._run(world)
         return world
+
+    def _watched(self, world: World) -> None:
+        """Tell those who follow changes of requests and keys as well, while there are any."""
+        watched = self._worlds.watched
+        watched.pop(world.key, None)
+        if world.feed.watched:
+            watched[world.key] = world
+        self._app.requests.changed = partial(self._worlds.tell, "request") if watched else None
 
     async def _save(self) -> None:
         if self._journal is not None:
@@ -412,6 +426,10 @@ class Sandbox:
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER, key: str | None = None) -> Message:
         """See `World.inbound_message`."""
         return self.world(key).inbound_message(from_=from_, body=body, to=to)
+
+    def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
+        """See `World.changes`. Keys and requests are those of the whole sandbox."""
+        return self.world().changes(kinds, every=every)
 
     @property
     def requests(self) -> RequestLog:

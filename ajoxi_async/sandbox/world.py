@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar, Unpack
@@ -27,6 +27,8 @@ from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.feed.changes import ChangeFeed
+from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.quota import Quota
@@ -96,6 +98,8 @@ class World:
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
         on_replaced: called after the account was replaced.
+        on_watched: called when the first subscriber of its changes came and when the last one left.
+        feed: what changes, for subscribers.
         epoch: how often the account was replaced.
         streams: answers that are being sent as something comes.
         ended: whether the world is gone, because its key was deleted or it made room for another.
@@ -116,6 +120,8 @@ class World:
     running: bool = field(default=False, init=False)
     answering: int = field(default=0, init=False)
     on_replaced: Callable[[World], None] = field(default=lambda _: None, init=False)
+    on_watched: Callable[[World], None] = field(default=lambda _: None, init=False)
+    feed: ChangeFeed = field(init=False)
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
     ended: bool = field(default=False, init=False)
@@ -128,6 +134,7 @@ class World:
 
     def __attrs_post_init__(self) -> None:
         self.id = key_id(self.key)
+        self.feed = ChangeFeed(self._watched)
         account = self._fresh_account()
         self._marks = Marks(self.marks_kept)
         self.faults = account.faults
@@ -142,10 +149,17 @@ class World:
 
     def _use(self, account: Account) -> None:
         account.faults = self.faults
+        account.watch(self.feed.mark if self.feed.watched else None)
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self._account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
+
+    def _watched(self) -> None:
+        mark = self.feed.mark if self.feed.watched else None
+        self._account.watch(mark)
+        self.faults.changed = partial(mark, "fault") if mark is not None else None
+        self.on_watched(self)
 
     def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
@@ -208,17 +222,19 @@ class World:
 
     @property
     def in_use(self) -> bool:
-        """Whether something of it is being answered, streamed or posted."""
-        return self.busy or bool(self.streams)
+        """Whether something of it is being answered, streamed or posted, or somebody follows its changes."""
+        return self.busy or bool(self.streams) or self.feed.watched
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
+        self.feed.mark("clock", "clock")
         if not run_due(self._account, self.clock.now()):
             return False
         return not (self.running and self._account.due_deliveries) or self._queues.start_due()
 
     def wake(self) -> None:
         """See `Participant`."""
+        self.feed.mark("clock", "clock")
         self._woken.set()
 
     async def quiet(self) -> None:
@@ -228,7 +244,10 @@ class World:
 
     def before_jump(self, goal: str) -> str | None:
         """See `Participant`."""
-        return self._marks.make(self.account, self.clock.now(), f"before {goal}")
+        mark = self._marks.make(self.account, self.clock.now(), f"before {goal}")
+        if mark is not None:
+            self.feed.mark("snapshot", mark)
+        return mark
 
     def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
@@ -306,6 +325,7 @@ class World:
         self.clock.leave(self)
         for stream in list(self.streams):
             stream.end()
+        self.feed.end()
         self.wake()
 
     def counts(self) -> dict[str, int]:
@@ -326,12 +346,14 @@ class World:
         self._queues.abandon()
         self.epoch += 1
         self.account.replaced = True
+        self.account.watch(None)
         for stream in list(self.streams):
             stream.end()
         before = self.account
         self._use(account)
         self.free(before)
         self.on_replaced(self)
+        self.feed.replaced()
         self.run_due()
         self.wake()
 
@@ -400,6 +422,21 @@ class World:
         return tuple(self._jumps)
 
     # What only a sandbox can do
+
+    def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
+        """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
+
+        A batch names the objects that changed since the one before, each once; look them up as they are by then. Of what is
+        slow to take its batches nothing piles up: over 2,000 changed objects of a kind, the batch calls the kind stale.
+
+        Args:
+            kinds: what to be told of, such as ``{"call", "delivery"}``; everything unless given.
+            every: real seconds between two batches at least. The first change after a while comes at once.
+
+        Raises:
+            InvalidParameterError: there is no such kind, or `every` is no number of seconds.
+        """
+        return ChangeSubscription(self.feed, kinds, every)
 
     def rings(self, number: str | None = None) -> tuple[Ring, ...]:
         """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.

@@ -5,8 +5,8 @@ Rules:
 2. Any other well-formed key is good as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
 4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
-   is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted; while all are
-   busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
+   is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted and nobody
+   follows its changes; while all are busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
 5. A key that was deleted is refused from then on and is never minted again; its world is gone and its streams end.
 """
 
@@ -49,6 +49,7 @@ class Worlds:
         by_key: the worlds that were made so far.
         own_key: the sandbox's own key, which cannot be deleted.
         unsaved: texts of the keys that changed since the journal last wrote.
+        watched: the worlds whose changes somebody follows.
     """
 
     seed: int
@@ -62,6 +63,7 @@ class Worlds:
     by_key: dict[str, World] = field(factory=dict, init=False)
     own_key: str = field(default="", init=False)
     unsaved: dict[str, None] = field(factory=dict, init=False)
+    watched: dict[str, World] = field(factory=dict, init=False)
     _noted_uses: dict[str, float] = field(factory=dict, init=False)
 
     # Worlds
@@ -185,6 +187,13 @@ class Worlds:
     def changed(self, key: str) -> None:
         """Note that a key was made, used, deleted or forgotten."""
         self.unsaved[key] = None
+        if self.watched:
+            self.tell("key", key_id(key))
+
+    def tell(self, kind: str, id: str) -> None:
+        """Tell whoever follows the changes of any world that something of the whole sandbox changed."""
+        for world in self.watched.values():
+            world.feed.mark(kind, id)
 
     def note_uses(self) -> None:
         """Have the journal write when each key was last used."""

@@ -1,4 +1,8 @@
-"""Kills a sandbox with SIGKILL at random moments and looks for what is missing: `python tests/sandbox/kill_rounds.py 50`."""
+"""Kills a sandbox with SIGKILL at random moments and looks for what is missing: `python tests/sandbox/kill_rounds.py 50`.
+
+Calls, messages and campaigns that were acknowledged have to come to their end, each event as one event. What the log of
+deliveries showed before a kill is there after it, and says of each delivery what its state says.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +20,25 @@ from aiohttp import ClientError, ClientSession, web
 
 FROM = "+14155550100"
 EVENTS = ["call.started", "call.answered", "call.completed", "message.delivered"]
+CONTACTS = 3
+CONTROL = {"Authorization": "Bearer token"}
 
 
 class Rounds:
     """One file, one receiver, and what was acknowledged so far."""
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether something of each kind was."""
+        return bool(self.calls and self.messages and self.campaigns)
+
     def __init__(self, file: Path, rng: random.Random) -> None:
         self.file, self.rng = file, rng
         self.calls: dict[str, str] = {}
         self.messages: dict[str, str] = {}
+        self.campaigns: list[str] = []
+        #: Attempts that the log showed before the last kill.
+        self.logged: set[str] = set()
         self.events: Counter[str] = Counter()
         self.told: dict[tuple[str, str], str] = {}
         self.faults: list[str] = []
@@ -60,14 +74,20 @@ class Rounds:
         number = self.rng.randrange(10**6)
         while True:
             number += 1
-            text = number % 3 == 0
+            text, campaign = number % 3 == 0, number % 10 == 1
             body: dict[str, Any] = {"to": f"+1415555{2000 + number % 8000}", "from": FROM}
             if text:
                 body["body"] = f"hi {number}"
+            elif campaign:
+                contacts = [f"+1415555{2000 + (number + n) % 8000}" for n in range(CONTACTS)]
+                body = {"from": FROM, "campaign": {"name": f"c{number}", "mode": "power", "contacts": contacts}}
             path = "messages" if text else "calls"
             async with session.post(f"{url}/v1/{path}", json=body) as response:
                 made = await response.json()
-            (self.messages if text else self.calls)[made["id"]] = made["created_at"]
+            if campaign and not text:
+                self.campaigns.append(made["id"])
+            else:
+                (self.messages if text else self.calls)[made["id"]] = made["created_at"]
 
     async def round(self, hook: str) -> None:
         """Start, work, kill."""
@@ -78,8 +98,13 @@ class Rounds:
             if not subscribed:
                 async with session.post(f"{url}/v1/webhooks", json={"url": hook, "events": EVENTS}) as response:
                     assert response.status == 201
+            await self._check_log(session, url)
             tasks = [asyncio.create_task(self.work(session, url)) for _ in range(8)]
             await asyncio.sleep(self.rng.uniform(0.0, 0.3))
+            # On a busy machine the first round takes as long as it takes to have something to lose.
+            while not self.acknowledged and not all(task.done() for task in tasks):
+                await asyncio.sleep(0.01)
+            self.logged = {attempt for attempt, _ in await self._log(session, url)}
             process.kill()
             await process.wait()
             for failure in await asyncio.gather(*tasks, return_exceptions=True):
@@ -91,6 +116,8 @@ class Rounds:
         process, url = await self.start()
         try:
             async with ClientSession(headers={"Authorization": f"Bearer {self.key}"}) as session:
+                await self._check_log(session, url)
+                await self._check_campaigns(session, url)
                 deadline = time.monotonic() + 5
                 while self._missing() and time.monotonic() < deadline:
                     await asyncio.sleep(0.05)
@@ -116,6 +143,42 @@ class Rounds:
             process.terminate()
             await process.wait()
 
+    async def _ask(self, session: ClientSession, url: str, path: str) -> Any:
+        """The answer of the control surface."""
+        async with session.get(f"{url}/_ajoxi/{path}", headers=CONTROL) as response:
+            return await response.json()
+
+    async def _log(self, session: ClientSession, url: str) -> list[tuple[str, dict[str, Any]]]:
+        """The last attempts of the log, with what tells each from the others."""
+        total = (await self._ask(session, url, "deliveries/attempts?limit=1"))["total"]
+        last = await self._ask(session, url, f"deliveries/attempts?limit=200&at={max(0, total - 200)}")
+        return [(f"{one['delivery_id']}/{one['round']}/{one['number']}", one) for one in last["data"]]
+
+    async def _check_log(self, session: ClientSession, url: str) -> None:
+        """What the log showed before the kill is in it, and its attempts and the states of deliveries agree."""
+        log = dict(await self._log(session, url))
+        lost = self.logged - log.keys()
+        # As many as came since the restart may have taken the place of the oldest.
+        if len(lost) > len(log.keys() - self.logged):
+            self.faults.append(f"the log lost {sorted(lost)[:5]}")
+        for state in ("delivered", "pending"):
+            for one in (await self._ask(session, url, f"deliveries?state={state}&limit=200"))["data"]:
+                attempt = log.get(f"{one['id']}/{one['round']}/{one['attempts']}")
+                if attempt is not None and (attempt["status"] == 200) != (state == "delivered"):
+                    self.faults.append(f"{one['id']} is {state}, its attempt says {attempt['status']}")
+
+    async def _check_campaigns(self, session: ClientSession, url: str) -> None:
+        """Each campaign is kept and has all its calls, which are looked for as others are."""
+        counts = (await self._ask(session, url, "worlds"))["data"][0]["counts"]
+        if counts["campaigns"] < len(self.campaigns):
+            self.faults.append(f"{len(self.campaigns)} campaigns were acknowledged, {counts['campaigns']} are kept")
+        for id in self.campaigns:
+            async with session.get(f"{url}/v1/calls?campaign_id={id}") as response:
+                found = (await response.json())["data"]
+            if len(found) != CONTACTS:
+                self.faults.append(f"{id} has {len(found)} calls")
+            self.calls |= {call["id"]: call["created_at"] for call in found}
+
     def _missing(self) -> set[tuple[str, str]]:
         wanted = {(kind, id) for id in self.calls for kind in EVENTS[:3]}
         wanted |= {("message.delivered", id) for id in self.messages}
@@ -124,8 +187,7 @@ class Rounds:
     async def _waiting(self, session: ClientSession, url: str) -> set[tuple[str, str]]:
         found = set()
         for path in ("deliveries/pending", "dead-letters"):
-            async with session.get(f"{url}/_ajoxi/{path}", headers={"Authorization": "Bearer token"}) as response:
-                bodies = [json.loads(delivery["body"]) for delivery in (await response.json())["data"]]
+            bodies = [json.loads(delivery["body"]) for delivery in (await self._ask(session, url, path))["data"]]
             found |= {(body["type"], body["data"]["id"]) for body in bodies}
         return found
 
@@ -150,7 +212,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         done = asyncio.run(run(Path(folder) / "sandbox.db", times, int(time.time())))
     print(
-        f"{times} kills: {len(done.calls)} calls and {len(done.messages)} messages acknowledged, {len(done.events)} events, "
+        f"{times} kills: {len(done.calls)} calls, {len(done.messages)} messages and {len(done.campaigns)} campaigns acknowledged, {len(done.events)} events, "
         f"{sum(done.events.values())} deliveries, {len(done.faults)} faults"
     )
     print(*done.faults, sep="\n")

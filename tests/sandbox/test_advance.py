@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import time
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError, Sandbox
 from ajoxi_async.contract.messages import MessageSend
+from ajoxi_async.contract.webhooks import WebhookCreate
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import (
     AdvanceProgress,
@@ -27,7 +29,7 @@ from ajoxi_async.sandbox import (
     Timing,
     VirtualClock,
 )  # fmt: skip
-from ajoxi_async.sandbox.state import messages
+from ajoxi_async.sandbox.state import messages, webhooks
 from ajoxi_async.sandbox.time.goals import span_text
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Timer, Timers
@@ -65,11 +67,16 @@ async def watched(work: Callable[[], Awaitable[Any]]) -> tuple[int, float]:
             await anyio.lowlevel.checkpoint()
             turns.append(time.process_time())
 
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(watch)
-        await anyio.lowlevel.checkpoint()
-        await work()
-        tasks.cancel_scope.cancel()
+    # The collector walks whatever the other tests left behind, which is not the advance's time.
+    gc.disable()
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            await anyio.lowlevel.checkpoint()
+            await work()
+            tasks.cancel_scope.cancel()
+    finally:
+        gc.enable()
     return len(turns), max(after - before for before, after in zip(turns, turns[1:], strict=False))
 
 
@@ -84,15 +91,15 @@ async def test_much_at_one_instant(clock: str) -> None:
     async with sandbox_on(clock, post=post, timing=Timing(sms_sent=0)) as sandbox:
         await ask(sandbox, "/v1/webhooks", b'{"url": "http://127.0.0.1:9/", "events": ["message.delivered"]}')
         account = sandbox.world().account
-        for number in range(5_000):
+        for number in range(2_000):
             message = messages.send(account, MessageSend(to=TO, from_=FROM, body=str(number)), sandbox.clock.now())
         assert message.id
         turns, longest = await watched(lambda: sandbox.advance(3))
         assert len(sandbox.world().deliveries()) == 1_000
-        assert len(sandbox.world().pending()) == 5_000
+        assert len(sandbox.world().pending()) == 2_000
     assert turns > 100
-    # The bar is 10 ms; what a loaded machine and the collector take besides is not the advance's.
-    assert longest < 0.1
+    # The bar is 10 ms, on a quiet machine.
+    assert longest < 0.05
 
 
 @pytest.mark.anyio
@@ -105,7 +112,7 @@ async def test_many_instants(clock: str) -> None:
         await sandbox.advance(1)
         turns, longest = await watched(lambda: sandbox.advance(2_000))
     assert turns >= 2
-    assert longest < 0.1
+    assert longest < 0.05
 
 
 @pytest.mark.anyio
@@ -399,3 +406,35 @@ def test_odd_steps_are_one_step(clock: str, seed: int, commands: list[tuple[floa
     clock: calls, messages, recordings, live transcripts, deliveries, what fired and what is due."""
     at_once = anyio.run(Trace("manual", seed).run, commands, [], 100_000.0)
     assert anyio.run(Trace(clock, seed).run, commands, stops, 100_000.0) == at_once
+
+
+def test_jumping_by_itself_is_what_an_advance_is() -> None:
+    """The same commands at the first moment give the same on a clock that jumps by itself and on one that is advanced."""
+
+    async def run(clock: VirtualClock) -> list[Any]:
+        posted: list[bytes] = []
+
+        async def post(url: str, headers: dict[str, str], body: bytes) -> int:
+            posted.append(headers["X-Ajoxi-Signature"].encode() + body)
+            await anyio.lowlevel.checkpoint()
+            return 500 if len(body) % 2 else 200
+
+        async with Sandbox(port=None, clock=clock, seed=3, post=post) as sandbox:
+            world = sandbox.world()
+            webhooks.create(
+                world.account,
+                WebhookCreate(url="http://127.0.0.1:9/", events=("call.completed", "message.received")),
+                sandbox.clock.now(),
+            )
+            for number in range(20):
+                world.inbound_call(from_=f"+1212555{number:04d}")
+                world.inbound_message(from_=f"+1212555{number:04d}", body=str(number))
+            if not isinstance(clock, AutoClock):
+                await sandbox.advance(until_idle=True)
+            with anyio.fail_after(20):
+                while sandbox.due() or world.pending():
+                    await anyio.sleep(0.001)
+            account = world.account
+            return [posted, list(account.calls.newest_first()), [(one.at, one.status) for one in world.deliveries()]]
+
+    assert anyio.run(run, AutoClock(pause=0)) == anyio.run(run, VirtualClock())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -334,3 +335,25 @@ async def test_on_the_wall() -> None:
                     spoken = [segment async for segment in live]
             assert len(spoken) > 10
             assert (await client.calls.retrieve(call.id)).status == "completed"
+
+
+def test_a_file_goes_on_where_it_stood(tmp_path: Path) -> None:
+    """A live world that is kept in a file goes on at the moment of its last change, and what was due then still happens."""
+
+    async def test() -> None:
+        file = tmp_path / "worlds.db"
+        async with live_sandbox(db=file) as sandbox:
+            await trio.sleep(7)
+            call = sandbox.inbound_call(from_=TO)
+            await sandbox.world().save()
+            stood = sandbox.clock.now()
+        async with live_sandbox(db=file) as sandbox:
+            assert sandbox.clock.now() - stood < 0.01
+            with trio.fail_after(1000):
+                while sandbox.due():
+                    await trio.sleep(0.5)
+            found = sandbox.world().account.calls.get(call.id)
+            assert found is not None
+            assert found.duration == 3
+
+    trio.run(test, clock=trio.testing.MockClock(rate=50))

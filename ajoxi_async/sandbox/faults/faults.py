@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from itertools import count
 from typing import Any, Literal, get_args
@@ -81,9 +81,14 @@ class Fault:
 
 @define(eq=False)
 class Faults:
-    """The faults of one world; `seed` decides what a probability draws."""
+    """The faults of one world; `seed` decides what a probability draws.
+
+    Attributes:
+        changed: called with the id of a fault that is added, removed or matched.
+    """
 
     seed: int = 0
+    changed: Callable[[str], None] | None = field(default=None, init=False)
     _faults: dict[str, Fault] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
     _random: random.Random = field(init=False)
@@ -164,6 +169,7 @@ class Faults:
             events=events,
         )
         self._faults[fault.id] = fault
+        self._tell(fault.id)
         return fault
 
     def remove(self, id: str) -> None:
@@ -173,10 +179,18 @@ class Faults:
             KeyError: there is no fault of this id.
         """
         del self._faults[id]
+        self._tell(id)
 
     def clear(self) -> None:
         """Remove every fault."""
+        removed = list(self._faults)
         self._faults.clear()
+        for id in removed:
+            self._tell(id)
+
+    def _tell(self, id: str) -> None:
+        if self.changed is not None:
+            self.changed(id)
 
     def of_answers(self, route: str, moment: float) -> list[Fault]:
         """The faults that strike a request, in the order in which they were added. `moment` is monotonic."""
@@ -187,6 +201,7 @@ class Faults:
             if moment < fault.until:
                 fault.matched += 1
                 fault.fired += 1
+                self._tell(fault.id)
                 struck.append(fault)
             elif self._strikes(fault):
                 if fault.action == "rate_limit_storm":
@@ -215,6 +230,7 @@ class Faults:
             "probability": fault.when == "probability" and self._random.random() < fault.p,
         }[fault.when]
         fault.fired += strikes
+        self._tell(fault.id)
         return strikes
 
 

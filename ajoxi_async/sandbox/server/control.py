@@ -21,8 +21,16 @@ from attrs import define, field
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
 from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import control_deliveries, control_keys, control_lists, control_snapshots, control_time
+from ajoxi_async.sandbox.server import (
+    control_deliveries,
+    control_feed,
+    control_keys,
+    control_lists,
+    control_snapshots,
+    control_time,
+)
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
 from ajoxi_async.sandbox.server.control_time import fired_json
@@ -54,12 +62,14 @@ class Control:
     requests: RequestLog = field(factory=RequestLog)
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
 
-    async def handle(self, request: Request, peer: str | None) -> Response:
+    async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
         """Answer a request that came from `peer`."""
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
             self._admit(sent, peer)
             status, shown = await self._respond(request, sent)
+            if isinstance(shown, StreamedResponse):
+                return shown
             if self.worlds.save is not None:
                 await self.worlds.save()
         except (NeverHappenedError, AdvanceStoppedError) as error:
@@ -169,6 +179,7 @@ ROUTES = (
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
     *control_lists.ROUTES,
+    *control_feed.ROUTES,
 )
 
 

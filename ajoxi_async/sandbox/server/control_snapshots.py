@@ -6,11 +6,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from ajoxi_async.contract import codec
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
-from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.server.shown import time_text
 
 __all__ = ["ROUTES", "SNAPSHOTS", "KeptSnapshots"]
 
@@ -36,6 +35,7 @@ class KeptSnapshots:
         self._made += 1
         snapshot = evolve(world.snapshot(label), id=f"snap_{self._made}")
         self._kept[snapshot.id] = world.key, snapshot
+        world.feed.mark("snapshot", snapshot.id)
         return _shown(snapshot)
 
     def list_all(self, request: ControlRequest) -> Any:
@@ -54,6 +54,7 @@ class KeptSnapshots:
         if self._find(request).automatic:
             raise Refusal("invalid_state", f"{request.id[:60]} is a mark, which goes by itself when newer ones come")
         request.world.free(self._kept.pop(request.id)[1].account)
+        request.world.feed.mark("snapshot", request.id)
         return {}
 
     def _find(self, request: ControlRequest) -> Snapshot:
@@ -69,7 +70,7 @@ def _shown(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "id": snapshot.id,
         "label": snapshot.label,
-        "at": codec.format_time(at(snapshot.moment)),
+        "at": time_text(snapshot.moment),
         "automatic": snapshot.automatic,
         "counts": snapshot.counts,
     }

@@ -14,10 +14,10 @@ from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import DEFAULT_PAGE
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 from ajoxi_async.sandbox.time.jumps import Jump
 from ajoxi_async.sandbox.time.live import LiveClock
-from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 from ajoxi_async.sandbox.world import LISTED, World
@@ -57,8 +57,8 @@ def _clock(world: World) -> dict[str, Any]:
     due = world.next_due
     return {
         "mode": clock.mode,
-        "now": _text(now),
-        "next_due": _text(due) if due is not None else None,
+        "now": time_text(now),
+        "next_due": time_text(due) if due is not None else None,
         "running": clock.running if isinstance(clock, LiveClock) else clock.mode != "manual",
         "speed": clock.speed if isinstance(clock, LiveClock) else None,
         "advance": None
@@ -70,10 +70,6 @@ def _clock(world: World) -> dict[str, Any]:
             "instants": progress.instants,
         },
     }
-
-
-def _text(moment: float) -> str:
-    return codec.format_time(at(moment))
 
 
 def _show(_: object, request: ControlRequest) -> Any:
@@ -92,7 +88,7 @@ async def _advance(_: object, request: ControlRequest) -> Any:
         # The answer shows what happened all the same, which a restart must not undo.
         await request.world.save()
         raise
-    return {"now": _text(request.world.clock.now()), "fired": await fired_json(fired)}
+    return {"now": time_text(request.world.clock.now()), "fired": await fired_json(fired)}
 
 
 def _moment(text: str) -> datetime:

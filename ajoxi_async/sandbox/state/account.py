@@ -9,7 +9,8 @@ Rules:
 3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
 4. What becomes of a call is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
 5. All objects kept here are immutable, so that a snapshot copies the containers alone.
-6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else.
+6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else, and whoever
+   watches is told.
 """
 
 from __future__ import annotations
@@ -92,6 +93,7 @@ class Account:
         replaced: whether its world has another account by now, so that nobody need go on with this one.
         unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
+        on_changed: is told kind and id of whatever changes: see `watch`.
         on_fired: is told of each thing that happened.
         unfinished: a command that is being carried out in steps; ``None`` at nearly all times.
     """
@@ -124,6 +126,7 @@ class Account:
     timers: Timers = field(factory=Timers, init=False)
     unsaved: dict[tuple[str, str], None] | None = field(default=None, init=False)
     serial: int = field(factory=_serials.__next__, init=False)
+    on_changed: Callable[[str, str], None] | None = field(default=None, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
     unfinished: Unfinished[Any] | None = field(default=None, init=False)
 
@@ -136,7 +139,7 @@ class Account:
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_fired, twin.unfinished = None, None, None
+        twin.unsaved, twin.on_changed, twin.on_fired, twin.unfinished = None, None, None, None
         twin.serial, twin.replaced = next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
         twin.posting = set()
@@ -172,30 +175,51 @@ class Account:
 
     def mint(self, prefix: str) -> str:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
-        self.mark_changed("minted", prefix)
+        self.mark_unsaved("minted", prefix)
         return self.minter.mint(prefix)
 
     def mint_many(self, prefix: str, amount: int) -> list[str]:
         """Make new ids, the same as `mint` would make one by one."""
-        self.mark_changed("minted", prefix)
+        self.mark_unsaved("minted", prefix)
         return self.minter.mint_many(prefix, amount)
 
     def derive_secret(self, *parts: str) -> str:
         """Derive a webhook secret from the seed and `parts`."""
         return f"whsec_{hashlib.sha256('/'.join((str(self.seed), self.key_seed, *parts)).encode()).hexdigest()[:48]}"
 
-    # Changes, for the journal
+    # Changes
 
     def track_changes(self) -> None:
-        """Note from now on what changes."""
+        """Note from now on what changes, for the journal."""
         self.unsaved = {}
+        self._listen()
+
+    def watch(self, on_changed: Callable[[str, str], None] | None) -> None:
+        """Tell kind and id of whatever changes from now on, or tell nobody."""
+        self.on_changed = on_changed
+        self._listen()
+
+    def _listen(self) -> None:
+        told = self.on_changed if self.unsaved is None else self.mark_changed
         for kind, store in self.stores.items():
-            store.changed = partial(self.mark_changed, kind)
+            store.changed = partial(told, kind) if told is not None else None
 
     def mark_changed(self, kind: str, id: str) -> None:
         """Note that something changed, was added or was removed."""
         if self.unsaved is not None:
             self.unsaved[kind, id] = None
+        if self.on_changed is not None:
+            self.on_changed(kind, id)
+
+    def mark_unsaved(self, kind: str, id: str) -> None:
+        """Note that something changed that is of interest to the journal and to nobody else."""
+        if self.unsaved is not None:
+            self.unsaved[kind, id] = None
+
+    def mark_counted(self, kind: str, id: str) -> None:
+        """Tell whoever watches that what is counted of an object is another number now; the object itself did not change."""
+        if self.on_changed is not None:
+            self.on_changed(kind, id)
 
     def rang(self, number: str, call_id: str, moment: float) -> None:
         """Note that a phone rang."""
@@ -215,7 +239,7 @@ class Account:
         """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
         timer = Timer(moment, self.timers.order(), action, args)
         self.timers.add(timer)
-        self.mark_changed("timer", str(timer.order))
+        self.mark_unsaved("timer", str(timer.order))
 
     @property
     def next_due(self) -> float | None:

@@ -51,7 +51,7 @@ def run_due(account: Account, now: float) -> bool:
             account.due_deliveries.extend(ids)
             account.posting.update(ids)
         else:
-            account.mark_changed("timer", str(timer.order))
+            account.mark_unsaved("timer", str(timer.order))
             ACTIONS[timer.action](account, *timer.args, moment)
     moment = timers.next_due
     return moment is None or moment > now

@@ -94,6 +94,8 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
     if wait <= 0:
         call = _with(call, status=_RINGING)
     account.calls.add(call)
+    if call.campaign_id is not None:
+        account.mark_counted("campaign", call.campaign_id)
     if record:
         account.set_flag("to_record", call.id, True)
     if wait > 0:
@@ -256,6 +258,8 @@ def _change(account: Account, id: str, **changes: object) -> Call:
     assert call is not None
     call = _with(call, **changes)
     account.calls.replace(call)
+    if call.campaign_id is not None:
+        account.mark_counted("campaign", call.campaign_id)
     return call
 
 

@@ -108,7 +108,7 @@ def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: flo
 def forget_webhook(account: Account, webhook_id: str) -> None:
     """Remove the deliveries and the log of a webhook."""
     for id in account.delivery_log.forget(webhook_id):
-        account.mark_changed("attempt", id)
+        account.mark_unsaved("attempt", id)
     for delivery in [one for one in account.deliveries.values() if one.webhook_id == webhook_id]:
         del account.deliveries[delivery.id]
         account.posting.discard(delivery.id)
@@ -132,9 +132,9 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
     delivery = account.deliveries.get(attempt.delivery_id)
     if delivery is None:
         return
-    account.mark_changed("attempt", attempt.id)
+    account.mark_unsaved("attempt", attempt.id)
     if (oldest := account.delivery_log.add(attempt)) is not None:
-        account.mark_changed("attempt", oldest)
+        account.mark_unsaved("attempt", oldest)
     delivery = evolve(delivery, status=attempt.status, error=attempt.error)
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))

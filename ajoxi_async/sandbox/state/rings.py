@@ -88,5 +88,6 @@ class Rings:
         twin = Rings()
         twin._pages, twin._size = self._pages.copy(), self._size
         if self._size % _PAGE:
-            twin._pages[-1] = _Page(*(column[:] for column in self._pages[-1]))
+            moments, numbers, calls = self._pages[-1]
+            twin._pages[-1] = _Page(moments[:], numbers.copy(), calls.copy())
         return twin

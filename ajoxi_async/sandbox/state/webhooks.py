@@ -30,7 +30,7 @@ def create(account: Account, params: WebhookCreate, now: float) -> Webhook:
     secret = account.derive_secret(webhook.id)
     account.webhooks.add(webhook)
     account.secrets[webhook.id] = (Secret(secret),)
-    account.mark_changed("secret", webhook.id)
+    account.mark_unsaved("secret", webhook.id)
     return evolve(webhook, secret=secret)
 
 
@@ -43,7 +43,7 @@ def delete(account: Account, id: str) -> None:
     _require(account, id)
     account.webhooks.remove(id)
     del account.secrets[id]
-    account.mark_changed("secret", id)
+    account.mark_unsaved("secret", id)
     deliveries.forget_webhook(account, id)
 
 
@@ -56,7 +56,7 @@ def rotate_secret(account: Account, id: str, now: float) -> str:
     _require(account, id)
     fresh = account.derive_secret(id, account.mint("secret"))
     account.secrets[id] = (Secret(fresh), Secret(account.secrets[id][0].value, now + ROTATION))
-    account.mark_changed("secret", id)
+    account.mark_unsaved("secret", id)
     return fresh
 
 

@@ -133,7 +133,7 @@ class Journal:
     def _write_whole(self, world: World) -> None:
         self._replaced_worlds.add(world.key)
         # So that it is seen that there is something to save.
-        world.account.mark_changed("world", "")
+        world.account.mark_unsaved("world", "")
 
     async def save(self) -> None:
         """Return once everything that changed before the call is committed.

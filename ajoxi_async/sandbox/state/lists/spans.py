@@ -8,7 +8,7 @@ looked at one by one.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
@@ -60,7 +60,7 @@ class Spans:
 
     def extend(self, first: int, moments: list[datetime]) -> None:
         """Note the moments of new last positions, from `first` on."""
-        places = range(len(moments))
+        places: Sequence[int] = range(len(moments))
         if moments == sorted(moments):
             # Only the first and the last of each block count.
             places = [n for n in places if n in {0, len(moments) - 1} or (first + n) % BLOCK in {0, BLOCK - 1}]

@@ -1,0 +1,1 @@
+"""What changed in a world, for any number of subscribers."""
