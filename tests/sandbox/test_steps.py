@@ -11,9 +11,12 @@ import anyio.lowlevel
 import pytest
 
 from ajoxi_async import Sandbox
+from ajoxi_async.contract import codec
+from ajoxi_async.contract.calls import CampaignCreate
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.state import campaigns
 from ajoxi_async.sandbox.state.steps import Steps, Unfinished
 
 FROM = "+14155550100"
@@ -174,6 +177,17 @@ async def test_a_refused_command() -> None:
         assert not sandbox.world().unfinished
         assert (await ask(sandbox, "GET", "/v1/calls"))["data"] == []
         assert sandbox.world().account.minter.minted.get("call", 0) == 0
+
+
+async def test_at_once_or_in_steps() -> None:
+    """A campaign that is created at once has the calls and ids of one that is created in steps."""
+    params = codec.parse_params(CAMPAIGN, CampaignCreate)
+    one, other = (Sandbox(port=None, clock="manual").world().account for _ in range(2))
+    in_steps = Unfinished(campaigns.create_in_steps(other, params, 0.0))
+    in_steps.finish()
+    assert campaigns.create(one, params, 0.0) == in_steps.result()
+    assert list(one.calls.newest_first()) == list(other.calls.newest_first())
+    assert len(one.calls) == AMOUNT
 
 
 async def test_what_a_command_raises() -> None:

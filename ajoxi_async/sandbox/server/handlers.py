@@ -64,7 +64,7 @@ def create_call(command: Command) -> Call:
 
 def create_campaign(command: Command) -> Steps[Model]:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
-    return campaigns.create(command.account, command.params, command.now)
+    return campaigns.create_in_steps(command.account, command.params, command.now)
 
 
 def _require(item: Any, kind: str, id: str) -> Any:

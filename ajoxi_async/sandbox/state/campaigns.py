@@ -11,16 +11,21 @@ from ajoxi_async.sandbox.state import calls, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
-from ajoxi_async.sandbox.state.steps import Steps
+from ajoxi_async.sandbox.state.steps import Steps, at_once
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["create", "keep", "report"]
+__all__ = ["create", "create_in_steps", "keep", "report"]
 
 #: Contacts whose calls are placed before others have their turn.
 _AT_ONCE = 50
 
 
-def create(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
+def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
+    """Do at once what `create_in_steps` does."""
+    return at_once(create_in_steps(account, params, now))
+
+
+def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
     """Queue one call for each contact, in steps; they begin to ring one after another, at `Timing.campaign_pace`.
 
     Raises:

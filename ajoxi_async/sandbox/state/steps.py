@@ -14,11 +14,18 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Generic, TypeVar
 
-__all__ = ["Steps", "Unfinished"]
+__all__ = ["Steps", "Unfinished", "at_once"]
 
 T = TypeVar("T")
 
 Steps = Generator[None, None, T]
+
+
+def at_once(steps: Steps[T]) -> T:
+    """Carry out a command without a pause, and return its result: for timers, which nobody waits for."""
+    command = Unfinished(steps)
+    command.finish()
+    return command.result()
 
 
 class Unfinished(Generic[T]):
