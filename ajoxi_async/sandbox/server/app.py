@@ -15,9 +15,10 @@ import random
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from importlib.resources import files
+from types import GeneratorType
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -246,7 +247,7 @@ class App:
             await anyio.lowlevel.checkpoint()
             await world.whole()
         result = HANDLERS[route.name](Command(world.account, world.clock.now(), routed.id, params))
-        if isinstance(result, Generator):
+        if isinstance(result, GeneratorType):
             result = await world.carry_out(result)
         world.changed()
         if route.streaming and isinstance(result, Call):
