@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import NamedTuple
 
-from ajoxi_async.sandbox.state.lists.positions import BLOCK
+from ajoxi_async.sandbox.state.lists.positions import BLOCK, walk_down
 
 __all__ = ["Spans"]
 
@@ -76,16 +76,19 @@ class Spans:
     def bits(
         self,
         block: int,
+        *,
         size: int,
+        among: int,
         since: datetime | None,
         until: datetime | None,
         moment: Callable[[int], datetime],
     ) -> int:
-        """The positions of a block, as bits, whose objects were made from `since` on and before `until`.
+        """Those positions of a block, as bits, whose objects were made from `since` on and before `until`.
 
         Args:
             block: its number.
             size: how many positions it has.
+            among: the positions that are looked at, as bits.
             since: ``None`` for no bound.
             until: ``None`` for no bound.
             moment: the moment of a position.
@@ -94,7 +97,7 @@ class Spans:
         if (since is not None and high < since) or (until is not None and low >= until):
             return 0
         if (since is None or low >= since) and (until is None or high < until):
-            return (1 << size) - 1
+            return among
         first = block * BLOCK
         bits = 0
         if runs:
@@ -105,9 +108,9 @@ class Spans:
                 if until is not None:
                     end = bisect_left(range(size), until, begin, stop, key=lambda n: moment(first + n))
                 bits |= (1 << end) - (1 << begin)
-            return bits
-        for place in range(size):
-            at = moment(first + place)
+            return bits & among
+        for position in walk_down(among, block):
+            at = moment(position)
             if (since is None or at >= since) and (until is None or at < until):
-                bits |= 1 << place
+                bits |= 1 << position - first
         return bits

@@ -384,6 +384,8 @@ class Store(Generic[R]):
                     break
             bits &= ~self._removed.get(block, 0)
             if bits and (since is not None or until is not None):
-                bits &= self._spans.bits(block, there, since, until, self._pages.moment)
+                bits = self._spans.bits(
+                    block, size=there, among=bits, since=since, until=until, moment=self._pages.moment
+                )
             if bits:
                 yield block, bits
