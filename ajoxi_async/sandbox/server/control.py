@@ -100,7 +100,7 @@ class Control:
         try:
             parts = urlsplit(request.url)
             pairs = parse_qsl(parts.query, keep_blank_values=True, max_num_fields=50, errors="strict")
-            body = codec.parse_json(request.body, strict=True) if request.body else {}
+            body = codec.parse_json(request.body, strict=True, bounded=True) if request.body else {}
         except (ValueError, codec.DecodeError):
             raise Refusal("invalid_json", "a request that cannot be read") from None
         if type(body) is not dict:
@@ -113,6 +113,8 @@ class Control:
                 key = sent.get(KEY_HEADER, self.own_key)
                 id = match.groupdict().get("id", "")
                 addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body)
+                for world in list(self.worlds.by_key.values()):
+                    await world.whole()
                 answer = route.act(self, addressed)
                 return route.status, await answer if isinstance(answer, Awaitable) else answer
         raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")

@@ -18,6 +18,7 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
 import anyio
+import anyio.to_thread
 from attrs import define, field
 
 from ajoxi_async.contract.calls import Call, CallStatus
@@ -25,6 +26,7 @@ from ajoxi_async.contract.frames import HEARTBEAT, retry_frame
 from ajoxi_async.sandbox.conversation.live_log import LiveLog, log_of
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
 from ajoxi_async.sandbox.faults.stream_faults import FaultyConnection, StreamFault
+from ajoxi_async.sandbox.server.long_answers import LONG_TALK
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.calls import plan_of
@@ -48,16 +50,22 @@ class LiveLogs:
     most_events: int = 200_000
     _logs: OrderedDict[tuple[int, str], LiveLog] = field(factory=OrderedDict)
     _events: int = 0
+    _working: anyio.Lock = field(factory=anyio.Lock)
 
-    def of(self, account: Account, call: Call) -> LiveLog | None:
-        """The log of a call; ``None`` while nobody has answered yet."""
+    async def of(self, account: Account, call: Call) -> LiveLog | None:
+        """The log of a call; ``None`` while nobody has answered yet. A thread works out the log of a long call."""
         name = (account.serial, call.id)
-        log = self._logs.get(name)
-        if log is not None:
-            self._logs.move_to_end(name)
-            return log
-        plan = plan_of(account, call)
-        log = log_of(call, plan.talk, plan.spoken)
+        if name not in self._logs:
+            plan = plan_of(account, call)
+            if plan.spoken < LONG_TALK:
+                return self._kept(name, log_of(call, plan.talk, plan.spoken))
+            async with self._working:
+                if name not in self._logs:
+                    return self._kept(name, await anyio.to_thread.run_sync(log_of, call, plan.talk, plan.spoken))
+        self._logs.move_to_end(name)
+        return self._logs[name]
+
+    def _kept(self, name: tuple[int, str], log: LiveLog | None) -> LiveLog | None:
         if log is not None:
             self._logs[name] = log
             self._events += len(log)
@@ -88,7 +96,7 @@ async def live_transcript(
     while connection.state == "open" and not account.replaced:
         call = account.calls.get(call_id)
         assert call is not None
-        log = logs.of(account, call)
+        log = await logs.of(account, call)
         now = clock.now()
         due = log.frames[place : min(place + _PIECE, bisect_right(log.moments, now))] if log is not None else []
         if due:

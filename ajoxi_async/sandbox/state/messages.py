@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import evolve
 
 from ajoxi_async.contract.calls import Direction
-from ajoxi_async.contract.messages import Channel, Media, Message, MessageSend, MessageStatus
+from ajoxi_async.contract.messages import LONGEST_BODY, Channel, Media, Message, MessageSend, MessageStatus
 from ajoxi_async.contract.numbers import Capability
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
@@ -75,9 +75,12 @@ def _require_texting(account: Account, phone_number: str, param: str) -> None:
 
 
 def _template(params: MessageSend) -> str:
-    """A body that names the template and its variables, since the texts of templates are kept in the console."""
+    """A body that names the template and its variables, since the texts of templates are kept in the console.
+
+    It is as long as the body of a message may be, at most.
+    """
     values = ", ".join(f"{name}={value}" for name, value in (params.template_variables or {}).items())
-    return f"[{params.template_id}{': ' if values else ''}{values}]"
+    return f"[{params.template_id}{': ' if values else ''}{values}]"[:LONGEST_BODY]
 
 
 def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
