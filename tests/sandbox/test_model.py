@@ -23,9 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import NeverHappenedError, Refusal, Snapshot
-from tests.sandbox import model
-from tests.sandbox.model import EPOCH, EVENTS, FIRST_NUMBER, MAGIC, Model, Row, at
-from tests.sandbox.model_walks import Walk, Walks, passed_filters
+
+from . import model
+from .model import EPOCH, EVENTS, FIRST_NUMBER, MAGIC, Model, Row, at
+from .model_walks import Walk, Walks, passed_filters
 
 EXAMPLES = os.environ.get("AJOXI_MODEL_EXAMPLES")
 
