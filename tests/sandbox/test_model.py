@@ -205,11 +205,13 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
             self.tick()
         self.advance(seconds=wait)
 
-    def provision(self, data: st.DataObject, port: bool) -> None:
+    def provision(self, data: st.DataObject, port: bool, phone: str | None = None) -> None:
         offer = [row["phone_number"] for row in self.model.offer]
         known = [number.phone for number in self.model.numbers]
         released = [number.phone for number in self.model.numbers if number.released is not None]
-        phone = data.draw(st.sampled_from([offer[0], offer[601], *PORTED, *known, *released * 3]), "number")
+        phone = phone or data.draw(
+            st.sampled_from([*offer[:1] * 3, offer[601], *PORTED, *known, *released * 3]), "number"
+        )
         config = self.config(data)
         refusals = self.model.provision(phone, port=port, config=config)
         body = {"phone_number": phone, **config}
@@ -236,8 +238,9 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.model.held())
-    @rule(data=st.data())
-    def release_number(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), again=st.booleans())
+    def release_number(self, data: st.DataObject, again: bool) -> None:
+        """A number is given back, and perhaps ported in at once; one that is being ported in rather than others."""
         held = self.model.held()
         porting = [number for number in held if number.status(self.now) == "porting"]
         number = data.draw(st.sampled_from([*porting * 3, *held[1:], *held[-1:]]), "number")
@@ -246,6 +249,9 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         for method, body in (("DELETE", None), ("PUT", {"caller_id": {"name": "Ada"}})):
             self.expect([(404, "not_found")], 0, self.ask(method, f"/v1/numbers/{number.id}", body))
         self.settle()
+        if again:
+            self.provision(data, port=True, phone=number.phone)
+            self.advance(seconds=5)
 
     # Messages
 
@@ -578,6 +584,8 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
             if number in {40, 80}:
                 self.wire += pause
             self.ask("GET", "/v1/webhooks", limit=1)
+        self.wire += 0.75
+        self.ask("GET", "/v1/webhooks", limit=1)
 
     @rule(data=st.data())
     def throttled(self, data: st.DataObject) -> None:
