@@ -24,6 +24,7 @@ from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
@@ -31,9 +32,10 @@ from ajoxi_async.sandbox.feed.changes import ChangeFeed
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, dialling, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
@@ -135,6 +137,7 @@ class World:
         account = self._fresh_account()
         self._marks = Marks(self.marks_kept)
         self.faults = account.faults
+        self.faults.now = self.clock.now
         self.quota = Quota(self.rate_limit)
         self._use(account)
         self.clock.join(self)
@@ -400,6 +403,39 @@ class World:
         log = self.account.rings
         return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
 
+    @property
+    def settings(self) -> Settings:
+        """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
+        return self.account.settings
+
+    def configure(self, **settings: Any) -> Settings:
+        """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
+
+        Args:
+            **settings: fields of `Settings`. A population may be given as shares by name: those not given stay.
+
+        Returns:
+            The settings as they now are.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.account.configure(settings)
+        self.account.later(self.clock.now(), "use_room")
+        self.changed()
+        return self.settings
+
+    def zone_of(self, number: str) -> str | None:
+        """The time zone of a test number, in which it was late morning when the world was made: see `contract.zones`.
+
+        Args:
+            number: E.164.
+
+        Returns:
+            Its IANA name; ``None`` for a number that is no test number.
+        """
+        return zone_of(number, at(self.account.created_at))
+
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
         calls.seed(self.account, amount, self.clock.now())
@@ -432,6 +468,21 @@ class World:
         if found is None:
             raise Refusal("not_found", f"no campaign {id[:60]}")
         return campaigns.report(self.account, found)
+
+    def release(self, campaign_id: str, amount: int | None = None) -> int:
+        """Let calls of a preview campaign ring, one after another at `Timing.campaign_pace`, and return how many.
+
+        Args:
+            campaign_id: the campaign.
+            amount: calls at most, from 1; all that are left unless given.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+            Refusal: there is no such campaign, or it is not of mode ``preview``.
+        """
+        released = dialling.release(self.account, campaign_id, amount, self.clock.now())
+        self.changed()
+        return released
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
@@ -473,12 +524,9 @@ class World:
         Raises:
             InvalidParameterError: there is no such state.
         """
-        if state is not None and state not in deliveries.STATES:
-            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
         shown = str(code) if code is not None else None
-        return tuple(
-            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
-        )
+        accepts = deliveries.matching(state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        return tuple(filter(accepts, reversed(self.account.deliveries.values())))
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

@@ -170,9 +170,9 @@ class DeliveryQueues:
             at=at(moment),
             status=answer.status,
             latency=latency,
-            error=answer.error,
+            error=_plain(answer.error) if answer.error is not None else None,
             request_headers=sent,
-            response_headers=answer.headers,
+            response_headers={_plain(name): _plain(value) for name, value in answer.headers.items()},
             excerpt=answer.excerpt,
         )
         deliveries.record_attempt(account, attempt)
@@ -191,3 +191,8 @@ class DeliveryQueues:
         if isinstance(answer, Answer):
             return answer
         return Answer(answer, error="no answer" if answer is None else None)
+
+
+def _plain(text: object) -> str:
+    """Text that any file takes, of whatever a `Post` of somebody's own gave."""
+    return str(text).encode(errors="replace").decode()

@@ -6,7 +6,8 @@ Rules:
    magic number that asks for one.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
 3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
-4. Before a command runs, everything that was due by then has happened.
+4. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
+5. Before a command runs, everything that was due by then has happened.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.resources import files
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Model
@@ -42,6 +44,7 @@ from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
+from ajoxi_async.sandbox.state import late_requests
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
@@ -56,13 +59,20 @@ CUT_AFTER = 3
 
 @frozen
 class _RoutedRequest:
-    """A request whose route was found and whose body was parsed."""
+    """A request whose route was found and whose body was parsed.
+
+    Attributes:
+        late: seconds after which a fault lets it be carried out, with its answer lost.
+        lag: seconds after which a fault lets lists show what was made.
+    """
 
     route: Route[Any]
     id: str
     body: Any
     last_event_id: str | None
     origin: str
+    late: float | None = None
+    lag: float = 0.0
 
 
 @cache
@@ -193,6 +203,12 @@ class App:
                 return await self._respond_with_faults(world, request, parts, answer, entry)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
+        except ConnectionBrokenError:
+            # A request whose answer is lost is carried out later, also where the process ends before.
+            if self.worlds.save is not None:
+                with suppress(Refusal):
+                    await self.worlds.save()
+            raise
         return response if self.worlds.save is None else await self._after_saving(response, answer)
 
     async def _after_saving(
@@ -234,8 +250,13 @@ class App:
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
     ) -> Response | StreamedResponse:
         account, now, route = world.account, world.clock.now(), routed.route
-        command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
+        command = Command(account, now, routed.id, _params(route, parts.query, routed.body), routed.lag)
         run_due(account, now)
+        late = routed.late if routed.late is not None else late_requests.lateness(route.name, command.params)
+        if late is not None:
+            late_requests.postpone(account, route.name, routed.id, command.params, now + late)
+            world.changed()
+            raise ConnectionBrokenError
         result = HANDLERS[route.name](command)
         world.changed()
         if route.streaming and isinstance(result, Call):
@@ -259,6 +280,8 @@ class App:
             entry.faults = tuple(struck)
             for fault in struck:
                 await applying.before_command(fault, answer)
+            late, lag = (applying.seconds_of(struck, action) for action in ("commit_late", "list_lag"))
+            routed = evolve(routed, late=late, lag=lag or 0.0)
             response = self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)

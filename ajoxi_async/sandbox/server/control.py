@@ -28,6 +28,7 @@ from ajoxi_async.sandbox.server import (
     control_feed,
     control_keys,
     control_lists,
+    control_outcomes,
     control_snapshots,
     control_time,
 )
@@ -127,7 +128,7 @@ class Control:
         number = int | float
         given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
-            events=int,
+            delay=number, events=int,
         )  # fmt: skip
         if "action" not in given:
             raise InvalidParameterError("action", "required", missing=True)
@@ -171,6 +172,7 @@ ROUTES = (
     Route("POST", "faults", Control.add_fault, 201),
     Route("DELETE", "faults", Control.clear_faults),
     Route("DELETE", "faults/{id}", Control.remove_fault),
+    *control_outcomes.ROUTES,
     Route("POST", "inbound/calls", Control.inbound_call, 201),
     Route("POST", "inbound/messages", Control.inbound_message, 201),
     *control_snapshots.ROUTES,

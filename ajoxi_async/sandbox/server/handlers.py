@@ -6,6 +6,7 @@ The parity test asserts that every route has its handler here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import asdict, frozen
@@ -26,8 +27,12 @@ from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recor
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.lists import filter_keys
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
+
+#: Of times: what was made at a moment is listed before the next.
+_RESOLUTION = timedelta(milliseconds=1)
 
 
 @frozen
@@ -39,12 +44,21 @@ class Command:
         now: its moment.
         id: of the object in its path; empty where the path has none.
         params: its query or body, of the type that the route declares.
+        lag: seconds after which lists show what was made.
     """
 
     account: Account
     now: float
     id: str
     params: Any
+    lag: float = 0.0
+
+    def until(self, before: datetime | None = None) -> datetime | None:
+        """The moment before which an object must have been made to be listed; `before` is the client's own bound."""
+        if not self.lag:
+            return before
+        shown = at(self.now - self.lag) + _RESOLUTION
+        return shown if before is None else min(shown, before)
 
 
 Handler = Callable[[Command], Model | PageBody[Any] | None]
@@ -96,7 +110,7 @@ def list_calls(command: Command) -> PageBody[Call]:
             *filter_keys.of_metadata(params.metadata or {}),
         ],
         since=params.created_after,
-        until=params.created_before,
+        until=command.until(params.created_before),
     )
 
 
@@ -141,6 +155,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
             *filter_keys.of_digits(params.area_code or ""),
             *filter_keys.of_digits(params.contains or ""),
         ],
+        until=command.until(),
         accept=accept,
     )
 
@@ -177,6 +192,7 @@ def list_messages(command: Command) -> PageBody[Message]:
         cursor=params.cursor,
         filters=_filters(params),
         keys=_keys(direction=params.direction, channel=params.channel, conversation_id=params.conversation_id),
+        until=command.until(),
     )
 
 
@@ -189,7 +205,7 @@ def list_recordings(command: Command) -> PageBody[Recording]:
         filters=_filters(params),
         keys=_keys(agent_id=params.agent_id),
         since=params.created_after,
-        until=params.created_before,
+        until=command.until(params.created_before),
     )
 
 
@@ -198,7 +214,7 @@ def retrieve_recording(command: Command) -> Recording:
     account = command.account
     recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
     call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
-    return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
+    return detailed(recording, call, calls.plan_of(account, call).spoken, command.now)
 
 
 def retrieve_transcript(command: Command) -> Transcript:
@@ -207,14 +223,14 @@ def retrieve_transcript(command: Command) -> Transcript:
     call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
-    return transcript_of(call, calls.plan_of(account, call).talk, command.now)
+    return transcript_of(call, calls.plan_of(account, call).spoken, command.now)
 
 
 def list_webhooks(command: Command) -> PageBody[Webhook]:
     """GET /v1/webhooks: without secrets."""
     params: WebhookList = command.params
     return command.account.webhooks.page(
-        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params)
+        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params), until=command.until()
     )
 
 

@@ -20,7 +20,7 @@ from collections.abc import AsyncGenerator
 import anyio
 from attrs import define, field
 
-from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.frames import HEARTBEAT, retry_frame
 from ajoxi_async.sandbox.conversation.live_log import LiveLog, log_of
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
@@ -37,6 +37,8 @@ RECONNECT_MS = 1000
 _PIECE = 200
 #: Seconds until the next look at a call that should have been answered by now.
 _RINGING_POLL = 0.02
+#: Seconds at most until the next look at a call that does not ring yet.
+_QUEUED_POLL = 1.0
 
 
 @define
@@ -54,7 +56,8 @@ class LiveLogs:
         if log is not None:
             self._logs.move_to_end(name)
             return log
-        log = log_of(call, plan_of(account, call).talk)
+        plan = plan_of(account, call)
+        log = log_of(call, plan.talk, plan.spoken)
         if log is not None:
             self._logs[name] = log
             self._events += len(log)
@@ -113,6 +116,11 @@ async def live_transcript(
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:
+    """When to look again at a call that nobody has answered yet."""
+    if call.status == CallStatus.QUEUED:
+        # A timer lets it ring, or a release, which may come at any time.
+        due = account.next_due
+        return now + _QUEUED_POLL if due is None or due <= now else min(due, now + _QUEUED_POLL)
     placed = call.created_at.timestamp() if call.created_at is not None else now
     expected = placed + plan_of(account, call).ring
     return expected if expected > now else now + _RINGING_POLL

@@ -78,10 +78,21 @@ class Rings:
 
     def of(self, number: str) -> list[Ring]:
         """The rings of one phone, the oldest first."""
+        return [self.get(place) for place in self._places(number)]
+
+    def attempt(self, number: str, call_id: str, most: int) -> int:
+        """How often a phone had rung when this call rang, this ring included; from 1, and no more than `most`.
+
+        A call that has not rung counts as the next ring.
+        """
+        first = self._places(number)[: most - 1]
+        return next((n for n, place in enumerate(first, 1) if self.get(place).call_id == call_id), len(first) + 1)
+
+    def _places(self, number: str) -> list[int]:
         for place in range(self._indexed, self._size):
             self._by_number.setdefault(self._pages[place // _PAGE].numbers[place % _PAGE], []).append(place)
         self._indexed = self._size
-        return [self.get(place) for place in self._by_number.get(number, ())]
+        return self._by_number.get(number, [])
 
     def copy(self) -> Rings:
         """Copy the rings."""

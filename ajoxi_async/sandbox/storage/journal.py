@@ -98,6 +98,7 @@ class Journal:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {why}") from None
         except (sqlite3.Error, OSError) as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
+        self._worlds.unsaved = dict.fromkeys(self._worlds.keys)
         self._restore(found)
         for world in self._worlds.by_key.values():
             self.watch(world)
@@ -148,12 +149,12 @@ class Journal:
 
     def _collect(self) -> list[_Change | _Many]:
         changes: list[_Change | _Many] = []
-        for name in self._worlds.unsaved:
+        for name in self._worlds.unsaved or ():
             key = self._worlds.keys.get(name)
             changes.append(("", "key", name, key_row(key) if key is not None else None))
             if name not in self._worlds.by_key:
                 changes.append((name, "", "", None))
-        self._worlds.unsaved.clear()
+        self._worlds.unsaved = {}
         for name, world in self._worlds.by_key.items():
             unsaved = world.account.unsaved
             if not unsaved:
@@ -217,6 +218,7 @@ class Journal:
 
     def close(self) -> None:
         """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        self._worlds.unsaved = None
         try:
             self._connection.close()
         finally:
