@@ -66,6 +66,8 @@ class DeliveryQueues:
     changed: Callable[[], None]
     under_way: int = field(default=0, init=False)
     _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
+    # The endpoint of each delivery that was queued and for which no worker was started yet.
+    _queued: list[_Endpoint] = field(factory=list, init=False)
     _abandoned: bool = field(default=False, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
 
@@ -83,11 +85,14 @@ class DeliveryQueues:
                 continue
             endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
             endpoint.waiting.append((id, self._reserve()))
+            self._queued.append(endpoint)
             self.under_way += 1
         if due:
             return False
-        for endpoint in self._endpoints.values():
-            for _ in range(min(CONCURRENT - endpoint.workers, len(endpoint.waiting))):
+        # In the order of the deliveries, which is the same after a rewind.
+        queued, self._queued = self._queued, []
+        for endpoint in queued:
+            if endpoint.workers < CONCURRENT:
                 endpoint.workers += 1
                 self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
         return True
