@@ -95,7 +95,7 @@ class World:
         save: returns once every change so far is in the journal.
         marks_kept: how many marks are kept; 0 for none.
         id: of its key, which is not the key.
-        faults: what goes wrong on purpose.
+        faults: the faults that were added.
         quota: the requests of the last second.
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
@@ -430,7 +430,7 @@ class World:
         """The last hundred advances that moved time, the oldest first."""
         return tuple(self._jumps)
 
-    # What only a sandbox can do
+    # Commands that the API does not have
 
     def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
         """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
@@ -448,7 +448,7 @@ class World:
         return ChangeSubscription(self.feed, kinds, every)
 
     def rings(self, number: str | None = None) -> tuple[Ring, ...]:
-        """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
+        """Every time a phone rang, the oldest first, whether or not the client got the answer to its request.
 
         Args:
             number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
@@ -494,14 +494,14 @@ class World:
         calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
-        """Let somebody call one of the account's numbers; the AI receptionist answers."""
+        """Simulate a call to one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
         placed = calls.receive(self.account, from_=from_, to=to, now=self.clock.now())
         self.changed()
         return placed
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
-        """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
+        """Simulate a message to one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
         received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()

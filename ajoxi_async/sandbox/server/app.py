@@ -1,9 +1,9 @@
-"""Answers the API's requests: key, quota, route, permission, parameters, command, envelope, in this order.
+"""Answering the API's requests: the key, quota, route, permission and parameters are checked in this order, then the command
+runs.
 
 Rules:
-1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
-   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
-   magic number that asks for one.
+1. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
+   request id and the rate-limit headers. No input leads to a 500, except the magic number for it.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
 3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
 4. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
@@ -57,7 +57,7 @@ from ajoxi_async.sandbox.worlds import Worlds
 __all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
-#: Events after which the live transcript of a call with 0123 is cut.
+#: Events after which the connection of a live transcript with number 0123 is ended.
 CUT_AFTER = 3
 
 
@@ -103,12 +103,12 @@ class _Paths:
         raise Refusal("not_found", "no such endpoint")
 
     def guess(self, entry: LoggedRequest) -> str | None:
-        """The name of the route that a request refused before it was read would have had; ``None`` where it has none."""
+        """The name of the route of a request that was refused before its body was parsed; ``None`` if there is none."""
         path, accept = entry.path, entry.request_headers.get("accept", "")
         routes = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
         if all(route.method != entry.method for route in routes):
             return None
-        # The body was not parsed: whether it is a campaign is told by the word.
+        # The body was not parsed, so a campaign is recognised by the word in it.
         campaign = {"campaign": None} if b'"campaign"' in entry.request_body else None
         return _choose(routes, entry.method, accept, campaign).name
 
@@ -131,10 +131,10 @@ class App:
 
     Attributes:
         worlds: the keys, and the world of each.
-        base_url: where this machine reaches it.
-        public_url: where others reach it: see `addresses`.
+        base_url: the URL at which this machine reaches the sandbox.
+        public_url: the URL at which others reach it: see `addresses`.
         monotonic: the clock of quotas and storms.
-        requests: what was asked and answered last.
+        requests: the last requests and their answers.
         stream_faults: faults of the next live transcripts, one for each connection.
     """
 
@@ -184,7 +184,7 @@ class App:
         return response
 
     def log_unread(self, request: Request, status: int, id: str) -> None:
-        """Log a request whose body could not be read, which was answered elsewhere."""
+        """Log a request whose body could not be read, and which the server answered itself."""
         entry = LoggedRequest(id, request, {name.lower(): value for name, value in request.headers.items()})
         entry.status = status
         entry.route = self._paths.guess(entry)
@@ -286,7 +286,7 @@ class App:
         answer: dict[str, str],
         entry: LoggedRequest,
     ) -> Response | StreamedResponse:
-        """Answer a request that faults may strike."""
+        """Answer a request to which faults may apply."""
         struck: list[Fault] = []
         world.answering += 1
         try:

@@ -60,7 +60,7 @@ AI_HANDLER = "receptionist_v2"
 
 
 def plan_of(account: Account, call: Call) -> Plan:
-    """What becomes of a call, and when."""
+    """The planned course of a call: whether it is answered, how it ends, and when."""
     population = account.settings.population
     differ = attempts_that_differ(call, population)
     plan = plan_for(
@@ -136,7 +136,7 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
 
 
 def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
-    """Let somebody call one of the account's numbers; the AI receptionist answers.
+    """Receive a call to one of the account's numbers; the AI receptionist answers.
 
     Raises:
         Refusal: `to` is not an active number of the account.
@@ -155,7 +155,7 @@ def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
 
 
 def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Call:
-    """Transfer an answered call. Only an agent shows in the call; it goes back where nobody takes the transfer.
+    """Transfer an answered call. Of the targets only an agent is shown in the call. It returns if the transfer is not taken.
 
     Raises:
         Refusal: there is no such call, it is not answered, `to` cannot be reached, or a magic number refuses the transfer.
@@ -286,7 +286,7 @@ def _rings(account: Account, call: Call, now: float) -> None:
 
 
 def answer(account: Account, id: str, now: float) -> None:
-    """Somebody, or a machine, picks up."""
+    """A person or a machine picks up."""
     call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=account.mint("tr"))
     deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
     if id in account.lines:

@@ -84,7 +84,7 @@ def _template(params: MessageSend) -> str:
 
 
 def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
-    """Let somebody text one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
+    """Receive a message to one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
 
     Raises:
         Refusal: `to` is not an active number of the account, or takes no messages.
@@ -107,13 +107,13 @@ def sent(account: Account, id: str, now: float) -> None:
 
 
 def undelivered(account: Account, id: str, now: float) -> None:
-    """It did not arrive."""
+    """The message did not arrive."""
     _change(account, id, status=MessageStatus.FAILED, error="undelivered")
     account.fired("message.failed", id, now)
 
 
 def delivered(account: Account, id: str, now: float) -> None:
-    """The carrier confirmed it; a timer is set for the reply where the number replies."""
+    """The carrier confirmed the message; a timer is set for the reply, if the number replies."""
     message = _change(account, id, status=MessageStatus.DELIVERED, delivered_at=at(now))
     deliveries.emit(account, EventType.MESSAGE_DELIVERED, id, message, now)
     if magic(message.to).message == "replies":
