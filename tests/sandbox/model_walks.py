@@ -7,9 +7,9 @@ from typing import Any
 
 from attrs import define
 
-from tests.sandbox import model
-from tests.sandbox.model import Row
-from tests.sandbox.side_by_side import SideBySide
+from . import model
+from .model import Row
+from .side_by_side import SideBySide
 
 STEP = timedelta(milliseconds=1)
 

@@ -19,8 +19,9 @@ import anyio.lowlevel
 from ajoxi_async import Sandbox
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox import Fired, NeverHappenedError, Refusal, Timing, VirtualClock
-from tests.sandbox import model
-from tests.sandbox.model import EPOCH, EVENTS, TIMING, Attempt, Event, Model, Row, Thing, at
+
+from . import model
+from .model import EPOCH, EVENTS, TIMING, Attempt, Event, Model, Row, Thing, at
 
 
 class Endpoints:

@@ -23,9 +23,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import NeverHappenedError, Refusal, Snapshot
-from tests.sandbox import model
-from tests.sandbox.model import EPOCH, EVENTS, FIRST_NUMBER, MAGIC, Model, Row, at
-from tests.sandbox.model_walks import Walk, Walks, passed_filters
+
+from . import model
+from .model import EPOCH, EVENTS, FIRST_NUMBER, MAGIC, Model, Row, at
+from .model_walks import Walk, Walks, passed_filters
 
 EXAMPLES = os.environ.get("AJOXI_MODEL_EXAMPLES")
 
@@ -204,11 +205,13 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
             self.tick()
         self.advance(seconds=wait)
 
-    def provision(self, data: st.DataObject, port: bool) -> None:
+    def provision(self, data: st.DataObject, port: bool, phone: str | None = None) -> None:
         offer = [row["phone_number"] for row in self.model.offer]
         known = [number.phone for number in self.model.numbers]
         released = [number.phone for number in self.model.numbers if number.released is not None]
-        phone = data.draw(st.sampled_from([offer[0], offer[601], *PORTED, *known, *released * 3]), "number")
+        phone = phone or data.draw(
+            st.sampled_from([*offer[:1] * 3, offer[601], *PORTED, *known, *released * 3]), "number"
+        )
         config = self.config(data)
         refusals = self.model.provision(phone, port=port, config=config)
         body = {"phone_number": phone, **config}
@@ -235,8 +238,9 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         self.settle()
 
     @precondition(lambda self: self.model.held())
-    @rule(data=st.data())
-    def release_number(self, data: st.DataObject) -> None:
+    @rule(data=st.data(), again=st.booleans())
+    def release_number(self, data: st.DataObject, again: bool) -> None:
+        """A number is given back, and perhaps ported in at once; one that is being ported in rather than others."""
         held = self.model.held()
         porting = [number for number in held if number.status(self.now) == "porting"]
         number = data.draw(st.sampled_from([*porting * 3, *held[1:], *held[-1:]]), "number")
@@ -245,6 +249,9 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         for method, body in (("DELETE", None), ("PUT", {"caller_id": {"name": "Ada"}})):
             self.expect([(404, "not_found")], 0, self.ask(method, f"/v1/numbers/{number.id}", body))
         self.settle()
+        if again:
+            self.provision(data, port=True, phone=number.phone)
+            self.advance(seconds=5)
 
     # Messages
 
@@ -570,13 +577,15 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         ):
             self.expect([(401, code)], 0, self.ask("GET", "/v1/calls", headers=headers))
 
-    @rule(amount=st.integers(60, 130), pause=st.sampled_from([0.25, 0.5, 1.0]))
+    @rule(amount=st.integers(95, 130), pause=st.sampled_from([0.25, 0.25, 0.5, 1.0]))
     def hurry(self, amount: int, pause: float) -> None:
         """More requests than the quota allows within a second: `ask` compares each answer with the model's count."""
         for number in range(amount):
             if number in {40, 80}:
                 self.wire += pause
             self.ask("GET", "/v1/webhooks", limit=1)
+        self.wire += 0.75
+        self.ask("GET", "/v1/webhooks", limit=1)
 
     @rule(data=st.data())
     def throttled(self, data: st.DataObject) -> None:

@@ -1,10 +1,10 @@
 """Posts the deliveries that are due: one queue for each endpoint.
 
 Rules:
-1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
-   holds up nobody else's.
+1. At most 10 deliveries of one endpoint are under way at a time. An endpoint that fails or hangs does not delay deliveries to
+   the others.
 2. Deliveries of an endpoint start in the order in which they were due.
-3. What is under way is counted, so that a virtual clock knows when everything of a moment is over.
+3. Deliveries that are under way are counted, so that a virtual clock knows when everything of a moment is over.
 4. The outcome of an attempt that began before its world was reset or restored is dropped with the old account.
 """
 
@@ -117,7 +117,7 @@ class DeliveryQueues:
             self._over = anyio.Event()
 
     def _reserve(self) -> _Place:
-        """Keep a place in the clock's record, which lists deliveries in the order in which they started."""
+        """Reserve an entry in the clock's record, which lists deliveries in the order in which they started."""
         record = self.clock.record if isinstance(self.clock, VirtualClock) else None
         if record is None:
             return None

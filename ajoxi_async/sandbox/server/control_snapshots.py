@@ -57,7 +57,7 @@ class KeptSnapshots:
         """DELETE snapshots/{id}."""
         if self._find(request).automatic:
             raise Refusal("invalid_state", f"{request.id[:60]} is a mark, which goes by itself when newer ones come")
-        del self._kept[request.id]
+        request.world.free(self._kept.pop(request.id)[1].account)
         request.world.feed.mark("snapshot", request.id)
         return {}
 

@@ -42,6 +42,7 @@ from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists import kinds
 from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.rings import Rings
+from ajoxi_async.sandbox.state.steps import Unfinished
 from ajoxi_async.sandbox.state.webhook_records import Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
@@ -108,6 +109,7 @@ class Account:
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
         on_changed: is told kind and id of whatever changes: see `watch`.
         on_fired: is told of each thing that happened.
+        unfinished: a command that is being carried out in steps; ``None`` at nearly all times.
     """
 
     seed: int
@@ -147,6 +149,7 @@ class Account:
     serial: int = field(factory=_serials.__next__, init=False)
     on_changed: Callable[[str, str], None] | None = field(default=None, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
+    unfinished: Unfinished[Any] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
@@ -157,7 +160,7 @@ class Account:
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_changed, twin.on_fired = None, None, None
+        twin.unsaved, twin.on_changed, twin.on_fired, twin.unfinished = None, None, None, None
         twin.serial, twin.replaced = next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
         twin.posting = set()
@@ -207,6 +210,11 @@ class Account:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
         self.mark_unsaved("minted", prefix)
         return self.minter.mint(prefix)
+
+    def mint_many(self, prefix: str, amount: int) -> list[str]:
+        """Make new ids, the same as `mint` would make one by one."""
+        self.mark_unsaved("minted", prefix)
+        return self.minter.mint_many(prefix, amount)
 
     def derive_secret(self, *parts: str) -> str:
         """Derive a webhook secret from the seed and `parts`."""

@@ -35,11 +35,15 @@ ACTIONS: dict[str, Callable[..., None]] = {
 def run_due(account: Account, now: float) -> bool:
     """Do what is due by `now`, each thing at its own moment and in order, but no more than `AT_ONCE` things.
 
+    Nothing is done while a command is unfinished: what is due then is done after it.
+
     Deliveries are not posted here: their ids go to `Account.due_deliveries`.
 
     Returns:
         Whether nothing more is due by `now`.
     """
+    if account.unfinished is not None:
+        return True
     timers = account.timers
     for _ in range(AT_ONCE):
         moment = timers.next_due

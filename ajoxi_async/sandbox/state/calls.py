@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from operator import attrgetter
+from typing import NamedTuple
 
 from attrs import evolve, fields
 
@@ -44,17 +47,20 @@ __all__ = [
 
 _FIELDS = tuple(field.name for field in fields(Call))
 _values = attrgetter(*_FIELDS)
-_RINGING = CallStatus.RINGING
+# Members of an enum are slow to look up.
+_RINGING, _COMPLETED, _OUTBOUND = CallStatus.RINGING, CallStatus.COMPLETED, Direction.OUTBOUND
 #: Under which keys the outbound calls that ring are indexed.
-_RINGING_OUT = (("status", str(_RINGING)), ("direction", str(Direction.OUTBOUND)))
+_RINGING_OUT = (("status", str(_RINGING)), ("direction", str(_OUTBOUND)))
 #: Calls that `seed` adds at a time.
 _BATCH = 1_000
+#: From the beginning of one call that `seed` adds to the next.
+_APART = timedelta(minutes=1)
 #: The `ai_handler` of calls that the AI receptionist takes.
 AI_HANDLER = "receptionist_v2"
 
 
 def plan_of(account: Account, call: Call) -> Plan:
-    """What becomes of a call, and when."""
+    """The planned course of a call: whether it is answered, how it ends, and when."""
     population = account.settings.population
     differ = attempts_that_differ(call, population)
     plan = plan_for(
@@ -130,7 +136,7 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
 
 
 def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
-    """Let somebody call one of the account's numbers; the AI receptionist answers.
+    """Receive a call to one of the account's numbers; the AI receptionist answers.
 
     Raises:
         Refusal: `to` is not an active number of the account.
@@ -149,7 +155,7 @@ def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
 
 
 def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Call:
-    """Transfer an answered call. Only an agent shows in the call; it goes back where nobody takes the transfer.
+    """Transfer an answered call. Of the targets only an agent is shown in the call. It returns if the transfer is not taken.
 
     Raises:
         Refusal: there is no such call, it is not answered, `to` cannot be reached, or a magic number refuses the transfer.
@@ -177,33 +183,57 @@ def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Cal
 def seed(account: Account, amount: int, now: float) -> None:
     """Fill the past with finished calls, a minute apart, the newest a minute ago. No event is emitted."""
     # They go to 16,000 numbers in turn, more than `plan_for` remembers.
-    plans: dict[str, Plan] = {}
+    outcomes: dict[str, _Outcome] = {}
+    first_began = at(now) - amount * _APART
     for first in range(0, amount, _BATCH):
         numbered = range(first, min(first + _BATCH, amount))
-        account.calls.extend([_finished(account, n, now - 60.0 * (amount - n), plans) for n in numbered])
+        account.calls.extend(_finished(account, numbered, first_began, outcomes))
 
 
-def _finished(account: Account, number: int, began: float, plans: dict[str, Plan]) -> Call:
-    id = account.mint("call")
-    to = f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}"
-    plan = plans.get(to)
-    if plan is None:
-        plan = plans[to] = plan_of(account, Call(id=id, direction=Direction.OUTBOUND, to=to))
-    answered = began + plan.ring
-    # Written out, not evolved: a million calls take half the time.
-    return Call(
-        id=id,
-        status=CallStatus.COMPLETED,
-        direction=Direction.OUTBOUND,
-        from_=numbers.FIRST_NUMBER,
-        to=to,
-        created_at=at(began),
-        answered_at=at(answered) if plan.answered else None,
-        ended_at=at(answered + plan.talk if plan.answered else answered),
-        duration=round(plan.talk) if plan.answered else 0,
-        disposition=plan.disposition,
-        transcript_id=account.mint("tr") if plan.answered else None,
-    )
+class _Outcome(NamedTuple):
+    """How a seeded call to a number went: its plan, and the spans from its beginning to the answer and to the end."""
+
+    plan: Plan
+    to: str
+    until_answer: timedelta
+    until_end: timedelta
+
+
+def _outcome(account: Account, to: str) -> _Outcome:
+    plan = plan_of(account, Call(id="", direction=Direction.OUTBOUND, to=to))
+    ring, talk = plan.ring, plan.talk if plan.answered else 0.0
+    return _Outcome(plan, to, timedelta(seconds=round(ring, 3)), timedelta(seconds=round(ring + talk, 3)))
+
+
+def _finished(
+    account: Account, numbered: Iterable[int], first_began: datetime, outcomes: dict[str, _Outcome]
+) -> list[Call]:
+    """Finished calls by their numbers, from 0, each a minute after the one before it."""
+    planned = []
+    for number in numbered:
+        to = f"+1415555{number % 8000 + 2000:04d}" if number % 3 else f"+1212555{number % 8000 + 2000:04d}"
+        if to not in outcomes:
+            outcomes[to] = _outcome(account, to)
+        planned.append((first_began + number * _APART, outcomes[to]))
+    ids = account.mint_many("call", len(planned))
+    transcripts = iter(account.mint_many("tr", sum(outcome.plan.answered for _, outcome in planned)))
+    # Written out, not evolved, and with a sum of times instead of a conversion: a million calls take half the time.
+    return [
+        Call(
+            id=id,
+            status=_COMPLETED,
+            direction=_OUTBOUND,
+            from_=numbers.FIRST_NUMBER,
+            to=to,
+            created_at=began,
+            answered_at=began + until_answer if plan.answered else None,
+            ended_at=began + until_end,
+            duration=round(plan.talk) if plan.answered else 0,
+            disposition=plan.disposition,
+            transcript_id=next(transcripts) if plan.answered else None,
+        )
+        for id, (began, (plan, to, until_answer, until_end)) in zip(ids, planned, strict=True)
+    ]
 
 
 # Transitions
@@ -256,7 +286,7 @@ def _rings(account: Account, call: Call, now: float) -> None:
 
 
 def answer(account: Account, id: str, now: float) -> None:
-    """Somebody, or a machine, picks up."""
+    """A person or a machine picks up."""
     call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=account.mint("tr"))
     deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
     if id in account.lines:

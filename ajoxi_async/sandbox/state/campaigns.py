@@ -11,13 +11,22 @@ from ajoxi_async.sandbox.state import calls, dialling, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
+from ajoxi_async.sandbox.state.steps import Steps, at_once
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["create", "keep", "report"]
+__all__ = ["create", "create_in_steps", "keep", "report"]
+
+#: Contacts whose calls are placed before others have their turn.
+_AT_ONCE = 50
 
 
 def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
-    """Queue one call for each contact; when they ring is up to the mode.
+    """Do at once what `create_in_steps` does."""
+    return at_once(create_in_steps(account, params, now))
+
+
+def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
+    """Queue one call for each contact, in steps; when they ring is up to the mode.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
@@ -25,9 +34,17 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
     numbers.require_own(account, params.from_, "from")
     for contact in params.campaign.contacts:
         require_reachable(contact)
-    queued = [calls.outbound(account, contact, params, now) for contact in params.campaign.contacts]
+    yield
     campaign_id = account.mint("camp")
-    queued = [evolve(call, id=account.mint("call"), campaign_id=campaign_id) for call in queued]
+    call_ids: list[str] = []
+    held = dialling.holds(account, params.campaign.mode)
+    for number, contact in enumerate(params.campaign.contacts, 1):
+        call = evolve(calls.outbound(account, contact, params, now), campaign_id=campaign_id)
+        wait = None if held else number / account.timing.campaign_pace
+        calls.place(account, call, now, record=bool(params.record), wait=wait)
+        call_ids.append(call.id)
+        if number % _AT_ONCE == 0:
+            yield
     keep(
         account,
         CampaignRecord(
@@ -35,21 +52,12 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
             name=params.campaign.name,
             mode=params.campaign.mode,
             created_at=now,
-            call_ids=tuple(call.id for call in queued),
+            call_ids=tuple(call_ids),
         ),
     )
-    held = dialling.holds(account, params.campaign.mode)
-    for number, call in enumerate(queued):
-        calls.place(
-            account,
-            call,
-            now,
-            record=bool(params.record),
-            wait=None if held else (number + 1) / account.timing.campaign_pace,
-        )
     if held:
         dialling.hold(account, campaign_id, now)
-    return Campaign(id=campaign_id, status="queued", calls_queued=len(queued))
+    return Campaign(id=campaign_id, status="queued", calls_queued=len(call_ids))
 
 
 def keep(account: Account, campaign: CampaignRecord) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from attrs import evolve
 
 from ajoxi_async.contract.calls import Direction
-from ajoxi_async.contract.messages import Channel, Media, Message, MessageSend, MessageStatus
+from ajoxi_async.contract.messages import LONGEST_BODY, Channel, Media, Message, MessageSend, MessageStatus
 from ajoxi_async.contract.numbers import Capability
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
@@ -75,13 +75,16 @@ def _require_texting(account: Account, phone_number: str, param: str) -> None:
 
 
 def _template(params: MessageSend) -> str:
-    """A body that names the template and its variables, since the texts of templates are kept in the console."""
+    """A body that names the template and its variables, since the texts of templates are kept in the console.
+
+    It is as long as the body of a message may be, at most.
+    """
     values = ", ".join(f"{name}={value}" for name, value in (params.template_variables or {}).items())
-    return f"[{params.template_id}{': ' if values else ''}{values}]"
+    return f"[{params.template_id}{': ' if values else ''}{values}]"[:LONGEST_BODY]
 
 
 def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
-    """Let somebody text one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
+    """Receive a message to one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
 
     Raises:
         Refusal: `to` is not an active number of the account, or takes no messages.
@@ -104,13 +107,13 @@ def sent(account: Account, id: str, now: float) -> None:
 
 
 def undelivered(account: Account, id: str, now: float) -> None:
-    """It did not arrive."""
+    """The message did not arrive."""
     _change(account, id, status=MessageStatus.FAILED, error="undelivered")
     account.fired("message.failed", id, now)
 
 
 def delivered(account: Account, id: str, now: float) -> None:
-    """The carrier confirmed it; a timer is set for the reply where the number replies."""
+    """The carrier confirmed the message; a timer is set for the reply, if the number replies."""
     message = _change(account, id, status=MessageStatus.DELIVERED, delivered_at=at(now))
     deliveries.emit(account, EventType.MESSAGE_DELIVERED, id, message, now)
     if magic(message.to).message == "replies":

@@ -1,4 +1,4 @@
-"""Every time a phone rang: the judge of a dialer, whatever its client was told.
+"""Every time a phone rang, so that a test can check a dialer even if answers to its requests were lost.
 
 A ring is noted at the instant at which a call begins to ring, and nowhere else, so that a call whose answer was lost counts
 and one that never left the queue does not. Rings are kept in columns that hold no new objects: the garbage
@@ -50,7 +50,7 @@ class Rings:
     def __init__(self) -> None:
         self._pages: list[_Page] = []
         self._size = 0
-        # Filled when somebody asks, as far as `_indexed`: most tests never ask.
+        # Filled on demand, up to `_indexed`, because most tests do not use it.
         self._by_number: dict[str, list[int]] = {}
         self._indexed = 0
 

@@ -92,7 +92,7 @@ def everything(account: Account) -> Iterable[tuple[str, str]]:
     yield "settings", ""
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
-        yield from ((kind, item.id) for item in reversed(list(store.newest_first())))
+        yield from ((kind, item.id) for item in store.oldest_first())
     for kind in (*_FLAGS, "waiting", "progress"):
         yield from ((kind, id) for id in getattr(account, kind))
     yield from (("secret", id) for id in account.secrets)
