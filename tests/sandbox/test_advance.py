@@ -390,9 +390,11 @@ class Trace:
             await ask(
                 sandbox,
                 "/v1/calls",
-                b'{"from": "%s", "campaign": {"name": "x", "mode": "power", "contacts": [%s]}}'
-                % (FROM.encode(), contacts),
+                b'{"from": "%s", "campaign": {"name": "x", "mode": "%s", "contacts": [%s]}}'
+                % (FROM.encode(), (b"power", b"predictive", b"preview")[number // 6 % 3], contacts),
             )
+        elif kind == 4:
+            sandbox.world().configure(capacity=number % 3 + 1, agents=number % 4)
         else:
             answer = await ask(
                 sandbox, "/v1/calls", b'{"to": "%s", "from": "%s", "record": true}' % (phone, FROM.encode())

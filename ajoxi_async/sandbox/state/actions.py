@@ -11,7 +11,7 @@ from ajoxi_async.sandbox.state.webhook_records import DELIVER
 __all__ = ["ACTIONS", "AT_ONCE", "run_due"]
 
 #: Timers that are carried out without a pause: a few milliseconds.
-AT_ONCE = 50
+AT_ONCE = 25
 
 #: An action takes the account, the timer's arguments and the timer's moment.
 ACTIONS: dict[str, Callable[..., None]] = {

@@ -39,7 +39,7 @@ _TURNS = 20
 #: Turns that readers which were only just started get before time moves.
 _FIRST_TURNS = 3
 #: Real seconds after which the event loop gets its turn.
-_SLICE = 0.004
+_SLICE = 0.003
 
 
 @define(eq=False)
