@@ -80,8 +80,8 @@ def _every_answer_is_as_published() -> Iterator[None]:
     contract = Contract()
     respond, refused = app.App._respond, app._refused
 
-    def check_response(self: Any, world: Any, asked: Any, parts: Any, answer: Any) -> Any:
-        response = respond(self, world, asked, parts, answer)
+    async def check_response(self: Any, world: Any, asked: Any, parts: Any, answer: Any) -> Any:
+        response = await respond(self, world, asked, parts, answer)
         if isinstance(response, Response):
             contract.check(asked.route, response)
         return response

@@ -108,3 +108,10 @@ def test_a_file_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str
     file.write_bytes(b"not a database" * 100)
     assert main(["sandbox", "--port", "0", "--db", str(file)]) == 1
     assert "--db: expected a sandbox's file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["capacity", "agents"])
+def test_a_setting_that_cannot_be(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting out of its range is a message that names the option, and status 1."""
+    assert main(["sandbox", "--port", "0", f"--{option}", "-1"]) == 1
+    assert f"--{option}: expected" in capsys.readouterr().err

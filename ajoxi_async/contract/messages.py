@@ -11,7 +11,7 @@ from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.checks import HttpUrl, OwnPhone, PageLimit, Phone
 from ajoxi_async.contract.rules import AtLeastOne, Count, Length, NotWith, OnlyWith, Pattern, TextMap
 
-__all__ = ["Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
+__all__ = ["LONGEST_BODY", "Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
 
 
 class Channel(OpenEnum):
@@ -58,13 +58,13 @@ class Message(Resource):
     delivered_at: Time | None = None
 
 
-_LONGEST_BODY = 1600
+LONGEST_BODY = 1600
 TemplateVariables = Annotated[
     dict[str, str],
     TextMap(
         50,
         Pattern(r"[^\x00-\x1f\x7f]+", "names of 1 to 64 characters", most=64, show=lambda name: repr(name[:80])),
-        Length(_LONGEST_BODY, least=0),
+        Length(LONGEST_BODY, least=0),
     ),
 ]
 
@@ -81,7 +81,7 @@ class MessageSend(Params):
 
     to: Phone
     from_: OwnPhone
-    body: Annotated[str, Length(_LONGEST_BODY)] | None = None
+    body: Annotated[str, Length(LONGEST_BODY)] | None = None
     media_urls: Annotated[tuple[HttpUrl, ...], Count(1, 10)] | None = None
     template_id: Annotated[str, Length(64)] | None = None
     template_variables: TemplateVariables | None = None

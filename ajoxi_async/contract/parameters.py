@@ -73,13 +73,14 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
 
 
-def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True) -> P:
+def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
     """Build parameters from keyword arguments or from a parsed request body.
 
     Args:
         value: names as on the wire or as in Python; ``None`` counts as not given at the top.
         cls: the parameters class.
         strict: False for query strings, where ``"5"`` is a number.
+        parsed: whether the value comes from the parser, so that it is made of builtins and nothing else.
 
     Raises:
         InvalidParameterError: naming the parameter and what would be right.
@@ -89,10 +90,12 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True)
     known = _wire_names(cls)
     # A name that nobody knows is refused whatever its value is: it is left in for `preparer`.
     taken = [(wire_name(key), item) for key, item in value.items() if item is not None or wire_name(key) not in known]
-    given = {name: exact(item, name) for name, item in taken}
+    given = dict(taken)
     if len(given) != len(taken):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
+    if not parsed:
+        given = {name: exact(item, name) for name, item in given.items()}
     try:
         return msgspec.convert(preparer(cls)(given, ""), cls, strict=strict)
     except UnicodeEncodeError:
@@ -116,7 +119,7 @@ def parse_body(body: Any, cls: type[P]) -> P:
         name = next(name for name in body if name not in known)
         raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
     whole = {name: int(item) for name, item in body.items() if type(item) is float and item.is_integer()}
-    return parse_params(body | whole if whole else body, cls)
+    return parse_params(body | whole if whole else body, cls, parsed=True)
 
 
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)
@@ -167,7 +170,7 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
             raise InvalidParameterError(
                 name, "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
             )
-    params = parse_params(query, cls, strict=False)
+    params = parse_params(query, cls, strict=False, parsed=True)
     for name, value in query.items():
         if getattr(params, name) is None:
             raise InvalidParameterError(name, f"expected a value, got {value!r}")

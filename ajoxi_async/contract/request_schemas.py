@@ -55,7 +55,7 @@ def _add_object(cls: type[Any], rules: Mapping[str, Any], found: dict[str, dict[
     name = _component(cls)
     if name in found:
         return name
-    found[name] = {}  # keeps its place before the objects in it
+    found[name] = {}  # an object that holds its own kind refers to this
     properties, required = {}, []
     defaults = {f.name: f.default for f in attrs.fields(cls)}
     for field, hint in _hints(cls).items():

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol, Unpack
+from typing import Any, Protocol, TypeVar, Unpack
 from weakref import WeakSet
 
 import anyio
@@ -24,6 +24,7 @@ from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
@@ -31,14 +32,16 @@ from ajoxi_async.sandbox.feed.changes import ChangeFeed
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, dialling, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.state.rings import Ring
+from ajoxi_async.sandbox.state.steps import Steps, Unfinished
 from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery, DeliveryReport
 from ajoxi_async.sandbox.time.clock import AdvanceOptions, Clock
 from ajoxi_async.sandbox.time.jumps import Jump
@@ -46,6 +49,8 @@ from ajoxi_async.sandbox.time.live import LiveClock
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Due, Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
+
+T = TypeVar("T")
 
 __all__ = ["OpenStream", "World"]
 
@@ -90,8 +95,7 @@ class World:
         save: returns once every change so far is in the journal.
         marks_kept: how many marks are kept; 0 for none.
         id: of its key, which is not the key.
-        account: its state; a restore or a reset replaces it.
-        faults: what goes wrong on purpose.
+        faults: the faults that were added.
         quota: the requests of the last second.
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
@@ -112,7 +116,7 @@ class World:
     save: Callable[[], Awaitable[None]] = _nothing
     marks_kept: int = 10
     id: str = field(init=False)
-    account: Account = field(init=False)
+    _account: Account = field(init=False)
     faults: Faults = field(init=False)
     quota: Quota = field(init=False)
     running: bool = field(default=False, init=False)
@@ -130,6 +134,7 @@ class World:
     _jumps: deque[Jump] = field(factory=lambda: deque(maxlen=JUMPS), init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _sleeping_until: float | None = field(default=None, init=False)
+    _over: anyio.Event = field(factory=anyio.Event, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.id = key_id(self.key)
@@ -137,6 +142,7 @@ class World:
         account = self._fresh_account()
         self._marks = Marks(self.marks_kept)
         self.faults = account.faults
+        self.faults.now = self.clock.now
         self.quota = Quota(self.rate_limit)
         self._use(account)
         self.clock.join(self)
@@ -151,13 +157,13 @@ class World:
         account.watch(self.feed.mark if self.feed.watched else None)
         if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
-        self.account = account
+        self._account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
 
     def _watched(self) -> None:
         self._followed = self.feed.watched
         mark = self.feed.mark if self._followed else None
-        self.account.watch(mark)
+        self._account.watch(mark)
         self.faults.changed = partial(mark, "fault") if mark is not None else None
         self.on_watched(self)
 
@@ -166,17 +172,59 @@ class World:
         if record is not None:
             record.append(fired)
 
+    # Commands that take several steps
+
+    @property
+    def account(self) -> Account:
+        """Its state; a restore or a reset replaces it. A command that is being carried out in steps is finished first."""
+        account = self._account
+        if account.unfinished is not None:
+            account.unfinished.finish()
+            account.unfinished = None
+        return account
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether a command is being carried out in steps."""
+        return self._account.unfinished is not None
+
+    async def whole(self) -> None:
+        """Wait until no command is unfinished; until the caller waits again, none is."""
+        while self._account.unfinished is not None:
+            await self._over.wait()
+
+    async def carry_out(self, steps: Steps[T]) -> T:
+        """Carry out a command in steps, with a turn for others after each; no other command is unfinished.
+
+        Raises:
+            Refusal: the command is refused.
+        """
+        account, command = self._account, Unfinished(steps)
+        account.unfinished, self._over = command, anyio.Event()
+        try:
+            with anyio.CancelScope(shield=True):
+                command.step()
+                while not command.over:
+                    await anyio.lowlevel.checkpoint()
+                    command.step()
+        finally:
+            command.finish()
+            if account.unfinished is command:
+                account.unfinished = None
+            self._over.set()
+        return command.result()
+
     # Time
 
     @property
     def next_due(self) -> float | None:
         """See `Participant`."""
-        return self.account.next_due
+        return self._account.next_due
 
     @property
     def busy(self) -> bool:
         """See `Participant`."""
-        return bool(self._queues.under_way or self.answering)
+        return bool(self._queues.under_way or self.answering or self.unfinished)
 
     @property
     def in_use(self) -> bool:
@@ -187,9 +235,9 @@ class World:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
         if self._followed:
             self.feed.mark("clock", "clock")
-        if not run_due(self.account, self.clock.now()):
+        if not run_due(self._account, self.clock.now()):
             return False
-        return not (self.running and self.account.due_deliveries) or self._queues.start_due()
+        return not (self.running and self._account.due_deliveries) or self._queues.start_due()
 
     def wake(self) -> None:
         """See `Participant`."""
@@ -198,6 +246,7 @@ class World:
 
     async def quiet(self) -> None:
         """See `Participant`."""
+        await self.whole()
         await self._queues.quiet()
 
     def before_jump(self, goal: str) -> str | None:
@@ -216,20 +265,22 @@ class World:
     def changed(self) -> None:
         """Call after every command: starts what became due, and lets `run` do the rest and wait for an earlier timer."""
         rest = not self.run_due()
-        due = self.account.next_due
+        due = self._account.next_due
         if rest or (due is not None and (self._sleeping_until is None or due < self._sleeping_until)):
             self._woken.set()
 
     async def run(self) -> None:
         """Do what is due whenever it is due by the clock, until cancelled or until the world ends."""
         while not self.ended:
+            await self.whole()
             self._woken, self._sleeping_until = anyio.Event(), None
             while not self.run_due():
                 await anyio.lowlevel.checkpoint()
-            if self.account.unsaved:
+                await self.whole()
+            if self._account.unsaved:
                 with suppress(Refusal):
                     await self.save()
-            self._sleeping_until = self.account.next_due
+            self._sleeping_until = self._account.next_due
             await self.clock.idle(self._sleeping_until, self._woken)
 
     # State
@@ -288,6 +339,12 @@ class World:
         """How many of each kind of object it holds."""
         return counts_of(self.account)
 
+    def free(self, account: Account) -> None:
+        """Free the memory of an account that nobody needs any more, bit by bit."""
+        parts = [part for store in account.stores.values() for part in store.parts()]
+        if self.running and len(parts) > _AT_ONCE:
+            self.start(partial(_let_go, parts))
+
     def adopt(self, account: Account) -> None:
         """Take an account that was loaded from the journal."""
         self._use(account)
@@ -299,10 +356,9 @@ class World:
         self.account.watch(None)
         for stream in list(self.streams):
             stream.end()
-        parts = [part for store in self.account.stores.values() for part in store.parts()]
+        before = self.account
         self._use(account)
-        if self.running and len(parts) > _AT_ONCE:
-            self.start(partial(_let_go, parts))
+        self.free(before)
         self.on_replaced(self)
         self.feed.replaced()
         self.run_due()
@@ -364,7 +420,13 @@ class World:
         Args:
             start: the place of the first that is returned, from 0.
             amount: how many at most. Those after the first 10,000 are not listed.
+
+        Raises:
+            InvalidParameterError: one of the two is below 0.
         """
+        for name, value in (("start", start), ("amount", amount)):
+            if value < 0:
+                raise InvalidParameterError(name, f"expected 0 or more, got {value}")
         timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
         return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
 
@@ -372,7 +434,7 @@ class World:
         """The last hundred advances that moved time, the oldest first."""
         return tuple(self._jumps)
 
-    # What only a sandbox can do
+    # Commands that the API does not have
 
     def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
         """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
@@ -390,7 +452,7 @@ class World:
         return ChangeSubscription(self.feed, kinds, every)
 
     def rings(self, number: str | None = None) -> tuple[Ring, ...]:
-        """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
+        """Every time a phone rang, the oldest first, whether or not the client got the answer to its request.
 
         Args:
             number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
@@ -398,19 +460,52 @@ class World:
         log = self.account.rings
         return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
 
+    @property
+    def settings(self) -> Settings:
+        """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
+        return self.account.settings
+
+    def configure(self, **settings: Any) -> Settings:
+        """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
+
+        Args:
+            **settings: fields of `Settings`. A population may be given as shares by name: those not given stay.
+
+        Returns:
+            The settings as they now are.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.account.configure(settings)
+        self.account.later(self.clock.now(), "use_room")
+        self.changed()
+        return self.settings
+
+    def zone_of(self, number: str) -> str | None:
+        """The time zone of a test number, in which it was late morning when the world was made: see `contract.zones`.
+
+        Args:
+            number: E.164.
+
+        Returns:
+            Its IANA name; ``None`` for a number that is no test number.
+        """
+        return zone_of(number, at(self.account.created_at))
+
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
         calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
-        """Let somebody call one of the account's numbers; the AI receptionist answers."""
+        """Simulate a call to one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
         placed = calls.receive(self.account, from_=from_, to=to, now=self.clock.now())
         self.changed()
         return placed
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
-        """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
+        """Simulate a message to one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
         received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
@@ -430,6 +525,21 @@ class World:
         if found is None:
             raise Refusal("not_found", f"no campaign {id[:60]}")
         return campaigns.report(self.account, found)
+
+    def release(self, campaign_id: str, amount: int | None = None) -> int:
+        """Let calls of a preview campaign ring, one after another at `Timing.campaign_pace`, and return how many.
+
+        Args:
+            campaign_id: the campaign.
+            amount: calls at most, from 1; all that are left unless given.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+            Refusal: there is no such campaign, or it is not of mode ``preview``.
+        """
+        released = dialling.release(self.account, campaign_id, amount, self.clock.now())
+        self.changed()
+        return released
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""

@@ -17,7 +17,7 @@ from ajoxi_async import parse_event
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call, CallCreate
 from ajoxi_async.contract.codec import DecodeError
-from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, parse_json
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, MOST_FLOATS, MOST_PARTS, MOST_TEXTS, parse_json
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.numbers import NumberUpdate, Routing, RoutingKind
@@ -253,3 +253,30 @@ def test_unknown_fields_keep_sixty_levels() -> None:
     """A field this version does not know is kept as it came, as deep as the rule allows."""
     call = codec.decode(b'{"id": "call_1", "new": ' + _nested(MAX_DEPTH - 1, "list") + b"}", Call)
     assert codec.decode(codec.encode(call), Call) == call
+
+
+@pytest.mark.parametrize(
+    ("document", "most"),
+    [
+        (lambda amount: [[]] * (amount - 1), MOST_PARTS),
+        (lambda amount: [{}] * (amount - 1), MOST_PARTS),
+        (lambda amount: {str(number): "[{,:" for number in range(amount - 1)}, MOST_PARTS),
+        (lambda amount: {"a": [{'"\\': {}}] * ((amount - 2) // 3)}, MOST_PARTS),
+        (lambda amount: ['[":'] * amount, MOST_TEXTS),
+        (lambda amount: [1.5] * amount, MOST_FLOATS),
+        (lambda amount: {"a": [1.5e300] * amount}, MOST_FLOATS),
+    ],
+)
+def test_a_bounded_document(document: Callable[[int], Any], most: int) -> None:
+    """A document may have so many arrays, objects and members, or floats; one with a few more is refused where it matters."""
+    assert parse_json(json.dumps(document(most)).encode(), bounded=True) == document(most)
+    over = json.dumps(document(most + 10)).encode()
+    with pytest.raises(DecodeError, match=f"^not taken: more than {most}"):
+        parse_json(over, bounded=True)
+    assert parse_json(over) == document(most + 10)
+
+
+def test_texts_are_not_bounded_by_what_they_hold() -> None:
+    """Brackets, colons and quotes in texts count for nothing, nor do whole numbers."""
+    for body in (["[{:" * 40_000], ["[", ":", '"'] * 10_000, [1] * 200_000, {"to": '\\"[' * 100_000}):
+        assert parse_json(json.dumps(body).encode(), bounded=True) == body

@@ -6,7 +6,9 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from stat import S_IMODE
 from typing import Any
@@ -16,7 +18,9 @@ import pytest
 
 from ajoxi_async import AsyncAjoxi, InternalServerError, InvalidParameterError, RetryPolicy, Sandbox
 from ajoxi_async.contract.wire import Request
-from ajoxi_async.sandbox import VirtualClock
+from ajoxi_async.sandbox import Refusal, VirtualClock
+from ajoxi_async.sandbox.state.account import Account
+from ajoxi_async.sandbox.storage import rows
 
 from .kill_rounds import run
 
@@ -250,6 +254,37 @@ async def test_what_cannot_be_written_is_not_acknowledged(tmp_path: Path, monkey
         async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
             calls = (await client.calls.list()).data
             assert (len(calls), calls[0].id) == (2, second.id)
+
+
+@pytest.mark.anyio
+async def test_a_restored_world_is_written_by_a_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A world that is restored is written as a whole, in a thread, and once more where that fails the first time."""
+    threads, failing = [], [True]
+    file = tmp_path / "x.db"
+
+    def counted(account: Account) -> Iterator[tuple[str, str]]:
+        threads.append(threading.current_thread())
+        if failing.pop() if failing else False:
+            raise sqlite3.OperationalError("database or disk is full")
+        yield from rows.everything(account)
+
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        world = sandbox.world()
+        await world.save()
+        monkeypatch.setattr("ajoxi_async.sandbox.storage.journal.everything", counted)
+        world.seed_calls(50)
+        kept = world.snapshot()
+        ids = [call.id for call in world.account.calls.newest_first()]
+        world.inbound_call(from_=TO)
+        world.restore(kept)
+        with pytest.raises(Refusal, match="full"):
+            await world.save()
+        await world.save()
+        killed(sandbox)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        assert [call.id for call in sandbox.world().account.calls.newest_first()] == ids
 
 
 @pytest.mark.anyio

@@ -20,8 +20,12 @@ from ajoxi_async import Sandbox
 from ajoxi_async.contract.calls import Call, CallStatus, Direction, Disposition
 from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.sandbox import Timing
+from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists import kinds, positions, store
+from ajoxi_async.sandbox.state.lists.cursors import encode_cursor
 from ajoxi_async.sandbox.state.lists.index import Index
+from ajoxi_async.sandbox.state.lists.pages import Pages
 from ajoxi_async.sandbox.state.lists.places import Places
 
 START = datetime(2026, 11, 23, tzinfo=UTC)
@@ -371,3 +375,72 @@ def test_no_filter_looks_at_everything() -> None:
     kept = sandbox.snapshot()
     sandbox.restore(kept)
     assert time.process_time() - began < 0.05
+
+
+@pytest.mark.usefixtures("large")
+def test_a_page_after_a_cursor_begins_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page looks at the blocks of positions from its cursor on and at none before it, and stops once it is full."""
+    sandbox = Sandbox(port=None, clock="manual")
+    sandbox.seed_calls(60_000)
+    calls = sandbox.world().account.calls
+    looked: list[int] = []
+    bits_of = store.bits_of
+
+    def counted(held: positions.Positions, block: int) -> int:
+        looked.append(block)
+        return bits_of(held, block)
+
+    monkeypatch.setattr(store, "bits_of", counted)
+    for cursor, blocks in [(None, {14}), (30_000, {7}), (60, {0})]:
+        looked.clear()
+        after = encode_cursor(cursor, "") if cursor is not None else None
+        page = calls.page(limit=50, cursor=after, filters="", keys=[("direction", "outbound")])
+        assert len(page.data) == 50
+        assert set(looked) == blocks
+
+
+@pytest.mark.usefixtures("large")
+def test_a_past_that_was_filled_many_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Calls that were added in several runs are searched by their dates run by run, not one by one."""
+    sandbox = Sandbox(port=None, clock="manual")
+    for _ in range(12):
+        sandbox.seed_calls(1_000)
+    calls = sandbox.world().account.calls
+    looked: list[int] = []
+    moment = Pages.moment
+
+    def counted(self: Pages[Call], position: int) -> datetime:
+        looked.append(position)
+        return moment(self, position)
+
+    monkeypatch.setattr(Pages, "moment", counted)
+    since = calls.rows(500, 1).items[0].created_at
+    assert since is not None
+    until = since + timedelta(minutes=10)
+    assert calls.count(since=since, until=until) == 120
+    assert len(looked) < 500
+    assert len(calls.page(limit=200, cursor=None, filters="", since=since, until=until).data) == 120
+
+
+def test_many_ids_are_those_of_one_by_one() -> None:
+    """Ids that are made many at a time are the ones that would have been made one by one, and the next ones go on."""
+    one, many = Minter("seed"), Minter("seed")
+    assert many.mint_many("call", 20) + [many.mint("call")] == [one.mint("call") for _ in range(21)]
+    assert many.mint_many("tr", 0) == []
+    assert many.mint("tr") == one.mint("tr")
+
+
+def test_seeded_calls_are_a_minute_apart() -> None:
+    """The past ends a minute before now, each call a minute after the one before, with the spans of the timing."""
+    sandbox = Sandbox(port=None, clock="manual", timing=Timing(ring=2.25, talk=61.5))
+    sandbox.seed_calls(2_500)
+    calls = list(sandbox.world().account.calls.newest_first())
+    now = datetime.fromtimestamp(sandbox.clock.now(), UTC)
+    assert [call.created_at for call in calls] == [now - timedelta(minutes=n) for n in range(1, 2_501)]
+    for call in calls:
+        assert call.created_at is not None
+        assert call.ended_at is not None
+        answered = call.transcript_id is not None
+        assert call.answered_at == (call.created_at + timedelta(seconds=2.25) if answered else None)
+        assert call.ended_at - call.created_at == timedelta(seconds=63.75 if answered else 2.25)
+        assert call.duration == (62 if answered else 0)

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientSession, TraceConfig, web
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.sandbox import Timing
@@ -65,6 +65,29 @@ async def test_body_over_the_limit() -> None:
         ) as response:
             assert response.status == 400
             assert (await response.json())["error"]["code"] == "invalid_parameter"
+
+
+async def test_a_long_answer_is_written_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is longer than a piece is whole, says its length, and leaves the connection open."""
+    monkeypatch.setattr("ajoxi_async.sandbox.server.http._AT_ONCE", 1_000)
+    opened = 0
+
+    async def count(*_: object) -> None:
+        nonlocal opened
+        opened += 1
+
+    trace = TraceConfig()
+    trace.on_connection_create_end.append(count)
+    async with Sandbox(clock="manual") as sandbox, ClientSession(trace_configs=[trace]) as session:
+        sandbox.seed_calls(50)
+        url, headers = f"{sandbox.base_url}/v1/calls?limit=50", {"Authorization": f"Bearer {sandbox.api_key}"}
+        for _ in range(2):
+            async with session.get(url, headers=headers) as response:
+                body = await response.read()
+                assert response.headers["Content-Length"] == str(len(body))
+                assert len(body) > 10_000
+                assert len(json.loads(body)["data"]) == 50
+        assert opened == 1
 
 
 async def test_over_real_http() -> None:

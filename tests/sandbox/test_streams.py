@@ -115,13 +115,14 @@ async def test_the_log_is_worked_out_once(monkeypatch: pytest.MonkeyPatch) -> No
         assert all(transcript.segments == whole.segments for transcript in done)
 
 
-def test_logs_in_memory_are_bounded() -> None:
+@pytest.mark.anyio
+async def test_logs_in_memory_are_bounded() -> None:
     """Logs that nobody asked for lately go when there are too many events."""
     sandbox = Sandbox(port=None, timing=Timing(talk=30))
     account = sandbox.world().account
     calls.seed(account, 50, 1e9)
     logs = live_transcript.LiveLogs(most_events=60)
-    held = [logs.of(account, call) for call in account.calls.newest_first() if call.answered_at is not None]
+    held = [await logs.of(account, call) for call in account.calls.newest_first() if call.answered_at is not None]
     assert len(held) > 20
     assert logs._events == sum(map(len, logs._logs.values())) <= 60
 
@@ -269,13 +270,14 @@ async def test_resets_on_the_wire() -> None:
         assert live.reconnects == 2
 
 
-def test_a_call_that_is_no_answer() -> None:
+@pytest.mark.anyio
+async def test_a_call_that_is_no_answer() -> None:
     """A ringing call has no log yet; one that nobody answered has the end of one."""
     sandbox = Sandbox(port=None)
     account = sandbox.world().account
     ringing = Call(id="call_1", status=CallStatus.RINGING, direction=Direction.OUTBOUND, from_=FROM, to=TO)
     assert log_of(ringing, 3.0) is None
-    assert live_transcript.LiveLogs().of(account, ringing) is None
+    assert await live_transcript.LiveLogs().of(account, ringing) is None
 
 
 @pytest.mark.anyio

@@ -6,6 +6,9 @@ Rules:
 2. Text that is no Unicode does not cost the document: half of a surrogate pair, as an escape or encoded, and a sequence
    of bytes that is not UTF-8 become one U+FFFD each. They are looked for only where the parser has refused the document.
 3. Anything else is RFC 8259 to the letter.
+4. Whoever must not be held up by what strangers send asks for a `bounded` time, a few milliseconds for each MiB: a document
+   is refused that has more than `MOST_PARTS` arrays, objects and members of objects, more than `MOST_TEXTS` texts, or more than
+   `MOST_FLOATS` floats.
 """
 
 from __future__ import annotations
@@ -17,32 +20,47 @@ import msgspec
 
 from ajoxi_async.contract.errors import AjoxiError
 
-__all__ = ["MAX_DEPTH", "DecodeError", "parse_json"]
+__all__ = ["MAX_DEPTH", "MOST_FLOATS", "MOST_PARTS", "MOST_TEXTS", "DecodeError", "parse_json"]
 
-#: Levels of arrays and objects within each other. The API's own documents have five.
+#: Most levels of arrays and objects within each other. The API's own documents have five.
 MAX_DEPTH: Final = 64
+
+#: Arrays, objects and members of objects in a bounded document; a request of the API has about a hundred.
+MOST_PARTS: Final = 10_000
+#: Texts in a bounded document; a campaign has 10,000.
+MOST_TEXTS: Final = 50_000
+#: Numbers with a fraction or an exponent in a bounded document; a request of the API has none.
+MOST_FLOATS: Final = 1_000
 
 #: Up to about this many bytes it is quicker to look for few brackets first than to call `_is_too_deep`.
 _SHORT = 4096
 
 
 class DecodeError(AjoxiError):
-    """A body is not what was promised. The client reports it as `APIResponseValidationError`."""
+    """A body does not have the documented form. The client reports it as `APIResponseValidationError`."""
 
 
-def parse_json(body: bytes, *, strict: bool = False) -> Any:
+def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False) -> Any:
     """Parse a JSON document.
 
     Args:
         body: the document, UTF-8.
         strict: refuse text that is no Unicode instead of replacing it (rule 2).
+        bounded: refuse what takes long to parse (rule 4).
 
     Raises:
-        DecodeError: it is no JSON, or is nested deeper than `MAX_DEPTH`.
+        DecodeError: it is no JSON, is nested deeper than `MAX_DEPTH`, or is over the bound.
     """
-    if (len(body) > _SHORT or _has_many_brackets(body)) and _is_too_deep(body):
-        raise DecodeError(f"not JSON: nested deeper than {MAX_DEPTH} levels")
+    if len(body) > _SHORT or _has_many_brackets(body):
+        signs = _signs(body, bounded=bounded)
+        brackets = signs.replace(b":", b"")
+        if bounded and len(signs) - len(brackets) // 2 > MOST_PARTS:
+            raise DecodeError(f"not taken: more than {MOST_PARTS} arrays, objects and members of objects")
+        if _is_too_deep(brackets):
+            raise DecodeError(f"not JSON: nested deeper than {MAX_DEPTH} levels")
     try:
+        if bounded and len(body) > _SHORT:
+            return msgspec.json.Decoder(float_hook=_FewFloats()).decode(body)
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = error
@@ -54,31 +72,57 @@ def parse_json(body: bytes, *, strict: bool = False) -> Any:
     raise DecodeError(f"not JSON: {refused}")
 
 
+class _FewFloats:
+    """Parses the floats of one document, up to `MOST_FLOATS` of them: msgspec takes eight microseconds for 1.5e300."""
+
+    def __init__(self) -> None:
+        self._left = MOST_FLOATS
+
+    def __call__(self, text: str) -> float:
+        if not self._left:
+            raise DecodeError(f"not taken: more than {MOST_FLOATS} numbers with a fraction or an exponent")
+        self._left -= 1
+        return float(text)
+
+
 def _has_many_brackets(body: bytes) -> bool:
-    # Splitting looks for the next bracket faster than counting looks at every byte. Most answers have no list.
+    # `split` finds the next bracket faster than `count` reads every byte. Most answers have no list.
     lists = len(body.split(b"[", MAX_DEPTH)) - 1 if body.find(b"[") >= 0 else 0
     return len(body.split(b"{", MAX_DEPTH)) - 1 + lists >= MAX_DEPTH
 
 
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
-_UNIMPORTANT = bytes(set(range(256)) - set(b'[]{}"'))
-_STRING = re.compile(rb'"[^"]*"')
+_ALL_BUT_BRACKETS = bytes(set(range(256)) - set(b'[]{}"'))
+_ALL_BUT_SIGNS = bytes(set(range(256)) - set(b'[]{}":'))
 
 
-def _is_too_deep(body: bytes) -> bool:
-    """Whether brackets outside of strings are nested too deep, in a few passes of C over the bytes."""
+def _signs(body: bytes, *, bounded: bool) -> bytes:
+    """The brackets outside of strings, braces as brackets, and the colons of a bounded document, in a few passes of C.
+
+    Raises:
+        DecodeError: there are too many strings for a bounded document.
+    """
     if b"\\" in body:
-        # From left to right: a quote that is left belongs to no escape, whatever the number of backslashes before it.
+        # Escapes are removed from left to right, so that a remaining quote is not part of one.
         body = body.replace(b"\\\\", b"").replace(b'\\"', b"")
+    left = body.translate(_ONE_KIND, _ALL_BUT_SIGNS if bounded else _ALL_BUT_BRACKETS)
+    if bounded and left.count(b'"') > 2 * MOST_TEXTS:
+        raise DecodeError(f"not taken: more than {MOST_TEXTS} texts")
     # Strings without a bracket are now two quotes in a row, and mostly many of them follow each other.
-    left = body.translate(_ONE_KIND, _UNIMPORTANT).replace(b'"' * 8, b"").replace(b'""', b"")
+    left = left.replace(b'"' * 8, b"").replace(b'""', b"")
     if b'"' in left:
-        left = _STRING.sub(b"", left)
+        # Every second part is within quotes. What follows a quote that is never closed is text as well.
+        left = b"".join(left.split(b'"')[::2])
+    return left
+
+
+def _is_too_deep(left: bytes) -> bool:
+    """Whether brackets are nested too deep."""
     for _ in range(MAX_DEPTH):
         inner, left = left, left.replace(b"[]", b"")
         if len(left) == len(inner):
             break
-    # What is left is nested deeper, or does not match; the latter the parser says better where it is harmless.
+    # The remaining brackets are nested deeper or do not match. The parser reports unmatched ones, where that is safe.
     return len(left) > MAX_DEPTH or b"[]" in left
 
 
@@ -94,7 +138,7 @@ _ENCODED_HALF = re.compile(rb"\xed[\xa0-\xbf][\x80-\xbf]")
 
 
 def _replace_bad_text(body: bytes) -> bytes:
-    """Put U+FFFD in place of text that is no Unicode, in time that grows with the body's length."""
+    """Replace invalid text by U+FFFD, in a time proportional to the body's length."""
     if b"\\ud" in body or b"\\uD" in body:
         body = _HALVES.sub(lambda found: found[1] + rb"\ufffd" * (len(found[2]) // 6), body)
     return _ENCODED_HALF.sub(b"\xef\xbf\xbd", body).decode("utf-8", "replace").encode()

@@ -17,7 +17,8 @@ from email.utils import parsedate_tz
 
 __all__ = ["exact_datetime", "format_time", "is_date_time", "parse_http_date", "parse_time"]
 
-#: Out of reach for freezegun, which puts a subclass in place of the name in every module; msgspec takes no subclass.
+#: In a tuple, where freezegun does not replace it: freezegun puts a subclass under the name in every module, and msgspec
+#: accepts no subclass.
 _MAKE = (datetime,)
 _LAST = 999_999
 _MINUTE = timedelta(minutes=1)
@@ -27,19 +28,19 @@ def format_time(moment: datetime) -> str:
     """Format an aware datetime as RFC 3339 in UTC with milliseconds."""
     try:
         moment = moment.astimezone(UTC)
-    except OverflowError:  # the first and the last hours of the calendar have no UTC: they keep their own offset
+    except OverflowError:  # in the first and last hours of the calendar UTC is out of range, so the offset is kept
         offset = moment.utcoffset() or timedelta()
-        # RFC 3339 knows no seconds of an offset, as local mean times have them.
+        # RFC 3339 has no seconds of an offset, which local mean times have.
         whole = timezone(offset // _MINUTE * _MINUTE)
         return moment.replace(tzinfo=whole).isoformat(timespec="milliseconds")
     return moment.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def exact_datetime(value: datetime) -> datetime:
-    """The same moment in the same zone, as a datetime and no subclass of it.
+    """The same moment in the same zone, as a plain datetime and not a subclass.
 
     Raises:
-        ValueError, TypeError: it is no moment, as pandas' NaT.
+        ValueError, TypeError: it is not a moment, such as pandas' NaT.
     """
     return _MAKE[0](
         value.year,
@@ -60,7 +61,7 @@ _RFC3339 = re.compile(
 
 
 def parse_time(text: str) -> datetime | None:
-    """Read an RFC 3339 time (rule 1); ``None`` where it is none."""
+    """Read an RFC 3339 time (rule 1); ``None`` if it is not one."""
     found = _RFC3339.fullmatch(text)
     if found is None:
         return None

@@ -1,12 +1,13 @@
-"""Answers the API's requests: key, quota, route, permission, parameters, command, envelope, in this order.
+"""Answering the API's requests: the key, quota, route, permission and parameters are checked in this order, then the command
+runs.
 
 Rules:
-1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
-   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
-   magic number that asks for one.
+1. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
+   request id and the rate-limit headers. No input leads to a 500, except the magic number for it.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
 3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
-4. Before a command runs, everything that was due by then has happened.
+4. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
+5. Before a command runs, everything that was due by then has happened.
 """
 
 from __future__ import annotations
@@ -16,12 +17,16 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from functools import cache
+from contextlib import suppress
+from functools import cache, partial
 from importlib.resources import files
+from types import GeneratorType
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from attrs import define, field, frozen
+import anyio.lowlevel
+import anyio.to_thread
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Model
@@ -40,8 +45,10 @@ from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
+from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
 from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
+from ajoxi_async.sandbox.state import late_requests
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
@@ -50,19 +57,26 @@ from ajoxi_async.sandbox.worlds import Worlds
 __all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
-#: Events after which the live transcript of a call with 0123 is cut.
+#: Events after which the connection of a live transcript with number 0123 is ended.
 CUT_AFTER = 3
 
 
 @frozen
 class _RoutedRequest:
-    """A request whose route was found and whose body was parsed."""
+    """A request whose route was found and whose body was parsed.
+
+    Attributes:
+        late: seconds after which a fault lets it be carried out, with its answer lost.
+        lag: seconds after which a fault lets lists show what was made.
+    """
 
     route: Route[Any]
     id: str
     body: Any
     last_event_id: str | None
     origin: str
+    late: float | None = None
+    lag: float = 0.0
 
 
 @cache
@@ -89,12 +103,12 @@ class _Paths:
         raise Refusal("not_found", "no such endpoint")
 
     def guess(self, entry: LoggedRequest) -> str | None:
-        """The name of the route that a request refused before it was read would have had; ``None`` where it has none."""
+        """The name of the route of a request that was refused before its body was parsed; ``None`` if there is none."""
         path, accept = entry.path, entry.request_headers.get("accept", "")
         routes = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
         if all(route.method != entry.method for route in routes):
             return None
-        # The body was not parsed: whether it is a campaign is told by the word.
+        # The body was not parsed, so a campaign is recognised by the word in it.
         campaign = {"campaign": None} if b'"campaign"' in entry.request_body else None
         return _choose(routes, entry.method, accept, campaign).name
 
@@ -117,10 +131,10 @@ class App:
 
     Attributes:
         worlds: the keys, and the world of each.
-        base_url: where this machine reaches it.
-        public_url: where others reach it: see `addresses`.
+        base_url: the URL at which this machine reaches the sandbox.
+        public_url: the URL at which others reach it: see `addresses`.
         monotonic: the clock of quotas and storms.
-        requests: what was asked and answered last.
+        requests: the last requests and their answers.
         stream_faults: faults of the next live transcripts, one for each connection.
     """
 
@@ -170,7 +184,7 @@ class App:
         return response
 
     def log_unread(self, request: Request, status: int, id: str) -> None:
-        """Log a request whose body could not be read, which was answered elsewhere."""
+        """Log a request whose body could not be read, and which the server answered itself."""
         entry = LoggedRequest(id, request, {name.lower(): value for name, value in request.headers.items()})
         entry.status = status
         entry.route = self._paths.guess(entry)
@@ -187,12 +201,21 @@ class App:
             if parts.path == "/openapi.json" and request.method == "GET":
                 return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
             world = self._authenticate(sent.get("authorization"), answer, entry)
+            await world.whole()
             if not len(world.faults):
-                response = self._respond(world, self._route(world, request, parts.path, answer, entry), parts, answer)
+                response = await self._respond(
+                    world, self._route(world, request, parts.path, answer, entry), parts, answer
+                )
             else:
                 return await self._respond_with_faults(world, request, parts, answer, entry)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
+        except ConnectionBrokenError:
+            # A request whose answer is lost is carried out later, also where the process ends before.
+            if self.worlds.save is not None:
+                with suppress(Refusal):
+                    await self.worlds.save()
+            raise
         return response if self.worlds.save is None else await self._after_saving(response, answer)
 
     async def _after_saving(
@@ -230,16 +253,29 @@ class App:
         origin = origin_of(sent, self.public_url, self.base_url)
         return _RoutedRequest(route, id, body, sent.get("last-event-id"), origin)
 
-    def _respond(
+    async def _respond(
         self, world: World, routed: _RoutedRequest, parts: SplitResult, answer: dict[str, str]
     ) -> Response | StreamedResponse:
-        account, now, route = world.account, world.clock.now(), routed.route
-        command = Command(account, now, routed.id, _params(route, parts.query, routed.body))
-        run_due(account, now)
-        result = HANDLERS[route.name](command)
+        route = routed.route
+        params = _params(route, parts.query, routed.body)
+        await world.whole()
+        now = world.clock.now()
+        if not run_due(world.account, now):
+            now = await _catch_up(world, now)
+        late = routed.late if routed.late is not None else late_requests.lateness(route.name, params)
+        if late is not None:
+            late_requests.postpone(world.account, route.name, routed.id, params, now + late)
+            world.changed()
+            raise ConnectionBrokenError
+        result = HANDLERS[route.name](Command(world.account, now, routed.id, params, routed.lag))
+        if isinstance(result, GeneratorType):
+            result = await world.carry_out(result)
         world.changed()
         if route.streaming and isinstance(result, Call):
-            return self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
+            return await self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
+        if isinstance(result, LongAnswer):
+            make = partial(_made, route, result, routed.origin, answer)
+            return await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
         return _answer(route, with_origin(result, routed.origin), answer)
 
     async def _respond_with_faults(
@@ -250,7 +286,7 @@ class App:
         answer: dict[str, str],
         entry: LoggedRequest,
     ) -> Response | StreamedResponse:
-        """Answer a request that faults may strike."""
+        """Answer a request to which faults may apply."""
         struck: list[Fault] = []
         world.answering += 1
         try:
@@ -259,7 +295,9 @@ class App:
             entry.faults = tuple(struck)
             for fault in struck:
                 await applying.before_command(fault, answer)
-            response = self._respond(world, routed, parts, answer)
+            late, lag = (applying.seconds_of(struck, action) for action in ("commit_late", "list_lag"))
+            routed = evolve(routed, late=late, lag=lag or 0.0)
+            response = await self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         finally:
@@ -297,7 +335,7 @@ class App:
         if len(request.body or b"") > MAX_BODY:
             raise Refusal("invalid_parameter", f"a body over {MAX_BODY} bytes is not taken")
         try:
-            return codec.parse_json(request.body or b"", strict=True)
+            return codec.parse_json(request.body or b"", strict=True, bounded=True)
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
 
@@ -310,9 +348,11 @@ class App:
             raise Refusal("not_found", "no such recording")
         return media.serve(recording, method, sent, answer)
 
-    def _stream(self, world: World, call: Call, place: int, answer: dict[str, str]) -> Response | StreamedResponse:
+    async def _stream(
+        self, world: World, call: Call, place: int, answer: dict[str, str]
+    ) -> Response | StreamedResponse:
         account = world.account
-        log = self._logs.of(account, call)
+        log = await self._logs.of(account, call)
         if log is not None and place >= len(log):
             return Response(204, answer, b"")
         shown = {**answer, headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}
@@ -327,6 +367,17 @@ class App:
         if cut is not None:
             return StreamFault(cut_after_events=cut.events)
         return StreamFault(cut_after_events=CUT_AFTER) if take_cut(world.account, call) else None
+
+
+async def _catch_up(world: World, moment: float) -> float:
+    """Do what was due by `moment` with a turn for others after each few things; return the moment that is reached."""
+    while not run_due(world.account, moment):
+        await anyio.lowlevel.checkpoint()
+        await world.whole()
+    # Once more, and no longer: in a world with more to do than can be done, a request would never be answered.
+    moment = world.clock.now()
+    run_due(world.account, moment)
+    return moment
 
 
 def _split(url: str) -> SplitResult:
@@ -351,15 +402,11 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:
     if result is None:
         return Response(route.status, answer, b"")
-    if isinstance(result, PageBody):
-        shown: Any = {
-            "data": [codec.to_wire(item) for item in result.data],
-            "next_cursor": result.next_cursor,
-            "has_more": result.has_more,
-        }
-    else:
-        shown = result
-    return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
+    return Response(route.status, {**answer, headers.CONTENT_TYPE: headers.JSON}, encode_answer(result))
+
+
+def _made(route: Route[Any], long: LongAnswer[Any], origin: str, answer: dict[str, str]) -> Response:
+    return _answer(route, with_origin(long.make(), origin), answer)
 
 
 def _refused(error: Refusal | InvalidParameterError, answer: Mapping[str, str]) -> Response:

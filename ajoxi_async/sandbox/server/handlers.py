@@ -6,11 +6,13 @@ The parity test asserts that every route has its handler here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, TypeVar
 
 from attrs import asdict, frozen
 
-from ajoxi_async.contract.base import Model, Params
+from ajoxi_async.contract.base import Model, Params, Resource
 from ajoxi_async.contract.calls import Call, CallList
 from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.headers import DEFAULT_PAGE
@@ -22,12 +24,19 @@ from ajoxi_async.contract.webhooks import Webhook, WebhookList
 from ajoxi_async.sandbox.conversation.recordings import detailed
 from ajoxi_async.sandbox.conversation.transcripts import transcript_of
 from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.long_answers import LONG_PAGE, LONG_TALK, LongAnswer, unless_short
 from ajoxi_async.sandbox.state import calls, campaigns, messages, numbers, recordings, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.lists import filter_keys
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
+from ajoxi_async.sandbox.state.lists.store import Picked
+from ajoxi_async.sandbox.state.steps import Steps
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
+
+#: Of times: what was made at a moment is listed before the next.
+_RESOLUTION = timedelta(milliseconds=1)
 
 
 @frozen
@@ -39,15 +48,27 @@ class Command:
         now: its moment.
         id: of the object in its path; empty where the path has none.
         params: its query or body, of the type that the route declares.
+        lag: seconds after which lists show what was made.
     """
 
     account: Account
     now: float
     id: str
     params: Any
+    lag: float = 0.0
+
+    def until(self, before: datetime | None = None) -> datetime | None:
+        """The moment before which an object must have been made to be listed; `before` is the client's own bound."""
+        if not self.lag:
+            return before
+        shown = at(self.now - self.lag) + _RESOLUTION
+        return shown if before is None else min(shown, before)
 
 
-Handler = Callable[[Command], Model | PageBody[Any] | None]
+R = TypeVar("R", bound=Resource)
+
+#: A handler of a command that is carried out in steps returns the steps, one whose answer takes long a `LongAnswer`.
+Handler = Callable[[Command], Model | PageBody[Any] | Steps[Model] | LongAnswer[Any] | None]
 
 
 def create_call(command: Command) -> Call:
@@ -55,9 +76,9 @@ def create_call(command: Command) -> Call:
     return calls.create(command.account, command.params, command.now)
 
 
-def create_campaign(command: Command) -> Model:
+def create_campaign(command: Command) -> Steps[Model]:
     """POST /v1/calls with a campaign: its calls are queued and ring at the dialer's pace."""
-    return campaigns.create(command.account, command.params, command.now)
+    return campaigns.create_in_steps(command.account, command.params, command.now)
 
 
 def _require(item: Any, kind: str, id: str) -> Any:
@@ -84,19 +105,25 @@ def _filters(params: Params) -> str:
     )
 
 
-def list_calls(command: Command) -> PageBody[Call]:
+def _page(picked: Picked[R]) -> PageBody[R] | LongAnswer[PageBody[R]]:
+    return unless_short(picked.page, long=picked.size >= LONG_PAGE)
+
+
+def list_calls(command: Command) -> PageBody[Call] | LongAnswer[PageBody[Call]]:
     """GET /v1/calls: from `created_after`, which counts, to `created_before`, which does not."""
     params: CallList = command.params
-    return command.account.calls.page(
-        limit=params.limit or DEFAULT_PAGE,
-        cursor=params.cursor,
-        filters=_filters(params),
-        keys=[
-            *_keys(status=params.status, direction=params.direction, campaign_id=params.campaign_id),
-            *filter_keys.of_metadata(params.metadata or {}),
-        ],
-        since=params.created_after,
-        until=params.created_before,
+    return _page(
+        command.account.calls.pick(
+            limit=params.limit or DEFAULT_PAGE,
+            cursor=params.cursor,
+            filters=_filters(params),
+            keys=[
+                *_keys(status=params.status, direction=params.direction, campaign_id=params.campaign_id),
+                *filter_keys.of_metadata(params.metadata or {}),
+            ],
+            since=params.created_after,
+            until=command.until(params.created_before),
+        )
     )
 
 
@@ -141,6 +168,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
             *filter_keys.of_digits(params.area_code or ""),
             *filter_keys.of_digits(params.contains or ""),
         ],
+        until=command.until(),
         accept=accept,
     )
 
@@ -169,52 +197,59 @@ def send_message(command: Command) -> Message:
     return messages.send(command.account, command.params, command.now)
 
 
-def list_messages(command: Command) -> PageBody[Message]:
+def list_messages(command: Command) -> PageBody[Message] | LongAnswer[PageBody[Message]]:
     """GET /v1/messages."""
     params: MessageList = command.params
-    return command.account.messages.page(
-        limit=params.limit or DEFAULT_PAGE,
-        cursor=params.cursor,
-        filters=_filters(params),
-        keys=_keys(direction=params.direction, channel=params.channel, conversation_id=params.conversation_id),
+    return _page(
+        command.account.messages.pick(
+            limit=params.limit or DEFAULT_PAGE,
+            cursor=params.cursor,
+            filters=_filters(params),
+            keys=_keys(direction=params.direction, channel=params.channel, conversation_id=params.conversation_id),
+            until=command.until(),
+        )
     )
 
 
-def list_recordings(command: Command) -> PageBody[Recording]:
+def list_recordings(command: Command) -> PageBody[Recording] | LongAnswer[PageBody[Recording]]:
     """GET /v1/recordings: dates as for calls."""
     params: RecordingList = command.params
-    return command.account.recordings.page(
-        limit=params.limit or DEFAULT_PAGE,
-        cursor=params.cursor,
-        filters=_filters(params),
-        keys=_keys(agent_id=params.agent_id),
-        since=params.created_after,
-        until=params.created_before,
+    return _page(
+        command.account.recordings.pick(
+            limit=params.limit or DEFAULT_PAGE,
+            cursor=params.cursor,
+            filters=_filters(params),
+            keys=_keys(agent_id=params.agent_id),
+            since=params.created_after,
+            until=command.until(params.created_before),
+        )
     )
 
 
-def retrieve_recording(command: Command) -> Recording:
+def retrieve_recording(command: Command) -> Recording | LongAnswer[Recording]:
     """GET /v1/recordings/{id}: with transcript and AI summary."""
     account = command.account
     recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
     call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
-    return detailed(recording, call, calls.plan_of(account, call).talk, command.now)
+    spoken = calls.plan_of(account, call).spoken
+    return unless_short(partial(detailed, recording, call, spoken, command.now), long=spoken >= LONG_TALK)
 
 
-def retrieve_transcript(command: Command) -> Transcript:
+def retrieve_transcript(command: Command) -> Transcript | LongAnswer[Transcript]:
     """GET /v1/transcripts/{id}: by the id of a transcript, a call or a recording. A call nobody answered has none."""
     account = command.account
     call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
-    return transcript_of(call, calls.plan_of(account, call).talk, command.now)
+    spoken = calls.plan_of(account, call).spoken
+    return unless_short(partial(transcript_of, call, spoken, command.now), long=spoken >= LONG_TALK)
 
 
 def list_webhooks(command: Command) -> PageBody[Webhook]:
     """GET /v1/webhooks: without secrets."""
     params: WebhookList = command.params
     return command.account.webhooks.page(
-        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params)
+        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params), until=command.until()
     )
 
 

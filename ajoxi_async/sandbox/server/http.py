@@ -9,6 +9,7 @@ import random
 import socket
 import struct
 import zlib
+from collections.abc import AsyncIterator
 from typing import Any
 
 from aiohttp import ClientError, web
@@ -24,6 +25,8 @@ from ajoxi_async.sandbox.server.control_request import PREFIX
 
 __all__ = ["Server"]
 
+#: Bytes of a body that are written at once.
+_AT_ONCE = 512 * 1024
 
 #: aiohttp logs a traceback for bytes that are not HTTP. It goes to this logger, which is silent by default.
 _parser_log = logging.getLogger("ajoxi_async.sandbox.http")
@@ -94,6 +97,8 @@ class Server:
                 answer = await self._app.handle(request)
         except ConnectionBrokenError as error:
             return _hung_up(incoming, error)
+        if isinstance(answer, Response) and len(answer.body) > _AT_ONCE:
+            answer = _in_pieces(answer)
         if isinstance(answer, Response):
             return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
         return await self._stream(incoming, answer)
@@ -114,6 +119,17 @@ class Server:
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
+
+
+def _in_pieces(answer: Response) -> StreamedResponse:
+    """A long answer that is written piece by piece, as fast as it is read: a socket copies at once what it is given."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for first in range(0, len(answer.body), _AT_ONCE):
+            yield answer.body[first : first + _AT_ONCE]
+
+    length = {"Content-Length": str(len(answer.body))}
+    return StreamedResponse({**answer.headers, **length}, pieces(), answer.status)
 
 
 def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Response:

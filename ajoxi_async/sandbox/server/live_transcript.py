@@ -1,11 +1,11 @@
 """Sends the live transcript of a call (API reference: FAQ, Server-Sent Events).
 
 Rules:
-1. A reader sends events of the call's `LiveLog` and keeps nothing but its place in it. The log is worked out once, when the
-   first reader asks for it after the call was answered.
+1. A connection sends events of the call's `LiveLog` and keeps only its position in it. The log is computed once, when the
+   first reader connects after the call was answered.
 2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
-3. ``Last-Event-ID`` resumes after that place. Where nothing is to come any more, the answer is 204: do not reconnect.
-4. A call that is still ringing holds the stream open. One that nobody answered completes it without a segment.
+3. ``Last-Event-ID`` resumes after that event. If no more events come, the answer is 204, which means: do not reconnect.
+4. While a call is ringing, the stream stays open. If a call was not answered, the stream completes without a segment.
 5. Where the world is rewound or reset, the answer ends before the transcript does: its reader asks again, and is told how
    things are now.
 6. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
@@ -18,13 +18,15 @@ from collections import OrderedDict
 from collections.abc import AsyncGenerator
 
 import anyio
+import anyio.to_thread
 from attrs import define, field
 
-from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.frames import HEARTBEAT, retry_frame
 from ajoxi_async.sandbox.conversation.live_log import LiveLog, log_of
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
 from ajoxi_async.sandbox.faults.stream_faults import FaultyConnection, StreamFault
+from ajoxi_async.sandbox.server.long_answers import LONG_TALK
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.calls import plan_of
@@ -37,24 +39,33 @@ RECONNECT_MS = 1000
 _PIECE = 200
 #: Seconds until the next look at a call that should have been answered by now.
 _RINGING_POLL = 0.02
+#: Seconds at most until the next look at a call that does not ring yet.
+_QUEUED_POLL = 1.0
 
 
 @define
 class LiveLogs:
-    """The logs that were used last: as many as hold `most_events` events together, and at least one."""
+    """The logs that were used last: as many as have `most_events` events together, and at least one."""
 
     most_events: int = 200_000
     _logs: OrderedDict[tuple[int, str], LiveLog] = field(factory=OrderedDict)
     _events: int = 0
+    _working: anyio.Lock = field(factory=anyio.Lock)
 
-    def of(self, account: Account, call: Call) -> LiveLog | None:
-        """The log of a call; ``None`` while nobody has answered yet."""
+    async def of(self, account: Account, call: Call) -> LiveLog | None:
+        """The log of a call; ``None`` while nobody has answered yet. A thread works out the log of a long call."""
         name = (account.serial, call.id)
-        log = self._logs.get(name)
-        if log is not None:
-            self._logs.move_to_end(name)
-            return log
-        log = log_of(call, plan_of(account, call).talk)
+        if name not in self._logs:
+            plan = plan_of(account, call)
+            if plan.spoken < LONG_TALK:
+                return self._kept(name, log_of(call, plan.talk, plan.spoken))
+            async with self._working:
+                if name not in self._logs:
+                    return self._kept(name, await anyio.to_thread.run_sync(log_of, call, plan.talk, plan.spoken))
+        self._logs.move_to_end(name)
+        return self._logs[name]
+
+    def _kept(self, name: tuple[int, str], log: LiveLog | None) -> LiveLog | None:
         if log is not None:
             self._logs[name] = log
             self._events += len(log)
@@ -64,7 +75,7 @@ class LiveLogs:
 
 
 def place_after(last_event_id: str | None) -> int:
-    """The place a reader resumes at; what is no place of ours begins at the start."""
+    """The position at which a reader resumes. An id that is not a position begins at the start."""
     known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
     return int(last_event_id[:9]) if known and last_event_id else 0
 
@@ -85,7 +96,7 @@ async def live_transcript(
     while connection.state == "open" and not account.replaced:
         call = account.calls.get(call_id)
         assert call is not None
-        log = logs.of(account, call)
+        log = await logs.of(account, call)
         now = clock.now()
         due = log.frames[place : min(place + _PIECE, bisect_right(log.moments, now))] if log is not None else []
         if due:
@@ -113,6 +124,11 @@ async def live_transcript(
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:
+    """When to look again at a call that nobody has answered yet."""
+    if call.status == CallStatus.QUEUED:
+        # A timer lets it ring, or a release, which may come at any time.
+        due = account.next_due
+        return now + _QUEUED_POLL if due is None or due <= now else min(due, now + _QUEUED_POLL)
     placed = call.created_at.timestamp() if call.created_at is not None else now
     expected = placed + plan_of(account, call).ring
     return expected if expected > now else now + _RINGING_POLL

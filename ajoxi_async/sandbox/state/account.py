@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -32,15 +32,17 @@ from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.settings import Settings, changed
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory
-from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
 from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
 from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists import kinds
 from ajoxi_async.sandbox.state.lists.store import Store
 from ajoxi_async.sandbox.state.rings import Rings
+from ajoxi_async.sandbox.state.steps import Unfinished
 from ajoxi_async.sandbox.state.webhook_records import Delivery, Secret
 from ajoxi_async.sandbox.time.moments import at
 from ajoxi_async.sandbox.time.timers import Fired, Timer, Timers
@@ -60,6 +62,12 @@ _CONTAINERS = (
     "opted_out",
     "to_record",
     "tripped",
+    "lines",
+    "with_agent",
+    "abandoned",
+    "waiting",
+    "progress",
+    "configured",
     "secrets",
     "deliveries",
     "delivery_log",
@@ -78,9 +86,16 @@ class Account:
         seed: of the sandbox; with `key_seed` it decides every id and secret.
         media_url: where the audio of recordings is served.
         created_at: seconds since the epoch.
+        settings: those of the sandbox, with those of `configured` in their place.
+        configured: the settings that this world was given of its own: see `World.configure`.
         number_ids: ids of the account's numbers, by phone number.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
+        lines: ids of calls of campaigns with agents that were dialled and not answered yet: see `agents`.
+        with_agent: ids of calls that an agent of the world has.
+        abandoned: ids of calls that were answered when no agent was free.
+        waiting: ids of calls that are to ring as soon as the capacity allows it, the next one first.
+        progress: of the campaigns that do not ring by themselves, the oldest first: see `dialling`.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
@@ -94,6 +109,7 @@ class Account:
         serial: tells this account from its copies and from the one after a reset, which have the same ids.
         on_changed: is told kind and id of whatever changes: see `watch`.
         on_fired: is told of each thing that happened.
+        unfinished: a command that is being carried out in steps; ``None`` at nearly all times.
     """
 
     seed: int
@@ -103,6 +119,8 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
+    settings: Settings = field(factory=Settings)
+    configured: dict[str, Any] = field(factory=dict, init=False)
     calls: Store[Call] = field(factory=kinds.calls, init=False)
     messages: Store[Message] = field(factory=kinds.messages, init=False)
     recordings: Store[Recording] = field(factory=kinds.recordings, init=False)
@@ -112,6 +130,11 @@ class Account:
     opted_out: Flags = field(factory=Flags, init=False)
     to_record: Flags = field(factory=Flags, init=False)
     tripped: Flags = field(factory=Flags, init=False)
+    lines: Flags = field(factory=Flags, init=False)
+    with_agent: Flags = field(factory=Flags, init=False)
+    abandoned: Flags = field(factory=Flags, init=False)
+    waiting: dict[str, None] = field(factory=dict, init=False)
+    progress: dict[str, Progress] = field(factory=dict, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
@@ -126,6 +149,7 @@ class Account:
     serial: int = field(factory=_serials.__next__, init=False)
     on_changed: Callable[[str, str], None] | None = field(default=None, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
+    unfinished: Unfinished[Any] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
@@ -136,7 +160,7 @@ class Account:
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
-        twin.unsaved, twin.on_changed, twin.on_fired = None, None, None
+        twin.unsaved, twin.on_changed, twin.on_fired, twin.unfinished = None, None, None, None
         twin.serial, twin.replaced = next(_serials), False
         # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
         twin.posting = set()
@@ -168,12 +192,29 @@ class Account:
             "webhook": self.webhooks,
         }
 
+    # Settings
+
+    def configure(self, given: Mapping[str, Any]) -> None:
+        """Give the account settings of its own; what is not given stays.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.settings = changed(self.settings, given)
+        self.configured = {**self.configured, **{name: getattr(self.settings, name) for name in given}}
+        self.mark_changed("settings", "")
+
     # Ids and secrets
 
     def mint(self, prefix: str) -> str:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
         self.mark_unsaved("minted", prefix)
         return self.minter.mint(prefix)
+
+    def mint_many(self, prefix: str, amount: int) -> list[str]:
+        """Make new ids, the same as `mint` would make one by one."""
+        self.mark_unsaved("minted", prefix)
+        return self.minter.mint_many(prefix, amount)
 
     def derive_secret(self, *parts: str) -> str:
         """Derive a webhook secret from the seed and `parts`."""
@@ -219,7 +260,7 @@ class Account:
         self.rings.add(number, call_id, moment)
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
-        """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
+        """Put an id into one of the sets, such as `opted_out` or `to_record`, or take it out."""
         flags: Flags = getattr(self, kind)
         if on != (id in flags):
             (flags.add if on else flags.discard)(id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ajoxi_async.sandbox.state import calls, messages, numbers, recordings
+from ajoxi_async.sandbox.state import calls, dialling, late_requests, messages, numbers, recordings
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.webhook_records import DELIVER
 
@@ -18,24 +18,32 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "ring": calls.ring,
     "answer": calls.answer,
     "end": calls.end,
+    "use_room": dialling.use_room,
+    "dial_next": dialling.dial_next,
     "return": calls.return_transfer,
+    "report_return": calls.report_return,
     "record": recordings.record,
     "ported": numbers.ported,
     "message_sent": messages.sent,
     "message_delivered": messages.delivered,
     "message_undelivered": messages.undelivered,
     "reply": messages.reply,
+    "late_request": late_requests.carry_out,
 }
 
 
 def run_due(account: Account, now: float) -> bool:
     """Do what is due by `now`, each thing at its own moment and in order, but no more than `AT_ONCE` things.
 
+    Nothing is done while a command is unfinished: what is due then is done after it.
+
     Deliveries are not posted here: their ids go to `Account.due_deliveries`.
 
     Returns:
         Whether nothing more is due by `now`.
     """
+    if account.unfinished is not None:
+        return True
     timers = account.timers
     for _ in range(AT_ONCE):
         moment = timers.next_due

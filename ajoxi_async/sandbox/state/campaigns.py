@@ -1,23 +1,32 @@
-"""Campaigns (API reference: Calls): many calls that ring one after another."""
+"""Campaigns (API reference: Calls): many calls that ring one after another. When they ring: see `dialling`."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 
 from attrs import evolve
 
-from ajoxi_async.contract.calls import CallStatus, Campaign, CampaignCreate
-from ajoxi_async.sandbox.state import calls, numbers
+from ajoxi_async.contract.calls import CallStatus, Campaign, CampaignCreate, Disposition
+from ajoxi_async.sandbox.state import calls, dialling, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
+from ajoxi_async.sandbox.state.steps import Steps, at_once
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["create", "keep", "report"]
+__all__ = ["create", "create_in_steps", "keep", "report"]
+
+#: Contacts whose calls are placed before others have their turn.
+_AT_ONCE = 50
 
 
 def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
-    """Queue one call for each contact; they begin to ring one after another, at `Timing.campaign_pace`.
+    """Do at once what `create_in_steps` does."""
+    return at_once(create_in_steps(account, params, now))
+
+
+def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
+    """Queue one call for each contact, in steps; when they ring is up to the mode.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
@@ -25,9 +34,17 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
     numbers.require_own(account, params.from_, "from")
     for contact in params.campaign.contacts:
         require_reachable(contact)
-    queued = [calls.outbound(account, contact, params, now) for contact in params.campaign.contacts]
+    yield
     campaign_id = account.mint("camp")
-    queued = [evolve(call, id=account.mint("call"), campaign_id=campaign_id) for call in queued]
+    call_ids: list[str] = []
+    held = dialling.holds(account, params.campaign.mode)
+    for number, contact in enumerate(params.campaign.contacts, 1):
+        call = evolve(calls.outbound(account, contact, params, now), campaign_id=campaign_id)
+        wait = None if held else number / account.timing.campaign_pace
+        calls.place(account, call, now, record=bool(params.record), wait=wait)
+        call_ids.append(call.id)
+        if number % _AT_ONCE == 0:
+            yield
     keep(
         account,
         CampaignRecord(
@@ -35,18 +52,12 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
             name=params.campaign.name,
             mode=params.campaign.mode,
             created_at=now,
-            call_ids=tuple(call.id for call in queued),
+            call_ids=tuple(call_ids),
         ),
     )
-    for number, call in enumerate(queued):
-        calls.place(
-            account,
-            call,
-            now,
-            record=bool(params.record),
-            wait=(number + 1) / account.timing.campaign_pace,
-        )
-    return Campaign(id=campaign_id, status="queued", calls_queued=len(queued))
+    if held:
+        dialling.hold(account, campaign_id, now)
+    return Campaign(id=campaign_id, status="queued", calls_queued=len(call_ids))
 
 
 def keep(account: Account, campaign: CampaignRecord) -> None:
@@ -57,12 +68,11 @@ def keep(account: Account, campaign: CampaignRecord) -> None:
 
 def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
     """How far a campaign is, counted from its calls."""
-    found = [call for id in campaign.call_ids if (call := account.calls.get(id)) is not None]
-    by_status = Counter(str(call.status) for call in found)
-    if by_status[CallStatus.COMPLETED] == len(campaign.call_ids):
+    by_status = _counts(account, campaign, "status", CallStatus)
+    if by_status.get(CallStatus.COMPLETED, 0) == len(campaign.call_ids):
         status = "completed"
     else:
-        status = "queued" if by_status[CallStatus.QUEUED] == len(campaign.call_ids) else "running"
+        status = "queued" if by_status.get(CallStatus.QUEUED, 0) == len(campaign.call_ids) else "running"
     return CampaignReport(
         id=campaign.id,
         name=campaign.name,
@@ -70,6 +80,15 @@ def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
         created_at=at(campaign.created_at),
         status=status,
         calls=len(campaign.call_ids),
-        by_status=dict(by_status),
-        by_disposition=dict(Counter(str(call.disposition) for call in found if call.disposition is not None)),
+        held=dialling.held(account, campaign),
+        abandoned=sum(id in account.abandoned for id in campaign.call_ids) if account.abandoned else 0,
+        by_status=by_status,
+        by_disposition=_counts(account, campaign, "disposition", Disposition),
     )
+
+
+def _counts(account: Account, campaign: CampaignRecord, filter: str, values: Iterable[str]) -> dict[str, int]:
+    """How many calls of a campaign have each value of a filter; only those values that there are."""
+    mine = ("campaign_id", campaign.id)
+    counted = {str(value): account.calls.count(keys=[mine, (filter, str(value))]) for value in values}
+    return {value: amount for value, amount in counted.items() if amount}

@@ -2,7 +2,7 @@
 
 Rules:
 1. An event becomes one delivery for each enabled webhook that subscribed to it. Every attempt posts the same bytes.
-2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends the delivery.
+2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends all its deliveries but the dead letters.
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
@@ -131,12 +131,15 @@ def target(account: Account, id: str, now: float) -> tuple[Delivery, Webhook] | 
 
 def record_attempt(account: Account, attempt: Attempt) -> None:
     """Log an attempt, and end the delivery, set its next attempt or give it up."""
-    delivery = account.deliveries.get(attempt.delivery_id)
-    if delivery is None:
+    if account.webhooks.get(attempt.webhook_id) is None:
         return
     account.mark_unsaved("attempt", attempt.id)
     if (oldest := account.delivery_log.add(attempt)) is not None:
         account.mark_unsaved("attempt", oldest)
+    delivery = account.deliveries.get(attempt.delivery_id)
+    if delivery is None or delivery.state != "pending":
+        # Another attempt of the same instant was answered with 410.
+        return
     answered: dict[str, Any] = {"status": attempt.status, "error": attempt.error}
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))
@@ -144,18 +147,22 @@ def record_attempt(account: Account, attempt: Attempt) -> None:
     if attempt.succeeded:
         _end(account, delivery, "delivered", began, attempts=attempt.number, **answered)
     elif attempt.status == 410:
-        _disable(account, delivery.webhook_id)
         _end(account, delivery, "dropped", began, attempts=attempt.number, **answered)
+        _disable(account, delivery.webhook_id, began)
     elif following is not None:
         add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following], **answered))
     else:
         add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began, **answered))
 
 
-def _disable(account: Account, webhook_id: str) -> None:
+def _disable(account: Account, webhook_id: str, moment: float) -> None:
+    """Disable a webhook and drop what was still to be delivered to it; its dead letters stay."""
     webhook = account.webhooks.get(webhook_id)
     if webhook is not None:
         account.webhooks.replace(evolve(webhook, status=WebhookStatus.DISABLED))
+    for delivery in pending(account):
+        if delivery.webhook_id == webhook_id:
+            _end(account, delivery, "dropped", moment)
 
 
 def pending(account: Account) -> tuple[Delivery, ...]:

@@ -26,6 +26,10 @@ __all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "requi
 FIRST_NUMBER = "+14155550100"
 
 
+#: Seconds by which a moment and the microsecond it is written as may differ.
+_ROUNDING = 2e-6
+
+
 def add_first(account: Account) -> None:
     """Give a new account its first number."""
     _add(
@@ -106,9 +110,11 @@ def update(account: Account, id: str, params: NumberUpdate) -> Number:
 
 
 def ported(account: Account, id: str, now: float) -> None:
-    """A number that was being ported in is active, unless it was released meanwhile."""
+    """A number that was being ported in is active, unless it was released meanwhile, or is being ported in again since."""
     number = account.numbers.get(id)
-    if number is not None:
+    if number is None or number.status != NumberStatus.PORTING or number.created_at is None:
+        return
+    if number.created_at.timestamp() + account.timing.porting <= now + _ROUNDING:
         account.numbers.replace(evolve(number, status=NumberStatus.ACTIVE))
         account.fired("number.ported", id, now)
 

@@ -23,7 +23,7 @@ def record(account: Account, call_id: str, now: float) -> None:
     deliveries.emit(account, EventType.RECORDING_READY, recording.id, recording, now)
 
     def transcript() -> Transcript:
-        return transcript_of(call, calls.plan_of(account, call).talk, now)
+        return transcript_of(call, calls.plan_of(account, call).spoken, now)
 
     deliveries.emit(account, EventType.TRANSCRIPT_READY, call.transcript_id or "", transcript, now)
 

@@ -1,8 +1,8 @@
-"""The worlds of a sandbox in a file, so that killing the process loses nothing that was acknowledged.
+"""The worlds of a sandbox in a file, so that no acknowledged change is lost when the process is killed.
 
 Rules:
-1. Before a request is answered, and before an event is posted, everything that had changed by then is committed. What was
-   not committed was seen by nobody; timers that fired meanwhile fire again, at the same instants and with the same ids.
+1. Before a request is answered, and before an event is posted, all changes so far are committed. No client has seen changes
+   that were not committed; their timers fire again, at the same instants and with the same ids.
 2. SQLite writes in a thread. Requests that wait while it writes share the next write: one commit for many requests.
 3. A file belongs to one running sandbox, which holds a lock on it, and to one seed. It survives the end of the process at any
    moment; a power failure may lose the last commits.
@@ -43,11 +43,11 @@ CREATE TABLE IF NOT EXISTS rows (
     UNIQUE (world, kind, id)
 );
 """
-#: Read and written by the owner, by nobody else.
+#: Only the owner may read and write it.
 _OWNER_ONLY = 0o600
-#: What SQLite puts beside a file.
+#: The suffixes of files that SQLite creates beside the database.
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-#: What SQLite takes for "no file".
+#: Paths that mean "no file" to SQLite.
 _NO_FILE = {"", ":memory:"}
 _PUT = """
 INSERT INTO rows (world, kind, id, body) VALUES (?, ?, ?, ?)
@@ -69,6 +69,14 @@ class _Many:
     unsaved: dict[tuple[str, str], None]
 
 
+@frozen
+class _Whole:
+    """A world that is written as a whole: a copy of its account."""
+
+    world: str
+    account: Account
+
+
 class Journal:
     """One file and the worlds that it keeps.
 
@@ -81,7 +89,8 @@ class Journal:
         self._path, self._worlds = path, worlds
         self._lock = FileLock(path)
         self._writing = anyio.Lock()
-        self._wiped: set[str] = set()
+        #: The keys of worlds that are to be written as a whole.
+        self._replaced_worlds: set[str] = set()
         #: Number of the last write that was begun, and of the last that is committed.
         self._begun = self._written = 0
 
@@ -104,7 +113,7 @@ class Journal:
             self.watch(world)
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back."""
+        """Write the remaining changes and close the file."""
         self._worlds.note_uses()
         try:
             await self.save()
@@ -113,15 +122,19 @@ class Journal:
                 await anyio.to_thread.run_sync(self.close)
 
     def watch(self, world: World) -> None:
-        """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""
+        """Save a world from now on: first as a whole, if it is new or was restored or reset, and then its changes."""
         world.on_replaced = self._replaced
         if world.account.unsaved is None:
             self._replaced(world)
 
     def _replaced(self, world: World) -> None:
-        self._wiped.add(world.key)
         world.account.track_changes()
-        world.account.unsaved = dict.fromkeys(everything(world.account))
+        self._write_whole(world)
+
+    def _write_whole(self, world: World) -> None:
+        self._replaced_worlds.add(world.key)
+        # So that it is seen that there is something to save.
+        world.account.mark_unsaved("world", "")
 
     async def save(self) -> None:
         """Return once everything that changed before the call is committed.
@@ -137,6 +150,8 @@ class Journal:
                     # A write that began after this call has written these changes as well.
                     return
                 self._begun = number = self._begun + 1
+                while unfinished := [world for world in self._worlds.by_key.values() if world.unfinished]:
+                    await unfinished[0].whole()
                 changes = self._collect()
                 if not changes:
                     return
@@ -147,8 +162,8 @@ class Journal:
                     raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
                 self._written = number
 
-    def _collect(self) -> list[_Change | _Many]:
-        changes: list[_Change | _Many] = []
+    def _collect(self) -> list[_Change | _Many | _Whole]:
+        changes: list[_Change | _Many | _Whole] = []
         for name in self._worlds.unsaved or ():
             key = self._worlds.keys.get(name)
             changes.append(("", "key", name, key_row(key) if key is not None else None))
@@ -159,23 +174,27 @@ class Journal:
             unsaved = world.account.unsaved
             if not unsaved:
                 continue
-            if name in self._wiped:
-                self._wiped.discard(name)
-                changes.append((name, "", "", None))
             world.account.unsaved = {}
-            if len(unsaved) > _MANY:
+            if name in self._replaced_worlds:
+                self._replaced_worlds.discard(name)
+                changes.append(_Whole(name, world.account.copy()))
+            elif len(unsaved) > _MANY:
                 changes.append(_Many(name, world.account.copy(), unsaved))
             else:
                 changes.extend((name, kind, id, row(world.account, kind, id)) for kind, id in unsaved)
             changes.append((name, "clock", "", msgspec.json.encode(world.clock.now())))
         return changes
 
-    def _take_back(self, changes: list[_Change | _Many]) -> None:
+    def _take_back(self, changes: list[_Change | _Many | _Whole]) -> None:
         for change in changes:
             if isinstance(change, _Many):
                 if (world := self._worlds.by_key.get(change.world)) is not None:
                     # Before what changed since: rows keep the order in which they were first written.
                     world.account.unsaved = change.unsaved | (world.account.unsaved or {})
+                continue
+            if isinstance(change, _Whole):
+                if (world := self._worlds.by_key.get(change.world)) is not None:
+                    self._write_whole(world)
                 continue
             name, kind, id, _ = change
             if not name:
@@ -183,7 +202,7 @@ class Journal:
             elif (world := self._worlds.by_key.get(name)) is None:
                 self._worlds.changed(name)
             elif not kind:
-                self._wiped.add(name)
+                self._write_whole(world)
             else:
                 world.account.mark_changed(kind, id)
 
@@ -217,7 +236,7 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        """Close the file without writing, since no client has seen changes that are not written by now."""
         self._worlds.unsaved = None
         try:
             self._connection.close()
@@ -255,7 +274,7 @@ class Journal:
         self._connection = connection
         return found
 
-    def _write(self, changes: list[_Change | _Many]) -> None:
+    def _write(self, changes: list[_Change | _Many | _Whole]) -> None:
         connection = self._connection
         connection.execute("BEGIN")
         try:
@@ -276,17 +295,19 @@ class Journal:
                 change.unsaved.popitem()
 
 
-def _flat(changes: Iterable[_Change | _Many]) -> Iterator[_Change]:
+def _flat(changes: Iterable[_Change | _Many | _Whole]) -> Iterator[_Change]:
     for change in changes:
-        if isinstance(change, _Many):
-            for kind, id in change.unsaved:
+        if isinstance(change, _Many | _Whole):
+            if isinstance(change, _Whole):
+                yield change.world, "", "", None
+            for kind, id in change.unsaved if isinstance(change, _Many) else everything(change.account):
                 yield change.world, kind, id, row(change.account, kind, id)
         else:
             yield change
 
 
 def _tighten(path: str) -> None:
-    """Take a file and its side files away from everybody but the owner."""
+    """Remove all permissions of a file and its side files except the owner's."""
     for file in map(Path, (path, *(path + suffix for suffix in _SIDE_FILES))):
         with suppress(FileNotFoundError):
             if stat.S_IMODE(file.stat().st_mode) & 0o077:

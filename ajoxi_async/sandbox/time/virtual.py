@@ -57,15 +57,21 @@ class _Advance:
     moved: bool = False
     mark: str | None = None
     over: bool = False
+    #: What happened so far, by kind, and the deliveries that failed.
+    counts: Counter[str] = field(factory=Counter)
+    failed: set[str] = field(factory=set)
     _seen: int = 0
 
     def found(self) -> bool:
-        """Whether the event that is waited for is among what happened since the last look."""
+        """Whether the event that is waited for is among what happened since the last look; count what happened."""
+        fresh = [one for one in self.fired[self._seen :] if one is not None]
+        self._seen = len(self.fired)
+        for one in fresh:
+            self.counts[one.what] += 1
+            if one.what == "delivery.failed":
+                self.failed.add(one.id)
         accepts = self.goal.accepts
-        if accepts is None:
-            return False
-        fresh, self._seen = self.fired[self._seen :], len(self.fired)
-        return any(accepts(one) for one in fresh if one is not None)
+        return accepts is not None and any(accepts(one) for one in fresh)
 
     def happened(self) -> list[Fired]:
         return [one for one in self.fired if one is not None]
@@ -83,7 +89,7 @@ class _Advance:
             began=at(self.began),
             ended=at(max(self.began, now)),
             instants=self.instants,
-            fired=Counter(one.what for one in self.happened()),
+            fired=self.counts,
             mark=self.mark,
             stopped=not self.over,
         )
@@ -269,10 +275,10 @@ class VirtualClock:
             self._advance.tell(self._advance.progress(self._now))
 
     def _log(self, advance: _Advance) -> None:
+        advance.found()
         jump = advance.jump(self._now)
-        failed = {one.id for one in advance.happened() if one.what == "delivery.failed"}
         for participant in self._participants:
-            participant.after_jump(jump, failed)
+            participant.after_jump(jump, advance.failed)
 
     def _jumped(self) -> None:
         self._wake()
@@ -309,9 +315,9 @@ class VirtualClock:
                 await anyio.lowlevel.checkpoint()
                 if self._arrivals >= arrivals + woken:
                     break
+            await self._give_turn()
             for participant in self._participants:
                 await participant.quiet()
-            await self._give_turn()
             moment = self._next()
             if moment is None or moment > self._now:
                 return

@@ -11,7 +11,7 @@ Rules:
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 __all__ = ["Places"]
 
@@ -58,10 +58,26 @@ class Places:
         number = code & _PARTS - 1
         part = self._parts[number] if number in self._own else self._writable(number)
         if self._filled[number] * 2 >= len(part):
-            part = self._parts[number] = _grown(part)
-            self._filled[number] = len(part) - part.count(0)
+            part = self._grow(number)
         self._filled[number] += 1
         _put(part, code >> 32 & _LOW, position)
+
+    def extend(self, ids: Sequence[str], positions: Sequence[int]) -> None:
+        """Note where many objects are."""
+        parts, own, filled = self._parts, self._own, self._filled
+        for code, position in zip(map(hash, ids), positions, strict=True):
+            number = code & _PARTS - 1
+            part = parts[number] if number in own else self._writable(number)
+            if filled[number] * 2 >= len(part):
+                part = self._grow(number)
+            filled[number] += 1
+            # As `_put`, written out: this is most of the time that it takes to fill a list.
+            mark = code >> 32 & _LOW
+            mask = len(part) - 1
+            slot = mark & mask
+            while part[slot]:
+                slot = slot + 1 & mask
+            part[slot] = mark << 32 | position + 1
 
     def remove(self, id: str, position: int) -> None:
         """Forget that the object with this id is at `position`."""
@@ -75,6 +91,11 @@ class Places:
         # Not free: what was put further on because of it must still be found. Never 0, whatever the fingerprint.
         part[slot] = mark << 32 or 1 << 32
 
+    def _grow(self, number: int) -> array[int]:
+        part = self._parts[number] = _grown(self._parts[number])
+        self._filled[number] = len(part) - part.count(0)
+        return part
+
     def _writable(self, number: int) -> array[int]:
         if number not in self._own:
             self._own.add(number)
@@ -85,9 +106,13 @@ class Places:
 
 def _grown(part: array[int]) -> array[int]:
     larger = array("Q", bytes(2 * part.itemsize * len(part)))
+    mask = len(larger) - 1
     for value in part:
         if value & _LOW:
-            _put(larger, value >> 32, (value & _LOW) - 1)
+            slot = value >> 32 & mask
+            while larger[slot]:
+                slot = slot + 1 & mask
+            larger[slot] = value
     return larger
 
 

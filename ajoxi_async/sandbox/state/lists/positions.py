@@ -77,7 +77,9 @@ def remove(positions: Positions, position: int) -> Positions:
     bits = positions[block] ^ 1 << (position & _INSIDE)
     left = _with(positions, block, bits)
     if not bits and sum(each.bit_count() for each in left) <= SMALL // 2:
-        return array("I", sorted(position for n in blocks_of(left) for position in walk_down(left[n], n))).tobytes()
+        return array(
+            "I", sorted(position for n in blocks_of(left, len(left)) for position in walk_down(left[n], n))
+        ).tobytes()
     return left
 
 
@@ -87,11 +89,12 @@ def _with(blocks: tuple[int, ...], block: int, bits: int) -> tuple[int, ...]:
     return tuple(changed)
 
 
-def blocks_of(positions: Positions) -> list[int]:
-    """The numbers of the blocks that hold positions of the set, the last first."""
+def blocks_of(positions: Positions, top: int) -> list[int]:
+    """The numbers of the blocks up to `top` that hold positions of the set, the last first."""
     if isinstance(positions, bytes):
-        return sorted({position >> _SHIFT for position in _unpack(positions)}, reverse=True)
-    return [block for block in range(len(positions) - 1, -1, -1) if positions[block]]
+        blocks = {position >> _SHIFT for position in _unpack(positions)}
+        return sorted((block for block in blocks if block <= top), reverse=True)
+    return [block for block in range(min(top, len(positions) - 1), -1, -1) if positions[block]]
 
 
 def bits_of(positions: Positions, block: int) -> int:

@@ -14,8 +14,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Generic, TypeVar
 
 from attrs import frozen
@@ -29,7 +30,7 @@ from ajoxi_async.sandbox.state.lists.places import Places
 from ajoxi_async.sandbox.state.lists.positions import BLOCK, bits_of, blocks_of, walk_down
 from ajoxi_async.sandbox.state.lists.spans import Spans
 
-__all__ = ["Rows", "Store"]
+__all__ = ["Picked", "Rows", "Store"]
 
 R = TypeVar("R", bound=Resource)
 
@@ -37,6 +38,24 @@ R = TypeVar("R", bound=Resource)
 OPEN = 16_384
 
 Keys = Sequence[tuple[str, str]]
+
+
+@frozen
+class Picked(Generic[R]):
+    """The objects of one page, still packed."""
+
+    packed: tuple[bytes, ...]
+    next_cursor: str | None
+    unpack: Callable[[bytes], R]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the packed objects."""
+        return sum(map(len, self.packed))
+
+    def page(self) -> PageBody[R]:
+        """Unpack the page. Any thread may."""
+        return PageBody(tuple(map(self.unpack, self.packed)), self.next_cursor, self.next_cursor is not None)
 
 
 @frozen
@@ -120,8 +139,11 @@ class Store(Generic[R]):
         return -1, None
 
     def _at(self, position: int) -> R | None:
-        packed = self._loose.get(position) or self._pages.get(position)
+        packed = self._packed(position)
         return self._pages.unpack(packed) if packed is not None else None
+
+    def _packed(self, position: int) -> bytes | None:
+        return self._loose.get(position) or self._pages.get(position)
 
     # Changes
 
@@ -150,12 +172,12 @@ class Store(Generic[R]):
         first = len(self._pages)
         self._pages.extend(items)
         self._held += len(items)
+        self._places.extend([item.id for item in items], range(first, len(self._pages)))
+        aliased = [(alias, n) for n, item in enumerate(items, first) if (alias := self._alias(item)) is not None]
+        self._aliases.extend([alias for alias, _ in aliased], [n for _, n in aliased])
+        self._spans.extend(first, [moment_of(item) for item in items])
         gathered: dict[tuple[str, str], list[int]] = {}
         for position, item in enumerate(items, first):
-            self._places.add(item.id, position)
-            if (alias := self._alias(item)) is not None:
-                self._aliases.add(alias, position)
-            self._spans.add(position, moment_of(item))
             for key in self._keys(item):
                 gathered.setdefault(key, []).append(position)
         self._index.extend(gathered)
@@ -220,8 +242,8 @@ class Store(Generic[R]):
     def _keep_open(self, id: str, position: int) -> None:
         self._open[id] = position
         if len(self._open) > OPEN:
-            # Many at once: finding the first item of a dict from which many were removed takes a while.
-            for oldest, place in list(self._open.items())[: OPEN // 8 + 1]:
+            # Some at once: finding the first item of a dict from which many were removed takes a while.
+            for oldest, place in list(islice(self._open.items(), OPEN // 64 + 1)):
                 if (packed := self._loose.get(place)) is not None:
                     self._pages.put(place, packed)
                     del self._loose[place]
@@ -245,9 +267,25 @@ class Store(Generic[R]):
         keys: Sequence[tuple[str, str]] = (),
         since: datetime | None = None,
         until: datetime | None = None,
-        accept: Callable[[R], bool] = lambda _: True,
+        accept: Callable[[R], bool] | None = None,
     ) -> PageBody[R]:
-        """One page, newest first.
+        """One page, newest first; see `pick`."""
+        return self.pick(
+            limit=limit, cursor=cursor, filters=filters, keys=keys, since=since, until=until, accept=accept
+        ).page()
+
+    def pick(
+        self,
+        *,
+        limit: int,
+        cursor: str | None,
+        filters: str,
+        keys: Sequence[tuple[str, str]] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        accept: Callable[[R], bool] | None = None,
+    ) -> Picked[R]:
+        """Pick the objects of one page, newest first.
 
         Args:
             limit: items at most.
@@ -259,18 +297,18 @@ class Store(Generic[R]):
             accept: what else it must be. Each item that has all the rest is looked at.
         """
         before = len(self._pages) if cursor is None else decode_cursor(cursor, filters)
-        found: list[R] = []
+        found: list[bytes] = []
         last = before
         for block, bits in self._matching(keys, since, until, before):
             for position in walk_down(bits, block):
-                item = self._at(position)
-                if item is None or not accept(item):
+                packed = self._packed(position)
+                if packed is None or (accept is not None and not accept(self._pages.unpack(packed))):
                     continue
                 if len(found) == limit:
-                    return PageBody(tuple(found), encode_cursor(last, filters), True)
-                found.append(item)
+                    return Picked(tuple(found), encode_cursor(last, filters), self._pages.unpack)
+                found.append(packed)
                 last = position
-        return PageBody(tuple(found), None, False)
+        return Picked(tuple(found), None, self._pages.unpack)
 
     def rows(
         self,
@@ -313,7 +351,14 @@ class Store(Generic[R]):
 
     def newest_first(self) -> Iterator[R]:
         """All objects, the newest first."""
-        for position in range(len(self._pages) - 1, -1, -1):
+        return self._walk(range(len(self._pages) - 1, -1, -1))
+
+    def oldest_first(self) -> Iterator[R]:
+        """All objects, the oldest first."""
+        return self._walk(range(len(self._pages)))
+
+    def _walk(self, positions: Iterable[int]) -> Iterator[R]:
+        for position in positions:
             item = self._at(position)
             if item is not None:
                 yield item
@@ -327,15 +372,20 @@ class Store(Generic[R]):
     ) -> Iterator[tuple[int, int]]:
         """The blocks that hold matching positions below `before`, the last first, each with those positions as bits."""
         size = len(self._pages)
+        top = (min(size, before) - 1) // BLOCK
         sets = sorted((self._index.get(key) for key in keys), key=lambda each: (isinstance(each, tuple), len(each)))
-        for block in blocks_of(sets[0]) if sets else range((size - 1) // BLOCK, -1, -1):
+        for block in blocks_of(sets[0], top) if sets else range(top, -1, -1):
             first = block * BLOCK
             there = min(BLOCK, size - first)
             bits = (1 << max(0, min(there, before - first))) - 1
             for each in sets:
                 bits &= bits_of(each, block)
+                if not bits:
+                    break
             bits &= ~self._removed.get(block, 0)
             if bits and (since is not None or until is not None):
-                bits &= self._spans.bits(block, there, since, until, self._pages.moment)
+                bits = self._spans.bits(
+                    block, size=there, among=bits, since=since, until=until, moment=self._pages.moment
+                )
             if bits:
                 yield block, bits
