@@ -296,7 +296,10 @@ class Sandbox:
         watched.pop(world.key, None)
         if world.feed.watched:
             watched[world.key] = world
-        self._app.requests.changed = partial(self._worlds.tell, "request") if watched else None
+        # It is called with each request: where one world is followed, which is the rule, its feed is told directly.
+        feeds = [one.feed.mark for one in watched.values()]
+        tell = self._worlds.tell if len(feeds) > 1 else feeds[0] if feeds else None
+        self._app.requests.changed = partial(tell, "request") if tell is not None else None
 
     async def _save(self) -> None:
         if self._journal is not None:

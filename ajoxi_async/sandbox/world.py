@@ -127,6 +127,8 @@ class World:
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
     ended: bool = field(default=False, init=False)
+    #: Whether somebody follows its changes: looked at with each command.
+    _followed: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
     _marks: Marks = field(init=False)
     _jumps: deque[Jump] = field(factory=lambda: deque(maxlen=JUMPS), init=False)
@@ -159,7 +161,8 @@ class World:
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
 
     def _watched(self) -> None:
-        mark = self.feed.mark if self.feed.watched else None
+        self._followed = self.feed.watched
+        mark = self.feed.mark if self._followed else None
         self._account.watch(mark)
         self.faults.changed = partial(mark, "fault") if mark is not None else None
         self.on_watched(self)
@@ -230,7 +233,8 @@ class World:
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
-        self.feed.mark("clock", "clock")
+        if self._followed:
+            self.feed.mark("clock", "clock")
         if not run_due(self._account, self.clock.now()):
             return False
         return not (self.running and self._account.due_deliveries) or self._queues.start_due()

@@ -306,6 +306,26 @@ async def test_nothing_is_left_behind() -> None:
         assert (sandbox.requests.changed, sandbox._worlds.watched) == (None, {})
 
 
+@pytest.mark.anyio
+async def test_every_world_is_told_of_requests_and_keys() -> None:
+    """Whoever follows any world is told of the requests and keys of all, however many worlds are followed."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        other = sandbox.mint_key()
+        sent = {"Authorization": f"Bearer {other}"}
+        async with sandbox.changes({"request", "key"}) as own:
+            for many in (False, True, False):
+                async with AsyncExitStack() as stack:
+                    also = await stack.enter_async_context(sandbox.world(other).changes()) if many else None
+                    await sandbox.transport().send(Request("GET", "http://x/v1/calls", sent))
+                    sandbox.mint_key()
+                    expected = {
+                        "request": (next(reversed(list(sandbox.requests))).id,),
+                        "key": (sandbox.keys()[-1].id,),
+                    }
+                    assert own.take().changed == expected
+                    assert also is None or expected.items() <= also.take().changed.items()
+
+
 # Over HTTP
 
 

@@ -48,7 +48,7 @@ class Changes:
 
     Attributes:
         epoch: another one once the world was reset or restored.
-        seq: how many marks were set so far in the world while somebody was subscribed.
+        seq: how many changes of the world were gathered so far; it never falls.
         changed: the ids of what changed, by kind, in the order in which they changed first.
         stale: the kinds of which too much changed to be named: look everything of them up again.
     """
@@ -135,7 +135,6 @@ class ChangeFeed:
         fresh = self._fresh.get(kind)
         if fresh is None:
             return
-        self.seq += 1
         fresh[id] = None
         if len(fresh) > MOST:
             self._hand_out()
@@ -197,7 +196,8 @@ class ChangeFeed:
 
     def _hand_out(self) -> None:
         fresh = {kind: ids for kind, ids in self._fresh.items() if ids}
-        for kind in fresh:
+        for kind, ids in fresh.items():
+            self.seq += len(ids)
             self._fresh[kind] = {}
         self._told = False
         for each in self._subscribers:
