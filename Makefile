@@ -8,6 +8,9 @@ endif
 BIN := $(VENV)/bin
 PACKAGE := pyproject.toml README.md LICENSE $(shell find ajoxi_async -type f -not -name '*.pyc')
 TEST_ARGS ?=
+# The tests run in two processes, which halves their time on two cores. WORKERS=0 runs them in one, as --pdb needs.
+WORKERS ?= 2
+PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
@@ -18,7 +21,7 @@ demo: $(VENV)/.demo
 
 # The tests run against the built wheel: in a flat layout they would otherwise import the checkout.
 test: $(VENV)/.test
-	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/python -P -m pytest $(TEST_ARGS)
+	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/$(PYTEST) $(TEST_ARGS)
 
 # The same with the lowest versions of what the package depends on that pyproject.toml allows.
 test-lowest: build/lowest.txt
@@ -27,14 +30,14 @@ test-lowest: build/lowest.txt
 # The same without assert statements and docstrings. The asserts of the tests are executed all the same, for pytest
 # rewrites them (tests/test_project.py makes sure); it warns of all others.
 test-optimized: $(VENV)/.test
-	AJOXI_TEST_DIST=$(abspath dist) PYTHONOPTIMIZE=2 $(BIN)/python -P -m pytest \
+	AJOXI_TEST_DIST=$(abspath dist) PYTHONOPTIMIZE=2 $(BIN)/$(PYTEST) \
 	  -W 'ignore:assertions not in test modules:pytest.PytestConfigWarning' $(TEST_ARGS)
 
 # The tests of the source distribution need nothing else of the checkout.
 test-sdist: $(VENV)/.test
 	rm -rf build/sdist && mkdir -p build/sdist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
-	cd build/sdist && AJOXI_TEST_DIST=$(abspath dist) $(abspath $(BIN))/python -P -m pytest $(TEST_ARGS)
+	cd build/sdist && AJOXI_TEST_DIST=$(abspath dist) $(abspath $(BIN))/$(PYTEST) $(TEST_ARGS)
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .

@@ -46,7 +46,7 @@ R = TypeVar("R")
 P = ParamSpec("P")
 
 DEFAULT_TIMEOUT = 30.0
-#: Seconds that closing may take, for a peer that does not answer the end of a TLS connection for instance.
+#: Longest time that closing takes, in seconds. A peer that does not answer the end of a TLS connection would block it.
 _CLOSING = 5.0
 
 
@@ -90,7 +90,11 @@ def _set_up_logging(level: str | None) -> None:
 
 
 class _Resource(Generic[R]):
-    """A resource of a client. In the class it is the resource's class, so that mocks made by a spec know its methods."""
+    """The attribute for one resource.
+
+    On an instance it is the resource. On the class it is the resource's class, so that a mock with the client as its spec
+    has the resource's methods.
+    """
 
     def __init__(self, kind: Callable[[Pipeline], R]) -> None:
         self._kind = kind
@@ -105,7 +109,7 @@ class _Resource(Generic[R]):
     def __get__(self, client: AsyncAjoxi | None, owner: type) -> Any:
         if client is None:
             return self._kind
-        # From here on it is found in the instance, before this is asked.
+        # Stored in the instance, where Python finds it from now on without calling this method.
         resource = client.__dict__[self._name] = self._kind(client._pipeline)
         return resource
 
@@ -126,23 +130,23 @@ class AsyncAjoxi:
         base_url: by default ``AJOXI_BASE_URL``, else https://api.ajoxi.com.
         webhook_secret: kept for `ajoxi_async.webhooks`; by default ``AJOXI_WEBHOOK_SECRET``.
         token_provider: in place of a key: `ClientCredentials`, or any ``async () -> str`` returning a bearer token.
-        mode: what a token provider's tokens are good for; a key says it itself.
+        mode: whether the tokens of a token provider are for test or live mode. A key's own prefix says which mode it has.
         allow_live: permit live mode inside a pytest run or where ``CI`` is set.
         timeout: seconds for each attempt; ``None`` waits for ever. A call's own ``timeout`` bounds the whole call.
-        retry: how patient it is.
+        retry: how often and how long a failed request is sent again.
         limiter: by default one for all clients of the key in this process, of 100 requests a second, the cap of standard
             accounts.
         lane: of the limiter: ``interactive`` goes before ``default``, which goes before ``bulk``.
-        client_references: put a reference of the client's own into the metadata of each call created, under
-            ``client_reference``, by which `Calls.reconcile` finds the call again.
-        idempotency_header: the header in which a POST's idempotency key travels; ``None`` to send none. The reference
-            documents none, so it is a hint and licenses no re-send.
+        client_references: add a generated ``client_reference`` to the metadata of each call that is created, so that
+            `Calls.reconcile` can find the call again.
+        idempotency_header: the header that carries a POST's idempotency key; ``None`` to send none. The API reference does
+            not document idempotency keys, so the client never sends a POST again because of one.
         hooks: what to call at each request, response, retry and 429.
         default_headers: sent with every request.
         transport: your own `contract.wire.Transport`, the sandbox's in-memory one for instance.
         session: your own ``aiohttp.ClientSession``, ``httpx.AsyncClient`` or ``httpx2.AsyncClient``. Its connections, proxy,
             TLS settings, default headers and hooks are used; redirects, authentication, cookies, timeouts and
-            ``raise_for_status`` stay ours. It is never changed and never closed, and serves one event loop.
+            ``raise_for_status`` are the client's own. The session is never changed or closed, and serves one event loop.
         proxy: URL of an HTTP proxy.
         tls: a TLS context in place of the default one, which trusts what OpenSSL trusts (``SSL_CERT_FILE`` included).
         trust_env: whether the proxy variables of the environment count. A .netrc never does.
@@ -161,7 +165,7 @@ class AsyncAjoxi:
     recordings = _Resource(Recordings)
     transcripts = _Resource(Transcripts)
     webhooks = _Resource(Webhooks)
-    # In the class as well, for `create_autospec` and its like, which look at nothing else.
+    # Also set on the class, because `create_autospec` reads nothing but the class.
     mode: Mode = "live"
     webhook_secret: str | None = None
 
@@ -268,7 +272,7 @@ class AsyncAjoxi:
         provider: TokenProvider | ClientCredentials | None,
         transport: Transport | None,
     ) -> Limiter:
-        # Behind a transport of the caller's own stands another API than the one at the URL.
+        # A caller's own transport may lead to another API than the one at the URL, so it has a budget of its own.
         return shared_limiter(url, (key or "") if provider is None else budget_of(provider), owner=transport)
 
     def _adopt(self, pipeline: Pipeline) -> None:
@@ -287,7 +291,7 @@ class AsyncAjoxi:
 
     @property
     def limiter(self) -> Limiter:
-        """The limiter every attempt passes; ``limiter.snapshot()`` says what it is doing."""
+        """The limiter that every attempt waits for; ``limiter.snapshot()`` gives its state."""
         return self._pipeline.limiter
 
     def with_options(
@@ -303,7 +307,7 @@ class AsyncAjoxi:
 
         Args:
             timeout: seconds for each attempt.
-            retry: how patient it is; with a quota of retries of its own.
+            retry: the new retry policy; the variant has a quota of retries of its own.
             lane: of the limiter: ``interactive``, ``default`` or ``bulk``.
             hooks: in place of this client's.
             default_headers: sent besides this client's own.
@@ -369,19 +373,20 @@ class AsyncAjoxi:
         Args:
             method: ``"GET"``.
             path: below `base_url`, beginning with a slash; it may have a query.
-            reconnect: whether a connection that ended is followed by another one, as the HTML standard has it: after
-                the server's ``retry``, from the last event delivered, until 204. Otherwise the end of the response is
-                the end.
+            reconnect: whether to connect again after a connection has ended, as the HTML standard says: after the server's
+                ``retry``, from the last event delivered, until the server answers 204. When False, the stream ends with
+                the response.
             last_event_id: where to resume.
             idle_timeout: seconds without a byte after which the connection counts as lost; ``None`` waits for ever.
             max_outage: seconds without a connection after which it gives up.
-            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+            **options: see `CallOptions`; ``timeout`` does not apply to a stream and is refused.
 
         Raises:
             InvalidParameterError: before anything is opened.
             APIStatusError: the server answered with anything but 200 or 204; not tried again, as the standard says.
-            APIResponseValidationError: the answer is no event stream.
-            StreamInterruptedError: it was cut, and not resumed within `max_outage`; it carries the checkpoint.
+            APIResponseValidationError: the answer is not an event stream.
+            StreamInterruptedError: the connection was lost and could not be resumed within `max_outage`; the error has the
+                last event id.
             StreamProtocolError: an event is over 4 MiB.
         """
         return open_events(
@@ -396,14 +401,14 @@ class AsyncAjoxi:
         )
 
     async def aclose(self) -> None:
-        """Close the client and its variants, in all event loops, for good. Idempotent, from any task.
+        """Close the client and its variants in all event loops. It cannot be opened again. Idempotent; callable from any task.
 
         Calls and streams that are under way end at once: with `ClientClosedError`, with `OutcomeUnknownError` where a write
-        may have been done, or with `StreamInterruptedError`, which carries the checkpoint. The connections of other event
-        loops are closed there.
+        may have been carried out, or with `StreamInterruptedError`, which has the last event id. Connections of other event
+        loops are closed in those loops.
         """
         self._pipeline.lifetime.close()
-        # Shielded: a cancelled task that leaves its block has to close its connections all the same.
+        # Shielded, so that a cancelled task that leaves its block still closes its connections.
         with anyio.move_on_after(_CLOSING, shield=True):
             await self._pipeline.transport.aclose()
 

@@ -23,7 +23,7 @@ from ajoxi_async.protocol.retry import Fate
 __all__ = ["instrument"]
 
 _SCOPE = "ajoxi_async"
-#: The histogram's buckets the conventions recommend, in seconds.
+#: The histogram's buckets that the conventions recommend, in seconds.
 _BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
 
 

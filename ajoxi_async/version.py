@@ -1,4 +1,4 @@
-"""The version of the package, where an application has no metadata of it: frozen, zipped, or copied."""
+"""The version of the package. It is in the code because frozen, zipped and copied applications have no package metadata."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from typing import Final
 
 __all__ = ["VERSION"]
 
-#: As in pyproject.toml; a test holds the two together.
+#: The same as in pyproject.toml, which a test checks.
 VERSION: Final = "0.1.0"

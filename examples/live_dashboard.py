@@ -1,7 +1,7 @@
 """Several calls side by side, as they are spoken: ``python -m examples.live_dashboard`` (needs the extra ``cli``).
 
-Everything runs on the embedded sandbox, which cuts some connections on purpose; a call whose connection is lost wears a
-"reconnecting" badge until it is back, and loses no word. Against the API, leave the sandbox out.
+Everything runs on the embedded sandbox, which ends some connections early. A call whose connection is lost shows
+"reconnecting" until it is back, and no word is lost. To use the API, leave the sandbox out.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ BADGES = {
 
 
 def plain(text: object) -> str:
-    """What others wrote, without the control characters that a terminal would obey."""
+    """Text from outside without the control characters on which a terminal would act."""
     return "".join(one if one.isprintable() else " " for one in str(text))
 
 
 class Pane:
-    """One call on the screen. Everything is a `Text`: markup in what others wrote is shown and not obeyed."""
+    """One call on the screen. Everything is a `Text`, so that markup in text from outside is only shown."""
 
     def __init__(self, console: Console, call_id: str) -> None:
         self._console = console
@@ -46,7 +46,7 @@ class Pane:
         self.badge = ("connecting", "")
 
     def on_state(self, state: str) -> None:
-        """Change the badge; where there is no screen to draw on, say so in a line."""
+        """Change the shown state; without a screen print a line."""
         self.badge = BADGES[state]
         if not self._console.is_terminal:
             self._console.print(Text.assemble(f"{plain(self.call_id)}: ", self.badge))

@@ -1,7 +1,8 @@
-"""A backend that fans live transcripts out to browsers: ``python -m examples.live_to_websocket`` (Starlette and uvicorn).
+"""A backend that sends live transcripts to browsers: ``python -m examples.live_to_websocket`` (Starlette and uvicorn).
 
-However many browsers watch a call, it is followed once. A browser that joins late is first sent what was said so far; one
-that falls behind is let go rather than held in memory, and joins again. Without AJOXI_API_KEY it runs on the sandbox.
+Each call is followed once, however many browsers watch it. A browser that joins late first gets the transcript so far. A
+browser that is too slow is disconnected, so that its messages do not fill the memory; it can join again. Without
+AJOXI_API_KEY it runs on the sandbox.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from ajoxi_async import AjoxiError, AsyncAjoxi, LiveTranscript, Sandbox, Segment
 from ajoxi_async.sandbox import Timing
 
-#: Messages that wait for one browser at most.
+#: Most messages that wait for one browser.
 BEHIND = 200
 
 PAGE = """<!doctype html><meta charset=utf-8><title>Live</title><pre id=out></pre><script>
@@ -43,8 +44,8 @@ watch()
 </script>"""
 
 
-def told(segment: Segment) -> dict[str, Any]:
-    """A segment as browsers get it; a higher revision of a sequence takes the place of a lower one."""
+def as_message(segment: Segment) -> dict[str, Any]:
+    """A segment as browsers get it. A higher revision of a sequence replaces a lower one."""
     return {
         "sequence": segment.sequence,
         "revision": segment.revision,
@@ -63,20 +64,20 @@ class Room:
         self._watching: set[MemoryObjectSendStream[dict[str, Any]]] = set()
 
     async def follow(self) -> None:
-        """Hand every segment on, until the call is over."""
+        """Send every segment to the browsers, until the call is over."""
         end: dict[str, Any] = {"done": True}
         try:
             async with self.live:
                 async for segment in self.live:
-                    self._hand_on(told(segment))
+                    self._send_to_all(as_message(segment))
         except AjoxiError as error:
             end = {"error": str(error)}
         self._end = end
-        self._hand_on(end)
+        self._send_to_all(end)
         for browser in self._watching:
             browser.close()
 
-    def _hand_on(self, message: dict[str, Any]) -> None:
+    def _send_to_all(self, message: dict[str, Any]) -> None:
         for browser in list(self._watching):
             try:
                 browser.send_nowait(message)
@@ -85,15 +86,15 @@ class Room:
                 browser.close()
 
     async def watch(self, socket: WebSocket) -> None:
-        """Send one browser what was said so far, and then what is said."""
+        """Send one browser the transcript so far, and then each new segment."""
         send, receive = anyio.create_memory_object_stream[dict[str, Any]](BEHIND)
-        # Nothing is awaited from here until it is one of those who are told, so nothing falls between the two.
+        # Nothing is awaited from here until the browser is registered, so that no segment is missed in between.
         now, end = self.live.snapshot(), self._end
         self._watching.add(send)
         with receive:
             try:
                 for segment in (*now.finals, *now.interims):
-                    await socket.send_json(told(segment))
+                    await socket.send_json(as_message(segment))
                 if end is not None:
                     await socket.send_json(end)
                 else:
@@ -131,7 +132,7 @@ class Backend:
 
 
 def create_app() -> Starlette:
-    """The application; the client and what follows calls live as long as it."""
+    """The application. The client and the tasks that follow calls end with it."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:

@@ -63,7 +63,7 @@ async def receiver(inbox: Inbox, port: int) -> AsyncGenerator[None]:
 
 
 def say(*parts: str | tuple[str, str]) -> None:
-    """Print texts, or pairs of a text and its style. Markup and control characters in what others wrote do nothing."""
+    """Print texts, or pairs of a text and its style. Markup and control characters in text from outside have no effect."""
     texts = [(part, "") if isinstance(part, str) else part for part in parts]
     clean = [("".join(one if one.isprintable() else " " for one in text), style) for text, style in texts]
     out.print(Text.assemble(*clean))

@@ -18,7 +18,7 @@ from ajoxi_async.cli import main
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_sandbox(number: signal.Signals) -> None:
-    """It serves until it is told to stop, then ends with status 0; the line it prints works."""
+    """It serves until it gets a signal to stop, then ends with status 0; the command line that it prints works."""
     process = subprocess.Popen(
         [sys.executable, "-W", "error", "-m", "ajoxi_async", "sandbox", "--port", "0", "--strict-keys"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -103,8 +103,15 @@ def test_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_file_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A file that is none of ours is a message and status 1, not a traceback."""
+    """A file that is not a sandbox's gives a message and status 1, not a traceback."""
     file = tmp_path / "x.db"
     file.write_bytes(b"not a database" * 100)
     assert main(["sandbox", "--port", "0", "--db", str(file)]) == 1
     assert "--db: expected a sandbox's file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["capacity", "agents"])
+def test_a_setting_that_cannot_be(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """A setting out of its range is a message that names the option, and status 1."""
+    assert main(["sandbox", "--port", "0", f"--{option}", "-1"]) == 1
+    assert f"--{option}: expected" in capsys.readouterr().err

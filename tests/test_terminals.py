@@ -248,7 +248,7 @@ def test_commands_on_a_terminal(
 
 @pytest.mark.parametrize("arguments", [["sandbox", "--port", "0"], ["webhooks", "listen", "--forward-to", "http://127.0.0.1:1/", "--port", "0"]], ids=lambda a: a[0])  # fmt: skip
 def test_control_c(arguments: list[str]) -> None:
-    """What serves until it is told to stop is told by Ctrl-C, and ends with status 0."""
+    """A serving command ends with status 0 after Ctrl-C."""
     terminal = Terminal([*COMMAND, *arguments], 80, TERM="xterm")
     terminal.read(b"Ctrl-C ends it")
     terminal.type(b"\x03")

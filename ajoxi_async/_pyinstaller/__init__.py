@@ -1,4 +1,4 @@
-"""What PyInstaller has to know: where the hook beside this file is (entry point ``pyinstaller40``)."""
+"""Tells PyInstaller where to find the hook beside this file (entry point ``pyinstaller40``)."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["hook_dirs"]
 
 
 def hook_dirs() -> list[str]:
-    """The directory of the hook; asked while an application is built, never in one."""
+    """The directory of the hook. PyInstaller calls this while it builds an application."""
     return [str(Path(__file__).parent)]

@@ -1,4 +1,4 @@
-"""Put the files of the package that are no modules into a frozen application."""
+"""Include the package's data files in a frozen application."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """The command ``ajoxi``.
 
-``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tries receivers.
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints help and version as the commands print: argparse itself does not say when that fails."""
+    """Prints help and version with `output.say`, because argparse itself ignores errors of the output."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         if file is sys.stdout:
@@ -53,6 +53,9 @@ def _parser() -> argparse.ArgumentParser:
         help="how long things take: a call of three seconds, or one that can be watched (default: quick)",
     )  # fmt: skip
     sandbox.add_argument("--marks", type=int, default=10, help="marks to rewind to, one before each jump (default: 10)")
+    sandbox.add_argument("--capacity", type=int, metavar="N", help="outbound calls that ring at a time (default: any)")
+    sandbox.add_argument("--agents", type=int, metavar="N", help="who talk to the people that campaigns reach")
+    sandbox.add_argument("--changing-population", action="store_true", help="who did not answer may answer next time")
     sandbox.add_argument("--public-url", metavar="URL", help="where others reach it, for the URLs of recordings")
     sandbox.add_argument("--db", metavar="FILE", help="keep everything in this file (default: memory)")
     sandbox.add_argument("--control-token", help="what opens /_ajoxi/ (default: drawn and printed)")
@@ -74,7 +77,7 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
-    from ajoxi_async.sandbox import RealClock, Sandbox, Timing
+    from ajoxi_async.sandbox import Population, RealClock, Sandbox, Settings, Timing
     from ajoxi_async.sandbox.time.clock import Clock
 
     clocks: dict[str, Clock | str] = {"real": RealClock(options.speed), "live": f"live={options.speed}"}
@@ -85,6 +88,11 @@ async def _sandbox(options: argparse.Namespace) -> None:
         seed=options.seed,
         rate_limit=options.rate_limit or None,
         strict_keys=options.strict_keys,
+        settings=Settings(
+            population=Population(changes=options.changing_population),
+            capacity=options.capacity,
+            agents=options.agents,
+        ),
         clock=clocks.get(options.clock, options.clock),
         timing=Timing.human() if options.timing == "human" else Timing(),
         control_token=options.control_token,
@@ -96,7 +104,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
     with interrupts() as interrupt:
         async with sandbox:
             say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
-            # This process is the sandbox's own: what was imported stays, and the collector need not walk it again and again.
+            # Only the sandbox runs in this process. The imported modules stay, so the garbage collector need not visit them.
             gc.collect()
             gc.freeze()
             await interrupt.wait()

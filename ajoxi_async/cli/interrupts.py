@@ -1,4 +1,4 @@
-"""Waiting for Ctrl-C or a request to terminate, also where the event loop has no signal handlers (Windows)."""
+"""Waiting for Ctrl-C or a signal to terminate, also where the event loop has no signal handlers (Windows)."""
 
 from __future__ import annotations
 
@@ -10,46 +10,46 @@ from typing import Any, Final
 
 __all__ = ["Interrupt", "interrupts"]
 
-#: Seconds between two looks where a signal does not wake the loop.
+#: Seconds between two checks where a signal does not wake the loop.
 _LOOK: Final = 0.25
 
 
 class Interrupt:
-    """Whether the command was told to end."""
+    """Whether a signal to end the command has come."""
 
     def __init__(self) -> None:
-        self._told = asyncio.Event()
+        self._received = asyncio.Event()
         self.wakes = True
 
     def set(self) -> None:
-        """Tell it."""
-        self._told.set()
+        """Note that the signal has come."""
+        self._received.set()
 
     async def wait(self) -> None:
-        """Return once it was told."""
-        while not self._told.is_set():
+        """Wait for the signal."""
+        while not self._received.is_set():
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._told.wait(), None if self.wakes else _LOOK)
+                await asyncio.wait_for(self._received.wait(), None if self.wakes else _LOOK)
 
 
 @contextmanager
 def interrupts() -> Iterator[Interrupt]:
     """Turn SIGINT, SIGTERM, and SIGBREAK where there is one, into an `Interrupt` for as long as the block lasts."""
-    loop, told = asyncio.get_running_loop(), Interrupt()
+    loop, interrupt = asyncio.get_running_loop(), Interrupt()
     replaced: dict[int, Any] = {}
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGBREAK"):
         numbers.append(signal.SIGBREAK)
     for number in numbers:
         try:
-            loop.add_signal_handler(number, told.set)
+            loop.add_signal_handler(number, interrupt.set)
         except (NotImplementedError, RuntimeError, ValueError):
-            # Python calls the handler between two steps of the main thread; in another thread there is no way at all.
-            told.wakes = False
+            # Python calls signal handlers in the main thread only; in another thread they cannot be set.
+            interrupt.wakes = False
             with suppress(ValueError):
-                replaced[number] = signal.signal(number, lambda *_: told.set())
+                replaced[number] = signal.signal(number, lambda *_: interrupt.set())
     try:
-        yield told
+        yield interrupt
     finally:
         for number in numbers:
             if number in replaced:

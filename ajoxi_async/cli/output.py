@@ -1,11 +1,11 @@
-"""What a command writes, to whatever its output is.
+"""Printing of the commands.
 
 Rules:
-1. A character that the terminal's encoding does not have is shown as an escape; it ends no command.
-2. A reader that went away (``ajoxi openapi | head -1``) ends the command quietly, with the status that a shell shows for
-   programs that SIGPIPE ended.
-3. An output that cannot be written (a full disk) ends the command with a message and status 1.
-4. Standard output that is closed is an error for a command that only prints. One that serves goes on without it.
+1. A character that the terminal's encoding does not have is printed as an escape and does not end the command.
+2. If the reader has closed its end (``ajoxi openapi | head -1``), the command ends without a message, with the status that a
+   shell shows for programs that SIGPIPE ended.
+3. If the output cannot be written (a full disk), the command ends with a message and status 1.
+4. A closed standard output is an error for a command that only prints. A command that serves continues without it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class OutputError(Exception):
 
 
 def prepare() -> None:
-    """Let no character that the encoding of the output lacks raise an error."""
+    """Make the output escape characters that its encoding does not have, instead of raising an error."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -43,7 +43,7 @@ def prepare() -> None:
 
 
 def say(text: str = "", *, needed: bool = False) -> None:
-    """Print a line, at once.
+    """Print a line and flush it.
 
     Args:
         text: without the line break.
@@ -64,15 +64,15 @@ def say(text: str = "", *, needed: bool = False) -> None:
 
 
 def warn(message: str) -> None:
-    """Say why a command failed, on standard error where that can be written."""
-    # `print` takes a file that is None for standard output.
+    """Print why a command failed to standard error, if that can be written."""
+    # With `file=None`, `print` would write to standard output.
     with suppress(OSError):
         if sys.stderr is not None:
             print(f"ajoxi: {message}", file=sys.stderr, flush=True)
 
 
 def _discard_the_rest() -> None:
-    # The interpreter writes what is left in the buffer when it ends, and would complain.
+    # At its end the interpreter flushes the buffer, which would print an error.
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())

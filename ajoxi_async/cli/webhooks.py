@@ -1,10 +1,10 @@
-"""``ajoxi webhooks``: try a receiver of webhooks without waiting for a phone to ring.
+"""``ajoxi webhooks``: test a receiver of webhooks without waiting for a phone to ring.
 
 Rules:
-1. Posts go to this machine only, unless ``--allow-remote`` is given; no redirect is followed.
-2. `listen` forwards the bytes and the signature as they came, and answers what the target answered: whoever retries sees
-   the target, and the target verifies what was signed.
-3. `doctor` judges by answers alone. That an event was handled once cannot be seen from outside, and is not claimed.
+1. Deliveries are posted to this machine only, unless ``--allow-remote`` is given. Redirects are not followed.
+2. `listen` forwards the bytes and the signature unchanged, so that the target can verify them, and returns the target's
+   answer, so that the sender retries after a failure of the target.
+3. `doctor` judges by answers alone. It cannot see from outside whether an event was handled once, and does not claim it.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class _Target:
         self._hints = {NOT_PERMITTED: "; other machines only with --allow-remote"}
 
     async def send(self, body: bytes, signature: str | None) -> int | None:
-        """Post a body; the status, or None where there was no answer in time."""
+        """Post a body; returns the status, or None if there was no answer in time."""
         began = time.monotonic()
         sent = {CONTENT_TYPE: JSON} | ({SIGNATURE: signature} if signature else {})
         answer = await self._post(self._url, sent, body)
@@ -98,7 +98,7 @@ class _Target:
         return answer.status
 
     def shown(self, status: int | None) -> str:
-        """A status, or why there is none."""
+        """A status as text, or that there was no answer."""
         if status is not None:
             return str(status)
         return f"no answer ({self._why}{self._hints.get(self._why, '')})"
@@ -121,11 +121,11 @@ def _later(status: int | None) -> bool:
 
 @frozen
 class _Check:
-    """Deliveries, one after the other or all at once, and what each must be answered."""
+    """Deliveries, sent one after the other or all at once, and the answer that each must get."""
 
     rule: str
     deliveries: Sequence[tuple[bytes, str | None]]
-    good: Callable[[int | None], bool]
+    accepts: Callable[[int | None], bool]
     together: bool = False
 
 
@@ -163,7 +163,7 @@ async def _doctor(target: _Target, secret: str) -> bool:
         if number == 0 and all(status is None for status in got):
             say(f"FAIL  nothing is answered: {target.shown(None)}; nothing else was tried")
             return False
-        passed = all(check.good(status) for status in got)
+        passed = all(check.accepts(status) for status in got)
         if check.together:
             passed = passed and any(_taken(status) for status in got)
         healthy = healthy and passed
@@ -197,7 +197,7 @@ async def _listen(target: _Target, port: int) -> None:
         try:
             say(f"{ascii(shown)[1:-1]}: {target.shown(status)}")
         except OutputError as error:
-            # The delivery was forwarded, and is answered before the command ends.
+            # The delivery was forwarded, so it is answered before the command ends.
             unwritten.append(error)
             interrupt.set()
         return web.Response(status=502 if status is None else status)
@@ -231,7 +231,7 @@ async def _run(options: argparse.Namespace, secret: str) -> bool:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run one of the commands; 0 where the receiver did right."""
+    """Run one of the commands; returns 0 if the receiver passed."""
     secret = getattr(options, "secret", None) or os.environ.get("AJOXI_WEBHOOK_SECRET", "")
     if options.does != "listen" and not secret.strip():
         warn("--secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET")

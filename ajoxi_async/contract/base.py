@@ -3,15 +3,15 @@
 Rules:
 1. Models are frozen attrs classes with slots. Any field but ``id`` may be missing; unknown fields are kept in
    ``extra``; unknown enum values are values (compare with ``==``).
-2. Parameters are frozen attrs classes, too; they refuse what cannot be right, naming the parameter.
+2. Parameters are frozen attrs classes, too; they refuse what cannot be right, naming the parameter. The rules stand in
+   the types of their fields and in ``rules``: see `contract.rules`.
 3. ``from`` is a keyword of Python: fields are called ``from_`` and travel as ``from``.
 """
 
 from __future__ import annotations
 
-import enum
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar
 
 import attrs
 import msgspec
@@ -19,32 +19,13 @@ from attrs import field, frozen
 
 from ajoxi_async.contract.encoding.structuring import converter, register, to_wire
 from ajoxi_async.contract.masking import mask
+from ajoxi_async.contract.open_enum import OpenEnum
+from ajoxi_async.contract.rules import GroupRule, field_checks
 
 __all__ = ["Model", "OpenEnum", "Params", "Resource", "Time", "metadata_field"]
 
 #: An aware datetime; RFC 3339 in UTC with milliseconds on the wire.
 Time = Annotated[datetime, msgspec.Meta(tz=True)]
-
-
-class OpenEnum(enum.StrEnum):
-    """A string enum that takes values it does not know yet: a newer server must not break an older client."""
-
-    @classmethod
-    def _missing_(cls, value: object) -> Self | None:
-        if not isinstance(value, str):
-            return None
-        member = str.__new__(cls, value)
-        member._name_ = value
-        member._value_ = value
-        return member
-
-    def __reduce_ex__(self, proto: Any) -> tuple[Any, ...]:
-        return type(self), (self.value,)
-
-    @property
-    def known(self) -> bool:
-        """Whether this version of the package knows the value."""
-        return self.value in type(self)._value2member_map_
 
 
 def metadata_field() -> Any:
@@ -98,7 +79,23 @@ class Resource(Model):
 
 @frozen(kw_only=True, repr=False)
 class Params:
-    """What a caller gives to an endpoint. Subclasses check themselves in ``__attrs_post_init__``."""
+    """What a caller gives to an endpoint. It checks itself by the rules of its fields' types and by those of the class.
+
+    Attributes:
+        rules: which parameters may be given together.
+        path: what stands before the names of its fields in errors, such as ``campaign.``.
+    """
+
+    rules: ClassVar[tuple[GroupRule, ...]] = ()
+    path: ClassVar[str] = ""
+
+    def __attrs_post_init__(self) -> None:
+        for name, check in field_checks(type(self)):
+            check(self.path + name, getattr(self, name))
+        if self.rules:
+            given = {f.name: getattr(self, f.name) for f in attrs.fields(type(self))}
+            for rule in self.rules:
+                rule.check(given)
 
     def __repr__(self) -> str:
         return mask(f"{type(self).__name__}({attrs.asdict(self, recurse=False)})")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from attrs import frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time, metadata_field
-from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.checks import AgentId, Destination, Metadata, OwnPhone, PageLimit, Phone
+from ajoxi_async.contract.rules import Bounds, Count, ExactlyOne, Length, Pattern
 
 __all__ = [
     "Call",
@@ -23,8 +23,8 @@ __all__ = [
     "Disposition",
 ]
 
-RING_SECONDS = (1, 600)
-CAMPAIGN_CONTACTS = 10_000
+RingSeconds = Annotated[int, Bounds(1, 600)]
+Extension = Annotated[str, Pattern("[0-9]+", "digits such as '204'")]
 
 
 class CallStatus(OpenEnum):
@@ -88,71 +88,48 @@ class Campaign(Resource):
 class CallCreate(Params):
     """One outbound call. ``ring_timeout``, in seconds, travels as ``timeout``."""
 
-    to: str
-    from_: str
+    to: Destination
+    from_: OwnPhone
     ai_receptionist: bool | None = None
     record: bool | None = None
-    ring_timeout: int | None = None
-    metadata: dict[str, str] | None = None
-    agent_id: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.destination("to", self.to)
-        checks.phone("from_", self.from_)
-        checks.number_range("ring_timeout", self.ring_timeout, *RING_SECONDS)
-        checks.metadata(self.metadata)
-        checks.text("agent_id", self.agent_id, 64)
+    ring_timeout: RingSeconds | None = None
+    metadata: Metadata | None = None
+    agent_id: AgentId | None = None
 
 
 @frozen(kw_only=True, repr=False)
 class CampaignSpec(Params):
     """What a dialer campaign dials, and how (API reference: dialer campaign; Outbound Dialer modes)."""
 
-    name: str
-    mode: Literal["preview", "power", "predictive"]
-    contacts: tuple[str, ...]
+    path: ClassVar[str] = "campaign."
 
-    def __attrs_post_init__(self) -> None:
-        checks.text("campaign.name", self.name, 200)
-        checks.number_range("campaign.contacts", len(self.contacts), 1, CAMPAIGN_CONTACTS)
-        for index, contact in enumerate(self.contacts):
-            checks.phone(f"campaign.contacts[{index}]", contact)
+    name: Annotated[str, Length(200)]
+    mode: Literal["preview", "power", "predictive"]
+    contacts: Annotated[tuple[Phone, ...], Count(1, 10_000)]
 
 
 @frozen(kw_only=True, repr=False)
 class CampaignCreate(Params):
     """A dialer campaign, triggered on the endpoint of calls."""
 
-    from_: str
+    from_: OwnPhone
     campaign: CampaignSpec
     ai_receptionist: bool | None = None
     record: bool | None = None
-    ring_timeout: int | None = None
-    metadata: dict[str, str] | None = None
-    agent_id: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.phone("from_", self.from_)
-        checks.number_range("ring_timeout", self.ring_timeout, *RING_SECONDS)
-        checks.metadata(self.metadata)
-        checks.text("agent_id", self.agent_id, 64)
+    ring_timeout: RingSeconds | None = None
+    metadata: Metadata | None = None
+    agent_id: AgentId | None = None
 
 
 @frozen(kw_only=True, repr=False)
 class CallTransfer(Params):
     """Where an active call goes: to an agent, an extension, or a number."""
 
-    agent_id: str | None = None
-    extension: str | None = None
-    to: str | None = None
+    rules: ClassVar = (ExactlyOne(("agent_id", "extension", "to")),)
 
-    def __attrs_post_init__(self) -> None:
-        checks.exactly_one(agent_id=self.agent_id, extension=self.extension, to=self.to)
-        checks.text("agent_id", self.agent_id, 64)
-        if self.extension is not None and not (self.extension.isascii() and self.extension.isdigit()):
-            raise InvalidParameterError("extension", f"expected digits such as '204', got {self.extension!r}")
-        if self.to is not None:
-            checks.destination("to", self.to)
+    agent_id: AgentId | None = None
+    extension: Extension | None = None
+    to: Destination | None = None
 
 
 @frozen(kw_only=True, repr=False)
@@ -164,12 +141,6 @@ class CallList(Params):
     status: CallStatus | None = None
     direction: Direction | None = None
     campaign_id: str | None = None
-    metadata: dict[str, str] | None = None
-    limit: int | None = None
+    metadata: Metadata | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)
-        checks.metadata(self.metadata)
-        for name in ("status", "direction"):
-            checks.known(name, getattr(self, name))

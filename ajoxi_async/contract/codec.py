@@ -23,7 +23,7 @@ from ajoxi_async.contract.encoding.parsing import DecodeError, parse_json
 from ajoxi_async.contract.encoding.structuring import converter, structure, structure_many, to_wire, wire_name
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.parameters import HALF_A_PAIR, parse_params, parse_query, to_query
+from ajoxi_async.contract.parameters import HALF_A_PAIR, parse_body, parse_params, parse_query, to_query
 from ajoxi_async.contract.webhooks import Event, structure_event
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "decode_page",
     "encode",
     "format_time",
+    "parse_body",
     "parse_json",
     "parse_params",
     "parse_query",
@@ -46,7 +47,11 @@ __all__ = [
 T = TypeVar("T")
 
 #: msgspec rounds what is finer than microseconds. What else it does not know of times, second 60, it refuses.
-_has_fine_times = re.compile(rb"\.\d{7}").search
+_fine_time = re.compile(rb"\.\d{7}")
+
+
+def _has_fine_times(body: bytes) -> bool:
+    return body.find(b".") >= 0 and _fine_time.search(body) is not None
 
 
 @attrs.frozen
@@ -60,7 +65,7 @@ class PageBody(typing.Generic[T]):
 
 def decode(body: bytes, cls: type[T]) -> T:
     """Decode a response body into a model."""
-    return structure(parse_json(body), cls, _has_fine_times(body) is not None)
+    return structure(parse_json(body), cls, _has_fine_times(body))
 
 
 def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
@@ -68,7 +73,7 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
     page = parse_json(body)
     if type(page) is not dict or type(page.get("data")) is not list:
         raise DecodeError("not a page: expected an object with a list `data`")
-    data = structure_many(page["data"], cls, _has_fine_times(body) is not None)
+    data = structure_many(page["data"], cls, _has_fine_times(body))
     cursor = page.get("next_cursor")
     if cursor is not None and type(cursor) is not str:
         raise DecodeError("not a page: `next_cursor` is neither a string nor null")

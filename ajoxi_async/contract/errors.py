@@ -3,8 +3,8 @@
 Rules:
 1. Every error response is ``{"error": {"code": ..., "message": ...}}`` and its HTTP status matches the category
    (API reference: Errors & status codes); ``param`` is added where one parameter is at fault.
-2. Every exception of this package pickles, and prints neither a secret nor a whole phone number, on one line and no more
-   than some thousand characters, whatever a server put into it.
+2. Every exception of this package can be pickled. Its message is one line of at most some thousand characters, and shows
+   neither a secret nor a whole phone number, whatever a server sent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def error_body(code: str, message: str, param: str | None = None) -> dict[str, A
     return {"error": error}
 
 
-#: Characters of a message. A server may answer with a megabyte of it.
+#: Most characters of a message, since a server may answer with a megabyte.
 _LONGEST = 4096
 
 
@@ -58,15 +58,15 @@ class AjoxiError(Exception):
     """Root of everything this package raises on purpose.
 
     Attributes:
-        message: what went wrong, with secrets and phone numbers masked, since error trackers record attributes too, and
-            with control characters escaped.
-        cursor: of an error that ended a list: where to start it again.
+        message: the description of the error, with secrets and phone numbers masked, since error trackers record attributes
+            too, and with control characters escaped.
+        cursor: of an error that ended a list: the cursor at which to start again.
     """
 
     cursor: str | None = None
 
     def __init__(self, message: str) -> None:
-        # Tracebacks and log handlers print ``args``, so only the masked text goes there.
+        # Tracebacks and log handlers print ``args``, so it holds the masked text only.
         super().__init__(shown(message, _LONGEST))
         self.message: str = self.args[0]
 

@@ -1,7 +1,6 @@
 """Frames of an event stream as they are written (HTML standard, 9.2 Server-sent events).
 
-The reading side is `ajoxi_async.protocol.sse`; it follows the standard for whatever a server writes, and shares nothing
-with this file, so that the one can prove the other.
+The decoder is `ajoxi_async.protocol.sse`. It shares no code with this file, so that tests can check one with the other.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from typing import Final
 
 __all__ = ["HEARTBEAT", "event_frame", "retry_frame"]
 
-#: A comment line: it keeps the connection alive and is no event.
+#: A comment line, which keeps the connection alive and is not an event.
 HEARTBEAT: Final = b": heartbeat\n\n"
 
 
@@ -21,5 +20,5 @@ def event_frame(kind: str, data: bytes, event_id: str | None = None) -> bytes:
 
 
 def retry_frame(milliseconds: int) -> bytes:
-    """Tell the reader how long to wait before it reconnects."""
+    """Write the time, in milliseconds, that the reader shall wait before it reconnects."""
     return f"retry: {milliseconds}\n\n".encode()

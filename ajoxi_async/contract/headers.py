@@ -1,4 +1,4 @@
-"""Header names and fixed values of the wire, each spelled once."""
+"""Names of headers, and fixed values of the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RETRY_AFTER: Final = "Retry-After"
 DEPRECATION: Final = "Deprecation"
 SUNSET: Final = "Sunset"
 SIGNATURE: Final = "X-Ajoxi-Signature"
-#: A hint only: the reference documents none, so it licenses no re-send.
+#: The API reference does not document idempotency keys, so a POST is never sent again because of one.
 IDEMPOTENCY_KEY: Final = "Idempotency-Key"
 LAST_EVENT_ID: Final = "Last-Event-ID"
 

@@ -1,12 +1,12 @@
-"""What must never be read in a log, a repr or a traceback, and how it is blotted out.
+"""Masking of secrets and phone numbers in logs, reprs and tracebacks.
 
 Rules:
-1. API keys, webhook secrets and bearer tokens keep their public prefix and nothing else.
-2. Of a URL's user and password neither stays.
-3. Phone numbers keep enough to recognise the country and to tell two apart in one log: the first five characters and
-   the last two. Shorter dial strings than E.164 allows (extensions) are not personal and stay.
-3. `shown` also escapes what is no text but an order to a terminal or to the reader of a log: control characters and line
-   ends, marks that turn the direction of writing, and halves of surrogate pairs, which most streams cannot even write.
+1. Of API keys, webhook secrets and bearer tokens only the public prefix is shown.
+2. The user and the password of a URL are both masked.
+3. Of phone numbers the first five and the last two characters are shown, enough to recognise the country and to distinguish
+   two numbers in a log. Dial strings shorter than E.164 allows (extensions) are not personal and are shown.
+4. `shown` also escapes characters that would act on a terminal or mislead a reader of a log: control characters and line
+   ends, marks that change the direction of writing, and halves of surrogate pairs, which most streams cannot write.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SECRETS = re.compile(
     r"(?P<prefix>AJX_(?:LIVE|TEST)_|whsec_|(?i:bearer\s+)(?!AJX_)|(?i:client_secret[\"']?\s*[=:]\s*[\"']?)"
     r"|(?i:access_token[\"']?\s*[=:]\s*[\"']?))[^\s\"',;&<>)\]}]+"
 )
-#: Of a URL with a user and a password, a proxy's for instance, neither stays.
+#: The user and password of a URL, such as a proxy's.
 _USERINFO = re.compile(r"(?<=//)[^/@\s\"'<>]+@")
 _PHONE = re.compile(r"(?P<plus>\+|%2[Bb])(?P<head>\d{4})\d{1,9}(?P<tail>\d{2})(?!\d)")
 _ORDERS = re.compile(
@@ -32,7 +32,7 @@ def _escaped(order: re.Match[str]) -> str:
 
 
 def mask(text: str) -> str:
-    """Return `text` with secrets and phone numbers blotted out. Idempotent."""
+    """Return `text` with secrets and phone numbers masked. Idempotent."""
     text = _SECRETS.sub(r"\g<prefix>***", text)
     if "//" in text:
         text = _USERINFO.sub("***@", text)
@@ -40,7 +40,7 @@ def mask(text: str) -> str:
 
 
 def shown(text: str, longest: int) -> str:
-    """`mask` a text that a stranger may have written, on one line and cut at so many characters (rule 3). Idempotent."""
-    # Cut before as well: of what is a megabyte long the end is not looked through.
+    """`mask` a text from outside, put it on one line and shorten it to `longest` characters (rule 4). Idempotent."""
+    # Shortened before masking as well, so that a text of a megabyte is not searched to its end.
     text = _ORDERS.sub(_escaped, mask(text[: 2 * longest + 3]))
     return text if len(text) <= longest + 3 else text[:longest] + "..."

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated, ClassVar
+
 from attrs import frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import Model, OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Direction
-from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.checks import HttpUrl, OwnPhone, PageLimit, Phone
+from ajoxi_async.contract.rules import AtLeastOne, Count, Length, NotWith, OnlyWith, Pattern, TextMap
 
-__all__ = ["Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
-
-LONGEST_BODY = 1600
-MOST_MEDIA = 10
+__all__ = ["LONGEST_BODY", "Channel", "Media", "Message", "MessageList", "MessageSend", "MessageStatus"]
 
 
 class Channel(OpenEnum):
@@ -59,32 +58,33 @@ class Message(Resource):
     delivered_at: Time | None = None
 
 
+LONGEST_BODY = 1600
+TemplateVariables = Annotated[
+    dict[str, str],
+    TextMap(
+        50,
+        Pattern(r"[^\x00-\x1f\x7f]+", "names of 1 to 64 characters", most=64, show=lambda name: repr(name[:80])),
+        Length(LONGEST_BODY, least=0),
+    ),
+]
+
+
 @frozen(kw_only=True, repr=False)
 class MessageSend(Params):
     """A message to send: a body, media (with or without a body), or a template with its variables."""
 
-    to: str
-    from_: str
-    body: str | None = None
-    media_urls: tuple[str, ...] | None = None
-    template_id: str | None = None
-    template_variables: dict[str, str] | None = None
+    rules: ClassVar = (
+        AtLeastOne(("body", "media_urls", "template_id")),
+        NotWith("template_id", ("body", "media_urls")),
+        OnlyWith("template_variables", "template_id"),
+    )
 
-    def __attrs_post_init__(self) -> None:
-        checks.phone("to", self.to)
-        checks.phone("from_", self.from_)
-        if self.template_id is not None:
-            checks.exactly_one(template_id=self.template_id, body=self.body, media_urls=self.media_urls)
-            checks.text("template_id", self.template_id, 64)
-        else:
-            checks.at_least_one(body=self.body, media_urls=self.media_urls, template_id=None)
-            if self.template_variables is not None:
-                raise InvalidParameterError("template_variables", "expected only together with template_id")
-        checks.text("body", self.body, LONGEST_BODY)
-        if self.media_urls is not None:
-            checks.number_range("media_urls", len(self.media_urls), 1, MOST_MEDIA)
-            for index, url in enumerate(self.media_urls):
-                checks.http_url(f"media_urls[{index}]", url)
+    to: Phone
+    from_: OwnPhone
+    body: Annotated[str, Length(LONGEST_BODY)] | None = None
+    media_urls: Annotated[tuple[HttpUrl, ...], Count(1, 10)] | None = None
+    template_id: Annotated[str, Length(64)] | None = None
+    template_variables: TemplateVariables | None = None
 
 
 @frozen(kw_only=True, repr=False)
@@ -94,10 +94,5 @@ class MessageList(Params):
     direction: Direction | None = None
     channel: Channel | None = None
     conversation_id: str | None = None
-    limit: int | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)
-        checks.known("direction", self.direction)
-        checks.known("channel", self.channel)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from attrs import frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import Model, OpenEnum, Params, Resource, Time
+from ajoxi_async.contract.checks import PageLimit, Phone, phone
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.rules import AtLeastOne, Length, Pattern, Rule, known
 
 __all__ = [
     "CallerId",
@@ -101,57 +102,87 @@ class Number(Resource):
     created_at: Time | None = None
 
 
-def _check_routing(routing: Routing | None) -> None:
-    if routing is None:
-        return
-    if routing.kind is None:
-        raise InvalidParameterError("routing.kind", "expected a kind of routing", missing=True)
-    checks.known("routing.kind", routing.kind)
-    if routing.kind == RoutingKind.FORWARD:
-        checks.phone("routing.target", routing.target or "")
-    elif routing.kind != RoutingKind.AI_RECEPTIONIST and not routing.target:
-        raise InvalidParameterError("routing.target", f"expected a target for {routing.kind}", missing=True)
+@frozen(eq=False)
+class _TargetsByKind(Rule):
+    """A routing has a kind that exists, and the target that this kind needs."""
+
+    targets: dict[RoutingKind, Rule | None]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """See `Rule`."""
+        return {"required": ["kind"], "oneOf": [self._form(kind, rule) for kind, rule in self.targets.items()]}
+
+    @staticmethod
+    def _form(kind: RoutingKind, rule: Rule | None) -> dict[str, Any]:
+        form: dict[str, Any] = {"properties": {"kind": {"const": kind.value}}}
+        if rule is not None:
+            form["properties"]["target"] = {"type": "string", **rule.schema}
+            form["required"] = ["target"]
+        return form
+
+    def check(self, param: str, value: Routing) -> None:
+        """See `Rule`."""
+        if value.kind is None:
+            raise InvalidParameterError(f"{param}.kind", "expected a kind of routing", missing=True)
+        known(f"{param}.kind", value.kind)
+        rule = self.targets[value.kind]
+        if rule is not None and not value.target:
+            raise InvalidParameterError(f"{param}.target", f"expected a target for {value.kind}", missing=True)
+        if rule is not None:
+            rule(f"{param}.target", value.target)
+
+
+_NAME = Length(4096)
+#: A routing that is given: what its target must be follows from its kind.
+GivenRouting = Annotated[
+    Routing,
+    _TargetsByKind(
+        {
+            RoutingKind.AGENT: _NAME,
+            RoutingKind.EXTENSION: _NAME,
+            RoutingKind.QUEUE: _NAME,
+            RoutingKind.FORWARD: phone,
+            RoutingKind.AI_RECEPTIONIST: None,
+        }
+    ),
+]
+_PortText = Annotated[str, Length(200)]
+Country = Annotated[str, Pattern("[A-Z]{2}", "an ISO 3166-1 code such as 'US'")]
+Digits = Annotated[str, Pattern("[0-9]{1,15}", "1 to 15 digits")]
 
 
 @frozen(kw_only=True, repr=False)
 class Port(Params):
     """What the losing carrier needs to let a number go."""
 
-    carrier: str
-    account_number: str
-    authorized_by: str
+    path: ClassVar[str] = "port."
 
-    def __attrs_post_init__(self) -> None:
-        for name in ("carrier", "account_number", "authorized_by"):
-            checks.text(f"port.{name}", getattr(self, name), 200)
+    carrier: _PortText
+    account_number: _PortText
+    authorized_by: _PortText
 
 
 @frozen(kw_only=True, repr=False)
 class NumberProvision(Params):
     """The number to take, or to port in, and how it is configured from the start."""
 
-    phone_number: str
-    routing: Routing | None = None
+    phone_number: Phone
+    routing: GivenRouting | None = None
     caller_id: CallerId | None = None
     sms: SmsConfig | None = None
     port: Port | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.phone("phone_number", self.phone_number)
-        _check_routing(self.routing)
 
 
 @frozen(kw_only=True, repr=False)
 class NumberUpdate(Params):
     """What is changed on a number; what is not given stays."""
 
-    routing: Routing | None = None
+    rules: ClassVar = (AtLeastOne(("routing", "caller_id", "sms")),)
+
+    routing: GivenRouting | None = None
     caller_id: CallerId | None = None
     sms: SmsConfig | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.at_least_one(routing=self.routing, caller_id=self.caller_id, sms=self.sms)
-        _check_routing(self.routing)
 
 
 @frozen(kw_only=True, repr=False)
@@ -159,23 +190,10 @@ class NumberSearch(Params):
     """Which numbers to list; ``status`` is ``available`` unless given, ``active`` lists the account's own."""
 
     type: NumberType | None = None
-    country: str | None = None
-    area_code: str | None = None
-    contains: str | None = None
+    country: Country | None = None
+    area_code: Digits | None = None
+    contains: Digits | None = None
     capability: Capability | None = None
     status: Literal["available", "active", "porting", "released"] | None = None
-    limit: int | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)
-        checks.known("type", self.type)
-        checks.known("capability", self.capability)
-        if self.country is not None and not (
-            len(self.country) == 2 and self.country.isascii() and self.country.isalpha() and self.country.isupper()
-        ):
-            raise InvalidParameterError("country", f"expected an ISO 3166-1 code such as 'US', got {self.country!r}")
-        for name in ("area_code", "contains"):
-            value = getattr(self, name)
-            if value is not None and not (value.isascii() and value.isdigit() and len(value) <= 15):
-                raise InvalidParameterError(name, f"expected 1 to 15 digits, got {value!r}")

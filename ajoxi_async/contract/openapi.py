@@ -3,9 +3,11 @@
     python -m ajoxi_async.contract.openapi > ajoxi_async/openapi.json
 
 Rules:
-1. Nothing is written twice: paths come from `ROUTES`, schemas from the attrs classes, descriptions from docstrings. What
-   the classes check in code (the shape of a phone number, ranges) stands in `_CONSTRAINTS`, by field.
-2. Answers are open: fields and enum values may be added by a newer server. Requests are closed, like the sandbox.
+1. Nothing is written twice: paths come from `ROUTES`, schemas of answers from the attrs classes, those of requests from
+   the types and rules that check them (`contract.request_schemas`), descriptions from docstrings.
+2. Answers are open: fields and enum values may be added by a newer server. Requests are closed, like the sandbox: what the
+   document allows is never answered 400, and what it does not allow is. What is wrong by its meaning is answered 422.
+   The one exception is `cursor`, which no schema can tell.
 3. The webhook part describes deliveries; a signature travels with each.
 """
 
@@ -19,42 +21,18 @@ from typing import Any
 import msgspec
 
 from ajoxi_async.contract import headers
-from ajoxi_async.contract.base import Model, OpenEnum, Params
-from ajoxi_async.contract.calls import CAMPAIGN_CONTACTS, RING_SECONDS
+from ajoxi_async.contract.base import Model, OpenEnum
 from ajoxi_async.contract.encoding.schemas import REFERENCE as _REF
 from ajoxi_async.contract.encoding.schemas import describe
 from ajoxi_async.contract.encoding.schemas import summary as _summary
 from ajoxi_async.contract.errors import CODE_STATUS
+from ajoxi_async.contract.request_schemas import body_schemas, query_schemas
 from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.transcripts import TranscriptCompleted
-from ajoxi_async.contract.webhooks import EVENT_ALIASES, EVENT_CLASSES, EventType
+from ajoxi_async.contract.webhooks import EVENT_CLASSES
 
 __all__ = ["document"]
 
-_PHONE = {"pattern": r"^\+[1-9][0-9]{6,14}$", "examples": ["+14155551234"]}
-_DESTINATION = {"pattern": r"^(\+[1-9][0-9]{6,14}|ext:[0-9]{1,10})$", "examples": ["+14155551234", "ext:204"]}
-
-#: (parameters class, field on the wire) -> what its checks ask for; ``*`` stands for every class.
-_CONSTRAINTS: dict[tuple[str, str], dict[str, Any]] = {
-    ("*", "limit"): {"minimum": 1, "maximum": headers.MAX_PAGE, "default": headers.DEFAULT_PAGE},
-    ("CallCreate", "to"): _DESTINATION,
-    ("CallTransfer", "to"): _DESTINATION,
-    ("*", "to"): _PHONE,
-    ("*", "from"): _PHONE,
-    ("*", "phone_number"): _PHONE,
-    ("*", "timeout"): {"minimum": RING_SECONDS[0], "maximum": RING_SECONDS[1]},
-    ("CampaignSpec", "name"): {"minLength": 1, "maxLength": 200},
-    ("CampaignSpec", "contacts"): {"minItems": 1, "maxItems": CAMPAIGN_CONTACTS},
-    ("*", "country"): {"pattern": "^[A-Z]{2}$"},
-    ("*", "area_code"): {"pattern": "^[0-9]{1,15}$"},
-    ("*", "contains"): {"pattern": "^[0-9]{1,15}$"},
-    ("WebhookCreate", "url"): {"pattern": "^https?://"},
-    ("WebhookCreate", "events"): {
-        "minItems": 1,
-        "maxItems": 50,
-        "items": {"type": "string", "enum": sorted({event.value for event in EventType} | set(EVENT_ALIASES))},
-    },
-}
 
 _RATE_HEADERS = {
     headers.RATE_LIMIT: ("Requests a second the key may make.", {"type": "integer"}),
@@ -63,47 +41,63 @@ _RATE_HEADERS = {
     headers.REQUEST_ID: ("Name it when you report a problem.", {"type": "string"}),
 }
 
-#: (route, field of its answer, operation it leads to): what a generated client or a tester can go on with.
-_LINKS = {
-    "calls.create": [("id", "calls.retrieve"), ("id", "calls.transfer"), ("id", "transcripts.retrieve")],
-    "numbers.provision": [("id", "numbers.update"), ("id", "numbers.release")],
-    "webhooks.create": [("id", "webhooks.delete")],
+#: Where one can go on from an answer: route -> route it leads to -> parameters of the latter, and what they are of the
+#: former's answer. What begins with ``body/`` is a field of the body. Of a list it is the newest item.
+_LINKS: dict[str, dict[str, dict[str, str]]] = {
+    "calls.list": {
+        "calls.retrieve": {"id": "data/0/id"},
+        "calls.transfer": {"id": "data/0/id"},
+        "recordings.retrieve": {"id": "data/0/recording_id"},
+        "transcripts.retrieve": {"id": "data/0/id"},
+    },
+    "calls.create": {
+        "calls.retrieve": {"id": "id"},
+        "calls.transfer": {"id": "id"},
+        "transcripts.retrieve": {"id": "id"},
+    },
+    "calls.retrieve": {
+        "calls.transfer": {"id": "id"},
+        "recordings.retrieve": {"id": "recording_id"},
+        "transcripts.retrieve": {"id": "transcript_id"},
+    },
+    "calls.transfer": {"calls.retrieve": {"id": "id"}},
+    "numbers.search": {"numbers.provision": {"body/phone_number": "data/0/phone_number"}},
+    "numbers.provision": {
+        "numbers.update": {"id": "id"},
+        "numbers.release": {"id": "id"},
+        "calls.create": {"body/from": "phone_number"},
+        "messages.send": {"body/from": "phone_number"},
+    },
+    "numbers.update": {"numbers.release": {"id": "id"}},
+    "messages.send": {"messages.list": {"conversation_id": "conversation_id"}},
+    "messages.list": {"messages.list": {"conversation_id": "data/0/conversation_id"}},
+    "recordings.list": {
+        "calls.retrieve": {"id": "data/0/call_id"},
+        "recordings.retrieve": {"id": "data/0/id"},
+        "transcripts.retrieve": {"id": "data/0/id"},
+    },
+    "recordings.retrieve": {"calls.retrieve": {"id": "call_id"}, "transcripts.retrieve": {"id": "id"}},
+    "transcripts.retrieve": {"calls.retrieve": {"id": "call_id"}, "recordings.retrieve": {"id": "recording_id"}},
+    "webhooks.list": {"webhooks.delete": {"id": "data/0/id"}},
+    "webhooks.create": {"webhooks.delete": {"id": "id"}},
 }
 
 
 def _schemas() -> dict[str, Any]:
     kinds: set[Any] = {TranscriptCompleted, *EVENT_CLASSES.values()}
-    for route in ROUTES.values():
-        kinds.update(kind for kind in (route.returns, route.body, route.query) if kind not in {None, type(None)})
+    kinds.update(route.returns for route in ROUTES.values() if route.returns is not type(None))
     ordered = sorted(kinds, key=lambda kind: kind.__name__)
     _, found = msgspec.json.schema_components(ordered, ref_template=_REF)
-    classes = {cls.__name__: cls for cls in _subclasses(Model) | _subclasses(Params) | _subclasses(OpenEnum)}
-    schemas = {name: _tidy(name, schema, classes.get(name)) for name, schema in found.items()}
-    queries = {route.query.__name__ for route in ROUTES.values() if route.query is not None}
-    return {name: schema for name, schema in sorted(schemas.items()) if name not in queries} | _envelopes()
+    classes = {cls.__name__: cls for cls in _subclasses(Model) | _subclasses(OpenEnum)}
+    schemas = {name: describe(schema, classes.get(name)) for name, schema in found.items()}
+    for route in ROUTES.values():
+        if route.body is not None:
+            schemas |= body_schemas(route.body)
+    return dict(sorted(schemas.items())) | _envelopes()
 
 
 def _subclasses(cls: type[Any]) -> set[type[Any]]:
     return {cls}.union(*(_subclasses(sub) for sub in cls.__subclasses__()))
-
-
-def _tidy(name: str, schema: dict[str, Any], cls: type[Any] | None, *, query: bool = False) -> dict[str, Any]:
-    schema = describe(schema, cls)
-    if cls is not None and issubclass(cls, Params):
-        schema["properties"] = {
-            field: _constrain(name, field, inner, query=query) for field, inner in schema["properties"].items()
-        }
-    return schema
-
-
-def _constrain(name: str, field: str, schema: dict[str, Any], *, query: bool) -> dict[str, Any]:
-    """Add what is checked in code. ``null`` in a body counts as not given; a query cannot hold it."""
-    choices = [one for one in schema.get("anyOf", [schema]) if one != {"type": "null"}]
-    inner = dict(choices[0]) if len(choices) == 1 else {"anyOf": choices}
-    extra = _CONSTRAINTS.get((name, field)) or _CONSTRAINTS.get(("*", field))
-    if extra and "$ref" not in inner:
-        inner |= extra
-    return {"anyOf": [inner, {"type": "null"}]} if "anyOf" in schema and not query else inner
 
 
 def _envelopes() -> dict[str, Any]:
@@ -201,9 +195,7 @@ def _parameters(routes: list[Route[Any]]) -> list[dict[str, Any]]:
     for route in routes:
         if route.query is None:
             continue
-        _, schemas = msgspec.json.schema_components([route.query], ref_template=_REF)
-        schema = _tidy(route.query.__name__, schemas[route.query.__name__], route.query, query=True)
-        for name, inner in schema["properties"].items():
+        for name, inner in query_schemas(route.query).items():
             is_object = inner.get("type") == "object"
             found.append(
                 {
@@ -219,10 +211,21 @@ def _parameters(routes: list[Route[Any]]) -> list[dict[str, Any]]:
                 "name": headers.LAST_EVENT_ID,
                 "in": "header",
                 "description": "Resume a stream after this event.",
-                "schema": {"type": "string", "pattern": "^[0-9]{1,15}$"},
+                "schema": {"type": "string"},
             }
         )
     return found
+
+
+def _link(target: str, values: dict[str, str]) -> dict[str, Any]:
+    found = {name: f"$response.body#/{place}" for name, place in values.items()}
+    body = {name.removeprefix("body/"): value for name, value in found.items() if name.startswith("body/")}
+    parameters = {name: value for name, value in found.items() if not name.startswith("body/")}
+    return {
+        "operationId": target,
+        **({"parameters": parameters} if parameters else {}),
+        **({"requestBody": body} if body else {}),
+    }
 
 
 def _operation(routes: list[Route[Any]]) -> dict[str, Any]:
@@ -231,9 +234,7 @@ def _operation(routes: list[Route[Any]]) -> dict[str, Any]:
     if route.returns is not type(None):
         success["content"] = _body_of(routes)
     if links := _LINKS.get(route.name):
-        success["links"] = {
-            target: {"operationId": target, "parameters": {"id": f"$response.body#/{field}"}} for field, target in links
-        }
+        success["links"] = {target: _link(target, values) for target, values in links.items()}
     operation: dict[str, Any] = {
         "operationId": route.name,
         "tags": [route.name.partition(".")[0]],

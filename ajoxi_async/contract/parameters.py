@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
+import attrs
 import msgspec
 
 from ajoxi_async.contract.base import Params
@@ -24,9 +26,10 @@ from ajoxi_async.contract.encoding.structuring import (
     to_wire,
     wire_name,
 )
+from ajoxi_async.contract.encoding.times import is_date_time
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["HALF_A_PAIR", "parse_params", "parse_query", "to_query"]
+__all__ = ["HALF_A_PAIR", "parse_body", "parse_params", "parse_query", "to_query"]
 
 P = TypeVar("P", bound=Params)
 
@@ -59,6 +62,12 @@ def _parameter_error(error: msgspec.ValidationError, cls: type[Any]) -> InvalidP
     return InvalidParameterError(path or "body", text)
 
 
+def _find_wire_names(cls: type[Any]) -> frozenset[str]:
+    return frozenset(wire_name(f.name) for f in attrs.fields(cls))
+
+
+_wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
+
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What is wrong with a text that UTF-8 cannot carry.
 HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
@@ -78,8 +87,11 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    given = {wire_name(key): item for key, item in value.items() if item is not None}
-    if len(given) != sum(item is not None for item in value.values()):
+    known = _wire_names(cls)
+    # A name that nobody knows is refused whatever its value is: it is left in for `preparer`.
+    taken = [(wire_name(key), item) for key, item in value.items() if item is not None or wire_name(key) not in known]
+    given = dict(taken)
+    if len(given) != len(taken):
         twice = next(key for key in value if wire_name(key) != key and wire_name(key) in value)
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
     if not parsed:
@@ -90,6 +102,24 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
         raise InvalidParameterError("body", HALF_A_PAIR) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
+
+
+def parse_body(body: Any, cls: type[P]) -> P:
+    """Build parameters from a parsed request body, as the published document describes it.
+
+    Names are those of the wire only, and a number without a fraction is an integer however it is written (``30.0``).
+
+    Raises:
+        InvalidParameterError: naming the parameter and what would be right.
+    """
+    if type(body) is not dict:
+        raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
+    known = _wire_names(cls)
+    if not known.issuperset(body):
+        name = next(name for name in body if name not in known)
+        raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+    whole = {name: int(item) for name, item in body.items() if type(item) is float and item.is_integer()}
+    return parse_params(body | whole if whole else body, cls, parsed=True)
 
 
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)
@@ -115,7 +145,6 @@ def to_query(params: Params) -> list[tuple[str, str]]:
     return pairs
 
 
-_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")
 
 
@@ -123,8 +152,8 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
     """Build parameters from query pairs, the inverse of `to_query`.
 
     Raises:
-        InvalidParameterError: also for a parameter given twice, for a time that is only a number, and for a value that
-            would mean that the filter was not given.
+        InvalidParameterError: also for a parameter given twice, for a time that is no ``date-time`` of RFC 3339, and for a
+            value that would mean that the filter was not given.
     """
     query: dict[str, Any] = {}
     for name, value in pairs:
@@ -137,8 +166,10 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
             raise InvalidParameterError(name[:100], "expected once")
         target[key] = value
     for name in time_fields(cls) & query.keys():
-        if not _DATE.match(str(query[name])):
-            raise InvalidParameterError(name, "expected an RFC 3339 time such as '2026-11-23T09:30:00Z'")
+        if not is_date_time(str(query[name])):
+            raise InvalidParameterError(
+                name, "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
+            )
     params = parse_params(query, cls, strict=False, parsed=True)
     for name, value in query.items():
         if getattr(params, name) is None:

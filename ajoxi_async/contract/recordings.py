@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import Params, Resource, Time
+from ajoxi_async.contract.checks import PageLimit
 from ajoxi_async.contract.transcripts import Transcript
 
 __all__ = ["Recording", "RecordingList"]
@@ -37,8 +37,5 @@ class RecordingList(Params):
     created_after: Time | None = None
     created_before: Time | None = None
     agent_id: str | None = None
-    limit: int | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)

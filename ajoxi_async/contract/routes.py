@@ -26,7 +26,8 @@ __all__ = ["ROUTES", "Route"]
 
 T = TypeVar("T")
 
-_PLAIN = re.compile(r"\w+", re.ASCII)
+#: Ids that need no quoting, as all of the API's own.
+_PLAIN = re.compile(r"\w{1,256}", re.ASCII)
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 
 
@@ -38,8 +39,8 @@ class Route(Generic[T]):
         name: the client's method, such as ``calls.create``.
         status: the status of success.
         returns: what the body, or each item of a list, decodes into; ``None`` where there is no body.
-        query: parameters that travel in the query string.
-        body: parameters that travel as JSON.
+        query: parameters that are sent in the query string.
+        body: parameters that are sent as JSON.
         listing: whether the answer is a page.
         streaming: whether the answer is an event stream.
     """
@@ -60,18 +61,17 @@ class Route(Generic[T]):
         object.__setattr__(self, "_around", (before, after))
 
     def path_for(self, id: str | None = None) -> str:
-        """The path with `id` in it, quoted so that no id can reach another endpoint.
+        """The path with `id` in it, quoted so that no id can lead to another endpoint.
 
         Raises:
             InvalidParameterError: `id` is empty, not a string, a dot segment, or has control characters or half a surrogate pair.
         """
+        before, after = self._around
+        if type(id) is str and _PLAIN.fullmatch(id):  # first, for this is on the path of every request
+            return before + id + after
         if id is None and "{id}" not in self.path:
             return self.path
         id = exact(id, "id")
-        # Ids of the API need no quoting; this is on the path of every request.
-        before, after = self._around
-        if isinstance(id, str) and len(id) <= 256 and _PLAIN.fullmatch(id):
-            return before + id + after
         if not isinstance(id, str) or not id or id in {".", ".."} or _UNSAFE.search(id) or len(id) > 256:
             raise InvalidParameterError("id", f"expected an id such as 'call_8f2a1b3c', got {str(id)[:40]!r}")
         return before + quote(id, safe="") + after

@@ -1,25 +1,25 @@
 """Webhook subscriptions and the events they deliver (API reference: Webhooks).
 
 Rules:
-1. Seven event types. The reference subscribes to ``call.start`` in one place and fires ``call.started`` in another:
-   ``call.start`` is accepted as an alias when subscribing, ``call.started`` is what is sent.
-2. An event type this package does not know is an `UnknownEvent`, not an error.
-3. The signing secret is in the answer to the creation, and never again.
+1. There are seven event types. The reference writes ``call.start`` for subscribing and ``call.started`` for the event:
+   ``call.start`` is accepted as an alias when subscribing, and the event is ``call.started``.
+2. An event type that this package does not know becomes an `UnknownEvent` and is not an error.
+3. The signing secret is only in the answer to the creation of a webhook.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from attrs import field, frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import OpenEnum, Params, Resource, Time
 from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.checks import HttpUrl, PageLimit
 from ajoxi_async.contract.encoding.structuring import converter, structure
-from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.contract.recordings import Recording
+from ajoxi_async.contract.rules import Count, OneOf
 from ajoxi_async.contract.transcripts import Transcript
 
 __all__ = [
@@ -57,6 +57,8 @@ class EventType(OpenEnum):
 #: Spellings accepted when subscribing.
 EVENT_ALIASES = {"call.start": "call.started"}
 
+EventName = Annotated[str, OneOf(tuple(sorted({event.value for event in EventType} | set(EVENT_ALIASES))))]
+
 
 class WebhookStatus(OpenEnum):
     """Whether events are delivered."""
@@ -80,29 +82,16 @@ class Webhook(Resource):
 class WebhookCreate(Params):
     """Where events go, and which."""
 
-    url: str
-    events: tuple[str, ...]
-
-    def __attrs_post_init__(self) -> None:
-        checks.http_url("url", self.url)
-        checks.number_range("events", len(self.events), 1, 50)
-        allowed = {event.value for event in EventType} | set(EVENT_ALIASES)
-        for index, event in enumerate(self.events):
-            if event not in allowed:
-                raise InvalidParameterError(
-                    f"events[{index}]", f"expected one of {', '.join(sorted(allowed))}, got {event[:80]!r}"
-                )
+    url: HttpUrl
+    events: Annotated[tuple[EventName, ...], Count(1, 50)]
 
 
 @frozen(kw_only=True, repr=False)
 class WebhookList(Params):
     """The page of a list of webhooks."""
 
-    limit: int | None = None
+    limit: PageLimit | None = None
     cursor: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.page_limit(self.limit)
 
 
 @frozen(kw_only=True, repr=False)
@@ -187,7 +176,7 @@ EVENT_CLASSES: dict[str, type[Event]] = {
 
 
 def structure_event(value: Any, _: Any = None) -> Event:
-    """Build an event of the class of its type from parsed JSON; the converter gives the class that was asked for as well.
+    """Build an event from parsed JSON, of the class of its type. The converter passes the requested class as well.
 
     Raises:
         DecodeError: it does not fit.

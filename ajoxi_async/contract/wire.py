@@ -1,7 +1,7 @@
-"""One HTTP exchange as values: what a transport sends and what it brings back.
+"""HTTP requests and responses as values, and the interface of a transport.
 
-Both ends use them: the client's transports, and the sandbox behind a socket or in memory. They are not frozen, since that
-would make making them four times as slow.
+The client's transports use them, and so does the sandbox, over a socket or in memory. The classes are not frozen, because
+creating frozen objects takes four times as long.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ __all__ = ["ExchangeError", "Request", "Response", "StreamResponse", "Transport"
 
 
 class ExchangeError(AjoxiError):
-    """A transport brought no whole response.
+    """An exchange ended without a complete response.
 
     Attributes:
-        sent: False only where it is certain that not one byte of the request left; else True.
-        timeout: whether time ran out, as opposed to the connection breaking.
+        sent: False only if it is certain that no byte of the request was sent; else True.
+        timeout: whether time ran out; otherwise the connection was lost.
     """
 
     def __init__(self, message: str, *, sent: bool, timeout: bool = False) -> None:
@@ -34,12 +34,12 @@ class ExchangeError(AjoxiError):
 
 @define(repr=False, eq=False)
 class Request:
-    """A request, its body serialised once for all attempts.
+    """A request. Its body is serialised once for all attempts.
 
     Attributes:
         timeout: seconds for the whole exchange, for a stream only until its headers; ``None`` waits for ever.
-        idle_timeout: of a stream: seconds without a byte after which its peer counts as dead.
-        sent: set by the transport when an exchange was cancelled: whether anything may have left.
+        idle_timeout: of a stream: seconds without a byte after which the connection counts as lost.
+        sent: set by the transport when an exchange was cancelled: whether any byte may have been sent.
     """
 
     method: str
@@ -67,7 +67,7 @@ class Response:
 
 
 class StreamResponse(Protocol):
-    """A response whose body is read as it comes."""
+    """A response whose body is read piece by piece as it arrives."""
 
     @property
     def status(self) -> int:
@@ -80,7 +80,7 @@ class StreamResponse(Protocol):
         ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body, in pieces as they arrive; to be iterated once.
+        """The body in pieces as they arrive. Iterate it once.
 
         Raises:
             ExchangeError: the connection broke before the end, stayed silent for the request's `idle_timeout`, or was
@@ -90,21 +90,21 @@ class StreamResponse(Protocol):
 
 
 class Transport(Protocol):
-    """The only thing that does I/O. Implement these three to bring your own."""
+    """Sends requests. A transport of your own implements these three methods."""
 
     async def send(self, request: Request, /) -> Response:
         """Exchange a request for a whole response; redirects are not followed.
 
         Raises:
-            ExchangeError: no whole response came; it says whether the request may have been received. When the task is
-            cancelled, ``request.sent`` says it.
+            ExchangeError: there was no complete response; its `sent` says whether the request may have been received. When
+            the task is cancelled, ``request.sent`` says so.
         """
         ...
 
     def stream(self, request: Request, /) -> AbstractAsyncContextManager[StreamResponse]:
-        """Open a response and read it as it comes; leaving the block closes its connection, from whichever task."""
+        """Open a response whose body is read as it arrives. Leaving the block closes its connection, in whichever task."""
         ...
 
     async def aclose(self) -> None:
-        """Give every connection back. Idempotent."""
+        """Close every connection. Idempotent."""
         ...

@@ -1,6 +1,6 @@
-"""Floor 2: waiting for one's turn. What the request pipeline asks of a limiter, and what a caller may ask.
+"""Rate limiting: the interface between a limiter and the request pipeline, and the snapshot a caller may ask for.
 
-A limiter of your own implements `Limiter` and is given to the client with ``limiter=``.
+To use a limiter of your own, implement `Limiter` and give it to the client with ``limiter=``.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ __all__ = ["Limiter", "LimiterSnapshot", "too_late"]
 
 @frozen(kw_only=True)
 class LimiterSnapshot:
-    """What a limiter is doing.
+    """The state and counts of a limiter.
 
     Attributes:
         limit: requests a second, ``None`` for no cap.
-        pace: requests a second that may go out now, which others' use of the key and 429s make less than `limit`.
-        in_use: requests that are away, or may have arrived less than a second ago.
-        waiting: how many calls wait for their turn, by lane.
-        next_free: seconds until a newcomer could go, were nobody waiting; infinite while all that may be away are.
-        granted: turns given since the start.
-        delayed: how many of them had to wait.
-        refused: 429 answers seen.
+        pace: requests a second that may go out now. Other users of the key and 429s make it less than `limit`.
+        in_use: requests that are under way, or may have reached the server less than a second ago.
+        waiting: how many calls wait for a permit, by lane.
+        next_free: seconds until a new call could be sent if no other waited; infinite while the limit's whole number of
+            requests is under way.
+        granted: permits given since the start.
+        delayed: how many of them had to be waited for.
+        refused: how many 429 answers came.
     """
 
     limit: int | None
@@ -42,35 +43,35 @@ class LimiterSnapshot:
 
 
 class Limiter(Protocol):
-    """Gives turns, one for each attempt. Every turn ends in exactly one of `observe`, `lost` and `give_back`."""
+    """Gives a permit for each attempt. Every permit ends with exactly one call of `observe`, `lost` or `give_back`."""
 
     def try_acquire(self, lane: Lane = "default") -> Permit | None:
-        """Take a turn if one is free and nobody waits for it."""
+        """Take a permit if one is free and no other call waits."""
 
     async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
-        """Wait for a turn.
+        """Wait for a permit.
 
         Args:
-            lane: ``interactive`` goes before ``default``, which goes before ``bulk``; none is starved.
+            lane: ``interactive`` goes before ``default``, which goes before ``bulk``; each gets some of the permits.
             deadline: on ``time.monotonic()``; an enclosing ``anyio.fail_after`` counts as well.
 
         Raises:
-            APITimeoutError: the deadline cannot be met, raised at once; ``retry_after`` is the wait it would have taken.
+            APITimeoutError: the deadline cannot be met. It is raised at once; ``retry_after`` is how long the wait would be.
         """
 
     def observe(
         self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
-        """A response came. `retry_after` is in seconds."""
+        """Settle a permit: a response came. `retry_after` is in seconds."""
 
     def lost(self, turn: Permit) -> None:
-        """The request went out, or may have, and no response will come."""
+        """Settle a permit: the request went out, or may have, and no response will come."""
 
     def give_back(self, turn: Permit) -> None:
-        """The request was never sent."""
+        """Settle a permit: the request was not sent."""
 
     def snapshot(self) -> LimiterSnapshot:
-        """Say what is going on."""
+        """The limiter's state and counts at this moment."""
 
 
 def too_late(wait: float, left: float) -> APITimeoutError:

@@ -1,13 +1,13 @@
-"""One piece of work for all who wait for it, in any loops and threads.
+"""One piece of work, such as fetching a token, shared by all tasks that need its result at the same time.
 
 Rules:
-1. The first to ask does the work in its own task; whoever asks meanwhile waits for its outcome.
-2. When the worker is cancelled, one of those who wait does the work instead.
-3. An `AjoxiError` of the work is raised, as a copy, by all who waited and would have done it with the same means; the others
-   do the work themselves, and so do all after any other exception.
-4. Those who wait ask the worker's loop every `LOOK_EVERY` seconds whether it still runs. Where it has ended, or does not
-   answer for `SILENCE` seconds, one of them does the work instead.
-5. A forked child knows of no work under way.
+1. The first task does the work itself. Tasks that come meanwhile, in any event loop and thread, wait for its outcome.
+2. If the working task is cancelled, one of the waiting tasks does the work instead.
+3. An `AjoxiError` of the work is raised, as a copy, in the waiting tasks that gave the same `shared_by`. The others do the work
+   themselves, and so do all waiting tasks after any other exception.
+4. The waiting tasks check every `CHECK_EVERY` seconds whether the worker's loop still runs. If it has ended, or does not
+   respond for `SILENCE` seconds, one of them does the work instead.
+5. A forked child has no work under way.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ __all__ = ["Flight"]
 
 T = TypeVar("T")
 
-LOOK_EVERY: Final = 0.25
+CHECK_EVERY: Final = 0.25
 SILENCE: Final = 1.0
 
 
 class _Work(Generic[T]):
     """Work under way in one loop."""
 
-    def __init__(self, means: object) -> None:
-        self.means = means
+    def __init__(self, shared_by: object) -> None:
+        self.shared_by = shared_by
         self.home: Any = make_signal().home
         self.waiting: dict[Signal, None] = {}
         self.outcome: list[T] = []
@@ -44,7 +44,7 @@ class _Work(Generic[T]):
         self._asked_at: float | None = None
 
     def runs(self) -> bool:
-        """Ask the loop whether it runs; returns False once it has ended or been silent for too long."""
+        """Check whether the loop runs; returns False once it has ended or has not responded for too long."""
         if self._asked_at is not None:
             return time.monotonic() - self._asked_at < SILENCE
         self._asked_at = time.monotonic()
@@ -55,62 +55,62 @@ class _Work(Generic[T]):
 
 
 class Flight(Generic[T]):
-    """Shares the outcome of some work among all who ask for it while it is under way."""
+    """Shares the outcome of work among all tasks that join while it is under way."""
 
     def __init__(self) -> None:
         self.renew()
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Begin afresh in a forked child."""
+        """Begin again in a forked child."""
         self._lock = Lock()
         self._work: _Work[T] | None = None
 
-    async def join(self, means: object, work: Callable[[], Awaitable[T]]) -> T:
-        """Do the work, or wait for whoever does it.
+    async def join(self, shared_by: object, work: Callable[[], Awaitable[T]]) -> T:
+        """Do the work, or wait for the task that is doing it.
 
         Args:
-            means: what the work is done with; an error is shared by those whose means are the same.
-            work: called in the running task where nobody else does it.
+            shared_by: the object the work is done with, such as a transport. An error is shared by tasks with the same one.
+            work: called in the running task if no other task is doing it.
         """
         while True:
             signal = make_signal()
             with self._lock:
                 under_way = self._work
                 if under_way is None:
-                    mine = self._work = _Work(means)
+                    own_work = self._work = _Work(shared_by)
                     break
                 under_way.waiting[signal] = None
             try:
-                with anyio.move_on_after(LOOK_EVERY):
+                with anyio.move_on_after(CHECK_EVERY):
                     await signal.wait()
             finally:
                 with self._lock:
                     under_way.waiting.pop(signal, None)
             if under_way.outcome:
                 return under_way.outcome[0]
-            if under_way.error is not None and under_way.means is means:
+            if under_way.error is not None and under_way.shared_by is shared_by:
                 raise _copy(under_way.error) from under_way.error.__cause__
             with self._lock:
                 if self._work is under_way and not under_way.runs():
                     self._work = None
         try:
-            mine.outcome.append(outcome := await work())
+            own_work.outcome.append(outcome := await work())
         except AjoxiError as error:
-            mine.error = error
+            own_work.error = error
             raise
         finally:
             with self._lock:
-                if self._work is mine:
+                if self._work is own_work:
                     self._work = None
-                waiting = list(mine.waiting)
+                waiting = list(own_work.waiting)
             for signal in waiting:
                 signal.set()
         return outcome
 
 
 def _copy(error: AjoxiError) -> AjoxiError:
-    """The same error for another task: an exception that is raised twice mixes up its tracebacks."""
+    """Copy an error for another task, because raising one exception twice mixes up its tracebacks."""
     try:
         return copy.copy(error)
     except TypeError:  # a class of the user's own that does not copy

@@ -1,17 +1,17 @@
-"""One key's budget within one process: waiting, and being woken.
+"""The rate limiter of one process: how calls wait for a permit, and how they are woken.
 
 Rules:
-1. An uncontended turn is taken without awaiting anything.
-2. Of all that wait one, the leader, owns the timer. It gives turns to whoever is next, in the order of `Queue`, and wakes
-   exactly those. There is no background task: when nobody waits, nothing runs.
-3. The waiters may belong to several loops, in any threads. In each loop but the leader's one waiter looks every
-   `_LOOK_EVERY` seconds whether the leader is late by `GRACE`: then its loop stands still, and that waiter leads. Waiters in
-   a loop that stands still are passed over, turns that they do not fetch within `GRACE` are taken back, and the waiters of a
-   loop that was closed are forgotten.
-4. A cancelled waiter leaves no trace; one that was cancelled after it got its turn gives it back.
-5. A deadline that cannot be met is refused at once; while it cannot be told, for all that may be away are, it is waited
-   for.
-6. A forked child begins with an empty queue and with what its parent has sent.
+1. A permit that is free is taken without awaiting anything.
+2. One of the waiting calls, the leader, has the timer. It gives permits to the calls that are next in the `Queue` and wakes
+   only those. There is no background task: when no call waits, nothing runs.
+3. The waiting calls may belong to several event loops in any threads. In each loop but the leader's, one waiter checks every
+   `_CHECK_EVERY` seconds whether the leader is late by more than `GRACE`. If so, the leader's loop is blocked, and that
+   waiter becomes the leader. Waiters of a blocked loop are skipped, and permits that they do not fetch within `GRACE` are
+   taken back. The waiters of a closed loop are removed.
+4. A cancelled waiter leaves the queue. If it had its permit already, it gives it back.
+5. A deadline that cannot be met is refused at once. While the wait is unknown, because the limit's whole number of requests
+   is under way, the call waits until its deadline.
+6. A forked child begins with an empty queue and with the requests that its parent has sent.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from ajoxi_async.runtime.forks import renew_in_child
 
 __all__ = ["LocalLimiter"]
 
-#: Seconds between looks at a leader of another loop.
-_LOOK_EVERY: Final = 0.02
+#: Seconds between two checks of a leader that belongs to another loop.
+_CHECK_EVERY: Final = 0.02
 
 
 async def _wait(signal: Signal, seconds: float) -> None:
@@ -48,7 +48,7 @@ class LocalLimiter:
     Args:
         limit: requests a second until the server says otherwise; ``None`` for no cap.
         clock: monotonic seconds.
-        wait: waits for a signal, but for so many seconds at most; together with `clock` replaceable by virtual time.
+        wait: waits for a signal for at most so many seconds. With `clock` it can be replaced by virtual time.
 
     Raises:
         InvalidParameterError: `limit` is neither ``None`` nor a whole number of at least 1.
@@ -77,25 +77,25 @@ class LocalLimiter:
         self._queue = Queue()
         self._leader: Waiter | None = None
         self._leader_wakes_at = float("inf")
-        #: By loop, the waiter that has the loop's timer; the leader is one of them.
+        #: For each loop, the waiter that has the loop's timer; the leader is one of them.
         self._timers: dict[Any, Waiter] = {}
-        #: Turns that were given and not fetched yet, and when.
+        #: Waiters with a permit that they have not fetched yet, and when it was given.
         self._given: dict[Waiter, float] = {}
 
     def renew(self) -> None:
-        """Begin afresh in a forked child."""
+        """Begin again in a forked child."""
         self._begin()
         self._budget.abandon(self._clock())
 
     def inherit(self, budget: Budget) -> None:
-        """Go on with the budget of a limiter that nobody holds any more."""
+        """Take over the budget of a limiter that is not in use any more."""
         budget.abandon(self._clock())
         budget.shorten_pause()
         self._budget = budget
 
     @property
     def budget(self) -> Budget:
-        """What was sent, and what was learnt from the answers."""
+        """The requests that were sent, and what their answers said about the limit."""
         return self._budget
 
     def try_acquire(self, lane: Lane = "default") -> Permit | None:
@@ -116,7 +116,7 @@ class LocalLimiter:
             return turn
         waiter = Waiter(lane)
         with self._lock:
-            self._refuse_hopeless(lane, deadline)
+            self._check_deadline(lane, deadline)
             self._enter(waiter)
         try:
             while True:
@@ -143,7 +143,7 @@ class LocalLimiter:
             with self._lock:
                 self._leave(waiter)
 
-    # Who waits, and whose timer it is. The lock is held.
+    # The queue and the timers. The lock is held.
 
     def _enter(self, waiter: Waiter) -> None:
         self._queue.add(waiter)
@@ -158,41 +158,41 @@ class LocalLimiter:
             self._budget.give_back(waiter.turn)
         home = waiter.signal.home
         if self._timers.get(home) is waiter:
-            # To whoever waits longest, so that it is seldom handed on again.
-            heir = self._queue.last(home)
-            if heir is None:
+            # To the waiter that will wait longest, so that the timer is seldom handed on.
+            successor = self._queue.last(home)
+            if successor is None:
                 del self._timers[home]
                 self._queue.stalled.discard(home)
             else:
-                self._timers[home] = heir
-                heir.signal.set()
+                self._timers[home] = successor
+                successor.signal.set()
         if self._leader is waiter:
             self._hand_over(home)
         elif waiter.turn is not None and self._leader is not None:
-            self._nudge()
+            self._wake_leader()
 
     def _hand_over(self, home: Any) -> None:
-        """Make another one the leader: of the same loop, or of one that runs, or of any."""
+        """Make another waiter the leader: one of the same loop, or of a loop that runs, or of any loop."""
         running = [timer for other, timer in self._timers.items() if other not in self._queue.stalled]
-        heir = self._timers.get(home) or next(iter(running or self._timers.values()), None)
-        self._leader = heir
-        if heir is not None:
+        successor = self._timers.get(home) or next(iter(running or self._timers.values()), None)
+        self._leader = successor
+        if successor is not None:
             self._leader_wakes_at = self._clock()
-            heir.signal.set()
+            successor.signal.set()
 
     def _watch(self, waiter: Waiter) -> float:
-        """The timer of a loop went off: lead, if it is time to; returns the seconds until the next time."""
+        """Handle the timer of a loop: act as leader if this is the leader or replaces it. Returns seconds until the next time."""
         leader = self._leader
         if leader is not None and leader is not waiter:
             late = self._clock() - self._leader_wakes_at
             if late < GRACE and leader.signal.home not in self._queue.stalled:
-                return min(_LOOK_EVERY, GRACE - late)
+                return min(_CHECK_EVERY, GRACE - late)
             self._leader = waiter
-            self._stands_still(leader)
+            self._set_stalled(leader)
         return self._lead()
 
-    def _stands_still(self, waiter: Waiter) -> None:
-        """Pass over whoever waits in this one's loop, or forget them for good."""
+    def _set_stalled(self, waiter: Waiter) -> None:
+        """Skip the waiters of this waiter's blocked loop, or remove them if the loop has ended."""
         home = waiter.signal.home
         if waiter.signal.ended():
             self._queue.discard_all(home)
@@ -201,14 +201,14 @@ class LocalLimiter:
             self._queue.stalled.add(home)
 
     def _lead(self) -> float:
-        """Give every turn that is due; returns the seconds until the next one is."""
+        """Give every permit that is due; returns the seconds until the next one is."""
         leader, now = self._leader, self._clock()
         home = None if leader is None else leader.signal.home
         if self._given:
             self._take_back(home, now)
         for stalled in list(self._queue.stalled):
             if stalled in self._timers:
-                self._stands_still(self._timers[stalled])
+                self._set_stalled(self._timers[stalled])
         while (waiter := self._queue.next()) is not None:
             turn = self._budget.take(now, waiter.lane)
             if turn is None:
@@ -226,7 +226,7 @@ class LocalLimiter:
         return wait
 
     def _take_back(self, home: Any, now: float) -> None:
-        """Take the turns back that were given to other loops and not fetched."""
+        """Take back permits that were given to other loops and not fetched."""
         late = [
             waiter
             for waiter, given_at in self._given.items()
@@ -239,16 +239,16 @@ class LocalLimiter:
                 waiter.turn = None
         self._queue.put_back(late)
         for waiter in late:
-            self._stands_still(waiter)
+            self._set_stalled(waiter)
 
-    def _nudge(self) -> None:
-        """Wake the leader if a turn is due before its timer."""
+    def _wake_leader(self) -> None:
+        """Wake the leader if a permit is due before its timer."""
         now = self._clock()
         if self._leader is not None and now + self._budget.wait(now) < self._leader_wakes_at - 1e-4:
             self._leader_wakes_at = now
             self._leader.signal.set()
 
-    def _refuse_hopeless(self, lane: Lane, deadline: float | None) -> None:
+    def _check_deadline(self, lane: Lane, deadline: float | None) -> None:
         now = self._clock()
         left = seconds_left(now, deadline)
         if left == float("inf"):
@@ -264,21 +264,21 @@ class LocalLimiter:
         with self._lock:
             self._budget.observe(turn, self._clock(), status, answer, route=route, retry_after=retry_after)
             if self._leader is not None:
-                self._nudge()
+                self._wake_leader()
 
     def lost(self, turn: Permit) -> None:
         """See `Limiter`."""
         with self._lock:
             self._budget.lost(turn, self._clock())
             if self._leader is not None:
-                self._nudge()
+                self._wake_leader()
 
     def give_back(self, turn: Permit) -> None:
         """See `Limiter`."""
         with self._lock:
             self._budget.give_back(turn)
             if self._leader is not None:
-                self._nudge()
+                self._wake_leader()
 
     def snapshot(self) -> LimiterSnapshot:
         """See `Limiter`."""

@@ -1,24 +1,24 @@
 """One key's budget shared by any number of processes and machines, through Redis or Valkey (``ajoxi-async[redis]``).
 
 Rules:
-1. What is handed out is *send times*, one interval apart, and not tokens: however many a process takes at once, its
-   requests go out one interval apart. The pace is 1 % under the limit, so that a request may be a whole interval late and
-   no sliding second holds more than the limit. Later than `LATEST` it does not go out at all, but waits for another time.
-2. Redis keeps the schedule in one hash and by its own clock; ``schedule.lua`` is all that touches it. `redis_clock` maps its
-   clock to ours.
-3. Lanes: each gets the next time there is, but only while that is no further ahead than the lane's `AHEAD`: so
-   interactive calls never find a long schedule. A lane that got nothing for ten intervals is served all the same.
-4. A process that cannot be served is told when to come back; these moments are one interval apart as well, so that
+1. The limiter hands out *send times* one interval apart, not tokens: however many a process takes at once, its requests go
+   out one interval apart. The pace is 1 % below the limit, so that a request may be a whole interval late without any
+   sliding second holding more than the limit. A request that is late by more than `LATEST` waits for another send time.
+2. Redis keeps the schedule in one hash and by its own clock. Only ``schedule.lua`` changes it. `redis_clock` converts
+   between Redis's clock and the local one.
+3. A lane gets the next free send time only while that is no further ahead than the lane's `AHEAD`, so that interactive
+   calls never meet a long schedule. A lane that got nothing for ten intervals gets one in any case.
+4. A process that gets no send time is told when to ask again. These moments are one interval apart as well, so that
    processes are served in turn, each with one round trip a call.
-5. A thread of the limiter's own asks for all that wait in the process, whatever loops they wait in, so that no loop that
-   stands still holds up another. It ends `LINGER` seconds after the last that waited. A time that nobody fetches within
-   `FETCH` seconds goes to somebody else; the waiters of that loop are passed over until it runs again.
-6. Without Redis a process goes by a local share of the limit, 90 % of it through the last known number of workers. It
-   begins after every live lease has run out, and the reason is logged. Redis is asked again all the time, whatever the
-   reason was. When it is back, empty or not, the schedule begins only after every process has noticed.
-7. A worker that alone is cut off from Redis takes its local share on top of what the others do: at most 90 % of one
-   worker's part. Nobody can tell that from outside.
-8. A forked child is a worker of its own, with its own thread and connections, and an empty queue.
+5. A thread of the limiter asks Redis for all waiting calls of the process, whatever their event loops, so that a blocked
+   loop does not delay the others. It ends `LINGER` seconds after the last call has waited. A send time that is not fetched
+   within `FETCH` seconds goes to another call; the waiters of that loop are skipped until it runs again.
+6. While Redis is unreachable, a process uses its local share: 90 % of the limit divided by the last known number of workers.
+   The local share begins after every lease has expired, and the reason is logged. Redis is asked again all the time,
+   whatever the reason. When it is back, empty or not, the schedule begins only after every process has noticed.
+7. A worker that is the only one without Redis uses its local share in addition to what the others send: at most 90 % of one
+   worker's share more than the limit. The other workers cannot detect this.
+8. A forked child is a worker of its own, with its own thread and connections and an empty queue.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
 from ajoxi_async.limits.redis_clock import RedisClock
-from ajoxi_async.limits.redis_line import Line, make_client, reason_of
+from ajoxi_async.limits.redis_requests import RequestThread, make_client, reason_of
 from ajoxi_async.limits.waiting import Queue, Waiter, make_signal, seconds_left
 from ajoxi_async.protocol.errors import APIConnectionError
 from ajoxi_async.protocol.rate import Lane, Permit, check_lane
@@ -54,21 +54,21 @@ __all__ = ["RedisLimiter"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
-#: Seconds after its time at which a request does not go out any more.
+#: A request that is more seconds late than this is not sent, but waits for another send time.
 LATEST: Final = 0.008
-#: Seconds for which interactive, default and bulk calls may be scheduled ahead. No lease lives longer than the first.
+#: Seconds for which interactive, default and bulk calls may be scheduled ahead. No lease lasts longer than the first.
 AHEAD: Final = (0.2, 0.060, 0.040)
-#: Seconds a client may take for an answer, and seconds between looks while Redis is gone.
+#: Seconds to wait for an answer of Redis, and seconds between attempts while Redis is unreachable.
 PATIENCE, LOOK_EVERY = 0.3, 0.1
-#: Seconds after Redis failed at which the local share begins, and for which that is scheduled ahead.
+#: Seconds from a failure of Redis to the beginning of the local share, and for which that is scheduled ahead.
 LEASES_RUN_OUT, LOCAL_AHEAD = 0.25, 0.2
-#: Seconds after which a schedule that was lost, or not used by anybody, begins: all have looked and used up their share.
+#: Seconds before a lost or unused schedule begins. By then every process has noticed and has used up its local share.
 HOLD: Final = PATIENCE + LOOK_EVERY + LOCAL_AHEAD + 0.05
-#: Seconds for which a number of workers is remembered: a Redis that has just begun knows of few.
+#: Seconds for which the number of workers is remembered, because a Redis that has just started knows of few.
 WORKERS_FOR: Final = 15.0
-#: The part of the limit that is used without Redis.
+#: The part of the limit that all processes together use without Redis.
 LOCAL_SHARE: Final = 0.9
-#: Seconds in which a waiter whose loop runs has fetched its time, and for which an idle thread stays.
+#: Seconds within which a waiter has to fetch its send time, and after which an idle thread ends.
 FETCH, LINGER = 0.05, 2.0
 #: Seconds after which another reason is logged, and after which a refusal is logged again.
 TELL_EVERY, REPEAT_EVERY = 5.0, 60.0
@@ -78,7 +78,7 @@ SCRIPT: Final = files("ajoxi_async.limits").joinpath("schedule.lua").read_bytes(
 
 @frozen
 class _Answer:
-    """Send times on our clock, and when to ask again for what was not given."""
+    """Send times by the local clock, and when to ask again for those that were not given."""
 
     times: Sequence[float]
     come_back: float
@@ -90,14 +90,14 @@ class RedisLimiter:
         limiter = RedisLimiter("redis://localhost:6379", key="AJX_LIVE_...")
         client = AsyncAjoxi("AJX_LIVE_...", limiter=limiter)
 
-    Redis is asked from a thread of its own, so it serves any number of loops, of asyncio and trio alike.
+    It asks Redis in a thread of its own, so one limiter serves any number of event loops, of asyncio and trio alike.
 
     Args:
-        redis: a URL, or a ``redis.Redis`` (or ``RedisCluster``) of your own. One that takes longer than 0.3 s, for its own
-            retries or for want of a timeout, counts as gone meanwhile.
-        key: the API key whose budget it is; only a digest of it goes to Redis.
+        redis: a URL, or a ``redis.Redis`` (or ``RedisCluster``) of your own. While a client takes longer than 0.3 s, because
+            of its own retries or a missing timeout, Redis counts as unreachable.
+        key: the API key whose budget it is; only a digest of it is sent to Redis.
         limit: requests a second until the server says otherwise.
-        workers: how many there are taken to be by one that has never reached Redis.
+        workers: the number of processes to assume before Redis was reached for the first time.
 
     Raises:
         ConfigurationError: redis-py is not installed, or `redis` is neither a client nor a URL that can be right.
@@ -124,10 +124,10 @@ class RedisLimiter:
         self._pause = 0.0
         self._workers = workers
         self._known_workers: deque[tuple[float, int]] = deque()
-        # Without Redis: since when, the next local time, when to look for Redis again, and what was logged when.
+        # While Redis is unreachable: since when, the next local send time, when to try Redis again, and what was logged when.
         self._gone_since: float | None = None
         self._local_next = self._look_at = 0.0
-        self._told, self._told_at = "", 0.0
+        self._logged_reason, self._logged_at = "", 0.0
         self._granted = self._delayed = self._refused = self._forfeited = self._asked = 0
         self._begin()
         renew_in_child(self)
@@ -136,18 +136,18 @@ class RedisLimiter:
         self._worker = f"{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._client = make_client(self._redis)
         self._script = self._client.register_script(SCRIPT)
-        self._line = Line()
+        self._requests = RequestThread()
         self._lock = Lock()
-        #: Something to do for the thread.
+        #: Notified when there is work for the thread.
         self._changed = Condition(self._lock)
         self._serving = False
         self._queue = Queue()
-        #: Times that were given and not fetched yet, and when they were given.
+        #: Waiters with a send time that they have not fetched yet, and when it was given.
         self._given: dict[Waiter, float] = {}
         self._spare: list[float] = []
         self._ticket = 0.0
-        #: Whether somebody waits who is not to wait for the ticket, and whether a pause is to be told to the others.
-        self._hurry = self._untold = False
+        #: Whether to ask before the time Redis named (`_ticket`), and whether a 429's pause is still to be sent to Redis.
+        self._ask_at_once = self._pause_unsent = False
         self._announced = 0
 
     def renew(self) -> None:
@@ -155,7 +155,7 @@ class RedisLimiter:
         self._begin()
 
     def try_acquire(self, lane: Lane = "default") -> Permit | None:
-        """See `Limiter`. There is never a turn without asking Redis, unless there is no cap."""
+        """See `Limiter`. Without asking Redis there is a permit only when there is no cap."""
         return Permit(lane, time.monotonic(), holds=False) if self._uncapped else None
 
     async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
@@ -182,7 +182,7 @@ class RedisLimiter:
                 self._forfeited += 1
 
     async def _send_time(self, lane: Lane, deadline: float | None) -> float:
-        """Wait until a send time is ours; it may lie in the future."""
+        """Wait for a send time, which may lie in the future."""
         waiter = Waiter(lane)
         with self._lock:
             self._queue.add(waiter)
@@ -199,7 +199,7 @@ class RedisLimiter:
                         return at
                     if left <= 0:
                         raise too_late(self._queue.ahead_of(lane) * self._workers / self._limit, left)
-                    self._hurry |= lane == "interactive"
+                    self._ask_at_once |= lane == "interactive"
                     self._wake()
                 if left < float("inf"):
                     with anyio.move_on_after(left):
@@ -218,11 +218,11 @@ class RedisLimiter:
                     self._return(waiter.turn.taken_at)
 
     def _return(self, at: float) -> None:
-        """A send time will not be used: somebody here may have it, or Redis gets it back with the next question."""
+        """Give back a send time. Another waiter of this process gets it, or Redis with the next request."""
         self._spare.append(at)
         self._changed.notify_all()
 
-    # The thread. Whatever begins with an underscore and asks for no lock is called with it.
+    # The thread. Private methods that do not take the lock are called while it is held.
 
     def _wake(self) -> None:
         if self._serving:
@@ -241,10 +241,10 @@ class RedisLimiter:
                     self._serving = False
                     return
                 counts = self._queue.ready()
-                self._hurry = False
+                self._ask_at_once = False
             try:
                 answer = self._ask(counts)
-            except Exception:  # a fault of ours, which is not to leave those who wait without an answer for ever
+            except Exception:  # a bug in the limiter must not leave the waiting calls without an answer for ever
                 logger.exception("the rate limit's thread failed")
                 self._look_at = time.monotonic() + LOOK_EVERY
                 answer = self._ask_locally(time.monotonic(), sum(counts.values()))
@@ -253,7 +253,7 @@ class RedisLimiter:
                 self._ticket = answer.come_back
 
     def _wait_for_work(self) -> bool:
-        """Wait until Redis is to be asked; returns False when nobody has waited for a while."""
+        """Wait until Redis is to be asked; returns False after no call has waited for `LINGER` seconds."""
         idle_until: float | None = None
         while True:
             now = time.monotonic()
@@ -261,10 +261,10 @@ class RedisLimiter:
             spare, self._spare = self._spare, []
             self._assign([at for at in spare if at > now])
             ready = self._queue.ready()
-            if self._untold and self._gone_since is None:
-                return True  # the others are to hear of a 429 at once
+            if self._pause_unsent and self._gone_since is None:
+                return True  # the other processes have to learn of a 429 at once
             if any(ready.values()):
-                if now >= self._ticket or (self._hurry and ready["interactive"]):
+                if now >= self._ticket or (self._ask_at_once and ready["interactive"]):
                     return True
                 idle_until, wait = None, self._ticket - now
             else:
@@ -290,7 +290,7 @@ class RedisLimiter:
             waiter.signal.set()
 
     def _take_back(self, now: float) -> None:
-        """Take the times back that nobody fetched, for their loops stand still."""
+        """Take back send times that were not fetched, because their loops are blocked."""
         late = [waiter for waiter, given_at in self._given.items() if given_at <= now - FETCH]
         for waiter in late:
             del self._given[waiter]
@@ -304,15 +304,15 @@ class RedisLimiter:
             else:
                 self._queue.stalled.add(waiter.signal.home)
 
-    # Asking. The lock is not held.
+    # Asking Redis. The lock is not held.
 
     def _ask(self, counts: Mapping[Lane, int]) -> _Answer:
         now = time.monotonic()
-        if self._gone_since is not None and (now < self._look_at or self._line.busy):
+        if self._gone_since is not None and (now < self._look_at or self._requests.busy):
             return self._ask_locally(now, sum(counts.values()))
         with self._lock:
             refunds, self._spare = self._spare, []
-            announced, pause, untold = self._announced, self._pause, self._untold
+            announced, pause, pause_unsent = self._announced, self._pause, self._pause_unsent
         offset, trip = self._clock.offset, self._clock.round_trip
         arguments = [
             self._worker,
@@ -320,7 +320,7 @@ class RedisLimiter:
             counts["default"],
             counts["bulk"],
             announced,
-            round(max(0.0, pause - now) * 1e6) if untold else 0,
+            round(max(0.0, pause - now) * 1e6) if pause_unsent else 0,
             int(self._gone_since is not None),
             round((self._ticket + offset) * 1e6) if self._ticket > now else 0,
             self._default,
@@ -332,27 +332,27 @@ class RedisLimiter:
         self._asked += 1
         name, sent, script = self._name.encode(), [str(argument).encode() for argument in arguments], self._script
         try:
-            answered = self._line.ask(lambda: script(keys=[name], args=sent), PATIENCE)
+            answered = self._requests.ask(lambda: script(keys=[name], args=sent), PATIENCE)
             then = time.monotonic()
-            theirs, come, workers, limit = (int(number) for number in answered[:4])
+            redis_time, come, workers, limit = (int(number) for number in answered[:4])
             times = [int(at) / 1e6 for at in (_text(answered[4])).split(",") if at]
         except BaseException as error:
             return self._without_redis(sum(counts.values()), error)
-        jumped = self._clock.note(theirs / 1e6, now, then)
+        jumped = self._clock.note(redis_time / 1e6, now, then)
         self._note_workers(then, workers)
         with self._lock:
             self._limit = limit
             if self._announced == announced:
                 self._announced = 0
             if self._pause == pause:
-                self._untold = False
+                self._pause_unsent = False
             if jumped:
                 self._spare.clear()
         if self._gone_since is not None:
             logger.warning("Redis is back after %.1f s; the rate limit is shared again", then - self._gone_since)
             self._gone_since = None
         offset = self._clock.offset
-        # After a jump the moment to come back was reckoned with the wrong ticket: ask again at once.
+        # After a jump of a clock the time to ask again was computed from a wrong ticket, so ask again at once.
         return _Answer([at - offset for at in times], come / 1e6 - offset if come and not jumped else 0.0)
 
     def _note_workers(self, now: float, workers: int) -> None:
@@ -365,13 +365,13 @@ class RedisLimiter:
     def _without_redis(self, wanted: int, error: BaseException) -> _Answer:
         now = time.monotonic()
         refused, reason = reason_of(error, self._client)
-        since = now - self._told_at
+        since = now - self._logged_at
         if (
             self._gone_since is None
-            or (reason != self._told and since >= TELL_EVERY)
+            or (reason != self._logged_reason and since >= TELL_EVERY)
             or (refused and since >= REPEAT_EVERY)
         ):
-            self._told, self._told_at = reason, now
+            self._logged_reason, self._logged_at = reason, now
             logger.log(
                 logging.ERROR if refused else logging.WARNING,
                 "Redis %s (%s); until it is back each of %d workers keeps to its own part of the rate limit",
@@ -387,7 +387,6 @@ class RedisLimiter:
 
     def _ask_locally(self, now: float, wanted: int) -> _Answer:
         step = self._workers / (self._limit * LOCAL_SHARE)
-        # Not in step with the others, who began at the same moment.
         first = max(self._local_next, now)
         times: list[float] = []
         while len(times) < wanted and first < now + LOCAL_AHEAD:
@@ -396,12 +395,12 @@ class RedisLimiter:
         self._local_next = first
         return _Answer(times, min(self._look_at, max(now, first - LOCAL_AHEAD)))
 
-    # Learning.
+    # Settling permits.
 
     def observe(
         self, turn: Permit, route: str, status: int, answer: Mapping[str, str], retry_after: float | None
     ) -> None:
-        """See `Limiter`. A new limit goes to Redis with the next question, a 429's pause at once."""
+        """See `Limiter`. A new limit is sent to Redis with the next request, the pause of a 429 at once."""
         with self._lock:
             text = answer.get(headers.RATE_LIMIT)
             if turn.taken_at >= self._believed:
@@ -417,17 +416,17 @@ class RedisLimiter:
                     self._refused_at = time.monotonic()
                     self._pause = self._refused_at + pause_after(retry_after)
                     self._local_next = max(self._local_next, self._pause)
-                    self._untold = True
+                    self._pause_unsent = True
                     try:
                         self._wake()
-                    except APIConnectionError:  # the next that waits says so
+                    except APIConnectionError:  # the next call that waits raises it
                         pass
 
     def lost(self, turn: Permit) -> None:
-        """See `Limiter`. A send time that was used is used."""
+        """See `Limiter`. Nothing to do: the send time was used."""
 
     def give_back(self, turn: Permit) -> None:
-        """See `Limiter`. Its time is past."""
+        """See `Limiter`. Nothing to do: the send time has passed."""
 
     def snapshot(self) -> LimiterSnapshot:
         """See `Limiter`."""
@@ -446,5 +445,5 @@ class RedisLimiter:
 
 
 def _text(answer: str | bytes) -> str:
-    """An answer of a client that decodes, or of one that does not."""
+    """An answer as text, whether the client decodes answers or not."""
     return answer if isinstance(answer, str) else answer.decode()

@@ -1,10 +1,10 @@
-"""Redis's clock mapped to ours by the answers it gives. Pure; times are seconds.
+"""The difference between Redis's clock and the local one, from the answers of Redis. Pure; times are seconds.
 
 Rules:
-1. Redis read its clock at some moment between our question and its answer, so the difference of the clocks is known to half
-   a round trip. The fastest of the last answers says it best.
-2. An answer that contradicts that one means that one of the clocks was set, or that ours stood still while the machine was
-   suspended: what was known before is forgotten.
+1. Redis reads its clock at some moment between the request and its answer, so the difference of the clocks is known within
+   half a round trip. The fastest of the last answers gives it most exactly.
+2. If an answer contradicts that one, one of the clocks was set, or the local one stopped while the machine was suspended.
+   Then the earlier answers are forgotten.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from attrs import define, field
 
 __all__ = ["RedisClock"]
 
-#: Answers that are remembered, and seconds by which the clocks may drift apart while they are.
+#: How many answers are remembered, and by how many seconds the clocks may drift apart meanwhile.
 _ANSWERS: Final = 64
 _DRIFT: Final = 0.002
 
 
 @define
 class RedisClock:
-    """Redis's clock less ours, by the fastest of the last answers."""
+    """Redis's clock minus the local one, by the fastest of the last answers."""
 
-    #: Round trips, and the differences they show.
+    #: Round trips, and the differences of the clocks that they show.
     _samples: deque[tuple[float, float]] = field(init=False, factory=lambda: deque(maxlen=_ANSWERS))
 
     @property
     def round_trip(self) -> float:
-        """The shortest seen; a guess while none was."""
+        """The shortest round trip so far, or 10 ms before the first answer."""
         return min(self._samples)[0] if self._samples else 0.01
 
     @property
     def offset(self) -> float:
-        """What to take off Redis's time; nothing while it is not known, for then nothing was given."""
+        """Seconds to subtract from a time of Redis; 0 before the first answer."""
         return min(self._samples)[1] if self._samples else 0.0
 
-    def note(self, theirs: float, asked: float, answered: float) -> bool:
-        """Learn from an answer; returns whether a clock has jumped since the ones before.
+    def note(self, redis_time: float, asked: float, answered: float) -> bool:
+        """Note an answer; returns whether a clock has jumped since the answers before it.
 
         Args:
-            theirs: what Redis's clock said.
-            asked: when we asked, by ours.
-            answered: when we had the answer.
+            redis_time: the time by Redis's clock in the answer.
+            asked: when the request was sent, by the local clock.
+            answered: when the answer came, by the local clock.
         """
-        trip, offset = answered - asked, theirs - (asked + answered) / 2
+        trip, offset = answered - asked, redis_time - (asked + answered) / 2
         jumped = False
         if self._samples:
             best_trip, best = min(self._samples)

@@ -1,11 +1,11 @@
-"""Who waits, in which lane, and who is next. Nothing is awaited here but a `Signal`.
+"""The queue of calls that wait for a permit, by lane, and the signals that wake them.
 
 Rules:
 1. First come, first served within a lane; ``interactive`` before ``default`` before ``bulk``.
-2. A lane that was passed over `PATIENCE` times in a row is next, so none is starved: each lane that waits gets at least
-   one turn in ten.
-3. A loop that stands still (blocked, stopped or closed) is marked as stalled, and its waiters are passed over. They keep
-   their places, and are served again once their loop runs.
+2. A lane that was passed over `PATIENCE` times in a row is next, so that each lane with waiting calls gets at least one
+   permit in ten.
+3. An event loop that is blocked, stopped or closed is marked as stalled, and its waiters are skipped. They keep their
+   places and are served again once their loop runs.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ __all__ = ["GRACE", "Queue", "Signal", "Waiter", "call_in", "make_signal", "seco
 PATIENCE = 9
 
 
-#: Seconds within which a loop that runs has answered to a signal or to its timer. What takes longer stands still.
+#: A loop that does not react to a signal or a timer within this many seconds counts as stalled.
 GRACE = 0.02
 
 
 class Signal(Protocol):
-    """Wakes one task once; set from any thread."""
+    """Wakes one task once. It can be set from any thread."""
 
     @property
     def home(self) -> Any:
-        """The loop of the task: an object that is the same for all its tasks."""
+        """The event loop of the task, or trio's token of it."""
 
     def set(self) -> None:
-        """Wake it, if its loop still runs."""
+        """Wake the task, if its loop still runs."""
 
     def ended(self) -> bool:
-        """Whether its loop has ended, so that nobody will wake."""
+        """Whether the loop has ended, so that the task will never wake."""
 
     def wait(self) -> Awaitable[None]:
         """Wait to be woken."""
 
 
 class _FutureSignal:
-    # A bare future: an anyio.Event on asyncio is a deque and a kilobyte, and there may be ten thousand of them.
+    # A bare future, because an anyio.Event takes a kilobyte on asyncio and there may be ten thousand waiting calls.
     __slots__ = ("_future",)
 
     def __init__(self) -> None:
@@ -68,11 +68,11 @@ class _FutureSignal:
             self._future.set_result(None)
 
     def wait(self) -> Awaitable[None]:
-        return self._future  # itself: a coroutine around it would be another frame for each that waits
+        return self._future  # the future itself, because a coroutine around it would add a frame to each waiting call
 
 
 def _nothing() -> None:
-    """Run in a loop to see whether there is one."""
+    """Scheduled in a loop only to see whether the loop still runs."""
 
 
 class _TrioSignal:
@@ -102,7 +102,7 @@ class _TrioSignal:
 
 
 def make_signal() -> Signal:
-    """A signal of the loop that is running."""
+    """Make a signal for the running task."""
     try:
         return _FutureSignal()
     except RuntimeError:
@@ -110,7 +110,7 @@ def make_signal() -> Signal:
 
 
 def call_in(home: Any, function: Callable[[], None]) -> bool:
-    """Have a loop call a function, from any thread; returns False when it has ended. `home` is a signal's."""
+    """Have a loop, which is the `home` of a signal, call a function. Any thread may call this. Returns False if it has ended."""
     try:
         if isinstance(home, asyncio.AbstractEventLoop):
             home.call_soon_threadsafe(function)
@@ -122,7 +122,7 @@ def call_in(home: Any, function: Callable[[], None]) -> bool:
 
 
 class Waiter:
-    """A call that waits for its turn."""
+    """A call that waits for a permit."""
 
     __slots__ = ("lane", "signal", "turn")
 
@@ -133,14 +133,14 @@ class Waiter:
 
 
 class Queue:
-    """All that wait for one key's budget.
+    """The calls that wait for permits of one budget.
 
     Attributes:
-        stalled: the loops that stand still.
+        stalled: the event loops that do not react at the moment.
     """
 
     def __init__(self) -> None:
-        # Dicts keep their order and forget anybody in no time: waiters are cancelled, too.
+        # Dicts keep their order, and removing a cancelled waiter from the middle takes constant time.
         self._lanes: dict[Lane, dict[Waiter, None]] = {lane: {} for lane in LANES}
         self._passed_over: dict[Lane, int] = dict.fromkeys(LANES, 0)
         self.stalled: set[Any] = set()
@@ -149,27 +149,27 @@ class Queue:
         return sum(map(len, self._lanes.values()))
 
     def add(self, waiter: Waiter) -> None:
-        """Queue up."""
+        """Add a waiter at the end of its lane."""
         self._lanes[waiter.lane][waiter] = None
 
     def put_back(self, waiters: Sequence[Waiter]) -> None:
-        """Queue up again at the head, for those whose turns were taken back."""
+        """Add waiters at the head of their lanes again, after their permits were taken back."""
         for lane in {waiter.lane for waiter in waiters}:
             first = {waiter: None for waiter in waiters if waiter.lane == lane}
             self._lanes[lane] = first | self._lanes[lane]
 
     def discard(self, waiter: Waiter) -> None:
-        """Leave the queue, wherever one stands in it."""
+        """Remove a waiter, wherever it stands in its lane."""
         self._lanes[waiter.lane].pop(waiter, None)
 
     def discard_all(self, home: Any) -> None:
-        """Forget the waiters of a loop that has ended."""
+        """Remove the waiters of a loop that has ended."""
         self.stalled.discard(home)
         for lane, waiters in self._lanes.items():
             self._lanes[lane] = {waiter: None for waiter in waiters if waiter.signal.home is not home}
 
     def next(self) -> Waiter | None:
-        """Whose turn it is, of those whose loop runs; nobody leaves the queue."""
+        """The waiter that is next, of those whose loop runs. It stays in the queue."""
         first = self._first_by_lane()
         for lane in reversed(first):
             if self._passed_over[lane] >= PATIENCE:
@@ -177,7 +177,7 @@ class Queue:
         return next(iter(first.values()), None)
 
     def pop(self, waiter: Waiter) -> None:
-        """Take out whose turn it was, as `next` has said."""
+        """Remove the waiter that `next` returned."""
         for lane in LANES:
             if lane == waiter.lane or not self._lanes[lane]:
                 self._passed_over[lane] = 0
@@ -195,7 +195,7 @@ class Queue:
         return first
 
     def last(self, home: Any) -> Waiter | None:
-        """Whoever has to wait longest of those of a loop."""
+        """The waiter of a loop that will wait longest."""
         for lane in reversed(LANES):
             for waiter in reversed(self._lanes[lane]):
                 if waiter.signal.home is home:
@@ -203,7 +203,7 @@ class Queue:
         return None
 
     def ahead_of(self, lane: Lane) -> int:
-        """How many would go before a newcomer."""
+        """How many waiters would be served before a new one of this lane."""
         ready = self.ready()
         return sum(ready[other] for other in LANES[: LANES.index(lane) + 1])
 

@@ -4,10 +4,10 @@ Rules:
 1. An API key is sent as it is (API reference: Authentication).
 2. A token provider is any ``async () -> str``. OAuth 2.0 is named by the reference without an endpoint, so the
    client-credentials grant (RFC 6749, 4.4) takes the token URL from the caller.
-3. A token is cached, fetched anew before it expires, once however many tasks wait for it, and once after a 401. The tasks
-   may belong to any loops in any threads (`limits.flight` has the rules).
-4. A rate-limit budget belongs to an account, which a token does not tell. Providers with the same code are taken for the same
-   account, and credentials with the same token URL and client id: see `budget_of`.
+3. A token is cached. It is fetched again before it expires and once after a 401, by one request however many tasks wait for
+   it. The tasks may belong to any event loops in any threads (`limits.flight` has the rules).
+4. A rate-limit budget belongs to an account, and a token does not name its account. Providers with the same code are
+   treated as one account, and so are credentials with the same token URL and client id: see `budget_of`.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ __all__ = ["ApiKey", "ClientCredentials", "Credentials", "ProvidedToken", "Token
 
 TokenProvider = Callable[[], Awaitable[str]]
 
-#: A token is fetched anew this many seconds before it expires, or after half its life if that is shorter.
+#: A token is fetched again this many seconds before it expires, or after half its lifetime if that is sooner.
 _LEEWAY = 60.0
-#: Asking for a token changes nothing, so it is asked again after a failure.
+#: Requesting a token changes nothing at the server, so the request is repeated after a failure.
 _ATTEMPTS = 3
 
 
 class Credentials(Protocol):
-    """What the pipeline asks for."""
+    """A source of Authorization headers, as the pipeline uses it."""
 
     @property
     def at_hand(self) -> str | None:
-        """The value of the Authorization header if it can be had without waiting."""
+        """The value of the Authorization header if it is available without waiting."""
 
     async def header(self, transport: Transport) -> str:
         """The value of the Authorization header."""
 
     def rejected(self, header: str) -> bool:
-        """The API answered 401 to `header`; True when another one can be had."""
+        """Note that the API answered 401 to `header`; returns whether another value can be obtained."""
 
 
 class ApiKey:
@@ -72,7 +72,7 @@ class ApiKey:
         return self.at_hand
 
     def rejected(self, header: str) -> bool:
-        """A key stays the same however often it is asked for."""
+        """There is no other key to try."""
         return False
 
     def __repr__(self) -> str:
@@ -80,7 +80,7 @@ class ApiKey:
 
 
 class ProvidedToken:
-    """Tokens from a caller's own function, which does its own caching."""
+    """Tokens from the caller's own function, which caches them itself."""
 
     at_hand = None
 
@@ -95,7 +95,7 @@ class ProvidedToken:
         return f"Bearer {check_token(await given)}"
 
     def rejected(self, header: str) -> bool:
-        """The provider may know a newer token; the pipeline asks once more."""
+        """The provider may return a newer token, so the pipeline calls it once more."""
         return True
 
 
@@ -125,14 +125,14 @@ class ClientCredentials:
         http_url("token_url", token_url)
         for name, given in (("client_id", client_id), ("client_secret", client_secret)):
             if not isinstance(given, str) or not given:
-                # Without a colon behind the name: masking would take what follows for the secret.
+                # No colon after the name, because masking would treat the text after it as the secret.
                 raise ConfigurationError(f"expected {name} as registered, a string that is not empty")
         self._url, self._client_id = token_url, client_id
         basic = b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
         self._basic = f"Basic {basic}"
         self._scope = scope
         self._clock = clock
-        #: The header, and when it is to be fetched anew.
+        #: The header, and when to fetch the next one.
         self._token: tuple[str, float] | None = None
         self._refresh: Flight[str] = Flight()
 
@@ -158,7 +158,7 @@ class ClientCredentials:
 
     async def _fetch(self, transport: Transport) -> str:
         if (fresh := self.at_hand) is not None:
-            return fresh  # somebody fetched it between our look and our turn
+            return fresh  # another task fetched it while this one waited
         form = {"grant_type": "client_credentials"} | ({"scope": self._scope} if self._scope else {})
         request = Request(
             "POST",
@@ -201,11 +201,11 @@ class ClientCredentials:
 
 
 def budget_of(provider: TokenProvider | ClientCredentials) -> str:
-    """The name of the budget that a provider's tokens draw on.
+    """The name of the rate-limit budget that a provider's tokens use.
 
-    A function is known by its code, and not by its identity or by what it closes over: an application that makes a client
-    for each request makes a closure for each, and a budget each would be none. Where one function serves several accounts
-    they share a budget, which is too slow rather than too fast; ``limiter=`` tells them apart.
+    A function is identified by its code, not by its identity or its closure: an application that makes a client for each
+    request makes a new closure each time, and a separate budget for each would not limit anything. Where one function
+    serves several accounts, they share one budget and are slower than needed; give each its own ``limiter=`` to avoid that.
     """
     if isinstance(provider, ClientCredentials):
         return f"client {provider._client_id} at {provider._url}"
@@ -214,7 +214,7 @@ def budget_of(provider: TokenProvider | ClientCredentials) -> str:
         function = function.func
     try:
         function = inspect.unwrap(function)
-    except ValueError:  # it wraps itself
+    except ValueError:  # a function whose `__wrapped__` is itself
         pass
     function = getattr(function, "__func__", function)
     code = getattr(function, "__code__", None) or getattr(type(function).__call__, "__code__", None)

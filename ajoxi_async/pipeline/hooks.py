@@ -1,10 +1,10 @@
-"""What a caller can watch: plain functions that are told of each attempt.
+"""Hooks: plain functions of the caller that are called with an event for each attempt of a request.
 
 Rules:
-1. A hook is called in the task of the call, between its steps; it is not awaited and should be quick. An async function
-   would never run: it is refused when the hooks are made.
-2. An exception in a hook is logged and fails nothing.
-3. Events carry no key and no body; paths and messages are masked where they are printed.
+1. A hook is called in the task of the call, between its steps. It is not awaited and should return quickly. An async
+   function would never run, so `Hooks` refuses it.
+2. An exception in a hook is logged; the call goes on.
+3. Events hold no key and no body. Paths and messages are masked where they are printed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ajoxi_async.protocol.errors import ConfigurationError, OutcomeUnknownError
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import Fate
 
-__all__ = ["Hooks", "RateLimitedEvent", "RequestEvent", "ResponseEvent", "RetryEvent", "Watch", "combine", "tell"]
+__all__ = ["Hooks", "RateLimitedEvent", "RequestEvent", "ResponseEvent", "RetryEvent", "Watch", "call_hook", "combine"]
 
 _calls = count(1)
 
@@ -48,7 +48,7 @@ class RequestEvent:
         attempt: from 1.
         lane: of the limiter.
         waited: seconds the attempt waited for its turn.
-        headers: add to it what is to be sent besides, a ``traceparent`` for instance.
+        headers: a dict to which the hook adds headers that are to be sent as well, such as ``traceparent``.
     """
 
     call: int
@@ -66,8 +66,8 @@ class ResponseEvent:
     """An attempt has ended.
 
     Attributes:
-        status: of the response, or ``None`` where there was none.
-        error: why there was none, masked.
+        status: of the response, or ``None`` when there was no response.
+        error: why there was no response, masked.
         elapsed: seconds since it was sent.
     """
 
@@ -118,11 +118,11 @@ class Hooks:
 
     Attributes:
         on_request: before each attempt.
-        on_response: after each attempt, whatever came of it.
+        on_response: after each attempt, whether it succeeded or failed.
         on_retry: before the wait for another attempt.
         on_rate_limited: at each 429.
-        on_outcome_unknown: when a POST may or may not have been carried out: besides being raised, and where the task
-            was cancelled after the request had gone out, when nothing else would tell.
+        on_outcome_unknown: when it is unknown whether a POST was carried out. The error is also raised, except where the
+            task was cancelled after the request had gone out: then this hook is the only report.
 
     Raises:
         ConfigurationError: one is not a plain function: it cannot be called, or is async.
@@ -135,7 +135,7 @@ class Hooks:
     on_outcome_unknown: Callable[[OutcomeUnknownError], object] | None = field(default=None, validator=_check_hook)
 
 
-def tell(hook: Hook | None, event: object) -> None:
+def call_hook(hook: Hook | None, event: object) -> None:
     """Call a hook, if there is one."""
     if hook is None:
         return
@@ -151,7 +151,7 @@ def tell(hook: Hook | None, event: object) -> None:
 
 @frozen(kw_only=True)
 class Watch:
-    """Tells the hooks of one call."""
+    """Calls the hooks for the attempts of one call."""
 
     hooks: Hooks
     route: str
@@ -160,7 +160,7 @@ class Watch:
     call: int = Factory(lambda: next(_calls))
 
     def begins(self, request: Request, attempt: int, waited: float) -> None:
-        """An attempt is about to be sent; what a hook wants to send besides goes with it."""
+        """An attempt is about to be sent. Headers that a hook adds are sent with it."""
         event = RequestEvent(
             call=self.call,
             route=self.route,
@@ -170,7 +170,7 @@ class Watch:
             lane=self.lane,
             waited=waited,
         )
-        tell(self.hooks.on_request, event)
+        call_hook(self.hooks.on_request, event)
         try:
             check_headers(event.headers)
         except InvalidParameterError as error:
@@ -203,9 +203,9 @@ class Watch:
             error=None if response else str(outcome),
             elapsed=elapsed,
         )
-        tell(self.hooks.on_response, event)
+        call_hook(self.hooks.on_response, event)
         if fate is Fate.REFUSED:
-            tell(
+            call_hook(
                 self.hooks.on_rate_limited,
                 RateLimitedEvent(call=self.call, route=self.route, attempt=attempt, retry_after=retry_after),
             )
@@ -224,7 +224,7 @@ class Watch:
 
     def retries(self, attempt: int, fate: Fate, delay: float) -> None:
         """There will be another attempt."""
-        tell(
+        call_hook(
             self.hooks.on_retry,
             RetryEvent(call=self.call, route=self.route, attempt=attempt, fate=fate, delay=delay),
         )
@@ -237,13 +237,13 @@ def combine(several: Iterable[Hooks]) -> Hooks:
         return hooks[0]
 
     def all_of(name: str) -> Hook | None:
-        each = [hook for one in hooks if (hook := getattr(one, name)) is not None]
+        found = [hook for group in hooks if (hook := getattr(group, name)) is not None]
 
         def call(event: object) -> None:
-            for hook in each:
-                tell(hook, event)
+            for hook in found:
+                call_hook(hook, event)
 
-        return call if each else None
+        return call if found else None
 
     return Hooks(
         on_request=all_of("on_request"),

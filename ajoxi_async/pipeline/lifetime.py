@@ -39,7 +39,7 @@ class Lifetime:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Begin without waits: in a forked child those that there were are the parent's."""
+        """Forget all waits: in a forked child they belong to the parent."""
         self._lock = Lock()
         self._waits: dict[anyio.CancelScope, Loop] = {}
 
@@ -54,7 +54,7 @@ class Lifetime:
 
     @contextmanager
     def ends(self, scope: anyio.CancelScope) -> Iterator[None]:
-        """Cancel a scope when the client is closed, or at once if it is closed already."""
+        """While the block runs, cancel `scope` when the client is closed, or at once if it is closed already."""
         with self._lock:
             self._waits[scope] = running_loop()
         try:
@@ -66,7 +66,7 @@ class Lifetime:
                 del self._waits[scope]
 
     async def bound(self, route: str, work: Awaitable[T]) -> T:
-        """Wait for something, until the client is closed.
+        """Await `work`, but stop waiting when the client is closed.
 
         Raises:
             ClientClosedError: it was closed first.
@@ -76,7 +76,7 @@ class Lifetime:
         raise ClientClosedError("the client was closed; nothing was sent", route=route, attempts=0)
 
     def close(self) -> None:
-        """Close, and end every wait. Idempotent."""
+        """Mark the client as closed and end every wait. Idempotent."""
         self.closed = True
         with self._lock:
             waits = tuple(self._waits.items())

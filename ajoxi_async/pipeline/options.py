@@ -33,9 +33,10 @@ _NAMES = CallOptions.__annotations__.keys()
 
 
 def check_options(options: CallOptions) -> None:
-    """Refuse keywords that are no options: Python itself does not look, and a typo must not be dropped in silence.
+    """Refuse keywords that are not options, and values that cannot be right.
 
-    What is given as a subclass is replaced by the builtin it stands for (`contract.encoding.exact_values`); the dict is the call's own.
+    Python does not check the names of a TypedDict, and a misspelt option must not be ignored. Values of subclasses are
+    replaced in `options` by the builtin values they stand for (`contract.encoding.exact_values`).
     """
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
@@ -59,11 +60,11 @@ def check_options(options: CallOptions) -> None:
 
 
 def as_list(value: Any) -> Any:
-    """Several values as a list; what is not several, a lone string or an object, stays as it is and is refused by name."""
+    """Turn an iterable of values into a list. A string, bytes or a mapping is returned unchanged; a later check refuses it."""
     return list(value) if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)) else value
 
 
-#: What the client itself answers for; overriding it would leak a key or break the framing.
+#: Headers that only the client sets: overriding them would leak a key or break the framing of the message.
 _RESERVED = frozenset(
     {"authorization", "connection", "content-length", "content-type", "expect", "host", "te", "trailer"}
     | {"transfer-encoding", "upgrade"}
@@ -79,13 +80,13 @@ def _is_unicode(text: str) -> bool:
 
 
 def merge_headers(base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The headers of a request with others in place of those of the same name, however that is spelt."""
+    """`base` with the headers `given` in place of those of the same name, compared without regard to case."""
     names = {name.lower() for name in given}
     return {name: value for name, value in base.items() if name.lower() not in names} | dict(given)
 
 
 def check_headers(given: Mapping[str, str]) -> None:
-    """Refuse headers that cannot be sent, or that the client itself answers for."""
+    """Refuse headers that cannot be sent, or that only the client sets."""
     if not isinstance(given, Mapping):
         raise InvalidParameterError("extra_headers", "expected strings by name")
     for name, value in given.items():

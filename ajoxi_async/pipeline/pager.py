@@ -2,12 +2,12 @@
 
 Rules:
 1. ``await`` gives one page; ``async for`` gives all items; ``.pages()`` gives the pages.
-2. While the items of one page are consumed the next page is fetched, one ahead and no more; stopping cancels it.
-3. Filters are frozen: they were checked and copied when the list was made.
-4. `cursor` is at any moment, after an error too, where to start again without missing an item. Its grain is the page:
-   the items of the page in hand come again.
-5. A cursor that comes back a second time is an error, for such a list would never end; so are a hundred empty pages in a
-   row, whatever their cursors.
+2. While the items of one page are consumed, the next page is fetched, and no more than that one. Stopping cancels it.
+3. Filters are checked and copied when the `Pager` is made; changing the originals later has no effect.
+4. `cursor` always says where to start again without missing an item, also after an error. It names a page, so the items of
+   the current page come a second time.
+5. A cursor that the server returns a second time is an error, because such a list would never end. So are a hundred empty
+   pages in a row.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Page(Generic[T]):
 
 
 class _Ahead(Generic[T]):
-    """A page on its way. It is fetched by a task of its own, which knows nothing of whoever waits for it."""
+    """The next page, fetched by a task of its own, so that cancelling the reader does not cancel the request."""
 
     def __init__(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
         self._done = anyio.Event()
@@ -77,7 +77,7 @@ class _Ahead(Generic[T]):
     async def _run(self, fetch: Callable[[], Coroutine[Any, Any, PageBody[T]]]) -> None:
         try:
             self._page = await fetch()
-        except Exception as error:  # handed to whoever waits
+        except Exception as error:  # raised by `page`
             self._error = error
         finally:
             self._done.set()
@@ -92,11 +92,11 @@ class _Ahead(Generic[T]):
         await self._done.wait()
         if self._error is not None:
             raise self._error
-        assert self._page is not None  # only `cancel` ends it without either, and nobody waits after that
+        assert self._page is not None  # only `cancel` ends the task with neither, and nothing waits after `cancel`
         return self._page
 
     def cancel(self) -> None:
-        # Where the event loop is gone, so is the task.
+        # RuntimeError: the event loop is closed, and the task has ended with it.
         with suppress(RuntimeError):
             self._stop()
 
@@ -124,7 +124,7 @@ class Pager(Generic[T]):
         check_options(options)
         self._pipeline = pipeline
         self._route = route
-        # Checked here, so that a wrong filter fails where it is written and not at the first item.
+        # Checked here, so that a wrong filter raises in the `list` call and not at the first item.
         self._query = parse_params(dict(query), route.query)
         self._options = options
         self._max_items = most
@@ -204,7 +204,7 @@ class _Pages(Generic[T]):
         return Page(data, body.next_cursor, body.has_more)
 
     def __del__(self) -> None:
-        # `async for` tells nobody that it was left: the last reference going is the only sign there is.
+        # Leaving an `async for` early calls no method of the iterator, so the fetch is cancelled when the iterator is deleted.
         if self._ahead is not None:
             self._ahead.cancel()
 

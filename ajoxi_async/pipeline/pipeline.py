@@ -1,15 +1,16 @@
-"""The one road of every request: turn at the limiter, send, observe, decode, decide about a retry, round again.
+"""How every request is made: wait at the limiter, send, observe the answer, decide about a retry, decode.
 
 Rules:
-1. Every attempt takes a turn at the limiter, so retries cannot break the cap; every turn is settled, whatever happens.
-2. Whether to send again is `protocol.retry`'s to say, and nobody else's.
-3. A 401 is answered by a fresh token once, where there is one to be had.
-4. A POST that was cancelled after it may have gone out is reported to ``on_outcome_unknown``; the cancellation goes on
-   unchanged.
-5. An idempotency key goes with every POST, the same on all its attempts. It is a hint: the reference documents none, so
-   it licenses no re-send.
-6. One debug line an attempt, under ``ajoxi_async``; secrets and phone numbers masked.
-7. Nothing begins, and nothing is sent again, after the client was closed.
+1. Every attempt waits for a permit of the limiter, so retries cannot exceed the rate limit. Every permit is settled,
+   whatever happens.
+2. `protocol.retry` alone decides whether to send again.
+3. After a 401 the request is sent once more with a fresh token, if the credentials can provide one.
+4. A POST that was cancelled after it may have gone out is reported to ``on_outcome_unknown``; the cancellation is then
+   raised unchanged.
+5. Every POST carries an idempotency key, the same on all its attempts. The API reference does not document such keys, so a
+   POST is never sent again because of one.
+6. Each attempt logs one debug line under ``ajoxi_async``, with secrets and phone numbers masked.
+7. After the client is closed no call begins and no request is sent again.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
 from ajoxi_async.limits import Limiter
 from ajoxi_async.pipeline.auth import Credentials
-from ajoxi_async.pipeline.hooks import Hooks, Watch, tell
+from ajoxi_async.pipeline.hooks import Hooks, Watch, call_hook
 from ajoxi_async.pipeline.lifetime import Lifetime
 from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
 from ajoxi_async.protocol import answers, retry
@@ -50,7 +51,7 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
-#: Set by `with_raw_response` to a list that receives the response a call ended with.
+#: `with_raw_response` sets it to a list, to which the last response of the call is appended.
 last_response: ContextVar[list[Response] | None] = ContextVar("ajoxi_async_last_response", default=None)
 
 
@@ -60,10 +61,10 @@ class AjoxiDeprecationWarning(DeprecationWarning):
 
 @define
 class LatestAnswer:
-    """The latest answer of the API, shared by all variants: its Date says how far the server's clock is from ours.
+    """The latest answer of the API, shared by all variants. Its Date header gives the difference of the clocks.
 
     Attributes:
-        heard: its headers, and when it came on the pipeline's clock; ``None`` before the first.
+        heard: its headers, and when it arrived by the pipeline's clock; ``None`` before the first answer.
     """
 
     heard: tuple[Mapping[str, str], float] | None = None
@@ -71,13 +72,13 @@ class LatestAnswer:
 
 @frozen(kw_only=True)
 class Pipeline:
-    """Settings and shared parts of the road. `evolve` makes a variant that shares the pool and the budget.
+    """Settings of the client and the objects that its calls share. `variant` changes settings and shares the rest.
 
     Attributes:
         timeout: seconds for each attempt, from connecting to the last byte.
-        lane: of the limiter, unless a call says otherwise.
-        idempotency_header: the name under which a POST's idempotency key travels; ``None`` to send none.
-        client_references: whether each call created carries a reference of ours in its metadata.
+        lane: of the limiter, unless a call has its own.
+        idempotency_header: the header that carries a POST's idempotency key; ``None`` to send none.
+        client_references: whether a generated ``client_reference`` is added to the metadata of each call that is created.
     """
 
     base_url: str
@@ -94,8 +95,8 @@ class Pipeline:
     quota: RetryQuota = field(repr=False)
     lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
     latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
-    #: By route, when notices of retirement are to be looked for again: once a second will do.
-    look_again: dict[str, float] = field(factory=dict, repr=False, eq=False)
+    #: By route: the time of the next check for a retirement notice. Checking once a second is enough.
+    next_retirement_check: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
@@ -105,7 +106,7 @@ class Pipeline:
         return RetryQuota(self.retry.quota)
 
     def variant(self, **changes: Any) -> Pipeline:
-        """The same road with other settings."""
+        """A pipeline with some settings changed."""
         if "retry" in changes:
             changes["quota"] = RetryQuota(changes["retry"].quota)
         return evolve(self, **changes)
@@ -179,7 +180,7 @@ class Pipeline:
         if options:
             lane, deadline = options.get("lane") or lane, self._deadline(options)
         attempt, drawn, fresh_token_used = 0, 0, False
-        # When, on our clock, the first attempt left that may have been carried out although no success came back.
+        # When, by our clock, the first attempt was sent that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
         began: float | None = None
         outcome: Response | ExchangeError | None = None
@@ -206,7 +207,7 @@ class Pipeline:
                 attempt += 1
                 if began is None:
                     began = started
-                else:  # Copied: a hook may still hold the first attempt's.
+                else:  # Copied, because a hook may still hold the request of the attempt before.
                     request = evolve(request, headers={**request.headers}, sent=True)
                 request.headers[headers.AUTHORIZATION] = authorization  # type: ignore[index]  # its own, made in `request`
                 request.timeout = self.timeout
@@ -236,7 +237,7 @@ class Pipeline:
                             error_body = answers.error_body_of(outcome)
                     finally:
                         limiter.observe(permit, route.name, outcome.status, outcome.headers, wait_for)
-                    if started >= self.look_again.get(route.name, 0.0):
+                    if started >= self.next_retirement_check.get(route.name, 0.0):
                         self._warn_if_retiring(route, outcome, started)
                     if (seen := last_response.get()) is not None:
                         seen.append(outcome)
@@ -274,7 +275,7 @@ class Pipeline:
         except BaseException as error:
             if route.method != "POST" or perhaps_done_at is None:
                 raise
-            # Whatever ends the call now, a POST of its may have been carried out.
+            # An earlier attempt of this POST may have been carried out, whatever error ends the call now.
             unknown = answers.outcome_unknown(
                 route,
                 request,
@@ -287,7 +288,7 @@ class Pipeline:
                 attempts=attempt,
             )
             if self.hooks is not None:
-                tell(self.hooks.on_outcome_unknown, unknown)
+                call_hook(self.hooks.on_outcome_unknown, unknown)
             if not isinstance(error, Exception):
                 raise
             raise unknown from (outcome if isinstance(outcome, ExchangeError) else error)
@@ -296,25 +297,25 @@ class Pipeline:
         """The value of the Authorization header.
 
         Raises:
-            APITimeoutError: it did not come until the deadline.
+            APITimeoutError: there was no token before the deadline.
             ClientClosedError: the client was closed.
         """
         if self.credentials.at_hand is not None:
             return self.credentials.at_hand
-        asking = self.lifetime.bound(route, self.credentials.header(self.transport))
+        header = self.lifetime.bound(route, self.credentials.header(self.transport))
         if deadline is None:
-            return await asking
+            return await header
         try:
             with anyio.fail_after(deadline - self.clock()):
-                return await asking
+                return await header
         except TimeoutError:
             raise APITimeoutError("no token came in time; nothing was sent", route=route, attempts=0) from None
 
     async def turn(self, route: str, lane: Lane, deadline: float | None) -> Permit:
-        """A turn at the limiter.
+        """Wait for a permit of the limiter.
 
         Raises:
-            APITimeoutError: the deadline cannot be met.
+            APITimeoutError: there is none before the deadline.
             ClientClosedError: the client was closed.
         """
         return await self.lifetime.bound(route, self.limiter.acquire(lane, deadline=deadline))
@@ -335,7 +336,7 @@ class Pipeline:
         return time.time() - (self.clock() - moment)
 
     def may_wait(self, delay: float, fate: Fate, began: float, deadline: float | None) -> bool:
-        """Whether there is time for another attempt, and one left in the quota."""
+        """Whether there is time for another attempt and the quota has one left; takes it from the quota."""
         then = self.clock() + delay
         if deadline is not None and then >= deadline:
             return False
@@ -356,11 +357,13 @@ class Pipeline:
 
     def _warn_if_retiring(self, route: Route[Any], response: Response, now: float) -> None:
         notice = answers.retirement_notice(route, response.headers)
-        self.look_again[route.name] = now + 1.0 if notice is None else float("inf")
+        self.next_retirement_check[route.name] = now + 1.0 if notice is None else float("inf")
         if notice is not None:
             try:
                 warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)
-            except AjoxiDeprecationWarning:  # warnings are errors here; but what a write brought is not to be lost
+            except (
+                AjoxiDeprecationWarning
+            ):  # the caller turns warnings into errors, but a write's answer must not be lost
                 if route.method == "GET":
                     raise
                 logger.warning("%s", notice)

@@ -1,1 +1,1 @@
-"""Floor 1: pure decisions. No ``async``; clock and randomness are arguments."""
+"""Pure decisions about what travels: errors, retries, rates, streams. No ``async``; times and random numbers are arguments."""

@@ -1,10 +1,10 @@
-"""What an answer says: the API's error, the right exception, notices of retirement, and what its headers hold.
+"""Reading answers: the API's error body, the exception it becomes, its headers, and notices of retirement.
 
-Rules of headers, on both engines alike, though one joins what is given twice and the other gives the first:
-1. Of a header that counts once the first value counts; of ``Content-Type`` the last, as browsers have it (MIME Sniffing,
-   WHATWG Fetch: extract a MIME type).
-2. A value is a stranger's: what is kept of it is bounded, and what is printed of it escaped.
-3. What cannot be read counts as absent.
+Rules of headers. They hold on both engines, of which one joins repeated headers and the other gives the first:
+1. Of a header that should come once, the first value counts; of ``Content-Type`` the last, as in browsers (WHATWG Fetch:
+   extract a MIME type).
+2. Values come from outside, so the length that is kept is bounded, and what is printed is escaped.
+3. A value that cannot be read counts as absent.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127)}
 
 @frozen
 class ErrorBody:
-    """The API's own words about a failure (API reference: Errors & status codes)."""
+    """The error envelope of the API (API reference: Errors & status codes)."""
 
     code: str
     message: str
@@ -67,7 +67,7 @@ def _text(value: Any) -> str | None:
 
 
 def error_body_of(response: Response) -> ErrorBody | None:
-    """The error envelope of a body, or ``None`` where the body is not the API's."""
+    """The error envelope of a body, or ``None`` if the body has none."""
     try:
         body = codec.parse_json(response.body)
     except codec.DecodeError:
@@ -79,33 +79,35 @@ def error_body_of(response: Response) -> ErrorBody | None:
 
 
 def first_value(given: Mapping[str, str], name: str) -> str | None:
-    """A header that counts once."""
-    several = getattr(given, "get_list", None)  # httpx joins them with commas, which a URL and a date may hold
+    """The first value of a header."""
+    several = getattr(
+        given, "get_list", None
+    )  # httpx joins repeated headers with commas, which URLs and dates contain too
     return next(iter(several(name)), None) if several is not None else given.get(name)
 
 
 def media_type(given: Mapping[str, str]) -> str:
-    """The type and subtype of the body, in lower case and without parameters; empty where there is none."""
-    several = getattr(given, "getall", None)  # aiohttp gives the first one only
+    """The type and subtype of the body, in lower case and without parameters; empty if there is none."""
+    several = getattr(given, "getall", None)  # aiohttp's plain lookup gives only the first
     joined = ",".join(several(headers.CONTENT_TYPE, ())) if several else given.get(headers.CONTENT_TYPE, "")
     types = [part.partition(";")[0].strip().lower() for part in joined.split(",")]
     return next((kind for kind in reversed(types) if "/" in kind and kind != "*/*"), "")
 
 
 def request_id_of(given: Mapping[str, str]) -> str | None:
-    """``X-Request-Id``, fit to be printed anywhere: bounded, and escaped where it is not printable ASCII."""
+    """``X-Request-Id``, shortened, and with everything escaped that is not printable ASCII."""
     value = first_value(given, headers.REQUEST_ID)
     return value and value[:_REQUEST_ID].encode("ascii", "backslashreplace").decode().translate(_CONTROL)[:_REQUEST_ID]
 
 
 def date_of(given: Mapping[str, str]) -> float | None:
-    """``Date``, when the server sent the answer, in seconds since the epoch by its clock."""
+    """``Date``: when the server sent the answer, by its clock, in seconds since the epoch."""
     moment = parse_http_date(first_value(given, headers.DATE))
     return None if moment is None else moment.timestamp()
 
 
 def retry_after_of(response: Response) -> float | None:
-    """Seconds the server asked to wait."""
+    """The seconds that the server asked to wait."""
     given = response.headers
     return parse_retry_after(first_value(given, headers.RETRY_AFTER), first_value(given, headers.DATE))
 
@@ -131,7 +133,7 @@ def error_from(response: Response, error: ErrorBody | None, route: str, attempts
 
 
 def no_answer(error: ExchangeError, route: str, attempts: int) -> APIConnectionError:
-    """Build the exception of a request that brought no response and did no harm."""
+    """Build the exception of a request without a response that is safe to repeat."""
     failure = (APITimeoutError if error.timeout else APIConnectionError)(error.message, route=route, attempts=attempts)
     failure.__cause__ = error
     return failure
@@ -149,17 +151,17 @@ def outcome_unknown(
     heard: tuple[Mapping[str, str], float] | None,
     attempts: int,
 ) -> OutcomeUnknownError:
-    """Build the exception of a write that may or may not have been carried out; no `outcome` when it was cancelled.
+    """Build the exception of a write that may or may not have been carried out.
 
     Args:
-        route: what was called.
+        route: the route that was called.
         request: as it was sent.
-        outcome: of the last attempt.
+        outcome: of the last attempt; ``None`` if it was cancelled.
         params: as the caller gave them.
         idempotency_header: the name of the header that holds the key.
-        sent_at: seconds since the epoch.
+        sent_at: when it was sent, in seconds since the epoch.
         sent_on_our_clock: the same moment in monotonic seconds.
-        heard: headers of the latest answer, and when it came in monotonic seconds.
+        heard: headers of the latest answer, and when it arrived in monotonic seconds.
         attempts: how many there were.
     """
     response = outcome if isinstance(outcome, Response) else None
@@ -174,7 +176,7 @@ def outcome_unknown(
     if heard is not None and (date := date_of(heard[0])) is not None:
         error.server_sent_at = date + (sent_on_our_clock - heard[1])
     if params is not None:
-        # Exact, so that the error can be pickled and read by who does not have the caller's classes.
+        # As plain values, so that a process without the caller's classes can unpickle the error.
         error.to, error.from_ = exact(params.get("to")), exact(params.get("from"))
         error.client_reference = (exact(params.get("metadata")) or {}).get(headers.CLIENT_REFERENCE)
     if idempotency_header is not None:
@@ -185,9 +187,9 @@ def outcome_unknown(
 
 
 def unexpected_answer(response: Response, why: str, route: str) -> APIResponseValidationError:
-    """Build the exception of a 2xx whose body is not what was promised."""
+    """Build the exception of a 2xx whose body does not have the documented form."""
     error = APIResponseValidationError(
-        f"the answer is not what was promised: {why}",
+        f"the answer does not have the documented form: {why}",
         route=route,
         status_code=response.status,
         request_id=request_id_of(response.headers),
@@ -211,7 +213,7 @@ def _sunset_at(value: str) -> str:
 
 
 def retirement_notice(route: Route[Any], answer: Mapping[str, str]) -> str | None:
-    """What Deprecation and Sunset headers say of a route (API reference: Versioning), or ``None``."""
+    """A warning text from the Deprecation and Sunset headers of a route (API reference: Versioning), or ``None``."""
     deprecation, sunset = first_value(answer, headers.DEPRECATION), first_value(answer, headers.SUNSET)
     if deprecation is None and sunset is None:
         return None

@@ -1,11 +1,11 @@
-"""How a transcript is put together from events that may repeat, overlap and be cut.
+"""Assembling a transcript from segments that may be repeated, overlap and be missing.
 
 Rules:
-1. A segment is new when its sequence is, or when its revision is higher than the one known; a final is also new above an
-   interim of the same revision. Anything else is a replay and is dropped.
-2. Finals have contiguous sequences from 1. ``last_sequence`` of the completed event says how many there are; a final
-   missing then is a gap. Gaps are ranges, since a server may claim millions.
-3. A higher revision above a final is a correction. Until it is final itself, the final before it stands.
+1. A segment is new if its sequence is new or its revision is higher than the known one. A final segment is also new if the
+   known one is an interim of the same revision. Any other segment is a repetition and is dropped.
+2. Final segments have contiguous sequences from 1. ``last_sequence`` of the completed event says how many there are; a final
+   segment that is missing then is a gap. Gaps are kept as ranges, since a server may claim millions.
+3. A higher revision of a final segment is a correction. Until the correction is final itself, the earlier final counts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["Assembly", "TranscriptSnapshot", "Turn", "in_words", "turns_of"]
 
 @frozen
 class Turn:
-    """What one speaker said before another one did.
+    """Consecutive final segments of one speaker.
 
     Attributes:
-        speaker: who.
-        segments: the finals it is made of.
+        speaker: who speaks.
+        segments: the final segments.
     """
 
     speaker: Speaker | None
@@ -50,13 +50,13 @@ class Turn:
 
 @frozen
 class TranscriptSnapshot:
-    """A live transcript as it stands at one moment.
+    """A live transcript at one moment.
 
     Attributes:
-        finals: in the order of the conversation.
-        interims: what is being said, and corrections that are not final yet.
-        last_event_id: where a stream that begins with this snapshot resumes.
-        completed: whether nothing more comes.
+        finals: the final segments, in the order of the conversation.
+        interims: segments that are still being spoken, and corrections that are not final yet.
+        last_event_id: where a stream that continues this snapshot resumes.
+        completed: whether no more segments come.
     """
 
     finals: tuple[Segment, ...]
@@ -67,16 +67,16 @@ class TranscriptSnapshot:
 
 @define
 class Assembly:
-    """What is known of a transcript so far. Finals are kept in order rather than sorted when they are asked for."""
+    """The segments of a transcript so far. Final segments are kept in order, so that reading them needs no sorting."""
 
     duplicates: int = 0
     _finals: dict[int, Segment] = field(factory=dict)
     _interims: dict[int, Segment] = field(factory=dict)
     _order: list[int] = field(factory=list)
-    _told: tuple[Segment, ...] | None = None
+    _finals_in_order: tuple[Segment, ...] | None = None
 
     def accept(self, segment: Segment) -> bool:
-        """Take a segment in; False when it is a replay."""
+        """Add a segment; returns False if it is a repetition."""
         number, revision = segment.sequence, segment.revision
         final, interim = self._finals.get(number), self._interims.get(number)
         if (final is not None and revision <= final.revision) or (
@@ -91,7 +91,7 @@ class Assembly:
         return True
 
     def settle(self, segment: Segment) -> None:
-        """Take a final in from whoever knows best, whatever was known of it."""
+        """Add a final segment, and replace the one with the same sequence."""
         number = segment.sequence
         if number not in self._finals:
             if not self._order or number > self._order[-1]:
@@ -100,10 +100,10 @@ class Assembly:
                 insort(self._order, number)
         self._finals[number] = segment
         self._interims.pop(number, None)
-        self._told = None
+        self._finals_in_order = None
 
     def settle_missing(self, segment: Segment) -> bool:
-        """As `settle`, where there is no final of its sequence; says whether there was none."""
+        """Add a final segment if there is none with its sequence; returns whether it was added."""
         missing = segment.sequence not in self._finals
         if missing:
             self.settle(segment)
@@ -111,19 +111,19 @@ class Assembly:
 
     def finals(self) -> tuple[Segment, ...]:
         """The final segments in the order of the conversation."""
-        if self._told is None:
-            self._told = tuple(self._finals[number] for number in self._order)
-        return self._told
+        if self._finals_in_order is None:
+            self._finals_in_order = tuple(self._finals[number] for number in self._order)
+        return self._finals_in_order
 
     def interims(self) -> tuple[Segment, ...]:
-        """What is not final yet, in the order of the conversation."""
+        """The segments that are not final yet, in the order of the conversation."""
         return tuple(self._interims[number] for number in sorted(self._interims))
 
     def gaps(self, last_sequence: int | None) -> list[range]:
-        """Sequences that should be final by now and are not.
+        """Ranges of sequences that should be final and are not.
 
         Args:
-            last_sequence: of the completed event; ``None`` for the last one heard of.
+            last_sequence: of the completed event; ``None`` for the highest sequence so far.
         """
         last = last_sequence
         if last is None:
@@ -141,7 +141,7 @@ class Assembly:
 
 
 def turns_of(finals: Iterable[Segment]) -> tuple[Turn, ...]:
-    """Finals in order, those of one speaker on one channel together until another one speaks."""
+    """Group final segments into turns: a turn ends where another speaker or channel begins."""
     turns: list[list[Segment]] = []
     for segment in finals:
         before = turns[-1][-1] if turns else None
@@ -153,6 +153,6 @@ def turns_of(finals: Iterable[Segment]) -> tuple[Turn, ...]:
 
 
 def in_words(gaps: Sequence[range]) -> str:
-    """The first few gaps, as a reader would write them."""
+    """The first few gaps as text, such as ``3, 7-9``."""
     shown = [str(gap.start) if len(gap) == 1 else f"{gap.start}-{gap.stop - 1}" for gap in gaps[:5]]
     return ", ".join(shown) + (" and more" if len(gaps) > 5 else "")

@@ -1,12 +1,12 @@
-"""Which functions can be an async handler, and which a plain callback.
+"""Telling async functions from plain ones, so that a wrong callback is refused when it is given.
 
 Rules:
-1. A function is judged where it is given: a plain handler would do its work and then fail at ``await None``, so that the
-   event is delivered and handled again and again; an async callback that is only called would never run.
-2. Async is a coroutine function, a partial or a bound method of one, an object with an async ``__call__``, what is marked
-   as a coroutine function, and what wraps one of these by `functools.wraps`.
-3. What an object with a plain ``__call__`` returns cannot be known before it is called: such an object passes here, and
-   whoever calls it looks at the answer.
+1. A function is checked when it is given. A plain handler would do its work and then fail at ``await None``, so that the
+   event is delivered and handled again and again. An async callback that is called but not awaited would never run.
+2. Async are: a coroutine function, a partial or a bound method of one, an object with an async ``__call__``, a function that
+   is marked as a coroutine function, and a function that wraps one of these with `functools.wraps`.
+3. What an object with a plain ``__call__`` returns is unknown before it is called. Such an object passes the check, and the
+   caller inspects the result.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ from typing import Any, Final
 
 __all__ = ["why_not_async", "why_not_plain"]
 
-#: How many wrappers are looked through: a proxy may claim to wrap another one for ever.
+#: Most wrappers that are followed, because a proxy may have a `__wrapped__` without end.
 _DEEPEST: Final = 50
-#: How Python 3.11 marks what is no coroutine function by itself; later versions have `inspect.markcoroutinefunction`.
+#: Python 3.11's mark of functions that count as coroutine functions; later versions have `inspect.markcoroutinefunction`.
 _MARK: Final = getattr(asyncio.coroutines, "_is_coroutine", None)
 
 
 def _bare(function: Any) -> Any:
-    """What a partial, a bound method or a static method calls."""
+    """The function that a partial, a bound method or a static method calls."""
     while isinstance(function, (partial, MethodType, staticmethod)):
         function = function.func if isinstance(function, partial) else function.__func__
     return function
 
 
 def _layers(function: Any) -> Iterator[Any]:
-    """What is called, and what that wraps, from the outside in."""
+    """A function and the functions that it wraps, from the outside in."""
     for _ in range(_DEEPEST):
         yield (function := _bare(function))
         function = getattr(function, "__wrapped__", None)
@@ -72,7 +72,7 @@ def _generator(function: Any) -> str | None:
 
 
 def why_not_async(function: object) -> str | None:
-    """Say what a function is that cannot be awaited when it is called; ``None`` where it can, or it cannot be told."""
+    """Describe a function that is not async; ``None`` if it is, or if that is unknown before it is called."""
     if not callable(function):
         return type(function).__name__ if function is not None else "None"
     bare = _bare(function)
@@ -88,7 +88,7 @@ def why_not_async(function: object) -> str | None:
 
 
 def why_not_plain(function: object) -> str | None:
-    """Say what a function is that does not run when it is only called; ``None`` where it does."""
+    """Describe a function that does not run when it is called without await; ``None`` if it is a plain function."""
     if not callable(function):
         return type(function).__name__ if function is not None else "None"
     bare = _bare(function)

@@ -1,10 +1,10 @@
-"""What an API key must look like, and where a live one may go.
+"""Checks of API keys, tokens and URLs, and where a live key may be sent.
 
 Rules:
 1. Keys are ``AJX_LIVE_...`` for production and ``AJX_TEST_...`` for the sandbox (API reference: Authentication).
-2. An error shows at most the first 12 characters of what was given.
-3. A live key rings real phones: it never travels over plain http except to loopback, and is refused inside a pytest run
-   or where ``CI`` is set, unless the caller allows it.
+2. An error message shows at most the first 12 characters of a key.
+3. Calls with a live key ring real phones. A live key is never sent over plain http except to loopback, and is refused inside
+   a pytest run or where ``CI`` is set, unless the caller allows it.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ def check_base_url(url: str) -> str:
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
-        sound = False
-    if not sound or not url.isprintable() or " " in url:
+        valid = False
+    if not valid or not url.isprintable() or " " in url:
         raise ConfigurationError("base_url: expected an absolute http or https URL such as 'https://api.ajoxi.com'")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise ConfigurationError("base_url: expected a URL without user name, password, query or fragment")
@@ -85,17 +85,17 @@ def check_base_url(url: str) -> str:
 
 
 def check_proxy(url: str) -> None:
-    """Refuse what cannot be the URL of an HTTP proxy.
+    """Check the URL of an HTTP proxy.
 
     Raises:
-        ConfigurationError: without the URL, for it may hold a password.
+        ConfigurationError: it cannot be right. The message does not repeat the URL, since it may hold a password.
     """
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         raise ConfigurationError("proxy: expected an http or https URL such as 'http://proxy.example:3128'")
 
 
@@ -103,7 +103,7 @@ def check_live(base_url: str, environment: Mapping[str, str], *, allow_live: boo
     """Apply rule 3 to a client in live mode.
 
     Raises:
-        ConfigurationError: saying which of the two it is.
+        ConfigurationError: the URL is plain http, or this is a test run.
     """
     parts = urlsplit(base_url)
     if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
@@ -119,6 +119,6 @@ def check_live(base_url: str, environment: Mapping[str, str], *, allow_live: boo
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL: what decides whether a credential may travel there."""
+    """Scheme, host and port of a URL. Credentials are sent to the API's origin only."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)

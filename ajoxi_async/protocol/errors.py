@@ -12,19 +12,19 @@
     │   │   ├── UnprocessableEntityError        422
     │   │   ├── RateLimitError                  429
     │   │   └── InternalServerError             5xx
-    │   ├── APIResponseValidationError          the answer is not what was promised
+    │   ├── APIResponseValidationError          the answer does not have the documented form
     │   ├── APIConnectionError                  no answer came, and nothing was done
     │   │   ├── APITimeoutError                 because time ran out
     │   │   └── ClientClosedError               because the client was closed
     │   └── OutcomeUnknownError                 a write may or may not have been done
-    ├── DownloadError                           a recording cannot be had in the way that was asked for
+    ├── DownloadError                           a recording cannot be downloaded in this way
     │   └── DownloadFileError (OSError)         its file cannot be written
-    ├── PaginationError                         a list cannot go on
-    ├── StreamError                             a live stream cannot go on
-    │   ├── StreamInterruptedError              it was cut and could not be resumed in time
-    │   ├── StreamProtocolError                 the server sent what is no such stream, or an event too large
+    ├── PaginationError                         a list cannot be continued
+    ├── StreamError                             a live stream cannot be continued
+    │   ├── StreamInterruptedError              the connection was lost and could not be resumed in time
+    │   ├── StreamProtocolError                 the server sent something else than such a stream, or too large an event
     │   └── TranscriptGapError                  final segments are missing and could not be fetched
-    ├── EventLogError                           what remembers webhook events cannot be asked
+    ├── EventLogError                           the log of handled webhook events cannot be read or written
     └── WebhookSignatureError                   a delivery was not signed with the secret
 
 Rule: an `OutcomeUnknownError` is never an `APIConnectionError`, so that code which retries on the latter cannot place a
@@ -70,8 +70,8 @@ __all__ = [
 ]
 
 
-#: Characters shown of each fact besides the message.
-_FACT = 200
+#: Most characters of each detail that is shown after the message.
+_LONGEST_FACT = 200
 
 
 class ConfigurationError(AjoxiError, ValueError):
@@ -83,10 +83,10 @@ class APIError(AjoxiError):
 
     Attributes:
         route: the method that was called, such as ``calls.create``.
-        status_code: HTTP status, or ``None`` where there was no answer.
+        status_code: HTTP status, or ``None`` if there was no answer.
         code: the API's error code, such as ``not_found``.
         param: the parameter at fault, where the API names one.
-        request_id: ``X-Request-Id`` of the answer, at most 200 characters, with what is not printable ASCII escaped.
+        request_id: ``X-Request-Id`` of the answer, at most 200 characters, with everything escaped that is not printable ASCII.
         retry_after: seconds the server asked to wait.
         attempts: how many times the request was attempted.
     """
@@ -120,8 +120,8 @@ class APIError(AjoxiError):
             ("param", self.param),
             ("request", self.request_id),
         )
-        told = ", ".join(f"{name} {shown(str(value), _FACT)}" for name, value in facts if value is not None)
-        return f"{super().__str__()} ({told})" if told else super().__str__()
+        listed = ", ".join(f"{name} {shown(str(value), _LONGEST_FACT)}" for name, value in facts if value is not None)
+        return f"{super().__str__()} ({listed})" if listed else super().__str__()
 
 
 class APIStatusError(APIError):
@@ -149,7 +149,7 @@ class UnprocessableEntityError(APIStatusError):
 
 
 class RateLimitError(APIStatusError):
-    """429: over the rate limit; ``retry_after`` is the server's word."""
+    """429: over the rate limit; ``retry_after`` is how long the server asks to wait."""
 
 
 class InternalServerError(APIStatusError):
@@ -157,7 +157,7 @@ class InternalServerError(APIStatusError):
 
 
 class APIResponseValidationError(APIError):
-    """The answer is not what was promised: truncated, not JSON, or of another shape.
+    """The answer does not have the documented form: it is truncated, not JSON, or of another shape.
 
     Attributes:
         excerpt: the first 200 characters of the body, masked.
@@ -183,17 +183,18 @@ class ClientClosedError(APIConnectionError):
 
 
 class OutcomeUnknownError(APIError):
-    """A write may or may not have been done, and was not sent again: check before you do.
+    """A write may or may not have been carried out, and was not sent again. Check before sending it again.
 
     ``await client.calls.reconcile(error)`` looks for the call.
 
     Attributes:
         method: the HTTP method.
-        sent_at: when the request went out first, in seconds since the epoch by the clock of this machine.
-        server_sent_at: the same moment by the server's clock, where an answer to this client has told the difference.
-        sent_on_our_clock: the same moment in monotonic seconds, which nobody can set; lost when the error is pickled.
-        to: whom it was for, if anybody.
-        from_: from which number.
+        sent_at: when the request was first sent, in seconds since the epoch by the clock of this machine.
+        server_sent_at: the same moment by the server's clock, if an earlier answer has shown the difference of the clocks.
+        sent_on_our_clock: the same moment in monotonic seconds, which no change of the clock affects; lost when the error is
+            pickled.
+        to: the number called, if the request names one.
+        from_: the number it is called from.
         client_reference: of the call's metadata, see ``client_references`` of `AsyncAjoxi`.
         idempotency_key: sent with every attempt.
     """
@@ -209,18 +210,18 @@ class OutcomeUnknownError(APIError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         rebuild, (cls, message, state) = super().__reduce__()
-        # Another machine counts from another beginning.
+        # Monotonic seconds mean nothing in another process or on another machine.
         return rebuild, (cls, message, {name: value for name, value in state.items() if name != "sent_on_our_clock"})
 
 
 class DownloadError(AjoxiError):
-    """A recording cannot be had in the way that was asked for, whatever the connection.
+    """A recording cannot be downloaded in this way, and another connection would not help.
 
-    It is over ``max_bytes``, it became another file while it was streamed, or its stream was closed.
+    It is larger than ``max_bytes``, its file changed while it was streamed, or its stream was closed.
 
     Attributes:
-        received: bytes that had come.
-        total: bytes of the whole, ``None`` where nobody has said.
+        received: bytes received so far.
+        total: bytes of the whole recording, ``None`` if unknown.
     """
 
     def __init__(self, message: str, *, received: int = 0, total: int | None = None) -> None:
@@ -233,9 +234,9 @@ class DownloadFileError(DownloadError, OSError):
     """The file of a download cannot be written: a full disk, no permission, a directory in its place.
 
     Attributes:
-        errno: of the system, ``errno.ENOSPC`` for instance.
-        strerror: its words.
-        filename: the path that was asked for.
+        errno: of the operating system, ``errno.ENOSPC`` for instance.
+        strerror: the system's message.
+        filename: the path that the caller gave.
     """
 
     def __init__(
@@ -248,7 +249,7 @@ class DownloadFileError(DownloadError, OSError):
         return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The system's own attributes are not in __dict__.
+        # The attributes of OSError are not in `__dict__`.
         return _rebuild_file_error, (super().__reduce__(), self.errno, self.strerror, self.filename)
 
 
@@ -260,14 +261,14 @@ def _rebuild_file_error(rest: tuple[Any, ...], *system: Any) -> DownloadFileErro
 
 
 class PaginationError(AjoxiError):
-    """A list cannot go on: the server returned a cursor it had returned before."""
+    """A list cannot be continued: the server returned a cursor a second time, or too many empty pages."""
 
 
 class StreamError(AjoxiError):
-    """A live stream cannot go on.
+    """A live stream cannot be continued.
 
     Attributes:
-        last_event_id: the checkpoint to resume from.
+        last_event_id: the event id to resume from.
     """
 
     def __init__(self, message: str, *, last_event_id: str | None = None) -> None:
@@ -276,11 +277,11 @@ class StreamError(AjoxiError):
 
 
 class StreamInterruptedError(StreamError):
-    """The stream was cut and could not be resumed in time."""
+    """The connection was lost and could not be resumed in time."""
 
 
 class StreamProtocolError(StreamError):
-    """The server sent what is no such stream, said that it failed, or sent an event over the size limit."""
+    """The server sent something else than such a stream, said that the stream failed, or sent too large an event."""
 
 
 class TranscriptGapError(StreamError):
@@ -288,7 +289,7 @@ class TranscriptGapError(StreamError):
 
 
 class EventLogError(AjoxiError):
-    """What remembers webhook events cannot be asked: a full disk, a locked or vanished file, a Redis that does not answer.
+    """The log of handled webhook events cannot be read or written: a full disk, a locked file, an unreachable Redis.
 
     A `WebhookRouter` answers 503, so that the event is delivered again.
     """
@@ -309,5 +310,5 @@ _BY_STATUS: Mapping[int, type[APIStatusError]] = {
 
 
 def status_error(status: int) -> type[APIStatusError]:
-    """The class of a status; one that has none of its own is an `APIStatusError`, any 5xx an `InternalServerError`."""
+    """The error class of a status. Any 5xx is an `InternalServerError`; a status without its own class an `APIStatusError`."""
     return _BY_STATUS.get(status, InternalServerError if status >= 500 else APIStatusError)

@@ -1,15 +1,15 @@
-"""Keeping requests apart (GCRA), for an exact log admits bursts that buckets and pairs of windows refuse. Pure.
+"""The pacer keeps requests apart (GCRA). The slots of `rate` alone would allow bursts that some servers refuse. Pure.
 
 Rules:
-1. Requests leave one interval apart; `_BURST` may go at once while no slot is taken, shrinking to two when all are, for
-   timers are late, and who is late is not to delay the next one as well.
-2. The interval is longer by twice the mean excess of the round trips, at most by 1 %: slots come free that much later
-   anyway. At that pace requests seldom wait for a slot, and leave evenly instead of in the rhythm in which a jittering
-   network answered a second ago. Servers that weigh two windows against each other refuse some of that rhythm at 98 %
-   of the limit already, and admit even requests at 99 %.
-3. What a frozen network held up arrives in a bunch, and its slots come free together a second later. A gap of more than
-   `_GAP` intervals for want of slots is made up for by `_BURST` requests at most: fewer lose rate, and more, together
-   with what the next freeze bunches, are too many for a bucket of ten.
+1. Requests are sent one interval apart. While no slot is taken, `_BURST` may be sent at once; while all are taken, two. The
+   tolerance exists because timers are late, and a late request must not delay the next one as well.
+2. The interval is longer than the limit asks for by twice the mean excess of the round trips, but at most by 1 %: slots
+   become free that much later in any case. At that pace requests seldom wait for a slot, and are sent evenly instead of in
+   the rhythm of the answers that came a second ago. Servers that weigh two windows against each other refuse some requests
+   in that rhythm at 98 % of the limit, and admit all that are sent evenly at 99 %.
+3. Requests that a frozen network has held up arrive together, and their slots become free together a second later. After
+   more than `_GAP` intervals without a free slot, at most `_BURST` requests make up for the gap. Fewer would lose rate; more,
+   together with those of the next freeze, would be too many for a bucket of ten.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ PERIOD: Final = 1.0
 _BURST: Final = 5
 #: Intervals that requests may be ahead of their pace when every slot is taken.
 _FULL_BURST: Final = 1.5
-#: Intervals without a slot after which it is a freeze and no jitter.
+#: More intervals than this without a free slot count as a freeze of the network, fewer as jitter.
 _GAP: Final = 4
-#: Most by which the interval is longer than the limit asks for, in seconds for each period.
+#: Most by which the interval is longer than the limit asks for, in seconds a period.
 _SPARE: Final = 0.01
-#: How fast the mean excess forgets: by one part in so many with each round trip.
+#: Weight of a new round trip in the mean excess.
 _SMOOTH: Final = 1 / 128
-#: Sums of hundredths are not exact.
+#: Tolerance for rounding errors of sums of fractions, in seconds.
 TICK: Final = 1e-9
 
 
@@ -41,7 +41,7 @@ class Pacer:
     """Times are seconds on the caller's clock.
 
     Attributes:
-        slots: requests a second, by the limit and our part of it.
+        slots: requests a second: this client's share of the limit.
         interval: seconds between requests at present.
     """
 
@@ -49,16 +49,16 @@ class Pacer:
     interval: float = field(init=False, default=0.0)
     #: GCRA's theoretical arrival time.
     _next: float = field(init=False, default=float("-inf"))
-    #: Requests go at half the pace until then.
+    #: Until then requests go at half the pace.
     _ramp_until: float = field(init=False, default=float("-inf"))
     _excess: float = field(init=False, default=0.0)
-    #: Whether the last that asked found no slot.
+    #: Whether no slot was free at the last attempt to take one.
     _starved: bool = field(init=False, default=False)
-    #: Requests to make up for.
-    _owed: float = field(init=False, default=0.0)
+    #: How many requests may be sent without an interval, to make up for a freeze.
+    _debt: float = field(init=False, default=0.0)
 
     def resize(self, slots: int) -> None:
-        """So many requests a second from now on."""
+        """Set the number of requests a second."""
         self.slots = slots
         self._lengthen()
 
@@ -75,44 +75,44 @@ class Pacer:
                 return False
         else:
             if self._starved:
-                self._owe((now - expected) / interval)
+                self._add_debt((now - expected) / interval)
             elif now - expected > interval:
-                self._owed = 0.0  # nobody asked
+                self._debt = 0.0  # no request was waiting, so nothing is made up for
             expected = now
         self._starved = False
-        if self._owed >= 1:
-            self._owed -= 1
+        if self._debt >= 1:
+            self._debt -= 1
             self._next = expected
         else:
             self._next = expected + (interval if now >= self._ramp_until else 2 * interval)
         return True
 
     def starve(self) -> None:
-        """Somebody asked, and there was no slot."""
+        """Note that a request was waiting and no slot was free."""
         self._starved = True
 
-    def _owe(self, intervals: float) -> None:
+    def _add_debt(self, intervals: float) -> None:
         if intervals > self.slots:
-            self._owed = 0.0  # no slot takes longer than a period to come free: who asked has given up
-        elif self._owed > 0 or intervals > _GAP:
-            self._owed = min(_BURST, self._owed + intervals)
+            self._debt = 0.0  # a slot becomes free within a period, so the waiting request must have given up
+        elif self._debt > 0 or intervals > _GAP:
+            self._debt = min(_BURST, self._debt + intervals)
 
     def wait(self, now: float, free: int) -> float:
         """Seconds until the pace lets a request go; may be negative."""
         return self._next - self._tolerance(free) - now
 
     def give_back(self) -> None:
-        """A request was counted and not sent."""
+        """Take back a request that was counted and not sent."""
         self._next -= self.interval
 
-    def restart(self, at: float, *, gently: bool = False) -> None:
-        """Begin anew at that time; `gently`: at half the pace for a second."""
-        self._next, self._owed, self._starved = at, 0.0, False
-        if gently:
+    def restart(self, at: float, *, slow_start: bool = False) -> None:
+        """Begin again at a time; with `slow_start` at half the pace for a second."""
+        self._next, self._debt, self._starved = at, 0.0, False
+        if slow_start:
             self._ramp_until = at + PERIOD
 
     def note(self, excess: float) -> None:
-        """A round trip took so many seconds longer than the shortest of its route."""
+        """Note by how many seconds a round trip was longer than the shortest of its route."""
         self._excess += (excess - self._excess) * _SMOOTH
         self._lengthen()
 

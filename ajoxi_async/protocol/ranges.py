@@ -1,13 +1,12 @@
-"""Parts of a file over HTTP (RFC 9110, section 14), and whether two answers carry the same version of it.
+"""Parts of a file over HTTP (RFC 9110, section 14), and whether two answers carry the same version of a file.
 
 Rules:
-1. A strong ETag tells two versions apart, and so does a Last-Modified that is at least a second older than the answer
-   (RFC 9110, 8.8.2.2). A weak ETag does not: files that share one may differ in single bytes.
-2. A part belongs to a version if it was asked for with If-Range, and neither its length nor its ETag nor its date says
-   otherwise.
+1. A strong ETag identifies a version, and so does a Last-Modified that is at least a second older than the answer (RFC 9110,
+   8.8.2.2). A weak ETag does not: files with the same one may differ in single bytes.
+2. A part belongs to a version if it was requested with If-Range, and its length, ETag and date do not contradict that.
 3. A whole file belongs to a version only if both have the same strong ETag and the same length.
-4. Without Content-Length and without chunks the end of the connection is the end of the body (RFC 9112, 6.3), which
-   cannot be told from a cut.
+4. Without Content-Length and without chunks, the body ends with the connection (RFC 9112, 6.3). A complete body then cannot
+   be distinguished from one that was cut off.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from attrs import frozen
 
 __all__ = ["Part", "Version", "content_coding", "content_length", "is_chunked", "part_of", "version_of", "whole_length"]
 
-#: What an entity tag is made of, without what not every header can carry (RFC 9110, 8.8.3).
+#: The characters of an entity tag that every header can carry (RFC 9110, 8.8.3).
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
 _PART = re.compile(r"bytes\s+(\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"bytes\s+\*/(\d{1,18})", re.ASCII | re.IGNORECASE)
@@ -30,13 +29,13 @@ _LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 
 @frozen(kw_only=True)
 class Version:
-    """What is known of the file that an answer carries.
+    """The version of the file that an answer carries.
 
     Attributes:
-        length: of the whole file in bytes, ``None`` where the answer does not say.
+        length: of the whole file in bytes, ``None`` if the answer does not state it.
         etag: as sent, strong or weak.
         modified: Last-Modified as sent.
-        validator: what If-Range may carry; ``None`` where nothing tells this version from another one.
+        validator: the value for If-Range; ``None`` if nothing identifies this version.
     """
 
     length: int | None
@@ -45,9 +44,9 @@ class Version:
     validator: str | None
 
     def has_part(self, other: Version) -> bool:
-        """Whether a part that was asked for with this version's validator belongs to it."""
+        """Whether a part that was requested with this version's validator belongs to it."""
         pairs: list[tuple[object, object]] = [(self.length, other.length), (self.etag, other.etag)]
-        # Servers that share a file may have dates of their own for it: the ETag decides where both have one.
+        # Several servers of one file may have different dates for it, so the ETag decides if both have one.
         if self.etag is None or other.etag is None:
             pairs.append((self.modified, other.modified))
         return all(mine is None or its is None or mine == its for mine, its in pairs)
@@ -60,7 +59,7 @@ class Version:
 
 @frozen(kw_only=True)
 class Part:
-    """Content-Range of a 206: the bytes from `start` up to, not including, `end`; `length` of the whole if it is said."""
+    """Content-Range of a 206: the bytes from `start` up to, not including, `end`; and the `length` of the whole, if stated."""
 
     start: int
     end: int
@@ -68,12 +67,12 @@ class Part:
 
 
 def version_of(answer: Mapping[str, str], length: int | None, *, now: float) -> Version:
-    """Read what tells the version of an answer's file.
+    """Read the version of the file from the headers of an answer.
 
     Args:
-        answer: its headers.
+        answer: the headers.
         length: of the whole file.
-        now: when the answer came, in seconds since the epoch; counts where it has no Date.
+        now: when the answer came, in seconds since the epoch; used if it has no Date.
     """
     etag, modified = answer.get("ETag"), answer.get("Last-Modified")
     validator = None
@@ -100,29 +99,29 @@ def _moment(value: str) -> float | None:
 
 
 def _aware(moment: datetime) -> datetime:
-    # An HTTP-date is in GMT whether or not it says so.
+    # An HTTP-date is always in GMT, even if it does not say so.
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def content_length(answer: Mapping[str, str]) -> int | None:
-    """Content-Length, or ``None`` where there is none to go by; chunks override it (RFC 9112, 6.3)."""
+    """Content-Length, or ``None`` if there is no valid one; chunks override it (RFC 9112, 6.3)."""
     value = (answer.get("Content-Length") or "").strip()
     return int(value) if _LENGTH.fullmatch(value) and not is_chunked(answer) else None
 
 
 def is_chunked(answer: Mapping[str, str]) -> bool:
-    """Whether a body in chunks says itself where it ends."""
+    """Whether the body is sent in chunks, which mark its end."""
     return "chunked" in (answer.get("Transfer-Encoding") or "").lower()
 
 
 def content_coding(answer: Mapping[str, str]) -> str | None:
-    """The coding of a body that is not as it is, ``gzip`` for instance."""
+    """The coding of the body, such as ``gzip``; ``None`` if there is none."""
     value = (answer.get("Content-Encoding") or "").strip().lower()
     return value if value not in {"", "identity"} else None
 
 
 def part_of(answer: Mapping[str, str]) -> Part | None:
-    """Content-Range of a 206, or ``None`` where it is missing or cannot be."""
+    """Content-Range of a 206, or ``None`` if it is missing or cannot be right."""
     match = _PART.fullmatch((answer.get("Content-Range") or "").strip())
     if match is None:
         return None

@@ -1,25 +1,25 @@
-"""The arithmetic of staying under the cap (API reference: Rate limits). No waiting is done here, and no clock is read.
+"""The budget of a rate limit: when the next request may be sent (API reference: Rate limits). Pure; no clock is read.
 
 Rules:
-1. A closed loop. There are as many slots as requests are allowed in a second. A slot is taken when a request may go and
-   held until the request that took it must have *arrived* a second ago, as far as the response can tell: until
-   ``received - floor + 1 s``, where `floor` is the shortest round trip of its route. Two requests that share a slot then
-   arrive a second apart whatever the network does between, so no sliding second at the server holds more than the limit.
-   What it costs is the *mean* excess of the round trips over their floor, not the worst one.
-2. Floors are per route, so that an endpoint that is always slow costs nothing, up to a second. An endpoint whose own time
-   varies does cost: from outside, a slow server and a slow network look alike, and to guess wrong is to break the cap.
-   For the same reason a request gives its slot free while it is still away only when it has been away for a second
-   and longer than the network ever took, and a request sent after it was answered: then it is not the network that
-   stands still. (The kernel's TCP round trip tells no more: it ends at a proxy, and not where requests are counted.)
-3. A pacer in front keeps requests apart, for servers that count by buckets or windows: see `pacer`.
-4. A request whose arrival is not known (cancelled, timed out, cut off) holds its slot for a second and the largest excess
-   seen. One that was never sent gives it back at once.
-5. ``X-RateLimit-Limit`` is the limit, as `rate_headers` reads it; it is believed only from the answer to a later request
-   than the one believed before.
-6. ``X-RateLimit-Remaining`` never gates: near zero is the healthy state of a key in full use. What others use of the key
-   is inferred from it: see `share`.
-7. A 429 stops everything until its Retry-After, once for all requests that were in flight together, then lets requests
-   out at half the pace for a second, and lowers our share of the limit for a while.
+1. The limiter is a closed loop with as many slots as requests are allowed in a second. A request takes a slot when it is
+   sent. The slot is free again when the request must have *arrived* at least a second ago, as far as the response tells: at
+   ``received - floor + 1 s``, where `floor` is the shortest round trip of its route. Two requests that use a slot one after
+   the other then arrive at least a second apart whatever the network does, so no sliding second at the server holds more
+   than the limit. The cost is the *mean* excess of the round trips over their floor, not the worst one.
+2. Floors are kept by route, so that an endpoint that is always slow costs nothing, up to a second. An endpoint whose own
+   time varies does cost: from outside, a slow server and a slow network look alike, and a wrong guess would exceed the limit.
+   For the same reason the slot of a request without an answer is freed only when the request has been under way for a second
+   plus the longest delay of the network so far, and a request that was sent later has been answered. Then the network is not
+   what delays it. (The kernel's TCP round trip does not help: it ends at a proxy, not where requests are counted.)
+3. A pacer keeps requests apart, for servers that count by buckets or windows: see `pacer`.
+4. A request whose arrival is unknown (cancelled, timed out, connection lost) keeps its slot for a second plus the largest
+   excess so far. A request that was not sent gives it back at once.
+5. ``X-RateLimit-Limit`` is the limit, as `rate_headers` reads it. It counts only in the answer to a request that was sent
+   later than the one whose answer counted before.
+6. ``X-RateLimit-Remaining`` never stops a request, because a key in full use is always near zero. It is used to infer what
+   others use of the key: see `share`.
+7. A 429 stops all requests until its Retry-After, once for all requests that were under way together. After it, requests go
+   out at half the pace for a second, and this client's share of the limit is lower for a while.
 """
 
 from __future__ import annotations
@@ -42,35 +42,39 @@ __all__ = ["LANES", "Budget", "Lane", "Permit", "check_lane"]
 
 Lane = Literal["interactive", "default", "bulk"]
 
-#: From the first to be served to the last.
+#: From the lane that is served first to the one that is served last.
 LANES: Final[tuple[Lane, ...]] = ("interactive", "default", "bulk")
 
-#: Added to it: clocks tick, and a request that arrives exactly a second later is one too many for some.
+#: Seconds added to the second, because clocks are not exact and some servers count a request exactly a second later.
 GUARD: Final = 0.001
-#: Round trips after which the shortest one is forgotten, in two steps: paths change.
+#: Round trips after which the shortest one is forgotten, in two steps, because network paths change.
 _MEMORY: Final = 2000
-#: Requests a second that one process may have sent before it heard of a limit.
+#: Requests a second that one process can have sent before it learned of a limit.
 _COUNTABLE: Final = 5000
-#: Round trips after which the shortest is taken for what it is.
+#: Number of round trips after which the shortest one is used as the floor without a correction.
 _ENOUGH: Final = 50
-#: Seconds between looks at X-RateLimit-Remaining and at the excess: at full pace, every answer's.
+#: Least seconds between two answers whose X-RateLimit-Remaining and excess are used.
 _COUNT_EVERY: Final = 0.005
-#: Seconds of a 429's pause that hold for the clients that come after the last one that met it.
+#: Seconds after a 429 for which its pause applies to clients that are made after the last one that met it was closed.
 _INHERITED: Final = 2.0
 
 
 def check_lane(lane: Lane) -> None:
-    """Refuse what is no lane."""
+    """Check the name of a lane.
+
+    Raises:
+        InvalidParameterError: there is no such lane.
+    """
     if lane not in LANES:
         raise InvalidParameterError("lane", f"expected one of {', '.join(LANES)}, got {lane!r}")
 
 
 @define(eq=False)
 class Permit:
-    """Leave to send one request.
+    """Permission to send one request.
 
     Attributes:
-        lane: whose turn it was.
+        lane: in which it was waited for.
         taken_at: when it was given, in seconds on the caller's clock.
         holds: whether it holds a slot.
     """
@@ -82,7 +86,7 @@ class Permit:
 
 @define
 class _RoundTrip:
-    """What is known of the round trips of one route, in seconds."""
+    """The shortest round trip of one route and the largest excess over it, in seconds."""
 
     floor: float = 0.0
     largest: float = 0.0
@@ -98,7 +102,7 @@ class _RoundTrip:
             self._learn(took)
         elif excess > self.largest:
             self.largest = excess
-        self._mean += (took - self._mean) / (min(_MEMORY, count))
+        self._mean += (took - self._mean) / min(_MEMORY, count)
 
     def _learn(self, took: float) -> None:
         count = self.count
@@ -108,8 +112,8 @@ class _RoundTrip:
         self._lowest = min(self._lowest, took)
         lowest = min(self._lowest, self._lowest_before)
         self.largest = max(self.largest, took - lowest)
-        # The shortest of few is longer than the shortest there is, by about the mean excess over their number; and
-        # a few in a row may all have been held up by the same thing.
+        # The shortest of a few round trips is above the true minimum by about the mean excess divided by their number, and
+        # a few in a row may all have been delayed by the same cause.
         mean = self._mean if count > 1 else took
         self.floor = max(0.0, lowest * min(1.0, count / _ENOUGH) - 4 * max(0.0, mean - lowest) / count)
 
@@ -127,23 +131,24 @@ class Budget:
     refused: int = field(init=False, default=0)
     _share: Share = field(init=False, factory=Share)
     _slots: int = field(init=False, default=0)
-    #: Slots nobody holds; below zero while slots are still held that a lower limit does away with.
+    #: Free slots. Negative while more slots are held than a lowered limit allows.
     _free: int = field(init=False, default=0)
     _pacer: Pacer = field(init=False, factory=Pacer)
-    #: When held slots are free again: in order as far as answers come in order, and a heap of the others.
+    #: When held slots are free again: a queue for those that are in order, and a heap for the others.
     _cooling: deque[float] = field(init=False, factory=deque)
-    _cooling_too: list[float] = field(init=False, factory=list)
-    #: Turns of requests that are away, in the order of leaving.
+    _cooling_unordered: list[float] = field(init=False, factory=list)
+    #: Permits of requests that are under way, in the order of sending.
     _away: dict[Permit, None] = field(init=False, factory=dict)
     _paused_until: float = field(init=False, default=float("-inf"))
     _refused_at: float = field(init=False, default=float("-inf"))
-    #: What the server announces, the header that says nothing new, and the start of the request believed last.
+    #: The limit as the server announces it, the header text that changes nothing, and when the request was sent whose answer
+    #: counted last.
     _header: LimitHeader = field(init=False)
     _limit_text: str | None = field(init=False)
     _believed: float = field(init=False, default=float("-inf"))
     _latest_answered: float = field(init=False, default=float("-inf"))
     _trips: dict[str, _RoundTrip] = field(init=False, factory=dict)
-    #: Counting what others use is worth no more than this much time.
+    #: When X-RateLimit-Remaining is read again.
     _count_at: float = field(init=False, default=float("-inf"))
 
     def __attrs_post_init__(self) -> None:
@@ -154,13 +159,13 @@ class Budget:
     # Taking and giving back.
 
     def take(self, now: float, lane: Lane = "default") -> Permit | None:
-        """Take a turn if there is one now."""
+        """Take a permit if a request may be sent now."""
         if now < self._paused_until:
             return None
         if self.limit is None:
             return Permit(lane, now, False)
         cooling = self._cooling
-        if self._cooling_too or (cooling and cooling[0] <= now + TICK):
+        if self._cooling_unordered or (cooling and cooling[0] <= now + TICK):
             self._cool(now + TICK)
         if self._free < 1 and not self._recall(now):
             self._pacer.starve()
@@ -173,7 +178,7 @@ class Budget:
         return turn
 
     def wait(self, now: float) -> float:
-        """Seconds until `take` can succeed if nothing else happens; infinite while every slot is away."""
+        """Seconds until `take` can succeed if no answer comes; infinite while every slot's request is under way."""
         paused = self._paused_until - now
         if self.limit is None:
             return max(0.0, paused)
@@ -181,44 +186,44 @@ class Budget:
         paced = self._pacer.wait(now, self._free)
         slot = 0.0
         if self._free < 1:
-            # Slots that a lowered limit takes away are not to be had, however soon they cool.
-            owed = 1 - self._free
-            soonest = nsmallest(owed, chain(islice(self._cooling, owed), self._cooling_too))
-            slot = soonest[-1] - now if len(soonest) == owed else float("inf")
+            # Slots beyond a lowered limit do not become free, however soon their requests are a second old.
+            missing = 1 - self._free
+            soonest = nsmallest(missing, chain(islice(self._cooling, missing), self._cooling_unordered))
+            slot = soonest[-1] - now if len(soonest) == missing else float("inf")
             if self._free == 0:
                 slot = min(slot, self._recalled_at() - now)
         wait = max(paused, paced, slot)
         return wait if wait > TICK else 0.0
 
     def give_back(self, turn: Permit) -> None:
-        """Return the turn of a request that was never sent."""
+        """Give back the permit of a request that was not sent."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
             self._free += 1
             self._pacer.give_back()
 
     def lost(self, turn: Permit, now: float) -> None:
-        """The request went out, and when it arrived will not be known."""
+        """Settle the permit of a request that went out and whose arrival will not be known."""
         if self._away.pop(turn, turn) is None and turn.holds:
             turn.holds = False
-            heappush(self._cooling_too, now + PERIOD + GUARD + self._patience())
+            heappush(self._cooling_unordered, now + PERIOD + GUARD + self._patience())
 
     def abandon(self, now: float) -> None:
-        """Nobody will settle the turns that are away: the process was forked, or whoever took them is gone."""
+        """Settle all permits, because their requests were the parent's before a fork, or their client is gone."""
         for turn in list(self._away):
             self.lost(turn, now)
-        # A fork may have come between two steps of another thread, so the free slots are counted anew.
-        self._free = self._slots - len(self._cooling) - len(self._cooling_too)
+        # The fork may have happened between two steps of another thread, so the free slots are counted again.
+        self._free = self._slots - len(self._cooling) - len(self._cooling_unordered)
         self._resize()
 
     def shorten_pause(self) -> None:
-        """Let a 429's pause end `_INHERITED` seconds after the 429, for whoever met it is gone."""
+        """Let a 429's pause end `_INHERITED` seconds after the 429, because the client that met it is gone."""
         if self._paused_until > self._refused_at + _INHERITED:
             self._paused_until = self._refused_at + _INHERITED
-            self._pacer.restart(self._paused_until, gently=True)
+            self._pacer.restart(self._paused_until, slow_start=True)
 
     def _answered(self, turn: Permit, now: float, route: str) -> float:
-        """A response came in; returns the seconds it took."""
+        """Settle the permit of an answered request; returns the seconds that it took."""
         sent_at = turn.taken_at
         took = now - sent_at
         trip = self._trips.get(route)
@@ -233,7 +238,7 @@ class Budget:
                 if not self._cooling or free_at >= self._cooling[-1]:
                     self._cooling.append(free_at)
                 else:
-                    heappush(self._cooling_too, free_at)
+                    heappush(self._cooling_unordered, free_at)
         return took
 
     def _cool(self, now: float) -> None:
@@ -241,12 +246,12 @@ class Budget:
         while cooling and cooling[0] <= now:
             cooling.popleft()
             self._free += 1
-        while self._cooling_too and self._cooling_too[0] <= now:
-            heappop(self._cooling_too)
+        while self._cooling_unordered and self._cooling_unordered[0] <= now:
+            heappop(self._cooling_unordered)
             self._free += 1
 
     def _patience(self) -> float:
-        """The largest excess of the network, as the steadiest route has seen it; a second while nothing is known."""
+        """The largest excess of the route on which it is smallest, from 0.25 s to 1 s; 1 s while too little is known."""
         known = [trip.largest for trip in self._trips.values() if trip.count >= 50]
         return min(1.0, max(0.25, min(known))) if known else 1.0
 
@@ -257,7 +262,7 @@ class Budget:
         return oldest.taken_at + PERIOD + self._patience()
 
     def _recall(self, now: float) -> bool:
-        """Free the slot of a request that is away for the server's sake and not the network's."""
+        """Free the slot of a request that the server, and not the network, delays (rule 2)."""
         if self._free < 0 or self._recalled_at() > now + TICK:
             return False
         oldest = next(iter(self._away))
@@ -268,12 +273,12 @@ class Budget:
 
     @property
     def in_use(self) -> int:
-        """Slots held: requests that are away, and those that may have arrived less than a second ago."""
+        """Slots held by requests that are under way or may have arrived less than a second ago."""
         return self._slots - self._free
 
     @property
     def pace(self) -> float:
-        """Requests a second that go out at most; infinite without a cap."""
+        """Most requests a second that go out; infinite without a cap."""
         return 1 / self._pacer.interval if self.limit is not None else float("inf")
 
     # Learning from answers.
@@ -288,7 +293,7 @@ class Budget:
         route: str,
         retry_after: float | None = None,
     ) -> None:
-        """A response came in that answered `turn`; learn from when it came and from its headers."""
+        """Settle the permit of an answered request, and use the time and the headers of the answer."""
         took = self._answered(turn, now, route)
         text = answer.get(headers.RATE_LIMIT)
         if text != self._limit_text and turn.taken_at >= self._believed:
@@ -308,7 +313,7 @@ class Budget:
 
     def _set_limit(self, limit: int | None, now: float) -> None:
         if self.limit is None:
-            # What was sent without counting may have arrived just now; not that anybody sends more than thousands.
+            # Requests that were sent while there was no cap may have arrived just now, up to `_COUNTABLE` of them.
             slots = limit or 0
             held = slots if slots <= _COUNTABLE else 0
             self._cooling = deque(now + PERIOD * (part + 1) / held for part in range(held))
@@ -321,7 +326,7 @@ class Budget:
         if self.limit is None:
             self._slots = self._free = 0
             self._cooling.clear()
-            self._cooling_too.clear()
+            self._cooling_unordered.clear()
             for turn in self._away:
                 turn.holds = False
             self._away.clear()
@@ -334,10 +339,10 @@ class Budget:
     def _refuse(self, turn: Permit, now: float, retry_after: float | None) -> None:
         self.refused += 1
         if turn.taken_at <= self._refused_at:
-            return  # it was in flight together with one that was refused before
+            return  # it was under way together with a request that was refused before
         self._refused_at = now
         self._paused_until = now + pause_after(retry_after)
-        self._pacer.restart(self._paused_until, gently=True)
+        self._pacer.restart(self._paused_until, slow_start=True)
         if self.limit is not None:
             self._share.refused(now, self._paused_until)
             self._resize()
@@ -346,7 +351,8 @@ class Budget:
         reset, remaining = read_number(answer.get(headers.RATE_RESET)), read_number(answer.get(headers.RATE_REMAINING))
         if reset is None or remaining is None:
             return
-        # Ours that the server may have counted: all that hold a slot, and those whose slot came free on the way back.
+        # Own requests that the server may have counted: all that hold a slot, and those whose slot became free while this
+        # answer was on its way.
         ours = self.in_use + limit * took
         if self._share.count(reset, limit - remaining, ours, limit, now):
             self._resize()

@@ -1,14 +1,13 @@
-"""Reading the rate limit's headers, whatever gateways make of them. Pure.
+"""Reading the headers of the rate limit, in the forms that gateways give them. Pure.
 
 Rules:
-1. The number is the first item of the list: ``100``, ``" 100 "``, ``"100"`` in quotes, ``100.0`` and ``100, 100;w=1`` all
-   say 100; so does a header that came twice and was joined.
-2. Anything else is unreadable, and what was believed before stays. That includes a sign, a unit (``100/s``), a policy of
-   another window than a second (``100;w=60``) and more than ten digits. A limit of 0 would be a key that may do nothing:
-   no server means that.
-3. A success without X-RateLimit-Limit means that there is no cap (Enterprise; API reference: Rate limits). Once a limit was
-   announced it takes `_MISSING` of them in a row: a single one may be the answer of a proxy or of a cache, and lifting the
-   cap lets everything go that waits. Errors without the header say nothing.
+1. The first item of the list is the number: ``100``, ``" 100 "``, ``"100"`` in quotes, ``100.0`` and ``100, 100;w=1`` all
+   mean 100, and so does a header that came twice and was joined.
+2. Anything else is unreadable, and the limit stays as it was. That includes a sign, a unit (``100/s``), a window other than
+   a second (``100;w=60``), more than ten digits, and a limit of 0, which would allow no request at all.
+3. A success without X-RateLimit-Limit means that there is no cap (Enterprise; API reference: Rate limits). After a limit was
+   announced, `_MISSING` such answers in a row are needed: a single one may come from a proxy or a cache, and without a cap
+   all waiting requests would be sent at once. Errors without the header mean nothing.
 """
 
 from __future__ import annotations
@@ -21,21 +20,21 @@ from attrs import define, field
 
 __all__ = ["LimitHeader", "pause_after", "read_number"]
 
-#: Successes without the header, in a row, after which a limit that was announced is gone.
+#: Successes in a row without the header, after which an announced limit no longer applies.
 _MISSING: Final = 3
-#: Equal to no header: the next one is read, whatever it says.
+#: A value that equals no header, so that the next header is read whatever it holds.
 _NONE_YET: Final = "\0"
 #: The longest pause a 429 may impose, and the one it imposes without a Retry-After, in seconds.
 _LONGEST_PAUSE, _USUAL_PAUSE = 60.0, 1.0
 
-# At most ten digits: the seconds since the epoch are.
+# At most ten digits, which the seconds since the epoch have.
 _NUMBER: Final = re.compile(r"\s*(\"?)\s*([0-9]+)(\.[0-9]*)?\s*\1\s*(?:[,;].*)?", re.DOTALL)
 _DIGITS: Final = 10
 _WINDOW: Final = re.compile(r"\s*\"?\s*([0-9]{1,10})[^,]*;\s*w\s*=\s*\"?([0-9]+)")
 
 
 def read_number(text: str | None) -> int | None:
-    """The whole number that a header says first, ``None`` for none."""
+    """The first whole number of a header; ``None`` if there is none."""
     if text is None:
         return None
     if len(text) <= 10 and text.isascii() and text.isdigit():  # as nearly every header is
@@ -55,7 +54,7 @@ def _per_second(text: str) -> int | None:
 
 
 def pause_after(retry_after: float | None) -> float:
-    """Seconds that a 429 stops everybody for; what its Retry-After cannot mean counts as none."""
+    """Seconds for which a 429 stops all requests. A Retry-After that cannot be right counts as missing."""
     if retry_after is None or math.isnan(retry_after) or retry_after < 0:
         return _USUAL_PAUSE
     return min(retry_after, _LONGEST_PAUSE)
@@ -63,11 +62,11 @@ def pause_after(retry_after: float | None) -> float:
 
 @define
 class LimitHeader:
-    """The limit, as X-RateLimit-Limit has it.
+    """The limit as X-RateLimit-Limit states it.
 
     Attributes:
         limit: requests a second, or ``None`` for no cap at all.
-        seen: the header that changes nothing when it comes again.
+        seen: the last header; the same header again changes nothing.
     """
 
     limit: int | None
@@ -76,7 +75,7 @@ class LimitHeader:
     _missing: int = field(init=False, default=0)
 
     def hear(self, text: str | None, status: int) -> bool:
-        """Read the header of an answer; returns whether it said what the limit is."""
+        """Read the header of an answer; returns whether it states the limit."""
         number = None
         if text is not None:
             self._missing, self.seen = 0, text
@@ -87,7 +86,7 @@ class LimitHeader:
         elif 200 <= status < 300:
             self._missing += 1
             if self._announced and self._missing < _MISSING:
-                self.seen = _NONE_YET  # any header that comes now ends the row
+                self.seen = _NONE_YET  # any header ends the series of answers without one
                 return False
             self.seen = None
         else:

@@ -1,7 +1,7 @@
-"""Where a redirect may lead: http and https only, and never from https to http.
+"""The targets of redirects: http and https only, and never from https to http.
 
-A ``Location`` is written by a stranger: what a URL cannot hold (spaces, text that is not ASCII) is percent-encoded as
-browsers do it, so that no engine trips over it.
+Characters of a ``Location`` that a URL cannot hold (spaces, text that is not ASCII) are percent-encoded as browsers do it,
+because the engines would fail on them.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from ajoxi_async.protocol.errors import APIResponseValidationError
 
 __all__ = ["MOST_REDIRECTS", "next_hop", "split_url"]
 
-#: Characters of a URL that is followed.
+#: Longest URL that is followed, in characters.
 _LONGEST = 16 * 1024
-#: Everything a URL may hold already (RFC 3986), and the percent sign of what is encoded.
+#: Characters that are not encoded: those a URL may hold (RFC 3986), and the percent sign of encoded ones.
 _SOUND = "%:/?#[]@!$&'()*+,;=-._~"
-#: One after the other, before it is taken for a loop.
+#: Most redirects in a row; more are taken for a loop.
 MOST_REDIRECTS = 5
 
 
 def split_url(url: str, route: str) -> SplitResult:
-    """Take a URL of the server's apart.
+    """Split a URL that the server sent.
 
     Raises:
-        APIResponseValidationError: it is none.
+        APIResponseValidationError: it is not a URL.
     """
     try:
         parts = urlsplit(url)
@@ -41,7 +41,7 @@ def next_hop(url: str, location: str | None, route: str) -> str:
         APIResponseValidationError: it cannot be followed.
     """
     try:
-        # aiohttp decodes bytes that are not UTF-8 to surrogates.
+        # aiohttp decodes bytes that are not UTF-8 into surrogates.
         target = urljoin(url, quote((location or "").strip().encode("utf-8", "surrogateescape"), safe=_SOUND))
     except ValueError:
         target = ""

@@ -1,11 +1,11 @@
 """Where a stream resumes, and how long it waits before it is opened again.
 
 Rules:
-1. An id travels in a header (``Last-Event-ID``), so one that a header cannot hold is no checkpoint: the one before it
-   stays, and the server repeats what came after that.
-2. A server that hangs up at once is not called again at once for ever, however short its ``retry``: from the third
-   connection in a row that ended at once they are at least `LEAST` seconds apart, and twice as far each time while they
-   bring nothing new. A stream that was sound resumes at the server's word.
+1. An event id is sent in a header (``Last-Event-ID``). If a header cannot hold an id, the stream resumes at the id before
+   it, and the server repeats the events after that.
+2. A server that hangs up at once is not called again and again without a pause, however short its ``retry``. From the third
+   connection in a row that ended at once, connections are at least `LEAST` seconds apart, and the distance doubles while
+   they bring nothing new. After a longer connection the server's ``retry`` alone counts.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["can_resume_from", "count_hasty", "least_delay", "reconnect_delay", "standard_delay"]
+__all__ = ["can_resume_from", "count_short_connections", "least_delay", "reconnect_delay", "standard_delay"]
 
-#: Seconds: a connection that did not last as long ended at once.
-HASTY: Final = 1.0
-#: Seconds between two connections where several before them ended at once.
+#: A connection that lasted fewer seconds than this counts as one that ended at once.
+SHORT_CONNECTION: Final = 1.0
+#: Least seconds between two connections after several that ended at once.
 LEAST: Final = 0.2
-#: How many may end at once in a row before rule 2 counts: a load balancer that is being restarted cuts some.
+#: How many connections in a row may end at once before rule 2 applies. A load balancer that restarts closes a few.
 _FREE = 2
 
-#: UTF-8 bytes of an id. Servers take 8 KiB of a header line, mostly, and some no more than that of all headers together.
+#: Longest id, in UTF-8 bytes. Most servers accept header lines of 8 KiB, and some no more for all headers together.
 _LONGEST_ID = 4096
 _UNFIT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
@@ -34,41 +34,41 @@ def can_resume_from(id: str) -> bool:
     return not _UNFIT.search(id) and len(id.encode()) <= _LONGEST_ID
 
 
-def count_hasty(before: int, *, lasted: float, news: bool) -> int:
+def count_short_connections(before: int, *, lasted: float, brought_events: bool) -> int:
     """How many connections in a row ended at once, for `least_delay`, when another one has ended.
 
     Args:
-        before: what was counted until then.
+        before: the count before this connection.
         lasted: seconds from its opening to its end.
-        news: whether it brought anything new; then the delay does not grow.
+        brought_events: whether it brought a new event; then the delay does not grow.
     """
-    if lasted >= HASTY:
+    if lasted >= SHORT_CONNECTION:
         return 0
-    return min(before, _FREE) + 1 if news else before + 1
+    return min(before, _FREE) + 1 if brought_events else before + 1
 
 
-def least_delay(hasty: int, jitter: float, *, cap: float = 8.0) -> float:
-    """Seconds at least before the next connection (rule 2), with a fifth of it more by jitter.
+def least_delay(short_connections: int, jitter: float, *, cap: float = 8.0) -> float:
+    """Least seconds before the next connection (rule 2); jitter adds up to a fifth.
 
     Args:
-        hasty: connections in a row that ended at once, see `count_hasty`.
-        jitter: a draw from [0, 1).
+        short_connections: connections in a row that ended at once, see `count_short_connections`.
+        jitter: a random number from [0, 1).
         cap: seconds.
     """
-    more = hasty - _FREE
+    more = short_connections - _FREE
     return 0.0 if more <= 0 else min(cap, LEAST * 2.0 ** min(more - 1, 16)) * (1 + 0.2 * jitter)
 
 
 def reconnect_delay(failures: int, server_retry_ms: int | None, jitter: float, *, cap: float = 8.0) -> float:
     """Seconds before a live transcript is opened again.
 
-    The server's ``retry`` (1 s where it gave none) doubles with each failure up to `cap`, with full jitter; the first
-    attempt after progress goes at once, within a tenth of a second, since a cut is most often a restart.
+    The server's ``retry`` (1 s by default) doubles with each failure up to `cap`, with full jitter. The first attempt after
+    progress follows within a tenth of a second, since most lost connections are due to a restart of the server.
 
     Args:
         failures: since the last progress, 1 or more.
         server_retry_ms: the stream's ``retry`` in milliseconds.
-        jitter: a draw from [0, 1).
+        jitter: a random number from [0, 1).
         cap: seconds.
     """
     if failures <= 1:
@@ -80,14 +80,14 @@ def reconnect_delay(failures: int, server_retry_ms: int | None, jitter: float, *
 def standard_delay(failures: int, server_retry_ms: int | None, jitter: float, *, cap: float = 30.0) -> float:
     """Seconds before any event stream is opened again, as the HTML standard has it (9.2.3).
 
-    The server's ``retry`` (1 s where it gave none) is waited in full, and a fifth of it more by jitter, so that a
-    thousand readers do not come back at once; failures to connect double it up to `cap`.
+    The server's ``retry`` (1 s by default) is waited in full, plus up to a fifth of it at random, so that a thousand readers
+    do not return at the same moment. Failures to connect double it up to `cap`.
 
     Args:
         failures: since a connection was last open, 1 or more.
         server_retry_ms: the stream's ``retry`` in milliseconds.
-        jitter: a draw from [0, 1).
-        cap: seconds; a ``retry`` above it is waited nevertheless.
+        jitter: a random number from [0, 1).
+        cap: seconds; a longer ``retry`` is waited in full nevertheless.
     """
     base = 1.0 if server_retry_ms is None else max(server_retry_ms / 1000, LEAST if failures > 1 else 0.0)
     return max(base, min(cap, base * 2.0 ** min(failures - 1, 16))) * (1 + 0.2 * jitter)

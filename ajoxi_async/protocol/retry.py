@@ -1,6 +1,6 @@
-"""When a request is sent again, and after how long.
+"""Whether a request is sent again, and after how long.
 
-Every attempt has a fate, read from what was observed:
+Every attempt has a fate, which follows from what was observed:
 
     fate        observed                                       GET PUT DELETE   POST
     ----------  ---------------------------------------------  ---------------  ------------------------------------
@@ -10,18 +10,18 @@ Every attempt has a fate, read from what was observed:
     rejected    3xx but 303, other 4xx                         raise            raise
     documented  5xx with the API's error envelope              send again       send again (API reference: 5xx,
                                                                                 "retries ... are safe")
-    gateway     5xx without it, 303, 101: a proxy speaks, not  send again       never: OutcomeUnknownError
+    gateway     5xx without it, 303, 101: from a proxy, not    send again       never: OutcomeUnknownError
                 the API
     unknown     headers may have gone out, no whole response   send again       never: OutcomeUnknownError
 
 Rules:
-1. A POST that may have been received is never sent again: it would dial twice. ``writes="always"`` waives this,
-   ``writes="strict"`` also gives up the documented failures.
+1. A POST that may have been received is never sent again, since it would dial twice. ``writes="always"`` lifts this rule;
+   with ``writes="strict"`` documented failures are not sent again either.
 2. Delays are exponential backoff with full jitter; a Retry-After is a lower bound to them (API reference: Rate limits).
-3. A Retry-After longer than the policy's patience is raised, not slept through.
-4. A 404 to a DELETE that may have been carried out before is success: the first one got through.
-5. Retries of failures draw on a quota of the client's, which successes fill again: an outage is not answered with a
-   multiple of the usual load. (The AWS SDKs' retry quota.) A 429 does not draw on it: the limiter answers that.
+3. If Retry-After is longer than the policy's patience, the error is raised instead of waiting.
+4. A 404 to a DELETE that may have been carried out before counts as success: an earlier attempt deleted the object.
+5. Retries of failures take from a quota of the client, which successes fill again, so that an outage does not multiply the
+   usual load (as the retry quota of the AWS SDKs). A 429 takes nothing from it, since the limiter handles that.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ __all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry"
 
 
 class Fate(enum.Enum):
-    """What became of an attempt; see the table above."""
+    """The result of an attempt; see the table above."""
 
     DONE = "done"
     NOT_SENT = "not sent"
@@ -57,19 +57,19 @@ _WRITES = ("documented", "strict", "always")
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How patient a client is.
+    """How often and how long a client sends failed requests again.
 
     Attributes:
         max_retries: attempts after the first.
-        base: seconds; the first delay is drawn from 0 to `base`, and the bound doubles with each retry.
-        cap: seconds; no backoff is drawn above it.
-        patience: seconds; a Retry-After above it is raised as `RateLimitError` or `InternalServerError`.
-        max_elapsed: seconds from the first attempt after which none is begun; ``None`` for no such bound.
-        quota: retries of failures the client has in hand; each success gives a fifth of one back. 0 for none at all.
+        base: seconds; the first delay is random from 0 to `base`, and this bound doubles with each retry.
+        cap: seconds; the largest bound of the delays.
+        patience: seconds; after an answer with a longer Retry-After, `RateLimitError` or `InternalServerError` is raised.
+        max_elapsed: seconds after the first attempt from which on no attempt begins; ``None`` for no such bound.
+        quota: how many retries of failures the client may make; each success adds a fifth of one. 0 for none at all.
         writes: which failed POSTs are sent again; see rule 1.
 
     Raises:
-        ConfigurationError: a value that cannot be meant, by its name.
+        ConfigurationError: a value cannot be right; the message names it.
     """
 
     max_retries: int = 2
@@ -83,25 +83,25 @@ class RetryPolicy:
     def __attrs_post_init__(self) -> None:
         for name in ("max_retries", "quota"):
             number = integer(getattr(self, name))
-            self._set(name, number, "0 or more", sound=number is not None and number >= 0)
+            self._set(name, number, "0 or more", valid=number is not None and number >= 0)
         for name in ("base", "cap", "max_elapsed"):
             if getattr(self, name) is not None or name != "max_elapsed":
                 span = seconds(getattr(self, name))
-                self._set(name, span, "seconds above 0", sound=span is not None and span > 0)
+                self._set(name, span, "seconds above 0", valid=span is not None and span > 0)
         span = seconds(self.patience)
-        self._set("patience", span, "0 seconds or more", sound=span is not None and span >= 0)
+        self._set("patience", span, "0 seconds or more", valid=span is not None and span >= 0)
         writes = exact(self.writes)
-        self._set("writes", writes, "'documented', 'strict' or 'always'", sound=writes in _WRITES)
+        self._set("writes", writes, "'documented', 'strict' or 'always'", valid=writes in _WRITES)
 
-    def _set(self, name: str, value: object, right: str, *, sound: bool) -> None:
-        if not sound:
+    def _set(self, name: str, value: object, right: str, *, valid: bool) -> None:
+        if not valid:
             raise ConfigurationError(f"{name}: expected {right}, got {getattr(self, name)!r:.40}")
         object.__setattr__(self, name, value)
 
 
 @define
 class RetryQuota:
-    """What is left of a policy's quota. One for all variants of a client that share a policy."""
+    """The rest of a policy's quota. Variants of a client with the same policy share it."""
 
     capacity: float
     left: float = field(init=False)
@@ -110,19 +110,19 @@ class RetryQuota:
         self.left = self.capacity
 
     def spend(self) -> bool:
-        """Take one retry, if there is one."""
+        """Take one retry from the quota; returns whether there was one."""
         if self.left < 1:
             return False
         self.left -= 1
         return True
 
     def earn(self, retries: int) -> None:
-        """A call succeeded, after so many retries: they come back, and for a first attempt a fifth of one."""
+        """Note that a call succeeded: its retries return to the quota, or a fifth of one if it needed none."""
         self.left = min(self.capacity, self.left + (retries or 0.2))
 
 
 def classify(outcome: Response | ExchangeError, *, has_envelope: bool = False) -> Fate:
-    """Read the fate of an attempt; `has_envelope` says whether an error body was the API's own."""
+    """The fate of an attempt. `has_envelope` says whether an error's body is the API's own."""
     if isinstance(outcome, ExchangeError):
         return Fate.UNKNOWN if outcome.sent else Fate.NOT_SENT
     if 200 <= outcome.status < 300:
@@ -154,8 +154,8 @@ def delay_before_retry(
         fate: of the attempt that has just ended.
         method: HTTP method.
         attempt: how many attempts there were, counting from 1.
-        retry_after: seconds the server asked for.
-        jitter: a draw from [0, 1).
+        retry_after: seconds the server asked to wait.
+        jitter: a random number from [0, 1).
     """
     if attempt > policy.max_retries or not _may_repeat(fate, method, policy.writes):
         return None
@@ -165,14 +165,14 @@ def delay_before_retry(
     return backoff if retry_after is None else retry_after + backoff
 
 
-#: Seconds, in quotes or not, and, where a proxy added its own, the first of several. However many digits: it is a long wait.
+#: Seconds, with or without quotes; the first of several if a proxy added its own. Any number of digits is a long wait.
 _SECONDS = re.compile(r"\s*(\"?)\s*(\d+(?:\.\d*)?)\s*\1\s*(?:[,;].*)?", re.ASCII | re.DOTALL)
 
 
 def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
     """Seconds of a Retry-After header, given as seconds or as an HTTP-date.
 
-    A date is measured against the server's own ``Date``, for the two clocks need not agree with ours; without one it
+    A date is compared with the server's own ``Date``, because its clock may differ from the local one. Without a ``Date`` it
     cannot be used.
     """
     if value is None:

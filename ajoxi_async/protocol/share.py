@@ -1,11 +1,11 @@
-"""What part of a key's limit is ours: what others leave of it, and what a strict server admits. Pure; no clock is read.
+"""The part of a key's limit that this client may use: what others leave, and what 429s allow. Pure; no clock is read.
 
 Rules:
-1. What others use is inferred from ``X-RateLimit-Remaining``, window by window, windows being told apart by the server's
-   own ``X-RateLimit-Reset`` and by no clock of ours. When it lasts for three windows, our part follows by additive
-   increase and multiplicative decrease.
-2. A 429 lowers a ceiling, which comes back along a cubic: fast at first, slowly near where it failed. So a server that
-   counts more strictly than documented is learnt.
+1. What others use is inferred from ``X-RateLimit-Remaining`` for each window of the server. ``X-RateLimit-Reset`` of the
+   server identifies the windows, not a local clock. If others use the key for three windows, this client's part follows by
+   additive increase and multiplicative decrease.
+2. A 429 lowers a ceiling, which rises again along a cubic curve: fast at first, slowly near the value at which it failed. In
+   this way the client adapts to a server that counts more strictly than documented.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from attrs import define, field
 
 __all__ = ["Share"]
 
-#: Part of the limit below which what others seem to use is not told from noise, and above which the key is crowded.
+#: Part of the limit below which others' use counts as noise, and above which the key counts as crowded.
 _NOISE, _CROWDED = 0.05, 0.95
-#: Neither what others leave nor the ceiling falls below this.
+#: Least part of the limit, however much others use and however many 429s come.
 _LEAST: Final = 0.1
-#: Refusals nearer to each other than this, in seconds, mean that the pace is far off, and not just a little.
+#: If two 429s are less than this many seconds apart, the pace is far too high.
 _OFTEN: Final = 4.0
 #: What a refusal takes of the part, seldom and often, and the seconds after which it is back where it failed: a server
 #: that refuses because it counts more strictly refuses again at that pace, so it is not tried more often than this.
@@ -30,7 +30,7 @@ _LOSS, _OFTEN_LOSS, _RECOVERY = 0.01, 0.08, 300.0
 
 @define
 class _Window:
-    """What the server's own counting says of one of its windows."""
+    """What the server has counted in one of its windows."""
 
     reset: int
     used: float = 0.0
@@ -42,8 +42,8 @@ class Share:
     """Times are seconds on the caller's clock.
 
     Attributes:
-        left: part of the limit that others leave us.
-        ceiling: part of it that 429s allow.
+        left: part of the limit that others leave.
+        ceiling: part of the limit that 429s allow.
     """
 
     left: float = 1.0
@@ -53,16 +53,16 @@ class Share:
     _refused_at: float = field(init=False, default=float("-inf"))
     _resumes_at: float = field(init=False, default=float("-inf"))
     _window: _Window = field(init=False, factory=lambda: _Window(-1))
-    #: What others used in the last windows.
+    #: Requests of others in the last windows.
     _foreign: deque[float] = field(init=False, factory=lambda: deque(maxlen=3))
 
     @property
     def part(self) -> float:
-        """Ours, from 0 to 1."""
+        """This client's part of the limit, from 0 to 1."""
         return min(self.left, self.ceiling)
 
     def refused(self, now: float, resumes_at: float) -> None:
-        """A 429 came, and nothing goes out until `resumes_at`."""
+        """Note a 429, after which no request is sent until `resumes_at`."""
         often = now - self._refused_at < _OFTEN
         self._refused_at, self._resumes_at = now, resumes_at
         self._failed = self.part
@@ -70,12 +70,12 @@ class Share:
         self.ceiling = max(_LEAST, self._failed - self._lost)
 
     def count(self, reset: int, used: int, ours: float, limit: int, now: float) -> bool:
-        """Learn from a response; returns whether our part may have changed.
+        """Note what a response says; returns whether `part` may have changed.
 
         Args:
-            reset: the server's name of its window, in whole seconds.
-            used: requests it has counted in it.
-            ours: how many of them may be our own.
+            reset: ``X-RateLimit-Reset``, which identifies the server's window, in whole seconds.
+            used: requests that the server has counted in the window.
+            ours: how many of them may be this client's own.
             limit: requests a second.
             now: the present moment.
         """
@@ -84,7 +84,7 @@ class Share:
             self._window = _Window(reset)  # the server's clock was set back
             return False
         if reset < window.reset:
-            return False  # a late answer, of a window that is closed
+            return False  # a late answer about an earlier window
         if reset > window.reset:
             if closed := window.reset >= 0:
                 self._close(window, limit, now)
@@ -102,6 +102,6 @@ class Share:
             self.left = min(1.0, self.left + 0.05)
         since = now - self._resumes_at
         if self.ceiling < 1.0 and since >= 0:
-            # CUBIC (RFC 9438): steep, then flat around where it failed, then steep again.
+            # CUBIC (RFC 9438): steep, then flat around the value at which it failed, then steep again.
             remaining = 1 - since / _RECOVERY
             self.ceiling = min(1.0, max(self.ceiling, self._failed - self._lost * remaining**3))

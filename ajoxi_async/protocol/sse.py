@@ -1,18 +1,17 @@
-"""The reading side of an event stream, byte by byte (HTML standard, 9.2.5 and 9.2.6).
+"""A decoder of event streams (HTML standard, 9.2.5 and 9.2.6).
 
 Rules:
-1. UTF-8, one byte order mark at the very start is dropped, bad bytes are replaced. Lines end with LF, CR or CRLF and
-   nothing else: U+2028 and U+0085 are ordinary characters.
-2. An event is dispatched at the byte that completes its blank line, and not one later: a CR is not held back to see
-   whether an LF follows.
-3. Fields ``event``, ``data``, ``id``, ``retry``; one space after the colon is dropped; a comment begins with a colon;
-   other fields are ignored. ``id`` with a NUL is ignored, ``retry`` must be ASCII digits.
-4. No event without data. The id persists until another one comes, and counts from the blank line on. What is incomplete
-   at the end of the stream is lost.
-5. An event above the size limit is an error, or a server without blank lines could fill the memory. Comments and unknown
-   fields are not kept and do not count. What was complete before it is dispatched first.
-6. Where events look the way servers write them, with LF and at most one line of each field, one regular expression takes
-   them whole; it changes the speed and never the result.
+1. The stream is UTF-8. One byte order mark at the very start is dropped, and invalid bytes are replaced. Lines end with LF,
+   CR or CRLF only: U+2028 and U+0085 are ordinary characters.
+2. An event is dispatched at the byte that completes its blank line. A CR is not held back to see whether an LF follows.
+3. The fields are ``event``, ``data``, ``id`` and ``retry``. One space after the colon is dropped, a line that begins with a
+   colon is a comment, and other fields are ignored. ``id`` with a NUL is ignored, ``retry`` must be ASCII digits.
+4. There is no event without data. The id stays until another one comes, and takes effect at the blank line. An incomplete
+   event at the end of the stream is dropped.
+5. An event above the size limit is an error, since a server without blank lines could fill the memory. Comments and unknown
+   fields are not kept and do not count. Events that are complete before it are dispatched first.
+6. Events in the usual form, with LF and at most one line of each field, are read by one regular expression. This makes
+   decoding faster and does not change the result.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from ajoxi_async.protocol.errors import StreamProtocolError
 
 __all__ = ["MAX_EVENT", "Frame", "SSEDecoder"]
 
-#: Bytes that one event may hold.
+#: Most bytes of one event.
 MAX_EVENT = 4 * 1024 * 1024
 
 _BOM = b"\xef\xbb\xbf"
 _LF = 0x0A
-#: Whole events: type, id and data of a usual one, or, fourth, whatever else stands before a blank line.
+#: A whole event: the groups are type, id and data of a usual one, or, as the fourth, any other text before a blank line.
 _EVENTS = re.compile(
     r"(?:event: ?+(.*+)\n)?+(?:id: ?+(.++)\n)?+data: ?+(.*+)\n\n"
     r"|((?:.++\n)*+\n)"
@@ -50,13 +49,13 @@ class SSEDecoder:
     """An incremental decoder: feed it bytes as they come.
 
     Args:
-        max_event_bytes: the most bytes one event may hold.
-        last_id: the id that holds until the stream sets one; a stream that is resumed keeps what it had.
+        max_event_bytes: the most bytes that one event may have.
+        last_id: the id until the stream sets another one; a resumed stream keeps its id.
 
     Attributes:
         retry: the last reconnection time the stream asked for, in milliseconds.
         last_id: the last event id.
-        failure: why nothing can follow the frames returned; the next `feed` raises it.
+        failure: the error that follows the frames returned so far; the next `feed` raises it.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT, *, last_id: str = "") -> None:
@@ -68,7 +67,7 @@ class SSEDecoder:
         self._skip_lf = False
         # Whether anything of the next event has been read.
         self._begun = False
-        # The beginning of an event, as long as it is short enough to be looked at again with the rest.
+        # The beginning of an event, while it is short enough to be read again together with the rest.
         self._tail = b""
         self._kept = min(2048, max_event_bytes)
         self._partial: list[bytes] = []
@@ -115,14 +114,14 @@ class SSEDecoder:
         if not self._begun and (end := chunk.rfind(b"\n\n") + 2) > 1:
             self._events(chunk[:end], frames)
             chunk = chunk[end:]
-        # A reconnection time counts from its line on, so it is not put off.
+        # A reconnection time takes effect at its line, before the event is complete.
         if not self._begun and len(chunk) <= self._kept and b"\r" not in chunk and b"retry" not in chunk:
             self._tail = chunk
         else:
             self._lines(chunk, frames)
 
     def _events(self, chunk: bytes, frames: list[Frame]) -> None:
-        """Take whole events, from the beginning of one to a blank line."""
+        """Decode whole events; `data` begins with the beginning of an event."""
         try:
             text = chunk.decode()
         except UnicodeDecodeError:
@@ -165,7 +164,7 @@ class SSEDecoder:
             self._check(sum(map(len, self._partial)) if len(self._partial) < 64 else self._fold())
 
     def _fold(self) -> int:
-        # Many tiny pieces of one line: join them now and then, so that neither their number nor the summing grows.
+        # A line in many tiny pieces: they are joined now and then, so that their number does not grow without bound.
         joined = b"".join(self._partial)
         self._partial[:] = [joined]
         return len(joined)
@@ -188,7 +187,7 @@ class SSEDecoder:
             if b"\0" not in value:
                 self._id = value.decode("utf-8", "replace")
         elif name == b"retry" and value.isdigit():
-            # More digits than a lifetime of milliseconds are no time to wait.
+            # A time with more digits than this would be longer than a lifetime.
             self.retry = self._event_retry = int(value[:16])
 
     def _dispatch(self, frames: list[Frame]) -> None:

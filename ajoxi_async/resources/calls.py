@@ -25,13 +25,13 @@ from ajoxi_async.protocol.sent_when import Span, first_guess, sent_within, tells
 
 __all__ = ["Calls", "Reconciliation"]
 
-#: Seconds to which a Date, and what is made of it, is exact.
+#: Resolution of a Date header, in seconds.
 _ROUNDING = 5.0
-#: A year; seconds.
+#: Longest `window` of `reconcile`, in seconds: a year.
 _LONGEST_WINDOW = 366 * 86400
 #: The year 9999, in seconds since the epoch.
 _CALENDAR = 253_402_300_000.0
-#: How many calls are looked through where no time is known.
+#: How many calls are searched when no time is known.
 _LATEST = 1000
 
 
@@ -41,8 +41,8 @@ class Reconciliation:
 
     Attributes:
         candidates: the calls that match.
-        in_time: whether they match by their time as well. False where no clock could be trusted, and nothing was found
-            where ours says.
+        in_time: whether they match by their time as well. False if no clock could be trusted and nothing was found in the
+            span that the local clock gives.
     """
 
     candidates: tuple[Call, ...]
@@ -50,9 +50,9 @@ class Reconciliation:
 
     @property
     def status(self) -> Literal["found", "not_found_yet", "several", "unclear"]:
-        """``not_found_yet`` does not say that the call does not exist.
+        """The result in a word. ``not_found_yet`` does not mean that the call does not exist.
 
-        ``unclear``: calls with these numbers exist, and whether one of them is it cannot be told by their time.
+        ``unclear`` means that there are calls with these numbers, and their times do not show whether one of them is it.
         """
         if not self.candidates:
             return "not_found_yet"
@@ -62,12 +62,12 @@ class Reconciliation:
 
     @property
     def call(self) -> Call | None:
-        """The call, where exactly one matches."""
+        """The call, if exactly one matches."""
         return self.candidates[0] if self.status == "found" else None
 
 
 def _at(moment: float) -> datetime:
-    # A clock may say anything; the calendar has an end.
+    # A wrong clock may give any number, but datetime ends with the year 9999.
     return datetime.fromtimestamp(min(max(moment, 0.0), _CALENDAR), UTC)
 
 
@@ -96,14 +96,15 @@ class Calls:
             from_: E.164 number of the account.
             ai_receptionist: let the AI receptionist take the call; ``ai_handler`` says which.
             record: record the call.
-            ring_timeout: seconds to ring, 1 to 600; ``timeout`` on the wire, where the option of that name never goes.
-            metadata: an object of strings, echoed and filterable: your own reference for the call.
+            ring_timeout: seconds to ring, 1 to 600. The API calls this parameter ``timeout``; the option ``timeout`` is not
+                sent.
+            metadata: strings by name, which the API returns and filters by, for your own references.
             agent_id: the agent the call belongs to.
             **options: see `CallOptions`.
 
         Raises:
             UnprocessableEntityError: the destination cannot be reached.
-            OutcomeUnknownError: the call may or may not have been placed; it is never placed twice. `reconcile` looks.
+            OutcomeUnknownError: the call may or may not have been placed; it is never placed twice. `reconcile` looks for it.
         """
         if self._pipeline.client_references and (metadata is None or isinstance(metadata, Mapping)):
             metadata = {CLIENT_REFERENCE: uuid.uuid4().hex, **(exact(metadata, "metadata") or {})}
@@ -136,7 +137,7 @@ class Calls:
 
         Args:
             name: 1 to 200 characters.
-            mode: how the dialer goes about it.
+            mode: of the dialer.
             contacts: 1 to 10,000 E.164 numbers.
             from_: E.164 number of the account.
             ai_receptionist: as for `create`, for every call.
@@ -198,17 +199,18 @@ class Calls:
     ) -> Reconciliation:
         """Look for the call that a `create` of unknown outcome may have placed.
 
-        By its client reference where it carries one (``client_references=True``), else by its two numbers and its time.
-        The time is the server's, as the ``Date`` of its answers tells it, however wrong the clock of this machine is.
+        It searches by the client reference if the call has one (``client_references=True``), otherwise by its two numbers
+        and its time. The time is the server's, from the ``Date`` of its answers, so the local clock may be wrong.
 
         Args:
-            error: what `create` raised, or what ``on_outcome_unknown`` was told; also one that was pickled elsewhere.
+            error: the error that `create` raised or ``on_outcome_unknown`` was called with; it may come from a pickle of
+                another process.
             window: seconds by which a call may be early or late.
             **options: see `CallOptions`.
 
         Returns:
-            The call; or that it was not found so far, which does not say that it does not exist, for it may appear
-            later; or that several match; or that calls match whose time cannot be told (`Reconciliation.status`).
+            The result: the call; or none so far, although it may appear later; or several calls that match; or calls that
+            match and whose times show nothing (`Reconciliation.status`).
 
         Raises:
             InvalidParameterError: `error` is not of a `create`.
@@ -235,15 +237,15 @@ class Calls:
     async def _look(
         self, error: OutcomeUnknownError, window: float, answered: Sequence[Response], options: CallOptions
     ) -> Reconciliation:
-        """Look where our clock says, then where the server's does, then among the latest calls of all."""
+        """Search the span by the local clock, then the span by the server's clock, then the latest calls of all."""
         span = first_guess(error, window + _ROUNDING)
         found = await self._matching(error, span, options)
         date = date_of(answered[-1].headers)
         if date is not None:
             now = self._pipeline.clock()
-            told = sent_within(error, window, server_now=date, our_now=now, wall_now=time.time())
-            if told is not None and (span is None or not span.covers(told, tolerance=0)):
-                span = told
+            when_sent = sent_within(error, window, server_now=date, our_now=now, wall_now=time.time())
+            if when_sent is not None and (span is None or not span.covers(when_sent, tolerance=0)):
+                span = when_sent
                 found = await self._matching(error, span, options)
         if found and span is not None:
             return Reconciliation(found)
@@ -254,7 +256,7 @@ class Calls:
         return Reconciliation(found, in_time=False)
 
     async def _matching(self, error: OutcomeUnknownError, span: Span | None, options: CallOptions) -> tuple[Call, ...]:
-        """Outbound calls with the numbers of the error, within a span of time or else among the latest."""
+        """Outbound calls with the numbers of the error, within a span of time if there is one, else among the latest."""
         calls = self.list(
             created_after=None if span is None else _at(span.start),
             created_before=None if span is None else _at(span.end),

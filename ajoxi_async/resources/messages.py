@@ -40,7 +40,7 @@ class Messages:
             body: 1 to 1,600 characters; with `media_urls` or alone.
             media_urls: 1 to 10 attachments, which make it an MMS.
             template_id: a stored template in place of body and media.
-            template_variables: what to fill into the template.
+            template_variables: what to fill into the template: at most 50 texts of 1,600 characters.
             **options: see `CallOptions`.
 
         Raises:

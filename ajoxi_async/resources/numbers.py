@@ -75,13 +75,13 @@ class Numbers:
         Args:
             phone_number: E.164.
             routing: where inbound calls go.
-            caller_id: the name shown to who is called.
-            sms: whether text messages are taken, and where they are forwarded.
-            port: what the losing carrier needs; the number is ``porting`` until it let go.
+            caller_id: the name shown to the person called.
+            sms: whether text messages are accepted, and where they are forwarded.
+            port: the data that the losing carrier needs; the number is ``porting`` until the carrier releases it.
             **options: see `CallOptions`.
 
         Raises:
-            UnprocessableEntityError: the number cannot be had (``number_unavailable``).
+            UnprocessableEntityError: the number is not available (``number_unavailable``).
             OutcomeUnknownError: the number may or may not have been taken.
         """
         params = {
@@ -102,13 +102,13 @@ class Numbers:
         sms: SmsConfig | Mapping[str, Any] | None = None,
         **options: Unpack[CallOptions],
     ) -> Number:
-        """Change routing, caller-ID or SMS configuration; what is not given stays.
+        """Change routing, caller-ID or SMS configuration; parameters that are not given stay unchanged.
 
         Args:
             id: the number.
             routing: where inbound calls go.
-            caller_id: the name shown to who is called.
-            sms: whether text messages are taken, and where they are forwarded.
+            caller_id: the name shown to the person called.
+            sms: whether text messages are accepted, and where they are forwarded.
             **options: see `CallOptions`.
 
         Raises:

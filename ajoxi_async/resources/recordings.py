@@ -66,20 +66,20 @@ class Recordings:
     ) -> bytes:
         """Fetch the audio into memory.
 
-        A connection that breaks and a 5xx are tried again as any GET is, from the byte that was reached: see
-        ``docs/recordings.md``. The API key goes along only to the API's own origin, never to the storage a recording's
-        URL points at.
+        After a lost connection or a 5xx the download continues at the byte that was reached, under the retry rules of any
+        GET: see ``docs/recordings.md``. The API key is sent to the API's own origin only, never to the storage that a
+        recording's URL names.
 
         Args:
             recording: a recording, or its id.
-            max_bytes: the most that is taken into memory, by default 256 MiB.
+            max_bytes: the most bytes that are kept in memory, by default 256 MiB.
             **options: see `CallOptions`; ``timeout`` bounds the whole download, the client's own ``timeout`` bounds
                 connecting and each wait for the next bytes. ``extra_headers`` go to the API only.
 
         Raises:
-            APIError: it could not be fetched; an `APIResponseValidationError` where the recording has no URL, or its
-                file is not what was promised.
-            DownloadError: it is over `max_bytes`; `download_to` and `stream` take any size.
+            APIError: it could not be fetched; an `APIResponseValidationError` if the recording has no URL, or its file is
+                not of the stated size.
+            DownloadError: it is larger than `max_bytes`; `download_to` and `stream` accept any size.
         """
         return await download(self._pipeline, recording, options, max_bytes=max_bytes)
 
@@ -91,17 +91,18 @@ class Recordings:
         progress: Progress | None = None,
         **options: Unpack[CallOptions],
     ) -> int:
-        """Fetch the audio into a file, which is there whole or not at all.
+        """Fetch the audio into a file, which appears only when it is complete.
 
-        The bytes go into a hidden file beside the target, which takes its name when it is whole and on the disk; an
-        older file of that name stays until then. A download that fails or is cancelled removes what it wrote.
+        The bytes are written to a hidden file beside the target, which is renamed to the target when it is complete and
+        synced to the disk; until then an older file of that name stays. After a failure or cancellation the hidden file is
+        removed.
 
         Args:
             recording: a recording, or its id.
             path: of the file; its directory exists.
-            progress: a plain function, called with the bytes received and the bytes in all (``None`` where nobody has
-                said) whenever some came. Received is less than before when the audio has begun anew. What it raises
-                ends the download.
+            progress: a plain function, called with the bytes received and the total (``None`` while unknown) after each
+                piece. The first number is smaller than before if the download had to start again. An exception of it ends
+                the download.
             **options: as for `download`.
 
         Returns:
@@ -114,7 +115,7 @@ class Recordings:
         return await download_to(self._pipeline, recording, path, options, progress=progress)
 
     def stream(self, recording: Recording | str, **options: Unpack[CallOptions]) -> AudioStream:
-        """Read the audio as it comes.
+        """Read the audio piece by piece as it arrives.
 
             async with client.recordings.stream(recording) as audio:
                 async for chunk in audio:
@@ -125,8 +126,9 @@ class Recordings:
             **options: as for `download`.
 
         Raises:
-            InvalidParameterError: at once.
-            APIError: on entering and on reading; it could not be fetched.
-            DownloadError: on reading; it was cut, and the server cannot say that the rest belongs to the same file.
+            InvalidParameterError: raised by this call.
+            APIError: raised on entering and on reading: it could not be fetched.
+            DownloadError: raised on reading: the connection was lost, and the server cannot confirm that the rest belongs to
+                the same file.
         """
         return stream(self._pipeline, recording, options)

@@ -60,12 +60,13 @@ class Transcripts:
             idle_timeout: seconds without a byte after which the connection counts as dead; the server sends at least
                 a comment every 10 s.
             max_outage: seconds without progress after which it gives up.
-            on_state: called with ``"live"``, ``"stalled"``, ``"resuming"`` and ``"ended"`` as they come to be.
-            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+            on_state: called with ``"live"``, ``"stalled"``, ``"resuming"`` or ``"ended"`` when the state changes.
+            **options: see `CallOptions`; ``timeout`` does not apply to a stream and is refused.
 
         Raises:
-            StreamInterruptedError: cut, and not resumed within `max_outage`; it carries the checkpoint.
-            StreamProtocolError: the server ended the stream with an error, or sent what is no transcript.
+            StreamInterruptedError: the connection was lost and not resumed within `max_outage`; the error has the last event
+                id.
+            StreamProtocolError: the server ended the stream with an error, or sent something else than a transcript.
             TranscriptGapError: final segments are missing and could not be fetched.
         """
         if options.get("timeout") is not None:
@@ -80,7 +81,7 @@ class Transcripts:
                 name=f"the live transcript of {id}",
                 route=routes.TRANSCRIPTS_STREAM.name,
                 delay=reconnect_delay,
-                # What passes; 400, 401, 403, 404 and 422 do not.
+                # After these statuses the stream tries again; 400, 401, 403, 404 and 422 end it.
                 waited_out=lambda status: status == 429 or status >= 500,
                 idle_timeout=idle_timeout,
                 max_outage=max_outage,
@@ -107,13 +108,14 @@ class Transcripts:
                 async for item in many:
                     print(item.call_id, item.segment or item.error or "complete")
 
-        Calls can be added and discarded while it runs; it ends when every call has, and waits where none was added yet.
+        Calls can be added and discarded while it runs. It ends when every call has ended; before the first call is added it
+        waits.
 
         Args:
             ids: of calls, as for `stream`.
-            max_buffer: items of one call that wait for the consumer at most.
-            overflow: what a full buffer does: ``"block"`` holds that call's connection back, ``"coalesce"`` first drops
-                the interims in it that later revisions have superseded.
+            max_buffer: most items of one call that wait for the consumer.
+            overflow: what happens when a buffer is full: with ``"block"`` the call's connection waits, with ``"coalesce"``
+                interims that a later revision has replaced are dropped first.
             interim: as for `stream`.
             idle_timeout: as for `stream`.
             max_outage: as for `stream`.

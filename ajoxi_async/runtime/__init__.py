@@ -1,1 +1,1 @@
-"""What depends on the running process and event loop: forks, loops, and tasks that outlive a block."""
+"""Event loops and processes: the running loop, state that must be renewed after a fork, hosted task groups."""

@@ -1,6 +1,7 @@
-"""What a forked child finds: the parent's locks as they stood, perhaps held by a thread that the child does not have.
+"""Renewing objects in a forked child.
 
-Whoever owns a lock, a queue or a thread registers here and makes them anew in the child.
+A child inherits the parent's locks as they were, perhaps held by a thread that does not exist in the child. An object that
+owns a lock, a queue or a thread registers here and replaces them in the child.
 """
 
 from __future__ import annotations
@@ -16,10 +17,10 @@ logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class Renewable(Protocol):
-    """Owns what does not survive a fork."""
+    """An object with locks, queues or threads that cannot be used after a fork."""
 
     def renew(self) -> None:
-        """Called in the child, which has one thread and runs no task of the parent's."""
+        """Replace them. Called in the child, which has one thread and runs none of the parent's tasks."""
 
 
 _registered: WeakSet[Renewable] = WeakSet()
@@ -32,7 +33,7 @@ def renew_in_child(owner: Renewable) -> None:
 
 def _renew_all() -> None:
     for owner in list(_registered):
-        # One that fails must not keep the others from being renewed: the child would hang on their locks.
+        # A failure must not stop the loop, or the child would hang on the locks of the objects after it.
         try:
             owner.renew()
         except Exception:

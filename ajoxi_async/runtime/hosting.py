@@ -1,13 +1,13 @@
-"""A task group that one task opens and any other task of the same event loop closes.
+"""A task group that one task opens and any other task of the same event loop can close.
 
 Rules:
-1. A task group of anyio is left by the task that entered it. Fixtures of pytest-asyncio, ``cleanup_ctx`` of aiohttp under
-   pytest-aiohttp and ``unittest.IsolatedAsyncioTestCase`` enter in one task and leave in another. So the group lives in a
-   task of its own: an ordinary task on asyncio, a system task on trio. It runs in a copy of the opener's context.
-2. A cancellation of the opener does not reach the tasks. Whoever is cancelled while closing cancels them, still waits
-   until all have ended, and is cancelled then.
-3. A task that raises cancels the others; `TaskHost.aclose` raises its error, unwrapped where it is the only one.
-4. An event loop that ends before the group is closed cancels the tasks. Closing is without effect then.
+1. anyio's task groups have to be left by the task that entered them. Fixtures of pytest-asyncio, ``cleanup_ctx`` of aiohttp
+   under pytest-aiohttp and ``unittest.IsolatedAsyncioTestCase`` enter in one task and leave in another. Therefore the group
+   lives in a task of its own: an ordinary task on asyncio, a system task on trio. It has a copy of the opener's context.
+2. Cancelling the opener does not cancel the tasks. If a task is cancelled in `TaskHost.aclose`, the group's tasks are
+   cancelled, and the cancellation is raised after all of them have ended.
+3. A task that raises cancels the others. `TaskHost.aclose` raises its error, without a group if it is the only one.
+4. If the event loop ends before the group is closed, the tasks are cancelled, and closing has no effect.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ __all__ = ["TaskHost"]
 
 Args = TypeVarTuple("Args")
 
-#: Event loops hold their tasks weakly: what is open is held here until it has ended.
+#: Open groups. Event loops hold only weak references to tasks, so the groups are held here until they have ended.
 _open: set[TaskHost] = set()
 
 
 async def _wait(event: anyio.Event) -> None:
-    """Wait for an event that is sure to come; a cancellation in the meantime is raised afterwards."""
+    """Wait for an event that will certainly be set. A cancellation meanwhile is raised afterwards."""
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
         while not event.is_set():
             try:
                 await event.wait()
-            except asyncio.CancelledError as error:  # of asyncio itself, which knows no shields
+            except asyncio.CancelledError as error:  # from `task.cancel()` of asyncio, which ignores anyio's shields
                 cancelled = error
     if cancelled is not None:
         raise cancelled
@@ -59,7 +59,7 @@ class TaskHost:
         return self._loop is not None and has_ended(self._loop)
 
     async def open(self) -> None:
-        """Start the group; several tasks may call it. Whoever is cancelled meanwhile still has to call `aclose`."""
+        """Start the group. Several tasks may call it. A task that is cancelled here still has to call `aclose`."""
         if self._loop is None:
             self._start()
         await _wait(self._ready)
@@ -74,7 +74,7 @@ class TaskHost:
             trio.lowlevel.spawn_system_task(self._host_on_trio, context=contextvars.copy_context())
         else:
             task = asyncio.create_task(self._host(), name="ajoxi_async tasks")
-            # A task that is cancelled before its first step runs no line of its own.
+            # In a callback, because a task that is cancelled before its first step runs none of its own code.
             task.add_done_callback(self._end)
 
     async def _host_on_trio(self) -> None:

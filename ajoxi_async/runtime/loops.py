@@ -1,8 +1,8 @@
-"""The event loop that is running, and how to reach it from another thread.
+"""The running event loop, and calls into a loop from another thread.
 
 Rules:
-1. What belongs to an event loop is keyed by that loop: the asyncio loop object, or the token of a trio run.
-2. Only its own thread may touch what belongs to a loop; every other thread hands over a function with `call_soon`.
+1. Objects that belong to an event loop are stored under that loop: the asyncio loop object, or the token of a trio run.
+2. Only the loop's own thread may use them. Other threads pass a function to `call_soon`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def running_loop() -> Loop:
         RuntimeError: no event loop runs in this thread.
     """
     loop = asyncio._get_running_loop()
-    # In trio's guest mode an asyncio loop runs as well, but a trio task is no task of it.
+    # In trio's guest mode an asyncio loop runs as well, but the current task is trio's.
     if loop is not None and asyncio.current_task(loop) is not None:
         return loop
     if "trio" in sys.modules:
@@ -40,14 +40,14 @@ def running_loop() -> Loop:
 
 
 def has_ended(loop: Loop) -> bool:
-    """Whether nothing will ever run on a loop again."""
+    """Whether a loop has ended, so that nothing will run on it again."""
     if isinstance(loop, asyncio.AbstractEventLoop):
         return loop.is_closed()
     return not call_soon(loop, lambda: None)
 
 
 def call_soon(loop: Loop, call: Callable[[], object]) -> bool:
-    """Have a loop call a function, from any thread. Returns False where the loop has ended and will not."""
+    """Have a loop call a function; any thread may call this. Returns False if the loop has ended."""
     try:
         if isinstance(loop, asyncio.AbstractEventLoop):
             loop.call_soon_threadsafe(call)

@@ -32,6 +32,7 @@ import anyio
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 from ajoxi_async.runtime.hosting import TaskHost
@@ -42,6 +43,8 @@ from ajoxi_async.sandbox.feed.changes import Changes
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import KeyReport, mode_of
 from ajoxi_async.sandbox.marks import Snapshot
+from ajoxi_async.sandbox.outcomes.population import Population
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
@@ -87,16 +90,19 @@ __all__ = [
     "LiveClock",
     "LoggedRequest",
     "NeverHappenedError",
+    "Population",
     "RealClock",
     "Refusal",
     "RequestLog",
     "Ring",
     "Sandbox",
+    "Settings",
     "Snapshot",
     "StreamFault",
     "Timing",
     "VirtualClock",
     "World",
+    "zone_of",
 ]
 
 
@@ -114,6 +120,7 @@ class Sandbox:
         max_worlds: worlds at most of keys that were not minted; for a new one the idle world that was used longest ago is
             dropped with everything in it. Worlds of minted keys, and those that `world` gave out, stay.
         timing: how long things take.
+        settings: what worlds are told of people, lines and agents; `World.configure` changes it for one world.
         clock: ``"real"``, ``"speed=N"``, ``"live"``, ``"live=N"``, ``"manual"`` or ``"auto"``, and each world has a clock
             of its own; or a clock that all worlds share.
         allow_remote_webhooks: deliver to other machines than this one.
@@ -145,6 +152,7 @@ class Sandbox:
         strict_keys: bool = False,
         max_worlds: int = MAX_WORLDS,
         timing: Timing | None = None,
+        settings: Settings | None = None,
         clock: Clock | str = "real",
         allow_remote_webhooks: bool = False,
         post: Post | None = None,
@@ -159,7 +167,7 @@ class Sandbox:
         self._write_timeout = write_timeout
         self._marks_kept = marks
         self._host, self._port = host, port
-        self._timing = timing or Timing()
+        self._timing, self._settings = timing or Timing(), settings or Settings()
         self._http = HttpPost(remote=allow_remote_webhooks)
         self._post: Post = post or self._http
         self._new_clock: Callable[[], Clock] = partial(clock_of, clock) if isinstance(clock, str) else lambda: clock
@@ -296,7 +304,7 @@ class Sandbox:
 
     def _new_account(self, key: str, created_at: float) -> Account:
         seed, mode = self._worlds.seed, mode_of(key)
-        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed))
+        return Account(seed, mode, key, self._timing, self._media_url(), created_at, Faults(seed), self._settings)
 
     def _media_url(self) -> str:
         return f"{self._app.public_url or self._app.base_url}/media"

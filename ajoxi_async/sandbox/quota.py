@@ -1,10 +1,11 @@
-"""The server's count of requests (API reference: Rate limits), written independently of the client's limiter.
+"""The rate limit of the server (API reference: Rate limits). It shares no code with the client's limiter.
 
 Rules:
-1. At most `limit` requests of one key in any sliding second: an exact log of when they came.
-2. A refused request does not count against the key.
+1. At most `limit` requests of a key are admitted in any sliding second. The times of all requests of the last second are
+   kept.
+2. A refused request does not count.
 3. ``X-RateLimit-Reset`` is the second in which the whole limit is free again; Retry-After is at least 1.
-4. No limit, as on Enterprise: no headers and no refusals.
+4. Without a limit, as on Enterprise, there are no headers and no refusals.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class Refusal(AjoxiError):
     Args:
         code: the documented error code.
         message: what is wrong.
-        param: the parameter that is wrong, by its name on the wire.
-        status: the HTTP status, where it is not the one that belongs to the code.
+        param: the name of the wrong parameter, as it is sent.
+        status: the HTTP status, if it is not the usual one of the code.
     """
 
     def __init__(self, code: str, message: str, param: str | None = None, status: int | None = None) -> None:

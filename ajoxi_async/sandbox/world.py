@@ -24,6 +24,7 @@ from ajoxi_async.contract import checks
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
+from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.sandbox.delivery.post import Post
 from ajoxi_async.sandbox.delivery.queues import DeliveryQueues
 from ajoxi_async.sandbox.faults.faults import Faults
@@ -31,9 +32,10 @@ from ajoxi_async.sandbox.feed.changes import ChangeFeed
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
+from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import calls, campaigns, deliveries, messages, numbers, webhooks
+from ajoxi_async.sandbox.state import calls, campaigns, deliveries, dialling, messages, numbers, webhooks
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.campaign_records import CampaignReport
@@ -93,7 +95,7 @@ class World:
         save: returns once every change so far is in the journal.
         marks_kept: how many marks are kept; 0 for none.
         id: of its key, which is not the key.
-        faults: what goes wrong on purpose.
+        faults: the faults that were added.
         quota: the requests of the last second.
         running: whether the sandbox is open, so that what is started runs.
         answering: requests that are being answered while a fault makes them wait.
@@ -138,6 +140,7 @@ class World:
         account = self._fresh_account()
         self._marks = Marks(self.marks_kept)
         self.faults = account.faults
+        self.faults.now = self.clock.now
         self.quota = Quota(self.rate_limit)
         self._use(account)
         self.clock.join(self)
@@ -413,7 +416,13 @@ class World:
         Args:
             start: the place of the first that is returned, from 0.
             amount: how many at most. Those after the first 10,000 are not listed.
+
+        Raises:
+            InvalidParameterError: one of the two is below 0.
         """
+        for name, value in (("start", start), ("amount", amount)):
+            if value < 0:
+                raise InvalidParameterError(name, f"expected 0 or more, got {value}")
         timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
         return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
 
@@ -421,7 +430,7 @@ class World:
         """The last hundred advances that moved time, the oldest first."""
         return tuple(self._jumps)
 
-    # What only a sandbox can do
+    # Commands that the API does not have
 
     def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
         """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
@@ -439,7 +448,7 @@ class World:
         return ChangeSubscription(self.feed, kinds, every)
 
     def rings(self, number: str | None = None) -> tuple[Ring, ...]:
-        """Every time a phone rang, the oldest first, whatever clients were told: the judge of a dialer.
+        """Every time a phone rang, the oldest first, whether or not the client got the answer to its request.
 
         Args:
             number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
@@ -447,19 +456,52 @@ class World:
         log = self.account.rings
         return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
 
+    @property
+    def settings(self) -> Settings:
+        """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
+        return self.account.settings
+
+    def configure(self, **settings: Any) -> Settings:
+        """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
+
+        Args:
+            **settings: fields of `Settings`. A population may be given as shares by name: those not given stay.
+
+        Returns:
+            The settings as they now are.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.account.configure(settings)
+        self.account.later(self.clock.now(), "use_room")
+        self.changed()
+        return self.settings
+
+    def zone_of(self, number: str) -> str | None:
+        """The time zone of a test number, in which it was late morning when the world was made: see `contract.zones`.
+
+        Args:
+            number: E.164.
+
+        Returns:
+            Its IANA name; ``None`` for a number that is no test number.
+        """
+        return zone_of(number, at(self.account.created_at))
+
     def seed_calls(self, amount: int) -> None:
         """Fill the past with finished calls, a minute apart."""
         calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:
-        """Let somebody call one of the account's numbers; the AI receptionist answers."""
+        """Simulate a call to one of the account's numbers; the AI receptionist answers."""
         checks.phone("from_", from_)
         placed = calls.receive(self.account, from_=from_, to=to, now=self.clock.now())
         self.changed()
         return placed
 
     def inbound_message(self, *, from_: str, body: str, to: str = FIRST_NUMBER) -> Message:
-        """Let somebody text one of the account's numbers; STOP opts out, START opts in."""
+        """Simulate a message to one of the account's numbers; STOP opts out, START opts in."""
         checks.phone("from_", from_)
         received = messages.receive(self.account, from_=from_, to=to, body=body, now=self.clock.now())
         self.changed()
@@ -479,6 +521,21 @@ class World:
         if found is None:
             raise Refusal("not_found", f"no campaign {id[:60]}")
         return campaigns.report(self.account, found)
+
+    def release(self, campaign_id: str, amount: int | None = None) -> int:
+        """Let calls of a preview campaign ring, one after another at `Timing.campaign_pace`, and return how many.
+
+        Args:
+            campaign_id: the campaign.
+            amount: calls at most, from 1; all that are left unless given.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+            Refusal: there is no such campaign, or it is not of mode ``preview``.
+        """
+        released = dialling.release(self.account, campaign_id, amount, self.clock.now())
+        self.changed()
+        return released
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
         """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
@@ -520,12 +577,9 @@ class World:
         Raises:
             InvalidParameterError: there is no such state.
         """
-        if state is not None and state not in deliveries.STATES:
-            raise InvalidParameterError("state", f"expected one of {', '.join(deliveries.STATES)}")
         shown = str(code) if code is not None else None
-        return tuple(
-            deliveries.find(self.account, state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
-        )
+        accepts = deliveries.matching(state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        return tuple(filter(accepts, reversed(self.account.deliveries.values())))
 
     def dead_letters(self) -> tuple[Delivery, ...]:
         """Deliveries that were given up after 24 hours."""

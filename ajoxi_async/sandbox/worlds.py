@@ -1,8 +1,8 @@
 """The keys of a sandbox and the world of each.
 
 Rules:
-1. A minted key may do everything but the routes it was denied.
-2. Any other well-formed key is good as well, unless `strict_keys`.
+1. A minted key may use every route but those that were denied to it.
+2. Any other well-formed key is accepted as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
 4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
    is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted and nobody
@@ -48,7 +48,7 @@ class Worlds:
         keys: by their texts: those that were minted, those that came, and those that are refused.
         by_key: the worlds that were made so far.
         own_key: the sandbox's own key, which cannot be deleted.
-        unsaved: texts of the keys that changed since the journal last wrote.
+        unsaved: texts of the keys that changed since the journal last wrote; ``None`` without a journal.
         watched: the worlds whose changes somebody follows.
     """
 
@@ -62,7 +62,7 @@ class Worlds:
     keys: dict[str, Key] = field(factory=dict, init=False)
     by_key: dict[str, World] = field(factory=dict, init=False)
     own_key: str = field(default="", init=False)
-    unsaved: dict[str, None] = field(factory=dict, init=False)
+    unsaved: dict[str, None] | None = field(default=None, init=False)
     watched: dict[str, World] = field(factory=dict, init=False)
     _noted_uses: dict[str, float] = field(factory=dict, init=False)
 
@@ -98,7 +98,7 @@ class Worlds:
             return None
         world = self.by_key.get(key) or self.of(key)
         self.keys[key].last_used_at = moment
-        if self.save is not None and moment >= self._noted_uses.get(key, 0.0) + _USE_GRAIN:
+        if self.unsaved is not None and moment >= self._noted_uses.get(key, 0.0) + _USE_GRAIN:
             self._noted_uses[key] = moment
             self.changed(key)
         return world
@@ -186,7 +186,8 @@ class Worlds:
 
     def changed(self, key: str) -> None:
         """Note that a key was made, used, deleted or forgotten."""
-        self.unsaved[key] = None
+        if self.unsaved is not None:
+            self.unsaved[key] = None
         if self.watched:
             self.tell("key", key_id(key))
 

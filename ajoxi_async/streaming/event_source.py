@@ -1,16 +1,16 @@
-"""An event stream over as many connections as it takes: what live transcripts and `AsyncAjoxi.events` share.
+"""The connections of an event stream. Live transcripts and `AsyncAjoxi.events` share it.
 
 Rules:
-1. Pulled, and one task at a time: nothing is read before the consumer asks, so back-pressure is TCP's own, and what is in
-   hand is never more than one piece of the network's.
-2. A connection is lost when it breaks, is silent for the idle time, or ends before the stream said so. The next one
-   resumes after the last event the consumer has had, for what was received and not consumed is lost with it.
-3. Every connection to the API takes a turn at the limiter. Redirects are followed only where the rules say so, and the
-   Authorization header stays on its origin.
-4. Failures are counted from the last progress; those that last longer than `max_outage` end the stream. How far apart
-   connections are at least says `protocol.resume`; the moment of the next one is settled once, so that a consumer whose
-   reads time out is not put off for ever.
-5. `aclose` works from any task, and a cancelled read leaves the stream as it was.
+1. One task at a time reads. Nothing is read before the consumer asks, so TCP holds a fast server back, and at most one
+   piece of the network's is held.
+2. A connection counts as lost when it breaks, is silent for the idle time, or ends before the stream is complete. The next
+   one resumes after the last event the consumer took; events that were received and not taken are sent again.
+3. Every connection to the API waits at the limiter. Redirects are followed only where `Rules` says so, and the
+   Authorization header is sent to the API's origin only.
+4. Failures are counted since the last progress. An outage of more than `max_outage` seconds ends the stream.
+   `protocol.resume` gives the least time between connections. The time of the next one is fixed once, so that a consumer
+   whose reads time out does not postpone it again and again.
+5. Any task may call `aclose`, and a cancelled read leaves the stream as it was.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.credentials import origin
 from ajoxi_async.protocol.errors import StreamInterruptedError, StreamProtocolError
 from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop
-from ajoxi_async.protocol.resume import can_resume_from, count_hasty, least_delay
+from ajoxi_async.protocol.resume import can_resume_from, count_short_connections, least_delay
 from ajoxi_async.protocol.sse import Frame, SSEDecoder
 
 __all__ = ["EventSource", "Rules", "StreamState", "StreamStats", "check_event_id", "check_seconds"]
@@ -42,24 +42,24 @@ __all__ = ["EventSource", "Rules", "StreamState", "StreamStats", "check_event_id
 StreamState = Literal["live", "stalled", "resuming", "ended"]
 
 _REQUEST_HEADERS = {"Accept": headers.EVENT_STREAM, "Cache-Control": "no-cache", "Accept-Encoding": "identity"}
-#: The body of an error answer is read no further than this.
+#: Bytes of an error answer's body that are read at most.
 _ERROR_BODY = 64 * 1024
-#: Seconds after which a connection that still brings bytes counts as sound, though nothing new was said.
+#: A connection that brought bytes for this many seconds counts as working, even if it brought no new event.
 _SOUND_AFTER = 8.0
-#: Seconds a connection may take to close.
+#: Longest time to close a connection, in seconds.
 _CLOSING = 0.5
 
 
 @frozen(kw_only=True)
 class StreamStats:
-    """How a stream is doing.
+    """The state and counts of a stream.
 
     Attributes:
         state: ``"live"``, ``"stalled"`` when it was silent for the idle time, ``"resuming"`` or ``"ended"``.
         reconnects: connections after the first.
         duplicates: events dropped because they had been delivered before.
-        last_byte_age: seconds since bytes were last read; a consumer that does not ask for more reads none.
-        lag: seconds the oldest event in hand has been waiting for its consumer, 0 when there is none.
+        last_byte_age: seconds since bytes were last read. Bytes are only read while the consumer waits for an event.
+        lag: seconds the oldest event that was received has been waiting for the consumer; 0 when there is none.
     """
 
     state: StreamState
@@ -71,16 +71,16 @@ class StreamStats:
 
 @frozen(kw_only=True)
 class Rules:
-    """What tells one kind of event stream from another.
+    """The settings in which one kind of event stream differs from another.
 
     Attributes:
-        name: what errors call it.
-        route: the name by which the limiter and API errors know its endpoint; the same for all streams of a kind.
+        name: of the stream, for error messages.
+        route: of its endpoint, for the limiter and API errors; the same for all streams of a kind.
         delay: seconds before a connection, from the failures since the last progress, the server's ``retry`` in
-            milliseconds, and a draw from [0, 1).
-        waited_out: which statuses are failures to be waited out, as opposed to the end.
-        reconnect: whether a connection that ended is followed by another one.
-        opening_is_progress: whether a connection that opens ends an outage, or only what the consumer calls progress.
+            milliseconds, and a random number from [0, 1).
+        waited_out: whether the stream reconnects after an answer of this status, or ends.
+        reconnect: whether to connect again after a connection has ended.
+        opening_is_progress: whether an opened connection ends an outage. Otherwise only a call of `progress` does.
         redirects: whether they are followed.
         idle_timeout: seconds without a byte after which a connection counts as lost.
         max_outage: seconds.
@@ -98,10 +98,10 @@ class Rules:
 
 
 def check_seconds(**given: float | None) -> None:
-    """Refuse what is no span of time, by its name.
+    """Check spans of time, given by the names of their parameters.
 
     Raises:
-        InvalidParameterError: not above 0.
+        InvalidParameterError: one is not above 0.
     """
     for name, value in given.items():
         if value is not None and not (seconds(value) or 0.0) > 0:
@@ -109,10 +109,10 @@ def check_seconds(**given: float | None) -> None:
 
 
 def check_event_id(**given: str | None) -> None:
-    """Refuse what no server has set as an event id, by its name.
+    """Check event ids, given by the names of their parameters.
 
     Raises:
-        InvalidParameterError: not a string, or one that a header cannot hold.
+        InvalidParameterError: one is not a string, or cannot be sent in a header.
     """
     for name, value in given.items():
         if value is not None and not (isinstance(value, str) and can_resume_from(exact(value))):
@@ -120,16 +120,16 @@ def check_event_id(**given: str | None) -> None:
 
 
 class EventSource:
-    """The connections of one stream, and the events that came and are not consumed yet.
+    """The connections of one stream, and the events that were received and not consumed yet.
 
     Attributes:
-        ready: events in hand; take them from the left, and call `consumed` for each.
-        ended: nothing is to come but what is in `ready`.
-        closed: it was ended from this side, by `aclose` or an error, which `check` raises.
+        ready: events that were received; take them from the left, and call `consumed` for each.
+        ended: whether no events follow those in `ready`.
+        closed: whether this side has ended it, by `aclose` or because of an error, which `check` raises.
         last_event_id: of the last event consumed.
         reconnects: connections after the first.
         retry_ms: the reconnection time the server last asked for.
-        received_at: when the last bytes came, on the pipeline's clock.
+        received_at: when the last bytes arrived, by the pipeline's clock.
     """
 
     def __init__(
@@ -160,33 +160,33 @@ class EventSource:
         self.retry_ms: int | None = None
         self._connection: AbstractAsyncContextManager[StreamResponse] | None = None
         self._chunks: AsyncIterator[bytes] | None = None
-        self._torn = False
+        self._read_cancelled = False
         self._failures = 0
         self._outage_began: float | None = None
-        # Connections in a row that ended at once, and whether this one has brought anything new.
-        self._hasty = 0
-        self._news = False
+        # How many connections in a row ended at once, and whether the current one has brought a new event.
+        self._short_connections = 0
+        self._brought_events = False
         self._not_before = 0.0
         self._waiting = False
         self._working: anyio.CancelScope | None = None
 
     def consumed(self, frame: Frame) -> None:
-        """Move the checkpoint to an event, which is new."""
-        self._news = True
+        """Set `last_event_id` to that of a new event."""
+        self._brought_events = True
         if can_resume_from(frame.id):
             self.last_event_id = frame.id or None
 
     def consumed_all(self) -> None:
-        """Move it to the last id the stream has set, which may have come without an event."""
+        """Set `last_event_id` to the last id the stream has set, which may have come without an event."""
         if can_resume_from(self._decoder.last_id):
             self.last_event_id = self._decoder.last_id or None
 
     def progress(self) -> None:
-        """Something new was said: failures are counted anew from here."""
+        """Note that something new arrived: failures are counted from zero again."""
         self._failures, self._outage_began = 0, None
 
     def check(self) -> None:
-        """Raise what ended the stream, if an error did."""
+        """Raise the error that ended the stream, if there was one."""
         if self._failure is not None:
             raise self._failure
 
@@ -200,12 +200,12 @@ class EventSource:
         await self.read()
 
     async def read(self) -> None:
-        """Wait for the next bytes, over a new connection where it takes one.
+        """Wait for the next bytes, reconnecting if necessary.
 
         Raises:
             APIStatusError: the server refused.
-            APIResponseValidationError: it answered with something else than an event stream.
-            StreamInterruptedError: cut, and not resumed in time.
+            APIResponseValidationError: the answer is not an event stream.
+            StreamInterruptedError: the connection was lost and not resumed in time.
             StreamProtocolError: an event is over the size limit.
         """
         if self._waiting:
@@ -213,13 +213,14 @@ class EventSource:
         if self._chunks is None:
             await self.guarded(self._connect)
             return
-        # The way of every event: no scope, no further coroutine. Whoever closes the connection ends the wait.
+        # Every event passes here, so it is kept fast: no cancel scope and no further coroutine. Closing the connection
+        # ends the wait.
         decoder, self._waiting = self._decoder, True
         lost: tuple[str, ExchangeError | None]
         try:
-            # A decoder that has failed says so when it is fed.
+            # A decoder that has failed raises its error in `feed`.
             chunk = await anext(self._chunks) if decoder.failure is None else b""
-            self._torn = False
+            self._read_cancelled = False
             self.received_at = self._pipeline.clock()
             self.ready.extend(decoder.feed(chunk))
         except StopAsyncIteration:
@@ -231,8 +232,8 @@ class EventSource:
             await self.fail(failure)
             raise failure from None
         except BaseException:
-            # Cancelled: most transports can go on reading, others are found at their end next time.
-            self._torn = True
+            # Cancelled: most transports can continue reading afterwards; others report the end of the body next time.
+            self._read_cancelled = True
             raise
         else:
             if decoder.retry is not None:
@@ -244,7 +245,7 @@ class EventSource:
             await self.guarded(partial(self._lost, *lost))
 
     async def guarded(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do a part of the stream's work so that `aclose` can interrupt it, and a failure ends the stream."""
+        """Run `work` so that `aclose` can interrupt it. A failure ends the stream."""
         if self._waiting:
             raise anyio.BusyResourceError("reading from")
         self.check()
@@ -266,7 +267,7 @@ class EventSource:
             raise failure
 
     async def fail(self, error: Exception) -> None:
-        """End the stream with an error: whoever goes on after it is told again, and not that the stream is complete."""
+        """End the stream with an error. A consumer that reads again gets the same error, not the end of the stream."""
         self._failure, self.ended, self.closed = error, True, True
         self.ready.clear()
         await self.disconnect()
@@ -283,7 +284,7 @@ class EventSource:
         self._enter("ended")
 
     def stats(self, duplicates: int = 0) -> StreamStats:
-        """How it is doing."""
+        """The state and counts of the stream."""
         age = self._pipeline.clock() - self.received_at
         return StreamStats(
             state=self.state,
@@ -294,10 +295,10 @@ class EventSource:
         )
 
     async def disconnect(self) -> None:
-        """Close the connection, if there is one; `read` makes another."""
+        """Close the connection, if there is one; the next `read` opens another."""
         connection, self._connection, self._chunks = self._connection, None, None
         if connection is not None:
-            # A cancelled consumer must still give its connection back.
+            # Shielded, so that a cancelled consumer still releases its connection.
             with anyio.move_on_after(_CLOSING, shield=True), suppress(ExchangeError):
                 await connection.__aexit__(None, None, None)
 
@@ -320,14 +321,16 @@ class EventSource:
             self._enter("stalled")
         self._enter("resuming")
         self.reconnects += 1
-        # A connection that went on saying something was sound, even where nobody spoke.
+        # A connection that kept sending bytes was working, even if it brought no new event.
         if self.received_at - self._opened_at > _SOUND_AFTER:
             self.progress()
-        if not self._torn:
+        if not self._read_cancelled:
             lasted = self._pipeline.clock() - self._opened_at
-            self._hasty = count_hasty(self._hasty, lasted=lasted, news=self._news)
+            self._short_connections = count_short_connections(
+                self._short_connections, lasted=lasted, brought_events=self._brought_events
+            )
             self._failed(why)
-        self._torn = False
+        self._read_cancelled = False
 
     def _failed(self, why: str, *, retry_after: float | None = None) -> None:
         pipeline, rules = self._pipeline, self._rules
@@ -338,7 +341,7 @@ class EventSource:
             raise self._interrupted(why)
         self._failures += 1
         jitter = pipeline.jitter()
-        delay = max(rules.delay(self._failures, self.retry_ms, jitter), least_delay(self._hasty, jitter))
+        delay = max(rules.delay(self._failures, self.retry_ms, jitter), least_delay(self._short_connections, jitter))
         self._not_before = now + min(max(delay, retry_after or 0.0), rules.max_outage)
 
     def _interrupted(self, why: str) -> StreamInterruptedError:
@@ -356,18 +359,18 @@ class EventSource:
                 hops += 1
 
     async def _open(self, url: str, hops: int) -> str:
-        """Make one connection; the limiter is dealt with here and nowhere else. Returns where to go on, or ""."""
+        """Open one connection, after waiting at the limiter. Returns the URL of a redirect to follow, or ""."""
         pipeline, rules = self._pipeline, self._rules
-        at_home = origin(url) == origin(pipeline.base_url)
+        to_api = origin(url) == origin(pipeline.base_url)
         sent = dict(self._request.headers)
         authorization = ""
-        # Around the value of a header white space means nothing.
+        # HTTP ignores white space around the value of a header.
         if id := (self.last_event_id or "").strip(" \t"):
             sent[headers.LAST_EVENT_ID] = id
-        if at_home:
+        if to_api:
             authorization = sent[headers.AUTHORIZATION] = await pipeline.credentials.header(pipeline.transport)
         limiter = pipeline.limiter
-        permit = await limiter.acquire(pipeline.lane) if at_home else None
+        permit = await limiter.acquire(pipeline.lane) if to_api else None
         request = evolve(
             self._request,
             url=url,
@@ -400,7 +403,7 @@ class EventSource:
                 await self.disconnect()
 
     async def _accept(self, stream: StreamResponse, head: Response, url: str, authorization: str, hops: int) -> str:
-        """Look at the head of an answer; see `_open`."""
+        """Accept an answer by its status and headers; returns as `_open` does."""
         status, rules = head.status, self._rules
         if status == 204:
             self.ended = True
@@ -409,11 +412,11 @@ class EventSource:
             if answers.media_type(head.headers) != headers.EVENT_STREAM:
                 body = await _read_error(stream)
                 raise answers.unexpected_answer(evolve(head, body=body), "expected an event stream", rules.route)
-            # The last id holds until the stream sets another one.
+            # The last event id stays in force until the stream sets another one.
             self._decoder = SSEDecoder(last_id=self.last_event_id or "")
             self._chunks = aiter(stream.chunks())
             self._opened_at = self.received_at = self._pipeline.clock()
-            self._news = False
+            self._brought_events = False
             if rules.opening_is_progress:
                 self.progress()
             self._enter("live")

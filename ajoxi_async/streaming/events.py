@@ -1,10 +1,10 @@
-"""Any event stream of the API, as raw events: the HTML standard's EventSource (9.2), as an async iterator.
+"""Any event stream of the API as raw events: the HTML standard's EventSource (9.2) as an async iterator.
 
 Rules:
-1. 204 ends it, any other status than 200 and any other type than ``text/event-stream`` fails it for good, and neither is
-   tried again. A connection that ends or breaks is followed by another one, after the server's ``retry``.
-2. Redirects are followed, five at most; the Authorization header stays on its origin.
-3. Without reconnecting, the end of the response is the end, and a break is an error.
+1. 204 ends the stream. Any other status than 200, and any other type than ``text/event-stream``, fails it without a second
+   attempt. After a connection has ended or broken, another one is opened after the server's ``retry``.
+2. At most five redirects are followed. The Authorization header is sent to the API's origin only.
+3. With ``reconnect=False`` the stream ends with the response, and a broken connection is an error.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["EventStream", "open_events"]
 
-#: What a path and its query are made of (RFC 3986).
+#: The characters of a path and its query (RFC 3986).
 _PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 
 
 class EventStream:
-    """Events as they come. Made by ``client.events``; use it in ``async with``."""
+    """Events as they arrive. Made by ``client.events``; use it in ``async with``."""
 
     def __init__(self, source: EventSource) -> None:
-        # Imported here: it brings in the whole of httpx.
+        # Imported here, because it imports the whole of httpx.
         from httpx_sse import ServerSentEvent
 
         self._event = ServerSentEvent
@@ -52,7 +52,7 @@ class EventStream:
 
     @property
     def retry(self) -> int | None:
-        """The reconnection time the server last asked for, in milliseconds; an event tells only its own."""
+        """The reconnection time the server last asked for, in milliseconds. ``retry`` of an event is only that event's."""
         return self._source.retry_ms
 
     async def __aenter__(self) -> Self:
@@ -65,7 +65,7 @@ class EventStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the stream and close its socket; from any task. Idempotent."""
+        """End the stream and close its socket. Any task may call it. Idempotent."""
         await self._source.aclose()
 
     def __aiter__(self) -> Self:

@@ -1,15 +1,15 @@
-"""A live transcript, followed over as many connections as it takes (API reference: FAQ, Server-Sent Events).
+"""A live transcript, read over several connections if necessary (API reference: FAQ, Server-Sent Events).
 
 Rules:
-1. It ends in one of three ways: a completed transcript, the server's word that nothing is to come (204), or an exception.
-   A response that merely ends was cut.
-2. Each final reaches the caller once, in the order of the stream; what comes twice is dropped. ``last_event_id`` is the
-   event of the last segment delivered: a process that stores it with what it did resumes there and misses nothing.
-3. The completed event says how many finals there are. What is missing then is fetched, and comes last; where it cannot be
-   had, that is an error and not a shorter transcript.
-4. Only what is new is progress: a server that repeats itself and hangs up would otherwise be asked for ever.
-5. It is a class iterator behind ``async with``, pulled, with no task of its own: leaving the block, by whatever way,
-   closes the socket, and no exception is wrapped.
+1. It ends in one of three ways: with the completed event, with a 204, which says that nothing is to come, or with an
+   exception. A response that ends otherwise counts as a lost connection.
+2. Each final segment is delivered once, in the order of the stream; repeated ones are dropped. ``last_event_id`` is the id
+   of the last segment delivered: a process that stores it together with its own results can resume there without a gap.
+3. The completed event says how many final segments there are. Those that are missing are fetched and delivered last. If
+   they cannot be fetched, an error is raised, so that a transcript is never silently shorter.
+4. Only new segments count as progress. Otherwise a server that repeats itself and hangs up would be called for ever.
+5. The iterator is a class used in ``async with``, without a task of its own: leaving the block in any way closes the
+   socket, and no exception is wrapped.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveTranscript", "TranscriptEvents"]
 
-#: Seconds between two looks at a transcript that is not complete yet.
-_LOOK_AGAIN = 1.0
+#: Seconds between two requests for a transcript that is not complete yet.
+_POLL_INTERVAL = 1.0
 
 
 class LiveTranscript:
@@ -68,24 +68,24 @@ class LiveTranscript:
         self._source = source
         self._interim = interim
         self._max_outage = max_outage
-        # A resumed stream begins in the middle: what came before it is the checkpoint's owner's.
+        # A resumed stream starts in the middle. The caller who stored the event id already has the segments before it.
         self._resumed = source.last_event_id is not None
         self._assembly = Assembly()
         self._replayed = False
         self._completed: TranscriptCompleted | None = None
-        # The completed event waits here until what was missing before it is delivered.
+        # The completed event is kept here until the missing segments are delivered.
         self._end: Frame | None = None
         self._filled: deque[Segment] | None = None
         self._done = False
 
     @property
     def call_id(self) -> str:
-        """Whose transcript it is, as it was asked for."""
+        """The id of the call, as given to ``stream``."""
         return self._call_id
 
     @property
     def last_event_id(self) -> str | None:
-        """Where a new stream can resume; the event of the last segment delivered, or ``None``."""
+        """Where a new stream can resume: the id of the last segment delivered, or ``None``."""
         return self._source.last_event_id
 
     @property
@@ -100,7 +100,7 @@ class LiveTranscript:
 
     @property
     def stats(self) -> StreamStats:
-        """How the stream is doing."""
+        """The state and counts of the stream."""
         return self._source.stats(self._assembly.duplicates)
 
     async def __aenter__(self) -> Self:
@@ -113,7 +113,7 @@ class LiveTranscript:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """End the stream and close its socket; from any task. Idempotent."""
+        """End the stream and close its socket. Any task may call it. Idempotent."""
         await self._source.aclose()
 
     def __aiter__(self) -> Self:
@@ -129,11 +129,11 @@ class LiveTranscript:
                 return segment
 
     def events(self) -> TranscriptEvents:
-        """Raw events in place of segments, those of types this version does not know included; replays are dropped."""
+        """Raw events in place of segments, including types that this version does not know. Repeated events are dropped."""
         return TranscriptEvents(self)
 
     async def _next(self) -> tuple[Frame, Segment | None] | None:
-        """The next event that is not a replay, and its segment; ``None`` at the end."""
+        """The next event that was not delivered before, and its segment; ``None`` at the end."""
         source = self._source
         while True:
             while source.ready:
@@ -151,7 +151,7 @@ class LiveTranscript:
                     if not self._replayed:
                         source.consumed(frame)
                     return frame, None
-                # What comes again does not move the checkpoint back to where it stood then.
+                # A repeated event must not set `last_event_id` back to an earlier one.
                 self._replayed = not self._assembly.accept(segment)
                 if not self._replayed:
                     source.consumed(frame)
@@ -170,10 +170,10 @@ class LiveTranscript:
                 await source.read()
 
     def _decode(self, frame: Frame) -> Segment | None:
-        """Look into an event; a segment is returned.
+        """Decode an event; returns its segment, if it has one.
 
         Raises:
-            StreamProtocolError: it is not what was promised, or says that the stream has failed.
+            StreamProtocolError: its data does not fit its type, or it says that the stream has failed.
         """
         data = frame.data.encode()
         try:
@@ -189,7 +189,7 @@ class LiveTranscript:
                     raise StreamProtocolError(f"the server ended the stream{why}", last_event_id=self.last_event_id)
         except codec.DecodeError as error:
             raise StreamProtocolError(
-                f"event {frame.event!r} is not what was promised: {error}", last_event_id=self.last_event_id
+                f"event {frame.event!r} cannot be decoded: {error}", last_event_id=self.last_event_id
             ) from None
         return None
 
@@ -198,7 +198,7 @@ class LiveTranscript:
         return Frame(SEGMENT_EVENT, data, self.last_event_id or "", None), segment
 
     async def _finish(self) -> tuple[Frame, None] | None:
-        """Everything is delivered; the completed event, where there was one, is the last to go."""
+        """End the stream after all segments were delivered; returns the completed event, if there was one."""
         self._done = True
         if self._end is not None:
             self._source.consumed(self._end)
@@ -206,7 +206,7 @@ class LiveTranscript:
         return (self._end, None) if self._end is not None else None
 
     async def _fill(self) -> None:
-        """Fetch the finals that the stream did not bring."""
+        """Fetch the final segments that the stream did not bring."""
         found: deque[Segment] = deque()
         gaps = [] if self._resumed else self._assembly.gaps(self._last_sequence)
         if gaps:
@@ -220,10 +220,10 @@ class LiveTranscript:
         return self._completed.last_sequence if self._completed is not None else None
 
     async def _retrieve(self) -> Transcript:
-        """The transcript from the API, once it has all that is missing here.
+        """Fetch the transcript, again and again until it has all segments that are missing here.
 
         Raises:
-            TranscriptGapError: it cannot be had, or has it not within `max_outage`.
+            TranscriptGapError: it cannot be fetched, or is still incomplete after `max_outage` seconds.
         """
         pipeline = self._pipeline
         until = pipeline.clock() + self._max_outage
@@ -242,7 +242,7 @@ class LiveTranscript:
                 return whole
             if whole.status != TranscriptStatus.IN_PROGRESS or pipeline.clock() >= until:
                 raise self._gap(gaps)
-            await pipeline.sleep(_LOOK_AGAIN)
+            await pipeline.sleep(_POLL_INTERVAL)
 
     def _gap(self, gaps: list[range], why: str = "") -> TranscriptGapError:
         lost = f"final segments {in_words(gaps)}" if gaps else "earlier segments"
@@ -251,10 +251,10 @@ class LiveTranscript:
     async def until_done(self) -> Transcript:
         """Read to the end and return the whole transcript, final segments only.
 
-        Where the stream did not begin at the start, or ended without saying what it held, the rest is fetched.
+        If the stream was resumed in the middle, or ended without a completed event, the rest is fetched.
 
         Raises:
-            StreamInterruptedError: it was closed before its end.
+            StreamInterruptedError: the stream was closed before its end.
             TranscriptGapError: as for the stream.
         """
         async for _ in self:
@@ -278,7 +278,7 @@ class LiveTranscript:
         return evolve(whole, segments=assembly.finals())
 
     def snapshot(self) -> TranscriptSnapshot:
-        """Everything known at this moment: finals, and what is being said."""
+        """All final segments so far, and the latest interim segments."""
         assembly = self._assembly
         return TranscriptSnapshot(assembly.finals(), assembly.interims(), self.last_event_id, self._done)
 
@@ -287,11 +287,11 @@ class LiveTranscript:
         return self._assembly.finals()
 
     def turns(self) -> tuple[Turn, ...]:
-        """The final segments so far, those of one speaker together until another one speaks."""
+        """The final segments so far, grouped into turns: a turn lasts until another speaker begins."""
         return turns_of(self._assembly.finals())
 
     def text(self) -> str:
-        """The final segments so far as text, a line each."""
+        """The text of the final segments so far, one line for each."""
         return "\n".join(segment.text for segment in self.finals())
 
 
@@ -299,7 +299,7 @@ class TranscriptEvents:
     """The raw events of a live transcript; see `LiveTranscript.events`."""
 
     def __init__(self, live: LiveTranscript) -> None:
-        # Imported here: it brings in the whole of httpx.
+        # Imported here, because it imports the whole of httpx.
         from httpx_sse import ServerSentEvent
 
         self._event = ServerSentEvent

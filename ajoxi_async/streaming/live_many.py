@@ -1,13 +1,14 @@
 """Many live transcripts as one iterator.
 
 Rules:
-1. Each call has a task that reads it and a buffer of its own; the iterator takes one item of each call in turn, so that a
-   call that floods delays no other.
-2. A buffer that is full holds its reader back, and so its connection: nothing is dropped (``"block"``). With
-   ``"coalesce"`` interims in it that a later revision has superseded make room first; finals never do.
-3. A call that fails is an item like the others, and the end of that call only. It ends when every call has.
-4. The tasks live from the beginning of the ``async with`` block to its end, which any task may bring about. They never
-   raise, so no exception of the caller's own is wrapped or cancelled.
+1. Each call has a task that reads it and a buffer of its own. The iterator takes one item of each call in turn, so that a
+   call with many segments does not delay the others.
+2. A reader waits while its buffer is full, and so does its connection; nothing is dropped (``"block"``). With
+   ``"coalesce"``, interim segments in the buffer that a later revision has replaced are dropped first; final segments
+   never are.
+3. The failure of a call is an item like the others, and ends that call only. The iterator ends when every call has ended.
+4. The tasks live from the beginning of the ``async with`` block to its end; any task may leave the block. They never raise,
+   so no exception of the caller's own is wrapped or cancelled.
 """
 
 from __future__ import annotations
@@ -35,11 +36,11 @@ Overflow = Literal["block", "coalesce"]
 
 @frozen(kw_only=True)
 class StreamItem:
-    """What one of many calls has to say.
+    """A segment of one of the calls, or the end of a call.
 
     Attributes:
-        call_id: which one, as it was asked for.
-        segment: what was said, or ``None`` for the last item of a call.
+        call_id: the id of the call, as given to ``stream_many``.
+        segment: the segment, or ``None`` for the last item of a call.
         error: why the call's stream ended early.
         last_event_id: where a new stream of this call resumes after this item.
     """
@@ -51,7 +52,7 @@ class StreamItem:
 
     @property
     def done(self) -> bool:
-        """Whether it is the call's last item; without an error the transcript is complete."""
+        """Whether it is the call's last item. If it has no `error`, the transcript is complete."""
         return self.segment is None
 
 
@@ -63,11 +64,11 @@ class _Call:
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
     room: anyio.Event = field(factory=anyio.Event)
     discarded: bool = False
-    # Whether it waits for its turn.
+    # Whether it is in the queue of calls that have items.
     in_line: bool = False
     _items: OrderedDict[int, StreamItem] = field(factory=OrderedDict)
     _numbers: Iterator[int] = field(factory=count)
-    # The latest interim of each sequence, and those that a later item has superseded.
+    # Numbers of the latest interim of each sequence, and of interims that a later item has replaced.
     _interims: dict[int, int] = field(factory=dict)
     _stale: list[int] = field(factory=list)
 
@@ -75,13 +76,13 @@ class _Call:
         return len(self._items)
 
     def supersede(self, segment: Segment) -> None:
-        """Note what the coming segment makes superfluous."""
+        """Mark the buffered interim that this segment replaces."""
         earlier = self._interims.pop(segment.sequence, None)
         if earlier is not None:
             self._stale.append(earlier)
 
     def coalesce(self) -> None:
-        """Drop what is superfluous."""
+        """Drop the interims that were replaced."""
         for number in self._stale:
             self._items.pop(number, None)
         self._stale.clear()
@@ -122,27 +123,27 @@ class LiveTranscripts:
         self._coalesce = overflow == "coalesce"
         self._first = [(id, opened(id, None)) for id in dict.fromkeys(ids)]
         self._calls: dict[str, _Call] = {}
-        # Calls with something in their buffer, each once, in the order of their turns.
+        # Calls that have items in their buffer, in the order in which the iterator visits them.
         self._turns: deque[_Call] = deque()
-        self._news = anyio.Event()
+        self._item_added = anyio.Event()
         self._tasks: TaskHost | None = None
         self._any = bool(self._first)
         self._closed = False
 
     @property
     def call_ids(self) -> tuple[str, ...]:
-        """The calls that have not ended, or whose last items were not taken yet."""
+        """The calls that have not ended or whose last items were not taken yet."""
         return tuple(self._calls)
 
     def add(self, id: str, *, resume_from: str | None = None) -> None:
-        """Follow one more call; one that is followed already is left as it is. For use inside the ``async with`` block.
+        """Follow one more call, inside the ``async with`` block. A call that is already followed is left as it is.
 
         Args:
             id: as for `Transcripts.stream`.
             resume_from: `StreamItem.last_event_id` of an earlier stream of this call.
 
         Raises:
-            InvalidParameterError: no such id can be.
+            InvalidParameterError: the id cannot be right.
             RuntimeError: outside the block.
         """
         if self._tasks is None:
@@ -151,14 +152,14 @@ class LiveTranscripts:
             self._start(id, self._opened(id, resume_from))
 
     def discard(self, id: str) -> None:
-        """Stop following a call; what it had in its buffer is dropped. A call that is not followed is no error."""
+        """Stop following a call and drop its buffered items. Without effect for a call that is not followed."""
         call = self._calls.pop(id, None)
         if call is not None:
             call.discarded = True
             call.scope.cancel()
             if call in self._turns:
                 self._turns.remove(call)
-            self._news.set()
+            self._item_added.set()
 
     def _start(self, id: str, live: LiveTranscript) -> None:
         assert self._tasks is not None
@@ -193,11 +194,11 @@ class LiveTranscripts:
         if not call.in_line:
             call.in_line = True
             self._turns.append(call)
-            self._news.set()
+            self._item_added.set()
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None or self._closed:
-            raise ConfigurationError("stream_many: it is entered once; call `stream_many` again for a second block")
+            raise ConfigurationError("stream_many: expected to be entered once; call it again for a second block")
         self._tasks = tasks = TaskHost()
         try:
             await tasks.open()
@@ -214,7 +215,7 @@ class LiveTranscripts:
     ) -> None:
         tasks, self._tasks = self._tasks, None
         self._closed = True
-        self._news.set()
+        self._item_added.set()
         if tasks is not None:
             await tasks.aclose(cancel=True)
 
@@ -225,8 +226,8 @@ class LiveTranscripts:
         while not self._turns:
             if self._closed or (self._any and not self._calls):
                 raise StopAsyncIteration
-            self._news = anyio.Event()
-            await self._news.wait()
+            self._item_added = anyio.Event()
+            await self._item_added.wait()
         call = self._turns.popleft()
         item = call.take()
         call.in_line = len(call) > 0

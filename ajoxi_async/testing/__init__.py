@@ -1,15 +1,15 @@
 """A pytest plugin: a sandbox and a client for each test.
 
     @pytest.mark.anyio                                   # or pytest.mark.asyncio
-    @pytest.mark.ajoxi(clock="auto", seed=7)             # only where the defaults do not do
+    @pytest.mark.ajoxi(clock="auto", seed=7)             # optional
     async def test_my_code(ajoxi_sandbox, ajoxi_client): ...
 
 Rules:
-1. Installing it costs other test runs nothing: until a fixture is asked for, nothing is imported but pytest.
-2. It brings no event loop of its own: a test runs on whatever runs it, anyio's plugin or pytest-asyncio, and the fixtures
-   run on the same loop, whatever its ``loop_scope``.
-3. Each test has a sandbox of its own, on a manual clock and without a rate limit, listening on a free port of this machine;
-   on trio in memory only.
+1. It does not slow down other test runs: until a test uses a fixture, only pytest is imported.
+2. It has no event loop of its own. anyio's plugin or pytest-asyncio runs the test, and the fixtures run on the same loop,
+   whatever its ``loop_scope`` is.
+3. Each test has a sandbox of its own, with a manual clock and without a rate limit, which listens on a free port of this
+   machine; on trio it is in memory only.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _MARK = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say what the marker is; where pytest-asyncio is there, bring fixtures that run on it."""
+    """Register the marker and, if pytest-asyncio is installed, the fixtures for it."""
     config.addinivalue_line("markers", _MARK)
     if config.pluginmanager.hasplugin("asyncio"):
         from ajoxi_async.testing import on_asyncio
 
-        # Where pytest-asyncio is too old, that is said to whoever asks for a fixture, and to nobody else.
+        # If pytest-asyncio is too old, only a test that uses a fixture gets an error.
         with suppress(TypeError):
             config.pluginmanager.register(on_asyncio.fixtures(), _ON_ASYNCIO)
 
@@ -64,7 +64,7 @@ def _fixture(request: pytest.FixtureRequest, name: str) -> Any:
 
 @pytest.fixture
 def ajoxi_sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    """A running `Sandbox` of the test's own; `pytest.mark.ajoxi` chooses its options."""
+    """A running `Sandbox` for this test only; `pytest.mark.ajoxi` gives its options."""
     return _fixture(request, "ajoxi_sandbox")  # type: ignore[no-any-return]
 
 
@@ -76,7 +76,7 @@ def ajoxi_client(request: pytest.FixtureRequest) -> AsyncAjoxi:
 
 @pytest.fixture
 async def _ajoxi_sandbox_on_anyio(request: pytest.FixtureRequest, anyio_backend_name: str) -> AsyncIterator[Sandbox]:
-    # The server is aiohttp's, which runs on asyncio alone.
+    # The sandbox listens with aiohttp's server, which runs on asyncio only.
     async with open_sandbox(request, listens=anyio_backend_name == "asyncio") as sandbox:
         yield sandbox
 

@@ -1,8 +1,8 @@
-"""The same fixtures for tests that pytest-asyncio runs; imported only where it is there.
+"""The same fixtures for tests that pytest-asyncio runs. Imported only if pytest-asyncio is installed.
 
-pytest-asyncio gives each test the event loop of a scope (``loop_scope``: a function, a class, up to the session), and a
-fixture's scope is fixed where the fixture is defined. A sandbox serves on the loop that it was opened on and on no other,
-so there are fixtures for each scope, and a test gets those of its own.
+pytest-asyncio gives each test the event loop of a scope (``loop_scope``: a function, a class, up to the session), and the
+scope of a fixture is fixed in its definition. A sandbox works only on the loop on which it was opened, so there are fixtures
+for each scope, and a test uses those of its own scope.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SCOPES: tuple[_Scope, ...] = ("function", "class", "module", "package", "sessio
 
 
 def loop_scope(mark: pytest.Mark, config: pytest.Config) -> str:
-    """The scope of the loop that a test runs on, as pytest-asyncio finds it."""
+    """The scope of the loop that a test runs on, found as pytest-asyncio does it."""
     given = mark.kwargs.get("loop_scope") or mark.kwargs.get("scope")
     try:
         return str(given or config.getini("asyncio_default_test_loop_scope") or "function")
@@ -46,10 +46,10 @@ def _pair(scope: _Scope) -> dict[str, Any]:
 
 
 def fixtures() -> ModuleType:
-    """A plugin that holds the fixtures of every scope.
+    """A plugin with the fixtures of every scope.
 
     Raises:
-        TypeError: pytest-asyncio is older than 0.24, which knows no scopes of loops.
+        TypeError: pytest-asyncio is older than 0.24, which has no scopes of loops.
     """
     plugin = ModuleType("ajoxi_async.testing.fixtures")
     for scope in _SCOPES:

@@ -1,6 +1,6 @@
-"""The sandbox and the client of a test, as the fixtures open them and as users' own fixtures may.
+"""Making the sandbox and the client of a test, for the plugin's fixtures and for fixtures of users.
 
-Nothing of the package is imported before a test asks for a sandbox, so that the plugin costs other test runs nothing.
+The package is imported only when a test needs a sandbox, so that the plugin does not slow down other test runs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["open_client", "open_sandbox"]
 
 
 def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """What the markers say, the nearest last."""
+    """The options of the markers; the marker nearest to the test wins."""
     options: dict[str, Any] = {"clock": "manual", "rate_limit": None}
     for mark in reversed(list(request.node.iter_markers("ajoxi"))):
         if mark.args:
@@ -27,7 +27,7 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
 
 
 def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
-    """The sandbox of a test, to be entered; for fixtures of one's own."""
+    """Make the sandbox of a test, for fixtures of your own. Enter it with `async with`."""
     from ajoxi_async.sandbox import Sandbox
 
     options = _options(request)
@@ -44,7 +44,7 @@ def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
 
 
 def open_client(sandbox: Sandbox) -> AsyncAjoxi:
-    """A client of a sandbox that was entered."""
+    """Make a client of a sandbox that was entered."""
     from ajoxi_async.client import AsyncAjoxi
 
     if sandbox.listens:

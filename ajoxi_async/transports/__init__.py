@@ -1,4 +1,4 @@
-"""Floor 2: the only I/O of the client. One module per engine, each an implementation of `contract.wire.Transport`."""
+"""The client's I/O: one module for each HTTP engine, each an implementation of `contract.wire.Transport`."""
 
 from ajoxi_async.transports.engines import EngineTransport
 from ajoxi_async.transports.settings import TransportSettings, session_kind

@@ -1,17 +1,17 @@
-"""The engine of an asyncio loop.
+"""The engine for asyncio loops: HTTP with aiohttp.
 
 Rules:
-1. One session for REST calls and one for live streams, opened on first use, so that streams never take a connection from
-   calls.
-2. What was sent, and on what connection, is decided in `exchange`. Where a connection turned out to be unsound nothing was
-   sent, so another one is taken at once.
-3. Redirects are never followed: the Authorization header stays on its origin. Of the environment only proxies count, and
-   never .netrc.
-4. A session of the caller's own lends its connector, default headers, proxy, trace configurations and middlewares to
-   sessions of ours, which bring our rules; what else it is set to (raise_for_status, auth, cookies, timeouts) does not count.
-5. Timeouts of five seconds and more end on the whole second, as aiohttp's own do, and all that end on the same one share
-   a timer: a timer for each request would cost a tenth of the whole exchange.
-6. Closing ends every exchange that is under way, with an `ExchangeError`; aiohttp would leave a reader waiting for ever.
+1. There is one session for REST calls and one for live streams, opened on first use, so that streams never take a
+   connection from calls.
+2. `exchange` decides what was sent and whether a connection may be used. If a connection turns out to be unusable, nothing
+   was sent, so another one is taken at once.
+3. Redirects are never followed, so that the Authorization header stays on its origin. Of the environment only proxies
+   count, never .netrc.
+4. A session of the caller's lends its connector, default headers, proxy, trace configurations and middlewares to sessions
+   that this engine makes. Its other settings (raise_for_status, auth, cookies, timeouts) do not count.
+5. Timeouts of five seconds and more end on a whole second, as aiohttp's own do, and all that end on the same second share a
+   timer. A timer for each request would take a tenth of the time of an exchange.
+6. Closing ends every exchange that is under way with an `ExchangeError`; aiohttp alone would leave a reader waiting for ever.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.transports.exchange import (
+    CheckedRequest,
     Exchange,
-    NotedResponse,
-    SoundRequest,
-    UnsoundError,
-    answer_despite,
+    HeldResponse,
+    UnusableConnectionError,
+    answer_or_raise,
     current,
 )
 from ajoxi_async.transports.settings import (
@@ -52,7 +52,7 @@ __all__ = ["AiohttpTransport"]
 
 
 class _Expiries:
-    """The exchanges that end on each whole second of the loop's clock."""
+    """The exchanges that time out at each whole second of the loop's clock."""
 
     #: aiohttp's own threshold for rounding.
     COARSE = 5.0
@@ -62,7 +62,7 @@ class _Expiries:
         self._due: dict[int, set[Exchange]] = {}
 
     def watch(self, exchange: Exchange, timeout: float) -> set[Exchange]:
-        """Let an exchange expire; to be taken out of the set when it has ended."""
+        """Let an exchange expire at a time. Returns the set from which to remove it when it has ended."""
         second = math.ceil(self._loop.time() + timeout)
         due = self._due.get(second)
         if due is None:
@@ -76,7 +76,7 @@ class _Expiries:
             exchange.expire()
 
 
-#: What these mean where aiohttp's request was not made by us, as in a test with aioresponses: nothing can have been sent.
+#: Errors after which certainly nothing was sent, for requests that this engine did not make, as in tests with aioresponses.
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, ValueError, RuntimeError)
 
 
@@ -107,7 +107,7 @@ class AiohttpTransport:
         self._streams: aiohttp.ClientSession | None = None
         self._keeper: AsyncGenerator[None] | None = None
         self._closed = False
-        # Whether a proxy or a session's state is looked up for each request.
+        # Whether settings of the session have to be read for each request, such as its proxy.
         self._asks_options: bool = settings.trust_env or settings.session is not None
         self._under_way: set[Exchange] = set()
         self._expiries = _Expiries(self._loop)
@@ -142,18 +142,18 @@ class AiohttpTransport:
                 headers=headers_of_session(own.headers),
                 skip_auto_headers=own.skip_auto_headers,
                 trace_configs=own.trace_configs,
-                response_class=NotedResponse,
+                response_class=HeldResponse,
                 **_RULES,
             )
             for name in ("_default_proxy", "_default_proxy_auth", "_middlewares"):
                 setattr(session, name, getattr(own, name, getattr(session, name)))
-        # Spares the connection that a refused second attempt would open; where aiohttp drops it, `exchange` refuses that attempt still.
+        # Without this, aiohttp opens a connection for a second attempt, which `exchange` would then refuse.
         session._retry_connection = False
         return session
 
     async def _keep(self) -> AsyncGenerator[None]:
-        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
-        # nobody closed can still close its connections.
+        # A loop that is being shut down closes its asynchronous generators. This is the last moment at which an engine that
+        # was not closed can close its connections.
         try:
             yield
         finally:
@@ -178,7 +178,7 @@ class AiohttpTransport:
 
     def close_soon(self) -> None:
         """See `Engine.close_soon`."""
-        # Not by way of `_keep`: the loop may be ending, and closing that at this moment itself.
+        # Not through `_keep`: the loop may be ending and closing that generator at this moment.
         self._closing = self._loop.create_task(self._close_sessions())
 
     def abandon(self) -> None:
@@ -192,19 +192,19 @@ class AiohttpTransport:
             if session is not None:
                 _abandon(session)
         if keeper is not None:
-            # There is nothing left for it to wait for. Left to the collector it would ask the loop to close it.
+            # The generator has nothing left to close. If the garbage collector found it open, it would ask the loop to close it.
             with suppress(StopIteration, RuntimeError):
                 keeper.aclose().send(None)
 
     # Exchanges.
 
     def _begin(self) -> Exchange:
-        exchange = Exchange(cast("asyncio.Task[Any]", asyncio.current_task(self._loop)))
+        exchange = Exchange(asyncio.current_task(self._loop))  # type: ignore[arg-type]  # an engine is used by tasks only
         self._under_way.add(exchange)
         return exchange
 
     def _options(self, url: str) -> Mapping[str, Any]:
-        """What a session's own settings decide, and is looked up for each request."""
+        """The options of a request that depend on settings of the session."""
         settings = self._settings
         trusts = settings.trust_env
         if settings.session is not None:
@@ -232,9 +232,10 @@ class AiohttpTransport:
             options = self._options(request.url) if self._asks_options else {}
             while True:
                 try:
-                    # Awaited, not entered: entering and leaving is five coroutines. A short body has come with the headers,
-                    # mostly, and then the connection is back in the pool by itself.
-                    response = await session.request(
+                    # `request` would wrap this in an object for `async with`: making, entering and leaving it costs four per
+                    # cent of an exchange. A short body mostly comes together with the headers, and then the connection returns
+                    # to the pool by itself.
+                    response = await session._request(
                         request.method,
                         URL(request.url, encoded=True),
                         headers=request.headers,
@@ -244,13 +245,15 @@ class AiohttpTransport:
                         **options,
                     )
                     break
-                except UnsoundError:  # closed by now, so that each turn of this loop costs the pool a connection
+                except (
+                    UnusableConnectionError
+                ):  # closed by now, so that each turn of this loop costs the pool a connection
                     continue
                 except Exception as error:
-                    response = answer_despite(error, exchange)
+                    response = answer_or_raise(error, exchange)
                     break
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
             if response._body is not None:  # read by a middleware or a trace of the session
                 body = response._body
             elif response.content.is_eof():
@@ -274,7 +277,7 @@ class AiohttpTransport:
             current.reset(token)
             self._under_way.discard(exchange)
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
                 exchange.answer.close()
             if due is not None:
                 due.discard(exchange)
@@ -313,24 +316,24 @@ class AiohttpTransport:
                             allow_redirects=False,
                             **options,
                         )
-                    except UnsoundError:
+                    except UnusableConnectionError:
                         continue
                     except Exception as error:
-                        return answer_despite(error, exchange)
+                        return answer_or_raise(error, exchange)
         except BaseException:
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
                 exchange.answer.close()
             raise
         finally:
             current.reset(token)
             if exchange.answer is not None:
-                exchange.answer.let_go()
+                exchange.answer.allow_close()
 
 
-#: What no session of the caller's own may change.
+#: Options that a session of the caller's cannot change.
 _RULES: Any = {
-    "request_class": SoundRequest,
+    "request_class": CheckedRequest,
     "trust_env": False,
     "max_line_size": MAX_HEAD,
     "max_field_size": MAX_HEAD,
@@ -339,7 +342,7 @@ _RULES: Any = {
 
 
 def _printable(error: Exception) -> Exception | None:
-    """The error as a cause, unless a traceback would show a secret of it, such as the password of a proxy."""
+    """The error as a cause, or ``None`` if a traceback of it would show a secret, such as the password of a proxy."""
     return error if mask(str(error)) == str(error) else None
 
 
@@ -378,7 +381,8 @@ def _abandon(session: aiohttp.ClientSession) -> None:
             transport._sock = None
             sock.close()
         elif transport is not None and not connector._loop.is_closed():
-            # uvloop, in a forked child. Collected, the transport would be taken out of the selector shared with the parent.
+            # uvloop in a forked child: the transport is kept, because collecting it would remove the socket from the selector
+            # that the child shares with the parent.
             _parents.append(transport)
             with suppress(OSError):
                 os.close(transport.get_extra_info("socket").fileno())
@@ -434,7 +438,7 @@ class _Stream:
         """See `StreamResponse.chunks`."""
         return self
 
-    # No generator: a cancelled read would be the end of it.
+    # An iterator class and not a generator, which a cancelled read would end.
     def __aiter__(self) -> Self:
         return self
 
@@ -452,5 +456,5 @@ class _Stream:
     ) -> None:
         if self._response is not None:
             self._transport._under_way.discard(self._exchange)
-            # close(), not release(): the rest of a stream is not read to save a connection.
+            # close() and not release(), which would read the rest of the stream to keep the connection.
             self._response.close()

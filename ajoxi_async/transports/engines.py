@@ -1,19 +1,19 @@
-"""One transport for any number of event loops, threads and processes: an engine for each loop.
+"""A transport for any number of event loops, threads and processes, with an engine for each loop.
 
 Rules:
-1. Each event loop has an engine of its own, found by the running loop and by nothing else: aiohttp on asyncio, httpx on
-   trio, or what an injected session asks for.
-2. An engine is forgotten when its loop ends. Engines close themselves while their loop shuts down its asynchronous
-   generators, as `asyncio.run` and trio do; those of a loop that was closed without it are given up when the next engine
-   is made.
-3. A forked child begins with no engine. It closes its copies of the parent's sockets and touches nothing else of the
-   parent's loop, whose selector the two share.
-4. Closing closes the engines of all loops, each in its own, and is final.
+1. Each event loop has an engine of its own, which is looked up by the running loop: aiohttp on asyncio, httpx on trio, or the
+   library of the caller's session.
+2. An engine is removed when its loop ends. Engines close themselves while their loop shuts down its asynchronous generators,
+   as `asyncio.run` and trio do. Engines of a loop that was closed without that are abandoned when the next engine is made.
+3. A forked child begins without engines. It closes its copies of the parent's sockets and uses nothing else of the parent's
+   loop, because they share the selector.
+4. Closing closes the engines of all loops, each in its own loop. The transport cannot be used afterwards.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from threading import Lock
@@ -33,11 +33,11 @@ class Engine(Transport, Protocol):
     """A transport that works in one event loop."""
 
     def close_soon(self) -> None:
-        """Close, in a task of its own; called in the engine's loop."""
+        """Close in a new task. Called in the engine's loop."""
         ...
 
     def abandon(self) -> None:
-        """Close the sockets, and nothing else: the loop has ended, or belongs to the parent process."""
+        """Close the sockets only, because the loop has ended or belongs to the parent process."""
         ...
 
 
@@ -58,9 +58,9 @@ def _open(settings: TransportSettings, loop: Loop, ended: Callable[[Engine], Non
 
 
 class EngineTransport:
-    """`contract.wire.Transport` in whichever event loop it is used.
+    """`contract.wire.Transport` for any event loop.
 
-    Engines are imported and opened on first use: importing the package stays cheap, and a client may be made before any
+    Engines are imported and opened on first use, so that importing the package is fast and a client can be made before a
     loop runs.
     """
 
@@ -72,7 +72,7 @@ class EngineTransport:
         renew_in_child(self)
 
     def renew(self) -> None:
-        """Begin afresh in a forked child."""
+        """Begin again in a forked child."""
         for engine in list(self._engines.values()):
             engine.abandon()
         self._begin()
@@ -80,14 +80,14 @@ class EngineTransport:
     def _begin(self) -> None:
         self._lock = Lock()
         self._engines: dict[Loop, Engine] = {}
-        # The engine that was used last, with its loop in one value: another thread may replace it at any moment.
+        # The last engine and its loop in one value, because another thread may replace it at any moment.
         self._last: tuple[Loop | None, Any] = (None, None)
 
     def _engine(self) -> Engine:
         last, engine = self._last
         loop = asyncio._get_running_loop()
-        # In trio's guest mode a loop of asyncio runs as well, but no task of it.
-        if loop is not None and loop is last and asyncio.current_task(loop) is not None:
+        # In trio's guest mode an asyncio loop runs as well, but the current task is trio's.
+        if loop is last and loop is not None and ("trio" not in sys.modules or asyncio.current_task(loop) is not None):
             return engine  # type: ignore[no-any-return]
         return self._find(running_loop())
 
@@ -104,7 +104,7 @@ class EngineTransport:
         return engine
 
     def _give_up_ended(self) -> None:
-        # Copied first: an engine that closes itself in another thread takes itself out.
+        # Copied, because an engine that closes itself in another thread removes itself from the dict.
         for loop, engine in list(self._engines.items()):
             if has_ended(loop):
                 self._engines.pop(loop, None)
@@ -122,7 +122,7 @@ class EngineTransport:
         self._sessions_loop = loop
 
     def _on_end(self, loop: Loop) -> Callable[[Engine], None]:
-        # Weakly: an engine must not keep a client alive that was dropped without being closed.
+        # A weak reference, so that an engine does not keep a client alive that was dropped without being closed.
         this = ref(self)
 
         def ended(engine: Engine) -> None:
@@ -136,7 +136,7 @@ class EngineTransport:
         return ended
 
     def prepare(self) -> None:
-        """Import the engine now: at the first request it would take time between its turn and its leaving."""
+        """Import the engine now, because the import would delay the first request between its permit and its sending."""
         self._engine()
 
     def send(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -153,7 +153,7 @@ class EngineTransport:
         return self._engine().stream(request)
 
     async def aclose(self) -> None:
-        """Close the engines of all loops: that of the running one before this returns, the others in their own."""
+        """Close the engines of all loops: the running loop's before this returns, the others in tasks of their loops."""
         here = running_loop()
         with self._lock:
             self._closed = True
@@ -166,7 +166,7 @@ class EngineTransport:
 
     def __del__(self) -> None:
         for loop, engine in list(self._engines.items()):
-            # Held until it has closed itself: where the loop ends at this moment, its generator does that, and nobody else.
+            # Kept until it has closed itself: if the loop ends at this moment, only the engine's own generator closes it.
             _dropped.add(engine)
             if has_ended(loop) or not call_soon(loop, engine.close_soon):
                 engine.abandon()

@@ -1,14 +1,14 @@
-"""One exchange over aiohttp: what is known of it, and the request and response classes that find it out.
+"""One exchange over aiohttp: its state, and the request and response classes that record it.
 
 Rules:
-1. A request counts as sent from the moment aiohttp starts to write it. aiohttp calls `ClientRequest.send` exactly then,
-   which is where the flag is set.
-2. aiohttp sends GET, PUT and DELETE again by itself when a kept connection breaks; the limiter would never see it, so a
-   second `send` within one exchange is refused and left to the retry rules.
-3. A kept connection that is readable before the request is written is not used: the peer has closed it, or sent an answer
-   to nothing, which would be taken for this request's. aiohttp itself notices either only when its loop gets round to
-   reading. Nothing was sent, so another connection is taken at once.
-4. A request is written as soon as its connection was looked at; nothing else runs in between.
+1. A request counts as sent from the moment aiohttp starts to write it. aiohttp calls `ClientRequest.send` exactly then, so
+   the flag is set there.
+2. aiohttp sends GET, PUT and DELETE again by itself when a kept connection breaks, which the limiter would not notice. A
+   second `send` within one exchange is therefore refused, and the retry rules decide.
+3. A kept connection that is readable before the request is written is not used: the peer has closed it, or has sent data that
+   would be taken for the answer to this request. aiohttp itself would notice only when its loop reads the next time. Nothing
+   was sent, so another connection is taken at once.
+4. A request is written directly after its connection was checked; no other code runs in between.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ import aiohttp
 
 from ajoxi_async.contract.masking import mask
 
-__all__ = ["Exchange", "NotedResponse", "SoundRequest", "UnsoundError", "answer_despite", "current"]
+__all__ = ["CheckedRequest", "Exchange", "HeldResponse", "UnusableConnectionError", "answer_or_raise", "current"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class Exchange:
-    """What is to be known of an exchange while it lasts.
+    """The state of an exchange that is under way.
 
     Attributes:
-        task: who waits for it.
-        sent: whether anything may have left; ``None`` until aiohttp has made its request.
+        task: the task that waits for it.
+        sent: whether any byte may have been sent; ``None`` until aiohttp has made its request.
         expired: whether its time ran out.
         closed: whether the client was closed.
         response: of a stream, once its headers have come.
-        answer: the response as it came, over a session whose own code may still raise.
+        answer: the response as it came, while code of the caller's session may still raise.
     """
 
     __slots__ = ("answer", "cancelling", "closed", "expired", "response", "sent", "task")
@@ -52,63 +52,63 @@ class Exchange:
         self.sent: bool | None = None
         self.expired = self.closed = False
         self.response: aiohttp.ClientResponse | None = None
-        self.answer: NotedResponse | None = None
+        self.answer: HeldResponse | None = None
 
     def expire(self) -> None:
-        """End it: its time is up."""
+        """End it because its time is up."""
         self.expired = True
         self.task.cancel()
 
     def close(self) -> None:
-        """End it: the client was closed."""
+        """End it because the client was closed."""
         self.closed = True
         if self.response is None:
             self.task.cancel()
-        else:  # whoever reads is woken by the exception, and by nothing else
+        else:  # only an exception wakes the task that reads
             self.response.content.set_exception(aiohttp.ClientConnectionError("the client was closed"))
             self.response.close()
 
     def translated(self) -> Exception | None:
-        """What the CancelledError in hand stands for; ``None`` where it was asked for from outside, as a last word."""
+        """The error that a CancelledError stands for; ``None`` if the task was really cancelled from outside."""
         if not (self.expired or self.closed):
-            # aiohttp cancels whoever waits for a connection when a connector is closed.
+            # When a connector is closed, aiohttp cancels the tasks that wait for a connection.
             asked_for = self.task.cancelling() > self.cancelling
             return None if asked_for else aiohttp.ClientConnectionError("the session was closed")
-        # Told apart as `asyncio.timeout` does it.
+        # Distinguished in the same way as in `asyncio.timeout`.
         if self.task.uncancel() > self.cancelling:
             return None
         return aiohttp.ClientConnectionError("the client was closed") if self.closed else TimeoutError()
 
 
-#: The exchange of the task that runs.
+#: The exchange of the running task.
 current: ContextVar[Exchange] = ContextVar("ajoxi_async_exchange")
 
 
-class UnsoundError(aiohttp.ServerDisconnectedError):
-    """The connection was readable before anything was written to it; it is closed, and nothing was sent."""
+class UnusableConnectionError(aiohttp.ServerDisconnectedError):
+    """The connection was readable before the request was written. It is closed, and nothing was sent."""
 
 
-class SoundRequest(aiohttp.ClientRequest):
-    """A request that leaves on a sound connection only, and notes that it leaves."""
+class CheckedRequest(aiohttp.ClientRequest):
+    """A request that checks its connection before it is written, and records that it is sent."""
 
-    # Called while aiohttp makes the request. The key is in the headers, and neither a session nor a URL replaces it.
+    # aiohttp calls this while it makes the request. The key is in the headers; a session or URL must not replace it.
     def update_auth(self, auth: Any, trust_env: bool = False) -> None:
         """Use no credentials."""
         current.get().sent = False
 
-    # No coroutine of its own, but aiohttp's: this is on the path of every request.
+    # It returns aiohttp's coroutine instead of being one, which saves time on every request.
     def send(self, conn: Any) -> Coroutine[Any, Any, aiohttp.ClientResponse]:
-        """Begin to write.
+        """Begin to write the request.
 
         Raises:
-            UnsoundError: a kept connection is not to be used.
-            aiohttp.ServerDisconnectedError: a new connection is not, or this would be a second attempt.
+            UnusableConnectionError: a kept connection cannot be used.
+            aiohttp.ServerDisconnectedError: a new connection cannot be used, or this would be a second attempt.
         """
         exchange = current.get()
         if exchange.sent:
             raise aiohttp.ServerDisconnectedError("a second attempt within one exchange is refused")
         protocol = conn.protocol
-        # Nothing of the head has been read: aiohttp's parser is new. What a kept connection brought before is known still.
+        # aiohttp's parser is new on a new connection. On a kept one it still has the payload of the answer before.
         kept = getattr(protocol, "_payload", None) is not None
         transport = protocol.transport
         # A new TLS connection may hold session tickets.
@@ -119,23 +119,24 @@ class SoundRequest(aiohttp.ClientRequest):
         ):
             conn.close()
             if kept:
-                raise UnsoundError
+                raise UnusableConnectionError
             raise aiohttp.ServerDisconnectedError("the server spoke first, or closed the connection at once")
         exchange.sent = True
         return super().send(conn)
 
     if sys.version_info < (3, 12):
-        # Later Pythons begin a task at once. Here a body would be written by a task of its own, later than the look at the
-        # connection: whatever runs in between may block the loop.
+        # Later Python versions start tasks at once. Here aiohttp would write the body in a task some time after the connection
+        # was checked, and code that runs in between may block the loop.
         def write_bytes(self, *args: Any, **kwargs: Any) -> Coroutine[Any, Any, None]:
-            """Write the body, at once as far as the connection takes it."""
-            return _begun(super().write_bytes(*args, **kwargs))
+            """Write the body, as much as the connection takes at once."""
+            return _run_until_first_wait(super().write_bytes(*args, **kwargs))
 
 
-class NotedResponse(aiohttp.ClientResponse):
-    """A response over a session of the caller's own, which stays open until `let_go`.
+class HeldResponse(aiohttp.ClientResponse):
+    """A response over a session of the caller's own, which stays open until `allow_close`.
 
-    Middlewares and traces may raise when its headers have come, and aiohttp then closes it; but an answer is an answer.
+    Middlewares and traces may raise after its headers have come, and aiohttp then closes the response. The answer has come
+    nevertheless and must be reported.
     """
 
     _held = False
@@ -151,13 +152,13 @@ class NotedResponse(aiohttp.ClientResponse):
         if not self._held:
             super().close()
 
-    def let_go(self) -> None:
-        """From here on it may be closed."""
+    def allow_close(self) -> None:
+        """Allow it to be closed."""
         self._held = False
 
 
-def answer_despite(error: Exception, exchange: Exchange) -> aiohttp.ClientResponse:
-    """The answer that had come when a session's own code raised; without one the error is raised."""
+def answer_or_raise(error: Exception, exchange: Exchange) -> aiohttp.ClientResponse:
+    """The answer that had come when code of the session raised. If there was none, the error is raised."""
     answer = exchange.answer
     if answer is None or (answer.closed and answer._body is None and not answer.content.is_eof()):
         raise error
@@ -165,8 +166,8 @@ def answer_despite(error: Exception, exchange: Exchange) -> aiohttp.ClientRespon
     return answer
 
 
-def _begun(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
-    """Run a coroutine until it first waits; what is returned is the rest of it."""
+def _run_until_first_wait(work: Coroutine[Any, Any, None]) -> Coroutine[Any, Any, None]:
+    """Run a coroutine until it first waits; returns a coroutine for the rest of it."""
     try:
         waited_for = work.send(None)
     except StopIteration:
@@ -196,12 +197,13 @@ def _rest(work: Coroutine[Any, Any, None], waited_for: Any) -> Generator[Any, An
 if hasattr(select, "poll"):
 
     def _is_readable(protocol: Any) -> bool:
-        # Kept with the connection: making one costs as much as asking it.
-        poll = getattr(protocol, "_ajoxi_poll", None)
-        if poll is None:
-            poll = protocol._ajoxi_poll = select.poll()
+        # Stored on the connection, because making a poll object takes as long as polling.
+        ask = getattr(protocol, "_ajoxi_poll", None)
+        if ask is None:
+            poll = select.poll()
             poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
-        return bool(poll.poll(0))
+            ask = protocol._ajoxi_poll = poll.poll
+        return bool(ask(0))
 
 else:
 

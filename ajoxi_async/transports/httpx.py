@@ -1,17 +1,17 @@
-"""The engine of a trio run, and of an injected ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` on either.
+"""The engine for trio, and for a caller's ``httpx.AsyncClient`` or ``httpx2.AsyncClient`` on trio and asyncio.
 
 Rules:
-1. One client for REST calls and one for live streams, as on asyncio.
-2. httpcore reports ``send_request_headers.started`` just before the first byte: a request counts as sent from there. A
-   second one within one exchange, by a transport or authentication that repeats requests, is refused. A transport that
-   reports nothing counts as having sent what it was handed.
-3. httpx has no timeout for a whole exchange; the surrounding cancel scope is.
-4. Redirects are never followed, cookies never kept.
-5. A client of the caller's own lends its transports, default headers and event hooks to a copy of it, which brings our
-   rules; what else it is set to (redirects, auth, cookies, query parameters, timeouts) does not count. An exception of a
-   response hook is logged: the answer has come, whatever the hook thinks of it.
-6. A connection that brought more than the answer is not used again: what h11 holds would be taken for the next answer.
-7. Closing ends what is under way, what still waits for a connection as well, which httpcore would send later.
+1. There is one client for REST calls and one for live streams, as on asyncio.
+2. httpcore reports ``send_request_headers.started`` just before the first byte, from where on a request counts as sent. A
+   second report within one exchange, from a transport or authentication that repeats requests, is refused. With a transport
+   that reports nothing, a request counts as sent once the transport has it.
+3. httpx has no timeout for a whole exchange, so a cancel scope around it is used.
+4. Redirects are never followed, and cookies are never kept.
+5. A client of the caller's lends its transports, default headers and event hooks to a copy of it that this engine makes. Its
+   other settings (redirects, auth, cookies, query parameters, timeouts) do not count. An exception of a response hook is
+   logged, because the answer has come.
+6. A connection that brought more bytes than its answer is not used again, because they would be taken for the next answer.
+7. Closing ends all exchanges that are under way, including those that wait for a connection, which httpcore would send later.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 class _Trace:
-    """What is known of an exchange: whether it was sent; its scope ends it.
+    """The state of an exchange, and the scope that ends it.
 
     Attributes:
-        reports: whether the transport says when it sends.
-        handed: whether the transport was given the request.
+        reports: whether the transport reports when it sends.
+        handed: whether the transport has the request.
         opening: a connection whose TLS handshake has not ended.
     """
 
@@ -65,7 +65,7 @@ class _Trace:
 
     @property
     def sent(self) -> bool:
-        """Whether anything may have left."""
+        """Whether any byte may have been sent."""
         return self._sent or (self.handed and not self.reports)
 
     def close(self) -> None:
@@ -78,14 +78,14 @@ class _Trace:
             self.opening = info["return_value"]
         elif event.endswith("start_tls.complete"):
             self.opening = None
-        # Of a proxy's tunnel the CONNECT is traced as well, and nothing of the request is in it.
+        # The CONNECT of a proxy's tunnel is reported too; it contains nothing of the request.
         elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             if self._sent:
                 raise RuntimeError("a second attempt within one exchange is refused")
             self._sent, self.opening = True, None
 
     async def settle(self) -> None:
-        """Close what a cancelled handshake left open: httpcore does so for errors only."""
+        """Close the connection of a cancelled TLS handshake, which httpcore closes after errors only."""
         opening, self.opening = self.opening, None
         if opening is not None:
             with anyio.CancelScope(shield=True), suppress(Exception):
@@ -93,7 +93,7 @@ class _Trace:
 
 
 def _why(error: BaseException) -> str:
-    """What an error says; that of a failed TLS handshake is said by its cause alone."""
+    """The message of an error; for a failed TLS handshake that of its cause."""
     seen: BaseException | None = error
     while seen is not None:
         if str(seen):
@@ -115,7 +115,7 @@ def _translate(error: Exception, sent: bool) -> ExchangeError:
 
 
 def _printable(error: Exception) -> Exception | None:
-    """The error as a cause, unless a traceback would show a secret of it, such as the password of a proxy."""
+    """The error as a cause, or ``None`` if a traceback of it would show a secret, such as the password of a proxy."""
     return error if mask(str(error)) == str(error) else None
 
 
@@ -149,7 +149,7 @@ class HttpxTransport:
         self._settings = settings
         self._ended = ended
         self._loop = running_loop()
-        # The library of the session: httpx2 is httpx in all that is used here, with classes of its own.
+        # The library of the session. httpx2 has the same interface as httpx, with classes of its own.
         self._library: Any = importlib.import_module(session_kind(settings.session) or "httpx")
         self._reports = settings.session is None or self._all_report(settings.session)
         self._rest: Any = None
@@ -160,9 +160,10 @@ class HttpxTransport:
         self._open_streams: set[_Stream] = set()
 
     def _all_report(self, session: Any) -> bool:
-        # Only httpx's own is known to report; a mock, an application or another library's may or may not.
+        # Only httpx's own transport is known to report; mocks, applications and other libraries' transports may not.
         transports = [getattr(session, "_transport", None), *getattr(session, "_mounts", {}).values()]
-        return all(type(one) is self._library.AsyncHTTPTransport for one in transports if one is not None)
+        own = self._library.AsyncHTTPTransport
+        return all(type(transport) is own for transport in transports if transport is not None)
 
     async def _open(self, limit: int | None) -> Any:
         if self._closed:
@@ -200,8 +201,8 @@ class HttpxTransport:
         return client
 
     async def _keep(self) -> AsyncGenerator[None]:
-        # A loop that is being shut down closes its asynchronous generators: the only moment at which an engine that
-        # nobody closed can still close its connections.
+        # A loop that is being shut down closes its asynchronous generators. This is the last moment at which an engine that
+        # was not closed can close its connections.
         try:
             yield
         finally:
@@ -237,7 +238,7 @@ class HttpxTransport:
         else:
             import trio
 
-            # A run that is ending takes no new task. It closes its generators, and `_keep` with them.
+            # A run that is ending starts no new task. It closes its generators, `_keep` among them.
             with suppress(RuntimeError):
                 trio.lowlevel.spawn_system_task(self._close_clients)
 
@@ -253,7 +254,7 @@ class HttpxTransport:
             for client in clients:
                 _abandon(client)
         if keeper is not None:
-            # There is nothing left for it to wait for. Left to the collector it would ask the loop to close it.
+            # The generator has nothing left to close. If the garbage collector found it open, it would ask the loop to close it.
             with suppress(StopIteration, RuntimeError):
                 keeper.aclose().send(None)
 
@@ -264,7 +265,7 @@ class HttpxTransport:
         return client.build_request(
             request.method,
             request.url,
-            # As bytes, for a server may have set an event id that is not ASCII.
+            # As bytes, because an event id set by a server may not be ASCII.
             headers=[(name.encode(), value.encode()) for name, value in request.headers.items()],
             content=request.body,
             timeout=self._library.Timeout(None, read=request.idle_timeout),
@@ -334,7 +335,7 @@ class HttpxTransport:
         if response.is_stream_consumed:  # by a response hook of the session
             return cast("bytes", response.content)
         pieces, size = [], 0
-        # Not by `aiter_raw`, which gives the connection back at the end: `_part_with_surplus` comes first.
+        # Not `aiter_raw`, which releases the connection at the end: `_part_with_surplus` has to run before that.
         async for piece in response.stream:
             pieces.append(piece)
             size += len(piece)
@@ -346,7 +347,7 @@ class HttpxTransport:
 
 
 def _decoded(library: Any, response: Any, pieces: list[bytes]) -> bytes:
-    """The body without its content encoding, piece by piece, so that it is bounded as it unfolds."""
+    """Decompress the body piece by piece, so that the size limit applies while it is decompressed."""
 
     class Pieces(library.SyncByteStream):  # type: ignore[misc]
         def __iter__(self) -> Iterator[bytes]:
@@ -362,23 +363,23 @@ def _decoded(library: Any, response: Any, pieces: list[bytes]) -> bytes:
 
 
 def _part_with_surplus(response: Any) -> None:
-    """Have a connection closed that has brought more than its answer."""
+    """Make httpcore close a connection that has brought more bytes than its answer."""
     h11 = _h11_of(response)
     if h11 is not None and (h11.trailing_data[0] or _tls_holds_more(response.extensions.get("network_stream"))):
-        h11.send_failed()  # then httpcore closes it instead of keeping it
+        h11.send_failed()  # makes httpcore close the connection instead of keeping it
 
 
 def _tls_holds_more(network: Any) -> bool:
-    """Whether TLS has read from the socket what nobody has read from TLS; the socket does not look readable then."""
+    """Whether the TLS layer holds bytes that were not read yet. The socket does not look readable then."""
     stream = getattr(network, "_stream", None)
     tls = getattr(stream, "_ssl_object", None)
-    # The names are trio's and anyio's.
+    # trio's attribute, or anyio's.
     incoming = getattr(stream, "_incoming", None) or getattr(stream, "_read_bio", None)
     return bool((tls is not None and tls.pending()) or (incoming is not None and incoming.pending))
 
 
 def _h11_of(response: Any) -> Any:
-    """The state of the connection; ``None`` where the transport is not httpcore's, or speaks HTTP/2."""
+    """h11's state of the connection; ``None`` if the transport is not httpcore's or uses HTTP/2."""
     try:
         return response.stream._stream._httpcore_stream._stream._connection._h11_state
     except AttributeError:
@@ -386,7 +387,7 @@ def _h11_of(response: Any) -> Any:
 
 
 def _abandon(client: Any) -> None:
-    """Close a client's sockets without its loop, and without trio, which would take them out of the parent's epoll."""
+    """Close a client's sockets without its loop, and without trio, which would remove them from the parent's epoll."""
     pool = getattr(getattr(client, "_transport", None), "_pool", None)
     for connection in getattr(pool, "connections", ()):
         with suppress(Exception):
@@ -429,8 +430,8 @@ class _Stream:
 
     async def _read(self) -> AsyncGenerator[bytes, None]:
         try:
-            # A server or proxy may compress though it was asked not to. What is not compressed is not read by `aiter_raw`,
-            # which gives the connection back at the end: `close` has to come first.
+            # A server or proxy may compress although it was asked not to. A body that is not compressed is not read with
+            # `aiter_raw`, which releases the connection at the end, before `close`.
             compressed = "Content-Encoding" in self.headers
             pieces = self._response.aiter_bytes() if compressed else aiter(self._response.stream)
             try:
@@ -443,17 +444,17 @@ class _Stream:
             raise _translate(error, sent=True) from error
 
     async def close(self) -> None:
-        """Close the connection; whoever reads from it in another task gets an error."""
+        """Close the connection; a task that is reading from it gets an error."""
         self._transport._open_streams.discard(self)
-        # A cancelled caller must still give its connection back.
+        # Shielded, so that a cancelled caller still releases its connection.
         with anyio.CancelScope(shield=True):
-            # One that is read by another task ends when its connection is closed under it.
+            # If another task is reading, closing the connection ends that read.
             if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
                 await self._chunks.aclose()
             if self._response is not None:
                 h11 = _h11_of(self._response)
                 if h11 is not None and not self._response.is_closed:
-                    h11.send_failed()  # then httpcore closes the connection, whatever came behind the stream
+                    h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
                 await self._response.aclose()
 
     async def __aexit__(

@@ -1,4 +1,4 @@
-"""What both engines understand."""
+"""Settings of the transports that both engines use, and checks of a caller's session."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = [
     "session_kind",
 ]
 
-#: No answer of the API is near this many bytes; a body without end must not fill the memory.
+#: Most bytes of a body. No answer of the API is nearly as long; a body without end must not fill the memory.
 MAX_BODY = 64 * 1024 * 1024
-#: Most bytes of a response's head: what httpcore takes, so that both engines take the same.
+#: Most bytes of a response's head: httpcore's limit, which aiohttp gets as well.
 MAX_HEAD = 100 * 1024
 
 
 @frozen(kw_only=True)
 class TransportSettings:
-    """What both engines understand.
+    """Settings that both engines use.
 
     Attributes:
         proxy: URL of an HTTP proxy for every request.
@@ -51,7 +51,7 @@ class TransportSettings:
 
 
 def session_kind(session: Any) -> str | None:
-    """``aiohttp``, ``httpx`` or ``httpx2``, told without importing any; ``None`` for what is no asynchronous session."""
+    """``aiohttp``, ``httpx`` or ``httpx2``, without importing any; ``None`` if it is not an asynchronous session of these."""
     names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(session).__mro__}
     kinds = {
         ("aiohttp", "ClientSession"): "aiohttp",
@@ -62,15 +62,15 @@ def session_kind(session: Any) -> str | None:
 
 
 def session_is_closed(session: Any) -> bool:
-    """Whether a session can send nothing any more."""
+    """Whether a session is closed."""
     return bool(session.closed if session_kind(session) == "aiohttp" else session.is_closed)
 
 
 def check_session(session: Any) -> None:
-    """Refuse what cannot be used as a session.
+    """Check a session of the caller's.
 
     Raises:
-        ConfigurationError: it is no session of a library that is supported, or it is closed.
+        ConfigurationError: it is not a session of a supported library, or it is closed.
     """
     if session_kind(session) is None:
         raise ConfigurationError(
@@ -81,7 +81,7 @@ def check_session(session: Any) -> None:
         raise ConfigurationError("session: it is closed; give one that is open")
 
 
-#: What the client decides itself, whatever a session's default headers say: what the request is, who sends it, and how.
+#: Headers that the client sets itself, whatever the default headers of a session are.
 _OURS = frozenset(
     {
         "accept", "authorization", "connection", "content-encoding", "content-length", "content-type", "cookie", "expect",
@@ -92,7 +92,7 @@ _OURS = frozenset(
 
 
 def headers_of_session(given: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The default headers of a session that may travel with our requests."""
+    """The default headers of a session that are sent with the client's requests."""
     return [(name, value) for name, value in given.items() if name.lower() not in _OURS]
 
 
@@ -101,7 +101,7 @@ def default_tls() -> ssl.SSLContext:
     return _default_tls(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
 
-# Loading the trust store takes several milliseconds, and a program may make a client for each request.
+# Cached, because loading the trust store takes several milliseconds and a program may make a client for each request.
 @cache
 def _default_tls(*_trust_store: str | None) -> ssl.SSLContext:
     return ssl.create_default_context()

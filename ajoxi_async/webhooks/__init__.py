@@ -1,18 +1,18 @@
-"""Receiving webhooks: is this delivery from Ajoxi, and what happened?
+"""Receiving webhooks: verifying the signature of a delivery and decoding its event.
 
 Rules:
 1. ``X-Ajoxi-Signature`` is HMAC-SHA256 over the raw request body, keyed with the webhook's secret, and compared in
-   constant time (API reference: Webhooks; FAQ). The bytes as received are what was signed: a body that was parsed and
-   serialised again is another body. A body that a gateway compressed or encoded is refused, and the error says what to
-   undo; nothing is undone silently, since the signature is all that vouches for the bytes.
+   constant time (API reference: Webhooks; FAQ). The signature covers the bytes as received: a body that was parsed and
+   serialised again does not match. A body that a gateway compressed or encoded is refused, and the error says what to undo.
+   It is never undone silently, because the signature is the only proof of the bytes.
 2. While a secret is rotated, the header may hold several signatures and the receiver several secrets; one match is
    enough.
 3. Deliveries come at least once and in any order, over up to 24 hours, with the same bytes each time: deduplicate on
-   the event's ``id``. There is no time in the signature; `tolerance` compares ``created_at`` with the clock for those who
-   would rather lose late deliveries, and is off unless given.
+   the event's ``id``. The signature contains no time. `tolerance` compares ``created_at`` with the clock and refuses late
+   deliveries; it is off by default.
 
-Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) calls handlers and deduplicates; the modules named
-after web frameworks receive for it.
+Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) deduplicates and calls handlers. The modules named
+after web frameworks pass requests to it.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureErro
 
 __all__ = ["MAX_BYTES", "DecodeError", "WebhookSignatureError", "parse_event", "verify_webhook"]
 
-#: The largest body that is taken, in bytes; a transcript of a long call stays well below.
+#: Largest body that is accepted, in bytes. The transcript of a long call is much smaller.
 MAX_BYTES: Final = 1024 * 1024
-#: How a body compressed with gzip begins.
+#: The first bytes of a body compressed with gzip.
 _GZIP: Final = b"\x1f\x8b"
 
 
@@ -43,16 +43,16 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
     """Return the secrets as a tuple.
 
     Raises:
-        ConfigurationError: there is none, or one is empty: an empty key would let anybody sign. Or one is not text, or has
-            white space around it, as what is read from a file has.
+        ConfigurationError: there is none, or one is empty (an empty key would let anybody sign), is not text, or has white
+            space around it, which happens when it is read from a file.
     """
     secrets: tuple[Any, ...] = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret or ())
     wrong = "none" if not secrets else ""
-    for one in secrets:
-        if not isinstance(one, str):
-            wrong = type(one).__name__
-        elif one != one.strip() or not one:
-            wrong = "one with white space around it" if one.strip() else "an empty one"
+    for each in secrets:
+        if not isinstance(each, str):
+            wrong = type(each).__name__
+        elif each != each.strip() or not each:
+            wrong = "one with white space around it" if each.strip() else "an empty one"
     if wrong:
         raise ConfigurationError(
             f"secret: expected the webhook's secret as text, or several while it is rotated; got {wrong}"
@@ -98,7 +98,7 @@ def verify_webhook(
 
 
 def _unwrapped(body: bytes) -> Iterator[tuple[bytes, str]]:
-    """What gateways make of a body, undone, and what the receiver has to do for it."""
+    """The forms that the body may have had before a gateway changed it, each with what the receiver has to undo."""
     if (inner := _decompressed(body)) is not None:
         yield inner, "the body is compressed (Content-Encoding: gzip): decompress it"
     if (inner := _from_base64(body)) is not None:
@@ -122,7 +122,7 @@ def _unwrapped(body: bytes) -> Iterator[tuple[bytes, str]]:
 
 
 def _decompressed(body: bytes) -> bytes | None:
-    """A body without gzip or zlib around it, at most `MAX_BYTES` of it: a small one may unfold to gigabytes."""
+    """Decompress a gzip or zlib body to at most `MAX_BYTES`, because a small one may decompress to gigabytes."""
     if not body.startswith((_GZIP, b"\x78")):
         return None
     try:
@@ -139,7 +139,7 @@ def _from_base64(body: bytes) -> bytes | None:
 
 
 def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
-    """Why the signature of a body does not match, as far as it can be told. It stays refused either way."""
+    """Find a likely reason why the signature of a body does not match, for the error message."""
     if signing.matches(body.strip(), signature, secrets):
         return "white space was added around the body on its way; take the bytes as the platform sent them"
     for inner, what in _unwrapped(body):
@@ -186,8 +186,8 @@ def parse_event(
         signature: the value of ``X-Ajoxi-Signature``; ``None`` where the header is missing.
         secret: the webhook's secret, or several while it is rotated.
         max_bytes: the largest body that is taken.
-        tolerance: seconds by which ``created_at`` may differ from `clock`. Off by default: a delivery that is retried
-            for 24 hours is as old as that, and as good.
+        tolerance: seconds by which ``created_at`` may differ from `clock`. Off by default, because a delivery may be retried
+            for up to 24 hours.
         clock: seconds since the epoch.
 
     Returns:
@@ -197,7 +197,7 @@ def parse_event(
 
     Raises:
         WebhookSignatureError: as in `verify_webhook`, or ``created_at`` is outside of the tolerance.
-        DecodeError: the delivery is signed, and is no event.
+        DecodeError: the delivery is signed, but is not an event.
         ConfigurationError: there is no secret, or an empty one.
         TypeError: `body` is not bytes, or `signature` is not text.
     """

@@ -4,11 +4,11 @@
     app.router.add_post("/ajoxi", router_handler(router))
 
 Rules:
-1. 2xx within 15 seconds is success, and anything else is delivered again for up to 24 hours (API reference: Webhooks;
-   the 15 seconds are ours).
+1. 2xx within 15 seconds is success, and after anything else the event is delivered again for up to 24 hours (API reference:
+   Webhooks; the 15 seconds are an assumption of this package).
 2. The body is read once, as raw bytes, and is parsed only after its signature was verified.
-3. What a handler raises is answered with 500, so that the event comes again, and logged with secrets and phone numbers
-   masked.
+3. When a handler raises, the answer is 500, so that the event comes again, and the error is logged with secrets and phone
+   numbers masked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ __all__ = ["open_router", "router_handler", "webhook_handler"]
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes | None:
-    """The raw body, or ``None`` where it is larger than `max_bytes`."""
+    """The raw body, or ``None`` if it is larger than `max_bytes`."""
     if (request.content_length or 0) > max_bytes:
         return None
     try:
@@ -66,7 +66,7 @@ def _response(receipt: Receipt) -> web.Response:
 
 
 def open_router(router: WebhookRouter) -> Callable[[web.Application], AsyncIterator[None]]:
-    """For ``app.cleanup_ctx``: open the router with the application, and finish what was acknowledged when it ends."""
+    """For ``app.cleanup_ctx``: open the router with the application, and wait for background handlers when it ends."""
 
     async def context(_app: web.Application) -> AsyncIterator[None]:
         async with router:
@@ -76,7 +76,7 @@ def open_router(router: WebhookRouter) -> Callable[[web.Application], AsyncItera
 
 
 class _NoLog:
-    """Every delivery is new: the function that is called deduplicates."""
+    """A log that remembers nothing, because the caller's function deduplicates."""
 
     async def claim(self, id: str, owner: str) -> Literal["new"]:
         return "new"
@@ -93,15 +93,15 @@ def webhook_handler(
 ) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Make a handler of aiohttp that verifies deliveries and passes every event to one function.
 
-    It answers 204 when `on_event` returned; 400 when the signature is missing or wrong, or the body is no event; 413
-    when the body is too large; 500 when `on_event` raised, so that the event is delivered again. Errors have the shape
+    It answers 204 when `on_event` returned; 400 when the signature is missing or wrong, or the body is not an event; 413
+    when the body is too large; 500 when `on_event` raised, so that the event is delivered again. Error bodies have the form
     of the API's own. A ``web.HTTPException`` raised by `on_event` is the answer.
 
     Args:
         secret: the webhook's secret, or several while it is rotated.
         on_event: called with each event, possibly more than once with the same one: deduplicate on its ``id``, or use a
             `WebhookRouter`.
-        max_bytes: the largest body that is taken, whatever the application's ``client_max_size``.
+        max_bytes: the largest body that is accepted, whatever the application's ``client_max_size``.
 
     Raises:
         ConfigurationError: there is no secret or an empty one, or `max_bytes` is below 1. Raised here, not per delivery.

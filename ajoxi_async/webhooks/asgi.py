@@ -4,11 +4,11 @@
     Route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"])              # Starlette
     asgi("/webhooks/ajoxi", is_mount=True)(WebhookApp(router))                  # Litestar
 
-As a route and not mounted in FastAPI and Starlette: a mount answers its own path with a redirect to the one with a slash,
-and the platform follows none.
+Add it as a route in FastAPI and Starlette and do not mount it: a mount redirects its own path to the one with a slash, and
+the platform does not follow redirects.
 
-Served alone its lifespan opens the router. Inside of another application it is told of no lifespan: open the router in
-that one's (``async with router: yield``), or its background handlers run before the answer.
+When it is served alone, its lifespan opens the router. Inside of another application it gets no lifespan events: open the
+router in that application's lifespan (``async with router: yield``), or its background handlers run before the answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class WebhookApp:
     """The application.
 
     Args:
-        router: what deliveries are passed to.
+        router: receives the deliveries.
     """
 
     def __init__(self, router: WebhookRouter) -> None:
@@ -70,7 +70,7 @@ class WebhookApp:
                 return self._router.too_large()
             if not message.get("more_body", False):
                 break
-        # As HTTP does: several fields of a name are one, joined by commas.
+        # In HTTP several fields of one name are equal to one field with the values joined by commas.
         return await self._router.receive(b"".join(pieces), ",".join(_values(scope, _SIGNATURE)))
 
 

@@ -1,13 +1,13 @@
-"""Calling async code from code that blocks: Flask, and Django under WSGI.
+"""Calling async code from blocking code: Flask, and Django under WSGI.
 
 Rules:
-1. A call runs in an event loop of its own, in the thread that asked for it: what belongs to that thread or request, such
-   as a database connection or Flask's context, is at hand.
-2. A thread has one running loop at a time. Where it has one already (a notebook, an ASGI server that calls WSGI in its
-   loop), the call runs in another thread, and this one waits.
-3. Greenlets of gevent and eventlet share their thread, so that their loops would meet there: their calls run in
+1. A call runs in an event loop of its own, in the calling thread, so that objects of that thread or request, such as a
+   database connection or Flask's context, can be used.
+2. A thread can have only one running loop. If it has one already (a notebook, an ASGI server that calls WSGI in its loop),
+   the call runs in another thread, and the calling thread waits.
+3. Greenlets of gevent and eventlet share a thread and would need several loops in it, so their calls run in
    `ajoxi_async.webhooks.greenlets`.
-4. In another thread the call sees the context variables of this one; Flask keeps its context in them.
+4. A call in another thread has the context variables of the calling thread, in which Flask keeps its context.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def run(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """Run an async function to its end, whatever the thread that asks is used for besides."""
+    """Run an async function to its end, whatever else runs in the calling thread."""
     if (library := greenlets.sharing()) is not None:
         return greenlets.run(library, function, *args)
     return own_loop(partial(_run, function, *args))
@@ -36,13 +36,13 @@ def run(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
 
 def _run(function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
     if (sniffio := sys.modules.get("sniffio")) is not None:
-        # What a thread was told by the loop that started it is not true of this thread.
+        # The copied context says that a loop runs, which is not true in this thread.
         sniffio.current_async_library_cvar.set(None)
     return asyncio.run(function(*args))
 
 
 def own_loop(call: Callable[[], T]) -> T:
-    """Make a call that starts an event loop of its own, in a thread where it can; not for greenlets."""
+    """Call a function that starts an event loop of its own, in a thread where it can; not for greenlets."""
     context = contextvars.copy_context()
     elsewhere: Callable[[], T] = partial(context.run, call)
     if _runs_a_loop():

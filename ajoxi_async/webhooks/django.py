@@ -1,16 +1,16 @@
-"""A `WebhookRouter` as a view of Django, under ASGI and WSGI alike.
+"""A `WebhookRouter` as a view of Django, under ASGI and WSGI.
 
     urlpatterns = [path("webhooks/ajoxi", webhook_view(router))]
 
 Rules:
-1. The view is exempt from the CSRF check, for deliveries carry a signature instead.
-2. It is a plain view that calls the router by ``async_to_sync``: under ASGI the router runs in the server's loop, where it
-   can be open, and under WSGI in a loop of the request's. Under gevent and eventlet neither an async view nor
-   ``async_to_sync`` works, for greenlets share a thread, which has one running loop at a time: there the router runs in
+1. The view is exempt from the CSRF check, because deliveries carry a signature instead.
+2. It is a plain view that calls the router with ``async_to_sync``: under ASGI the router runs in the server's loop, where it
+   can be open, and under WSGI in a loop of the request. Under gevent and eventlet neither an async view nor
+   ``async_to_sync`` works, because greenlets share a thread, which can have only one running loop. There the router runs in
    `ajoxi_async.webhooks.greenlets`, and database connections that its handlers opened are closed at the end.
-3. A body is read up to the router's ``max_bytes``. Under ASGI Django itself has written it to a temporary file by then.
-4. A middleware that reads the request as a stream leaves no body to verify: Django raises ``RawPostDataException`` then,
-   which is answered 500 and logged.
+3. A body is read up to the router's ``max_bytes``. Under ASGI Django itself has written it to a temporary file before.
+4. After a middleware that reads the request as a stream there is no body to verify. Django then raises
+   ``RawPostDataException``, which is answered 500 and logged.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], HttpResponse]
     """Make the view.
 
     Args:
-        router: what deliveries are passed to. Under WSGI, and unless it is opened in the application's lifespan, its
-            background handlers run before the answer.
+        router: receives the deliveries. Under WSGI, and unless it is opened in the application's lifespan, its background
+            handlers run before the answer.
     """
 
     def receive(request: HttpRequest) -> Receipt:
@@ -62,7 +62,7 @@ def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], HttpResponse]
 
 
 async def _receive(router: WebhookRouter, body: bytes, signature: str | None) -> Receipt:
-    # What handlers do by sync_to_async, such as queries, runs in a thread of this delivery's.
+    # Calls of handlers with sync_to_async, such as queries, run in a thread of this delivery's own.
     async with ThreadSensitiveContext():
         try:
             return await router.receive(body, signature)
@@ -77,7 +77,7 @@ def _body(request: HttpRequest, router: WebhookRouter) -> bytes:
     if length:
         body: bytes = request.body
     elif isinstance(request, WSGIRequest):
-        # Django gives nothing where there is no length.
+        # Django gives an empty body if there is no length.
         body = request.body or read_without_length(request.environ, router.max_bytes)
     else:
         body = request.read(router.max_bytes + 1)

@@ -3,9 +3,9 @@
     app.add_url_rule("/webhooks/ajoxi", view_func=webhook_view(router), methods=["POST"])
 
 Rules:
-1. Each delivery is handled in an event loop of its own (`ajoxi_async.webhooks.blocking`), in the worker that took it;
-   background handlers run before the answer.
-2. A body is read up to the router's ``max_bytes``, and no further, whatever the application's own limits.
+1. Each delivery is handled in an event loop of its own (`ajoxi_async.webhooks.blocking`), in the worker that received it.
+   Background handlers run before the answer.
+2. At most the router's ``max_bytes`` of a body are read, whatever the application's own limits.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ def webhook_view(router: WebhookRouter, *, endpoint: str = "ajoxi_webhook") -> C
     """Make the view.
 
     Args:
-        router: what deliveries are passed to.
-        endpoint: the name of the view, by which Flask tells views apart.
+        router: receives the deliveries.
+        endpoint: the name of the view, which Flask requires to be unique.
 
     Raises:
         ConfigurationError: Flask is older than 3.1, which cannot bound the body of one request.
@@ -53,11 +53,11 @@ def webhook_view(router: WebhookRouter, *, endpoint: str = "ajoxi_webhook") -> C
 
 
 def _body(max_bytes: int) -> bytes:
-    # One more: where the server says where a body ends, Flask cuts it at the limit and says nothing.
+    # One byte more than the limit, because Flask silently cuts a body at the limit if the server marks its end.
     request.max_content_length = max_bytes + 1
-    # cache=True: whoever reads it before or after gets the same bytes.
+    # cache=True, so that other code that reads the body gets the same bytes.
     body = request.get_data(cache=True, parse_form_data=False)
     if len(body) > max_bytes:
         raise TooLarge
-    # Flask gives nothing where neither a length nor the server says where the body ends.
+    # Flask gives an empty body if neither a length nor the server says where it ends.
     return body or read_without_length(request.environ, max_bytes)

@@ -1,14 +1,14 @@
 """Calling async code from greenlets of gevent or eventlet.
 
 Rules:
-1. Greenlets share a thread, which has one running loop at a time: their calls run as tasks of one loop in a native thread of
-   the process, made when it is needed, and anew after a fork. Only the greenlet that asked waits.
-2. It is one thread since what the libraries put in place of sockets and locks belongs to the thread that uses it first: a
-   connection pool that several threads shared would fail in the second one.
-3. The loop waits by the library's own `select`, so that greenlets in its thread, such as the worker threads of anyio, run.
-4. Who waits is woken by a byte in a pair of sockets, which both libraries wait for without blocking others.
-5. What is shared between that thread and others is guarded by native locks: a lock of greenlets wakes those of its own
-   thread only, or late.
+1. Greenlets share a thread, which can have only one running loop. Their calls therefore run as tasks of one loop in a native
+   thread of the process, which is made when it is needed and again after a fork. Only the calling greenlet waits.
+2. There is only one such thread, because the libraries' replacements of sockets and locks belong to the thread that uses them
+   first: a connection pool shared by several threads would fail in the second one.
+3. The loop waits with the library's own `select`, so that greenlets in its thread, such as the worker threads of anyio, run.
+4. A waiting greenlet is woken by a byte in a pair of sockets, for which both libraries wait without blocking others.
+5. Native locks guard what is shared between that thread and others. A lock of greenlets wakes only those of its own thread,
+   or wakes others late.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Arguments = TypeVarTuple("Arguments")
 
 
 def sharing() -> Any:
-    """The library, gevent or eventlet, whose greenlets share this thread; ``None`` where this is none of them."""
+    """The library, gevent or eventlet, whose greenlet this is; ``None`` if it is not a greenlet."""
     greenlet = sys.modules.get("greenlet")
     at = None if greenlet is None else greenlet.getcurrent().parent
     while at is not None:
@@ -42,7 +42,7 @@ def sharing() -> Any:
 
 
 def _native(name: str) -> Any:
-    """A function of `_thread` as it was before gevent or eventlet put its own in place."""
+    """A function of `_thread` as it was before gevent or eventlet replaced it."""
     if (monkey := sys.modules.get("gevent.monkey")) is not None:
         return monkey.get_original("_thread", name)
     if (patcher := sys.modules.get("eventlet.patcher")) is not None:
@@ -51,14 +51,14 @@ def _native(name: str) -> Any:
 
 
 def native_lock() -> Lock:
-    """A lock between threads, also where gevent or eventlet has put its own in place of `threading.Lock`."""
+    """A lock between threads, also where gevent or eventlet has replaced `threading.Lock`."""
     return _native("allocate_lock")()  # type: ignore[no-any-return]
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop that hears of what other greenlets of its thread do while it waits.
+    """A loop that other greenlets of its thread can wake.
 
-    To asyncio they look like the loop's own thread, in which nobody has to be woken.
+    asyncio takes them for the loop's own thread, from which it does not wake the loop.
     """
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ class _Thread:
         _native("start_new_thread")(self._serve, ())
 
     def _serve(self) -> None:
-        # Of this class whatever the policy says: another one waits without the library's `select`.
+        # This class, whatever the event loop policy is, because other loops wait without the library's `select`.
         loop = _Loop()
         with self._lock:
             self._loop = loop
@@ -103,12 +103,12 @@ class _Thread:
                 self._loop.call_soon_threadsafe(begin)
 
 
-#: By process: a thread does not come along into a fork.
+#: By process id, because threads do not exist in a forked child.
 _threads: Final[dict[int, _Thread]] = {}
 
 
 def run(library: Any, function: Callable[..., Coroutine[Any, Any, T]], *args: Any) -> T:
-    """Run an async function to its end, while only this greenlet waits; `library` is what `sharing` returned."""
+    """Run an async function to its end while only this greenlet waits. `library` is the result of `sharing`."""
     if library.__name__ == "gevent":
         from gevent.socket import socketpair
     else:
@@ -127,7 +127,7 @@ def run(library: Any, function: Callable[..., Coroutine[Any, Any, T]], *args: An
         task.add_done_callback(wake)
 
     def wake(_task: asyncio.Task[T]) -> None:
-        with suppress(OSError):  # whoever waited was killed
+        with suppress(OSError):  # the waiting greenlet was killed
             theirs.send(b"x")
         theirs.close()
 

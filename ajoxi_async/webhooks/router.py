@@ -1,4 +1,4 @@
-"""From a delivery to the functions that handle its event, whatever the web framework.
+"""`WebhookRouter`: verifies deliveries, deduplicates them and calls the handlers of their events, for any web framework.
 
     router = WebhookRouter("whsec_...", log=SqliteLog("events.db"))
 
@@ -6,25 +6,29 @@
     async def completed(event: CallCompleted) -> None: ...
 
 Rules:
-1. Deliveries come at least once and in any order (API reference: Webhooks): an event is *claimed* by its id before it is
-   handled and *done* afterwards, in an `EventLog`. One that is done is acknowledged and not handled again; one that is
-   being handled, here or by another worker, is answered 503, so that it comes again should that fail.
-2. A handler that raises gives 500 and the claim is given up: the platform delivers again, for up to 24 hours. All of an
-   event's handlers run, and all run again.
-3. The platform waits 15 seconds for an answer. Handlers that take longer than `answer_within` are answered 503 and go on;
-   when they are done the next delivery is acknowledged.
-4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open; its
-   end waits for the handler, even if it is cancelled. What the handler raises is logged; the platform, which was told 204,
-   does not deliver again by itself. Where the router is not open on the event loop that takes the delivery (Flask, a
-   mounted ASGI app without its lifespan, a process forked after it was opened) the handler runs before the answer like any other.
-5. An event is done when all of its handlers are, those in the background too. If a worker dies before, or one of them
-   fails, a delivery that comes again, or that an operator replays, is handled.
-6. A router may be opened several times, by the lifespans of nested applications for instance, and on several event loops.
-   Each loop has tasks of its own, and the last one to leave on a loop waits for them. Any task of the loop may leave.
-7. A log that cannot be asked is answered 503. One that fails after the handlers ran changes nothing about the answer.
-8. A handler that is not async is refused when it is registered. An object whose call turns out to return nothing that can
-   be awaited has done its work by then: that is logged as an error, and the event is taken as handled, for a failure would
-   have it delivered and its work done again.
+1. Deliveries come at least once and in any order (API reference: Webhooks). An event is *claimed* by its id in an `EventLog`
+   before it is handled, and marked *done* afterwards. A delivery of an event that is done is acknowledged and not handled
+   again. A delivery of an event that is being handled, here or by another worker, is answered 503, so that it comes again in
+   case that fails.
+2. When a handler raises, the answer is 500 and the claim is released: the platform delivers again, for up to 24 hours. All
+   handlers of an event run, and all run again.
+3. The platform waits 15 seconds for an answer. If handlers take longer than `answer_within`, the answer is 503 and they
+   continue; when they are done, the next delivery is acknowledged.
+4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open. Leaving
+   the block waits for the handler, even when the leaving task is cancelled. An exception of the handler is logged; the
+   platform got a 204 and does not deliver again by itself. If the router is not open on the event loop of the delivery (Flask,
+   a mounted ASGI app without its lifespan, a process forked after it was opened), the handler runs before the answer like
+   any other.
+5. An event is done when all of its handlers are, including those in the background. If a worker dies before, or a handler
+   fails, the next delivery of the event is handled again, also one that an operator replays.
+6. A router may be opened several times, for instance by the lifespans of nested applications, and on several event loops.
+   Each loop has tasks of its own, and the last task to leave the router on a loop waits for them. Any task of the loop may
+   leave.
+7. If the log cannot be read or written, the answer is 503. A failure of the log after the handlers ran does not change the
+   answer.
+8. A handler that is not async is refused when it is registered. If the call of an object returns nothing that can be awaited,
+   its work is done already: this is logged as an error, and the event counts as handled, because after a failure it would be
+   delivered, and the work done, again.
 """
 
 from __future__ import annotations
@@ -59,13 +63,13 @@ logger: logging.Logger = logging.getLogger("ajoxi_async.webhooks")
 E = TypeVar("E", bound=Event)
 Handler = Callable[[Any], Awaitable[object]]
 
-#: Seconds the platform waits for an answer.
+#: Seconds that the platform waits for an answer.
 PLATFORM_WAITS: Final = 15.0
 
 
 @frozen
 class Receipt:
-    """What to answer: an HTTP status, and a body in JSON unless it is empty."""
+    """The answer to a delivery: an HTTP status, and a JSON body unless it is empty."""
 
     status: int
     body: bytes = b""
@@ -100,43 +104,43 @@ class _Registered:
 
 @define(eq=False)
 class _Opening:
-    """What `WebhookRouter.__aenter__` opened on one event loop, and how often."""
+    """The task group that a router has on one event loop, and how often the router was opened there."""
 
     tasks: TaskHost
     times: int = 0
 
 
 class _Outcome:
-    """What to answer, once it is known; the first thing that is told counts."""
+    """The answer to a delivery, once it is known. It can be set several times; the first value counts."""
 
     def __init__(self, passing: tuple[type[Exception], ...]) -> None:
         self.passing = passing
         self.known = anyio.Event()
-        self._told: Receipt | Exception | None = None
+        self._answer: Receipt | Exception | None = None
 
-    def tell(self, what: Receipt | Exception) -> None:
-        if self._told is None:
-            self._told = what
+    def set_answer(self, answer: Receipt | Exception) -> None:
+        if self._answer is None:
+            self._answer = answer
             self.known.set()
 
     def receipt(self) -> Receipt:
-        if isinstance(self._told, Exception):
-            raise self._told
-        return self._told or _refuse(503, "service_unavailable", "The event is still being handled.")
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer or _refuse(503, "service_unavailable", "The event is still being handled.")
 
 
 class WebhookRouter:
-    """Verifies deliveries, sorts out those that came before, and calls handlers.
+    """Verifies deliveries, acknowledges repeated ones, and calls the handlers of the others.
 
     Args:
         secret: the webhook's secret, or several while it is rotated.
-        log: what remembers which events were handled; by default the memory of this process.
-        tolerance: seconds by which ``created_at`` may differ from now; off by default, for retries come for 24 hours.
-        answer_within: seconds after which a delivery whose handlers are still at it is answered.
-        max_bytes: the largest body that is taken.
+        log: remembers which events were handled; by default in the memory of this process.
+        tolerance: seconds by which ``created_at`` may differ from now; off by default, because retries come for 24 hours.
+        answer_within: seconds after which a delivery is answered although its handlers still run.
+        max_bytes: the largest body that is accepted.
 
     Raises:
-        ConfigurationError: there is no secret or an empty one, a number is out of range, or `log` is no `EventLog`.
+        ConfigurationError: there is no secret or an empty one, a number is out of range, or `log` is not an `EventLog`.
     """
 
     def __init__(
@@ -175,7 +179,7 @@ class WebhookRouter:
             background: see rule 4.
 
         Raises:
-            ConfigurationError: `kind` is no class of events, or the handler is not async.
+            ConfigurationError: `kind` is not a class of events, or the handler is not async.
         """
         if not (isinstance(kind, type) and issubclass(kind, Event)):
             raise ConfigurationError(f"kind: expected a class of events such as CallCompleted, got {kind!r}")
@@ -190,11 +194,11 @@ class WebhookRouter:
     def unknown(
         self, handler: Callable[[UnknownEvent], Awaitable[object]]
     ) -> Callable[[UnknownEvent], Awaitable[object]]:
-        """Register a handler for types this version does not know: ``on(UnknownEvent)``; raises as `on` does."""
+        """Register a handler for event types that this version does not know, as ``on(UnknownEvent)`` does."""
         return self.on(UnknownEvent)(handler)
 
     def fallback(self, handler: Callable[[Event], Awaitable[object]]) -> Callable[[Event], Awaitable[object]]:
-        """Register a handler for events that have no other.
+        """Register a handler for events that have no other handler.
 
         Raises:
             ConfigurationError: the handler is not async.
@@ -230,9 +234,9 @@ class WebhookRouter:
             return
         opening.times -= 1
         if not opening.times:
-            # Deliveries that come from here on are handled before their answer.
+            # From here on, background handlers of new deliveries run before the answer.
             del self._openings[loop]
-            # What was acknowledged is finished, also when whoever opened the router failed.
+            # Acknowledged events are handled to the end, also when the block was left with an error.
             await opening.tasks.aclose(cancel=False)
 
     # Receiving.
@@ -240,12 +244,12 @@ class WebhookRouter:
     async def receive(
         self, body: bytes, signature: str | None, *, passing: tuple[type[Exception], ...] = ()
     ) -> Receipt:
-        """Take one delivery; see the rules for what is answered.
+        """Handle one delivery. The rules above say what is answered.
 
         Args:
             body: the raw bytes of the request.
             signature: the value of ``X-Ajoxi-Signature``, several joined by commas.
-            passing: exceptions of handlers that are the framework's own answers: they are raised on.
+            passing: exceptions of handlers that are the framework's own answers; they are raised again.
         """
         if len(body) > self.max_bytes:
             logger.warning("webhook refused: the body is over %d bytes", self.max_bytes)
@@ -258,7 +262,7 @@ class WebhookRouter:
                 return _refuse(400, "missing_parameter", "The signature is missing.", SIGNATURE)
             return _refuse(400, "invalid_parameter", "The signature does not match.", SIGNATURE)
         except DecodeError as error:
-            logger.error("webhook is signed, and no event: %s", error)
+            logger.error("webhook is signed, but is not an event: %s", error)
             return _refuse(400, "invalid_json", "The body is not an event.")
         owner = secrets.token_hex(8)
         try:
@@ -275,43 +279,43 @@ class WebhookRouter:
         if opening is None:
             await self._handle(event, owner, handlers, [], outcome)
             return outcome.receipt()
-        now = [one for one in handlers if not one.background]
-        later = [one for one in handlers if one.background]
+        now = [handler for handler in handlers if not handler.background]
+        later = [handler for handler in handlers if handler.background]
         opening.tasks.start_soon(self._handle, event, owner, now, later, outcome)
         with anyio.move_on_after(self._answer_within):
             await outcome.known.wait()
         return outcome.receipt()
 
     def announced_too_large(self, length: str | None) -> bool:
-        """Whether a Content-Length is over the bound; False for one that is missing or no number, which says nothing."""
+        """Whether a Content-Length is over `max_bytes`; False if it is missing or not a number."""
         length = (length or "").strip().lstrip("0")
         return length.isdecimal() and (len(length) > 18 or int(length) > self.max_bytes)
 
     def too_large(self) -> Receipt:
-        """The answer to a body that need not be read to its end."""
+        """The answer to a body that is too large; it need not be read to its end."""
         return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
 
     async def _handle(
         self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
     ) -> None:
-        """Run the handlers, tell the outcome as soon as it is known, and settle the claim."""
+        """Run the handlers, set the outcome as soon as it is known, and mark the event as done or release it."""
         handled = False
         try:
             failed = await _run(event, now, outcome.passing)
             if failed is None and later:
-                outcome.tell(_HANDLED)
-                # What was acknowledged is finished, whoever is cancelled.
+                outcome.set_answer(_HANDLED)
+                # Shielded, because an acknowledged event has to be handled to the end.
                 with anyio.CancelScope(shield=True):
                     failed = await _run(event, later, ())
             handled = failed is None
-        finally:  # also when it was cancelled, where nobody knows how far it came
+        finally:  # also after a cancellation, when it is unknown which handlers have finished
             await self._settle(event, owner, handled)
         if failed is None:
-            outcome.tell(_HANDLED)
+            outcome.set_answer(_HANDLED)
         elif isinstance(failed, outcome.passing):
-            outcome.tell(failed)
+            outcome.set_answer(failed)
         else:
-            outcome.tell(_refuse(500, "internal_error", "The event could not be handled."))
+            outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
 
     async def _settle(self, event: Event, owner: str, handled: bool) -> None:
         with anyio.CancelScope(shield=True):
@@ -322,11 +326,11 @@ class WebhookRouter:
 
 
 async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]) -> Exception | None:
-    """Run all handlers, and return what the last one that failed raised."""
+    """Run all handlers; returns the exception of the last one that failed."""
     failed: Exception | None = None
-    for one in handlers:
+    for registered in handlers:
         try:
-            await _call(one.handler, event)
+            await _call(registered.handler, event)
         except Exception as error:
             failed = error
             if not isinstance(error, passing):
@@ -339,11 +343,11 @@ async def _call(handler: Handler, event: Event) -> None:
     if inspect.isawaitable(answer):
         await answer
     elif inspect.isgenerator(answer) or inspect.isasyncgen(answer):
-        raise TypeError(f"the handler returned a {type(answer).__name__}, of which nothing has run: make it async")
+        raise TypeError(f"the handler returned a {type(answer).__name__}, which has not run: make the handler async")
     else:
-        # It has run; a failure would bring the event, and what the handler does, again.
+        # It has run, and after a failure the event would be delivered and the handler would run again.
         logger.error(
-            "webhook %s: the handler %s is not async: it returned %s and is taken as done; make it an async function",
+            "webhook %s: the handler %s is not async: it returned %s and counts as done; make it an async function",
             mask(repr(event.id)),
             mask(getattr(handler, "__qualname__", type(handler).__qualname__)),
             type(answer).__name__,
@@ -351,5 +355,5 @@ async def _call(handler: Handler, event: Event) -> None:
 
 
 def _report(event: Event) -> None:
-    # The traceback is masked as text, for a log handler would print the exception as it is.
+    # The traceback is masked as text, because a log handler would print the exception without masking.
     logger.error("webhook %s failed: %s", mask(repr(event.id)), mask(traceback.format_exc()))

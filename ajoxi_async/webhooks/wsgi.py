@@ -1,9 +1,9 @@
-"""Bodies that come without a Content-Length, under WSGI.
+"""Reading bodies without a Content-Length under WSGI.
 
 Rules:
-1. Such a body is read only where its end is known: the server says so (``wsgi.input_terminated``), or it is a file or in
+1. Such a body is read only if its end is marked: the server says so (``wsgi.input_terminated``), or the input is a file or in
    memory. Reading from anything else could wait for ever.
-2. It is read up to a bound and one byte more, so that what is too large is never in memory.
+2. At most `max_bytes` and one byte more are read, so that a body that is too large is never in memory.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _PIECE: Final = 64 * 1024
 
 
 class TooLarge(Exception):
-    """The body has more bytes than may be read."""
+    """The body is larger than `max_bytes`."""
 
 
 def read_without_length(environ: Mapping[str, Any], max_bytes: int) -> bytes:
-    """Read a body that has no Content-Length; nothing where there is one, or where the end is not known.
+    """Read a body that has no Content-Length; returns nothing if it has one, or if its end is not marked.
 
     Raises:
         TooLarge: it is longer than `max_bytes`.
@@ -50,7 +50,9 @@ def read_without_length(environ: Mapping[str, Any], max_bytes: int) -> bytes:
 def _ends(environ: Mapping[str, Any], stream: Any) -> bool:
     if environ.get("wsgi.input_terminated"):
         return True
-    if getattr(stream, "chunked_input", False):  # eventlet's server reads chunks, and does not say so otherwise
+    if getattr(
+        stream, "chunked_input", False
+    ):  # eventlet's server reads chunks, but does not set `wsgi.input_terminated`
         return True
     try:
         return bool(stream.seekable())

@@ -241,7 +241,7 @@ async def test_live_transcript(client: AsyncAjoxi) -> None:
 
 
 async def test_live_transcript_of_a_call_nobody_answered(client: AsyncAjoxi, sandbox: Sandbox) -> None:
-    """A call that nobody answers completes its stream without a segment."""
+    """A call that is not answered completes its stream without a segment."""
     sandbox.seed_calls(100)
     unanswered = next(c for c in [c async for c in client.calls.list()] if c.disposition == "no_answer")
     async with client.transcripts.stream(unanswered.id) as live:

@@ -41,7 +41,7 @@ def lost(*, sent: bool, timeout: bool = False) -> ExchangeError:
 
 
 class ScriptedTransport:
-    """Answers request after request from a script; the last step answers for ever."""
+    """Answers one request after another from a script; the last step answers all further requests."""
 
     def __init__(self, *script: Step) -> None:
         self.script = list(script)
@@ -142,7 +142,7 @@ class SteppedClock:
         await anyio.lowlevel.checkpoint()
 
     async def wait(self, signal: Any, seconds: float) -> None:
-        """A limiter's: nobody else is there to wake it, so time passes."""
+        """The wait of a limiter: no other task can wake it, so time passes."""
         if seconds == float("inf"):
             await signal.wait()
         else:

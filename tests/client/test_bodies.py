@@ -56,7 +56,7 @@ async def test_wrong_arguments(method: str, arguments: dict[str, object], param:
 
 @pytest.mark.parametrize("url", ["http://[", "http://127.0.0.1:99999/", "http://a.example:x/", "ftp://a.example/", ""])
 async def test_recordings_with_an_url_that_cannot_be(url: str) -> None:
-    """A recording whose URL cannot be fetched is the server's fault, told with the typed error for it."""
+    """A recording whose URL cannot be fetched is an error of the server, with its own exception."""
     transport = ScriptedTransport(answer(200, {"id": "rec_1", "url": url}))
     with pytest.raises(APIResponseValidationError):
         await client_on(transport).recordings.download("rec_1")

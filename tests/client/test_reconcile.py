@@ -131,7 +131,7 @@ async def test_a_wrong_clock_does_not_find_another_call(run: Any, skew: float) -
 @pytest.mark.parametrize("step", [600.0, -600.0, 5 * DAY, -5 * DAY])
 @pytest.mark.parametrize("heard_before", [True, False])
 async def test_a_clock_that_is_set_between_sending_and_looking(run: Any, step: float, heard_before: bool) -> None:
-    """The age of the request is known by the monotonic clock, which nobody sets."""
+    """The age of the request comes from the monotonic clock, which cannot be set."""
     world = World()
     client = run(world)
     if heard_before:
@@ -143,7 +143,7 @@ async def test_a_clock_that_is_set_between_sending_and_looking(run: Any, step: f
 
 
 async def test_a_machine_that_slept_in_between(run: Any) -> None:
-    """The monotonic clock stands still while a machine sleeps; then the wall's tells the age."""
+    """The monotonic clock stops while a machine sleeps; then the wall clock gives the age."""
     world = World()
     client = run(world)
     error = await _unknown(client)

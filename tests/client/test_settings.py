@@ -23,7 +23,7 @@ from .fakes import KEY, ScriptedTransport, answer, client_on
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """No AJOXI_ variable of whoever runs the tests, and the logger as it was."""
+    """Remove AJOXI_ variables of the environment, and restore the logger."""
     for name in ("AJOXI_API_KEY", "AJOXI_BASE_URL", "AJOXI_WEBHOOK_SECRET", "AJOXI_LOG"):
         monkeypatch.delenv(name, raising=False)
     logger = logging.getLogger("ajoxi_async")
@@ -79,7 +79,7 @@ def test_live_key_in_pytest() -> None:
         {"default_headers": {"Authorization": "x"}},
         {"base_url": "api.ajoxi.com"},
     ],
-    ids=str,
+    ids=" ".join,
 )
 def test_settings_that_cannot_be(wrong: dict[str, Any]) -> None:
     """Settings that contradict each other, or cannot be right, are refused when the client is made."""
@@ -120,7 +120,7 @@ async def test_variants_share_pool_and_budget() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"default_headers": {"Authorization": "x"}}, {"timeout": 0}, {"retry": 3}, {"lane": "urgent"}, {"hooks": [print]}],
-    ids=str,
+    ids=" ".join,
 )
 def test_variants_that_cannot_be(wrong: dict[str, Any]) -> None:
     """`with_options` refuses what the constructor refuses."""

@@ -35,6 +35,7 @@ from ajoxi_async.contract.numbers import (
 )
 from ajoxi_async.contract.recordings import RecordingList
 from ajoxi_async.contract.routes import ROUTES, Route
+from ajoxi_async.contract.rules import AtLeastOne, ExactlyOne, Length, known
 from ajoxi_async.contract.webhooks import WebhookCreate, WebhookList
 
 TO, FROM = "+14155551234", "+14155550100"
@@ -108,33 +109,33 @@ def test_a_refused_number_is_not_repeated() -> None:
 @pytest.mark.parametrize(("value", "longest"), [(None, 5), ("a", 5), ("abcde", 5), ("a" * 4096, 4096)])
 def test_text(value: str | None, longest: int) -> None:
     """A text has 1 to `longest` characters, if it is given."""
-    checks.text("body", value, longest)
+    Length(longest)("body", value)
 
 
 @pytest.mark.parametrize(("value", "longest"), [("", 5), ("abcdef", 5), ("a" * 4097, 4096)])
 def test_no_text(value: str, longest: int) -> None:
     """An empty or a longer text is refused with its length."""
     with refused("body", f"expected 1 to {longest} characters, got {len(value)}"):
-        checks.text("body", value, longest)
+        Length(longest)("body", value)
 
 
 @pytest.mark.parametrize("value", [None, 1, 50, 200])
 def test_page_limit(value: int | None) -> None:
     """API reference, Pagination: up to 200."""
-    checks.page_limit(value)
+    checks.page_limit("limit", value)
 
 
 @pytest.mark.parametrize("value", [-1, 0, 201])
 def test_no_page_limit(value: int) -> None:
     """A page of none, or of more than 200, is refused."""
     with refused("limit", f"expected 1 to 200, got {value}"):
-        checks.page_limit(value)
+        checks.page_limit("limit", value)
 
 
 @pytest.mark.parametrize("given", [{"a": 1, "b": None}, {"a": None, "b": 0}, {"a": "", "b": None}])
 def test_exactly_one(given: dict[str, Any]) -> None:
     """One is given, if only as something empty."""
-    checks.exactly_one(**given)
+    ExactlyOne(tuple(given)).check(given)
 
 
 @pytest.mark.parametrize(
@@ -148,16 +149,16 @@ def test_exactly_one(given: dict[str, Any]) -> None:
 def test_not_exactly_one(given: dict[str, Any], param: str, missing: bool, found: str) -> None:
     """None is a missing parameter, and two name the one too many."""
     with refused(param, f"got {found}") as caught:
-        checks.exactly_one(**given)
+        ExactlyOne(tuple(given)).check(given)
     assert caught.value.missing is missing
 
 
 def test_at_least_one() -> None:
     """One or more are given; none is a missing parameter."""
-    checks.at_least_one(a=None, b=0)
-    checks.at_least_one(a=1, b=2)
+    AtLeastOne(("a", "b")).check({"a": None, "b": 0})
+    AtLeastOne(("a", "b")).check({"a": 1, "b": 2})
     with refused("a", "expected one of a, b") as caught:
-        checks.at_least_one(a=None, b=None)
+        AtLeastOne(("a", "b")).check({"a": None})
     assert caught.value.missing
 
 
@@ -166,7 +167,7 @@ def test_at_least_one() -> None:
 )
 def test_metadata(value: dict[str, str] | None) -> None:
     """Metadata is 50 keys of 64 characters, with values of 512."""
-    checks.metadata(value)
+    checks.metadata("metadata", value)
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_metadata(value: dict[str, str] | None) -> None:
 def test_no_metadata(value: dict[str, str], param: str) -> None:
     """More or longer keys, ones that would not survive a query string, and longer values are refused."""
     with refused(param):
-        checks.metadata(value)
+        checks.metadata("metadata", value)
 
 
 @pytest.mark.parametrize(
@@ -228,10 +229,10 @@ def test_no_http_url(value: str) -> None:
 
 def test_known() -> None:
     """A filter's value must exist, and the refusal lists those that do."""
-    checks.known("status", None)
-    checks.known("status", CallStatus.RINGING)
+    known("status", None)
+    known("status", CallStatus.RINGING)
     with refused("status", "expected one of 'queued', 'ringing', 'answered', 'completed', got 'rining'"):
-        checks.known("status", CallStatus("rining"))
+        known("status", CallStatus("rining"))
 
 
 # Whole sets of parameters.

@@ -158,7 +158,7 @@ def replying(
 
 
 def html(status: int) -> Fault:
-    """A proxy in front of the API speaks; what became of the request behind it, nobody knows."""
+    """The answer is from a proxy in front of the API; whether the API carried the request out is unknown."""
     return replying(status, b"<html><h1>sorry</h1></html>")
 
 
@@ -194,7 +194,7 @@ def early(reply: bytes) -> Fault:
 
 
 def lying(headers: Mapping[str, Any]) -> Fault:
-    """Carried out, with headers that cannot be believed."""
+    """Carried out, with headers that cannot be right."""
 
     async def fault(exchange: Exchange) -> None:
         request = await exchange.read()

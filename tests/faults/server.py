@@ -59,7 +59,7 @@ class Exchange:
         self.open = True
 
     async def first_byte(self) -> bool:
-        """Wait until something of a request is there; False when the peer has gone."""
+        """Wait until some bytes of a request are there; False when the peer has closed the connection."""
         return bool(self._buffer) or await self._more()
 
     async def _more(self) -> bool:
@@ -225,7 +225,7 @@ class FaultServer:
 
 @asynccontextmanager
 async def refusing_url() -> AsyncIterator[str]:
-    """A port on which nobody listens, and which nobody else gets meanwhile."""
+    """A port on which no server listens, reserved for this test."""
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"

@@ -41,7 +41,7 @@ def away(client: AsyncAjoxi) -> int:
 
 
 def settled(client: AsyncAjoxi) -> bool:
-    """Whether nobody waits for a turn, and every turn that was taken has been settled."""
+    """Whether no call waits for a permit, and every permit that was taken has been settled."""
     return sum(getattr(client.limiter.snapshot(), "waiting", {}).values()) == 0 and away(client) == 0
 
 
@@ -243,7 +243,7 @@ async def test_storm_on_streams() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("part", ["unread", "before headers", "within the head", "within the body"])
 async def test_a_post_cancelled_after_sending_is_reported(part: str) -> None:
-    """Wherever the answer stood, the hook is told of the POST that may have been carried out, and the cancel goes on."""
+    """However much of the answer had come, the hook is called for a POST that may have been carried out, and the cancellation is raised."""
     fault = {
         "unread": kinds.stall_unread,
         "before headers": kinds.stall_before_headers,

@@ -78,7 +78,7 @@ async def under_way(work: Callable[[], Awaitable[Any]], begun: Callable[[], bool
 @pytest.mark.parametrize("timeout", [None, 30.0], ids=["no timeout", "timeout"])
 @pytest.mark.parametrize("method", ["retrieve", "create"])
 async def test_half_a_body_when_the_client_is_closed(timeout: float | None, method: str) -> None:
-    """A call that has half its body ends at once: a read is told that the client was closed, a POST is unknown."""
+    """A call with half of its body ends at once: a GET with ClientClosedError, a POST with an unknown outcome."""
     async with FaultServer(then=half_a_body) as server:
         client = client_of(server.url, timeout=timeout)  # type: ignore[arg-type]
         call = (lambda: client.calls.retrieve("call_1")) if method == "retrieve" else (lambda: create(client))
@@ -109,7 +109,7 @@ async def test_a_stream_that_waits_when_the_client_is_closed(idle_timeout: float
 
 
 async def test_a_stream_that_rests_when_the_client_is_closed() -> None:
-    """A stream that nobody reads at the moment says so at the next read."""
+    """A stream that is not being read at the moment raises at the next read."""
     async with FaultServer(then=one_event) as server, client_of(server.url) as client:
         async with client.events("GET", "/v1/transcripts/call_1") as events:
             await anext(events)

@@ -128,7 +128,7 @@ async def test_a_deadline_holds_for_a_download_too() -> None:
 
 
 async def test_a_timeout_without_end() -> None:
-    """An infinite timeout is refused by name or waits for ever; it is no OverflowError."""
+    """An infinite timeout is refused by name or waits for ever; it never raises an OverflowError."""
     async with FaultServer() as server:
         try:
             client = client_of(server.url, timeout=float("inf"))
@@ -143,7 +143,7 @@ async def test_a_timeout_without_end() -> None:
 
 
 async def test_the_limiter_refuses_the_second_attempt() -> None:
-    """Where the second attempt gets no turn in time, the first may still have been carried out, and the caller is told."""
+    """If the second attempt gets no permit in time, the first may still have been carried out, and the error says so."""
     async with (
         FaultServer(kinds.reset_after_commit) as server,
         client_of(server.url, "always", limiter=LocalLimiter(1)) as client,
@@ -154,7 +154,7 @@ async def test_the_limiter_refuses_the_second_attempt() -> None:
 
 
 async def test_no_token_for_the_second_attempt() -> None:
-    """Where the second attempt gets no token, the first may still have been carried out, and the caller is told."""
+    """If the second attempt gets no token, the first may still have been carried out, and the error says so."""
     tokens = ["secret"]
 
     async def provider() -> str:
@@ -173,7 +173,7 @@ async def test_no_token_for_the_second_attempt() -> None:
 
 @pytest.mark.parametrize("fault", [html(503), kinds.reset_before_commit], ids=["503", "reset"])
 async def test_a_token_endpoint_that_stumbles(fault: Any) -> None:
-    """A token that could not be had for a moment is asked for again: nothing was sent to the API yet."""
+    """A token that could not be fetched for a moment is requested again: nothing was sent to the API yet."""
     async with (
         FaultServer(fault, then=TOKEN) as tokens,
         FaultServer() as server,

@@ -1,4 +1,4 @@
-"""One fault after another, and faults that no answer tells of: what the caller is told in the end."""
+"""One fault after another, and faults without an answer: the error that the caller gets in the end."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ SEQUENCES: list[tuple[str, str, list[Any], int, type[APIError] | None]] = [
 
 
 async def test_sequences() -> None:
-    """Fault upon fault, the caller is told of the worst that may have happened, and nothing arrives that should not."""
+    """After several faults the error names the worst that may have happened, and no forbidden request arrives."""
     wrong = []
 
     async def check(number: int) -> None:
@@ -80,7 +80,7 @@ async def test_sequences() -> None:
 
 @pytest.mark.parametrize("seconds", ["61", "3600", "99999999999", "9" * 400])
 async def test_a_wait_beyond_patience_is_raised(seconds: str) -> None:
-    """A Retry-After longer than the policy's patience is told and not slept through, under any preset."""
+    """After a Retry-After longer than the policy's patience the error is raised at once, under any preset."""
     fault = kinds.storm(Retry_After=seconds)
     for preset in PRESETS:
         async with FaultServer(then=fault) as server, client_of(server.url, preset) as client:
@@ -117,7 +117,7 @@ async def test_connecting_hangs() -> None:
 
 
 async def test_waiting_for_the_pool() -> None:
-    """A request that waited for a connection in vain was not sent: any method is tried again."""
+    """A request that got no connection was not sent, so any method is tried again."""
     async with (
         FaultServer(then=kinds.stall_before_headers) as server,
         client_of(server.url, timeout=60, retries=0, max_connections=1) as client,
@@ -151,7 +151,7 @@ NONSENSE = ["", "abc", "-5", "1e9", "nan", "inf", "9" * 30, "9" * 5000, "0x10", 
 
 @pytest.mark.parametrize("name", ["X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "Date"])
 async def test_nonsense_in_headers(name: str) -> None:
-    """Headers that cannot be believed fail no call, and stop or freeze no later one."""
+    """Headers that cannot be right do not fail a call, and do not stop later ones."""
     told = {"X-RateLimit-Limit": 100, "X-RateLimit-Remaining": 99, "X-RateLimit-Reset": int(time.time()) + 1}
     script = [lying({**told, name: value}) for value in NONSENSE]
     async with FaultServer(*script) as server, client_of(server.url) as client:
@@ -163,7 +163,7 @@ async def test_nonsense_in_headers(name: str) -> None:
 
 
 async def test_a_limit_that_changes_with_every_answer() -> None:
-    """A limit that jumps about is followed, and nobody is left waiting."""
+    """A limit that changes again and again is followed, and no call is left waiting."""
     script = [lying({"X-RateLimit-Limit": 50 + 370 * n % 2000}) for n in range(40)]
     async with FaultServer(*script) as server, client_of(server.url) as client:
         with anyio.fail_after(20):
@@ -189,7 +189,7 @@ DESYNCHRONISED = {
 
 @pytest.mark.parametrize("kind", DESYNCHRONISED)
 async def test_no_answer_serves_two_requests(kind: str) -> None:
-    """Bytes after the end of an answer are nobody's answer: the next call gets its own, or fails."""
+    """Bytes after the end of an answer belong to no call: the next call gets its own answer, or fails."""
     async with FaultServer(DESYNCHRONISED[kind]) as server, client_of(server.url) as client:
         await outcome_of(client.calls.retrieve("call_first"))
         await anyio.sleep(0.05)

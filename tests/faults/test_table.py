@@ -1,4 +1,4 @@
-"""Every fault, every method, every preset: what reached the server, and what the caller was told.
+"""Every fault, every method, every preset: the requests that arrived, and the result that the caller got.
 
 The expectation is written here once more, apart from the table in `ajoxi_async.protocol.retry`.
 """
@@ -221,7 +221,7 @@ async def check_all(cases: Iterable[Case]) -> None:
 
 @pytest.mark.parametrize("kind", CASES)
 async def test_fault(kind: str) -> None:
-    """What reached the server and what the caller was told is what the table says, in all its cells."""
+    """The requests that arrived and the result of the caller are those of the table, in all its cells."""
     await check_all([CASES[kind]])
 
 

@@ -71,7 +71,7 @@ def make(limit: int | None = 20) -> tuple[LocalLimiter, Clock]:
 
 
 def exhaust(limiter: LocalLimiter) -> int:
-    """Take what is to be had at once."""
+    """Take the permits that are free at once."""
     taken = 0
     while limiter.try_acquire() is not None:
         taken += 1
@@ -161,7 +161,7 @@ async def test_an_interactive_call_behind_a_saturated_bulk_lane() -> None:
 
 
 async def test_cancelled_waiters_leave_no_trace() -> None:
-    """Whoever is cancelled leaves the queue, the leader hands on, and no turn is lost."""
+    """A cancelled waiter leaves the queue, a cancelled leader hands its timer on, and no permit is lost."""
     limiter, clock = make()
     exhaust(limiter)
     done: list[str] = []
@@ -305,7 +305,7 @@ async def test_only_a_later_request_is_believed() -> None:
 
 
 async def test_no_cap() -> None:
-    """Without a cap nobody waits."""
+    """Without a cap no call waits."""
     limiter, _ = make(None)
     for _ in range(1000):
         await limiter.acquire()

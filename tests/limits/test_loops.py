@@ -1,4 +1,4 @@
-"""One limiter waited on by several loops, some of which stand still, end or are forked away."""
+"""One limiter used by several event loops, some of which are blocked, end or are forked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BACKENDS = ("asyncio", "trio")
 
 
 def exhaust(limiter: LocalLimiter) -> None:
-    """Take the burst, so that whoever comes next waits: for a tenth of a second, in which a thread has begun."""
+    """Take the burst, so that the next call waits for a tenth of a second, in which a thread can start."""
     while (turn := limiter.try_acquire()) is not None:
         limiter.lost(turn)
     limiter._budget._paused_until = time.monotonic() + 0.1
@@ -34,7 +34,7 @@ async def ticks() -> None:
 
 
 class OtherLoop:
-    """A loop in a thread, with so many waiters, that stands still once they wait."""
+    """A loop in a thread with so many waiters, which is blocked once they wait."""
 
     def __init__(self, limiter: Any, backend: str, waiters: int) -> None:
         self.limiter, self.waiters = limiter, waiters
@@ -107,7 +107,7 @@ def test_a_loop_that_stands_still_holds_up_no_other(ends: list[OtherLoop], backe
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("first", ["blocked", "running"])
 def test_turns_nobody_fetches_are_taken_back(backend: str, first: str) -> None:
-    """A turn that was given to a waiter whose loop is blocked goes to somebody else, and costs the budget nothing."""
+    """A permit given to a waiter of a blocked loop goes to another waiter, and takes nothing from the budget."""
     limiter = LocalLimiter(1)  # one slot: while it is held by a waiter that does not run, nobody else has any
     turn = limiter.try_acquire()
     assert turn is not None
@@ -149,7 +149,7 @@ def test_turns_nobody_fetches_are_taken_back(backend: str, first: str) -> None:
 
 @pytest.mark.parametrize("how", ["stopped", "closed"])
 def test_waiters_of_a_loop_that_never_runs_again(how: str) -> None:
-    """A loop that was stopped, or closed with a waiter in it, holds up nobody; that of a closed one is forgotten."""
+    """A stopped loop, or one closed with a waiter in it, delays no other; waiters of a closed loop are removed."""
     limiter = LocalLimiter(100)
     exhaust(limiter)
     loop = asyncio.new_event_loop()
@@ -172,7 +172,7 @@ def test_waiters_of_a_loop_that_never_runs_again(how: str) -> None:
 
 
 def test_a_blocked_loop_that_is_closed_later_is_forgotten() -> None:
-    """A loop that was passed over because it stood still leaves nothing behind once it is closed."""
+    """After a blocked loop was skipped and then closed, the limiter keeps nothing of it."""
     limiter = LocalLimiter(100)
     exhaust(limiter)
     loop = asyncio.new_event_loop()

@@ -107,7 +107,7 @@ async def test_no_lane_is_starved(server: Server) -> None:
 
 
 async def test_a_cancelled_wait_is_given_back(server: Server) -> None:
-    """The send times of those who were cancelled go to whoever is next here, without asking again."""
+    """The send times of cancelled calls go to the next waiters of the process, without a request to Redis."""
     limiter = RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     async with anyio.create_task_group() as tasks:
@@ -140,7 +140,7 @@ async def test_what_nobody_here_wants_goes_back_to_redis(server: Server) -> None
 
 
 async def test_a_429_pauses_all(server: Server) -> None:
-    """Once told, every worker waits until the pause is over, and one flight's 429s make one pause."""
+    """A 429's pause stops every worker until it is over, and the 429s of requests in flight together make one pause."""
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     turns = [await limiter.acquire() for _ in range(2)]
     for turn in turns:
@@ -155,7 +155,7 @@ async def test_a_429_pauses_all(server: Server) -> None:
 
 
 async def test_the_servers_limit_is_shared(server: Server) -> None:
-    """A limit one worker hears of holds for all."""
+    """A limit that one worker is told applies to all workers."""
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     limiter.observe(await limiter.acquire(), "calls.list", 200, {"X-RateLimit-Limit": "20"}, None)
     await limiter.acquire()
@@ -219,7 +219,7 @@ async def test_redis_killed_and_restarted_empty(server: Server, caplog: pytest.L
 
 
 async def test_a_redis_that_hangs(server: Server) -> None:
-    """A Redis that takes connections and answers nothing counts as gone, whatever the client's own timeouts are."""
+    """A Redis that accepts connections and does not answer counts as unreachable, whatever the client's own timeouts are."""
     limiter = RedisLimiter(redis.Redis(port=server.port), key=KEY, workers=1)
     await limiter.acquire()
     threads = threading.active_count()
@@ -237,7 +237,7 @@ async def test_a_redis_that_hangs(server: Server) -> None:
 
 
 async def test_what_goes_to_redis_is_no_key(server: Server) -> None:
-    """One hash-tagged name of a digest, so that a cluster keeps it on one node and nobody reads the key there."""
+    """The name in Redis is a hash-tagged digest, so that a cluster keeps it on one node and the API key cannot be read there."""
     limiter = RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     with redis.Redis(port=server.port) as client:

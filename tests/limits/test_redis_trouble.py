@@ -1,4 +1,4 @@
-"""What befalls a RedisLimiter: odd clients, clocks that are set, refusals, loops that stand still, forks."""
+"""A RedisLimiter under odd conditions: unusual clients, clocks that are set, refusals, blocked loops, forks."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ import redis.asyncio
 
 from ajoxi_async import ConfigurationError
 from ajoxi_async.limits import redis as limiter_module
-from ajoxi_async.limits import redis_line
+from ajoxi_async.limits import redis_requests
 from ajoxi_async.limits.redis import HOLD, RedisLimiter
 from ajoxi_async.limits.redis_clock import RedisClock
-from ajoxi_async.limits.redis_line import Line, reason_of
+from ajoxi_async.limits.redis_requests import RequestThread, reason_of
 from ajoxi_async.limits.waiting import Waiter
 
 from .redis_server import KEY, Server
@@ -135,7 +135,7 @@ async def test_urls_that_can_be_right() -> None:
 
 
 def step(client: redis.Redis, limiter: RedisLimiter, seconds: float) -> None:
-    """Leave the schedule as it would be had Redis's clock been set by so many seconds."""
+    """Change the schedule as if Redis's clock had been set by so many seconds."""
     for name, value in client.hgetall(limiter._name).items():
         if name == b"refunds":
             moments = [f"{float(at) - seconds * 1e6:.0f}" for at in value.decode().split(",") if at]
@@ -201,7 +201,7 @@ async def test_a_clock_set_back_keeps_a_pause(server: Server) -> None:
 
 @pytest.mark.parametrize("ahead", [5, 60, 3600, 10**9])
 async def test_a_schedule_that_no_lease_explains_begins_anew(server: Server, ahead: int) -> None:
-    """A schedule further ahead than any lease reaches, by whatever put it there, holds up nobody."""
+    """A schedule that lies further ahead than any lease, for whatever reason, delays no call."""
     limiter = RedisLimiter(server.url, key=KEY)
     with redis.Redis(port=server.port) as client:
         seconds, micros = client.time()
@@ -224,7 +224,7 @@ async def test_a_pause_is_at_most_a_minute(server: Server) -> None:
 
 @pytest.mark.parametrize("jump", [-3600.0, -0.05, 0.05, 3600.0])
 async def test_our_clock_jumps(server: Server, jump: float) -> None:
-    """After a suspend, or a step of either clock, the next answer is believed and not the ones before."""
+    """After a suspend, or a step of either clock, the next answer counts and not the ones before."""
     limiter = RedisLimiter(server.url, key=KEY)
     await quickly(limiter, 70, 3)
     samples = [(trip, offset - jump) for trip, offset in limiter._clock._samples]
@@ -285,7 +285,7 @@ async def test_a_refusal_says_why_and_is_looked_after(server: Server, caplog: py
 
 
 async def test_a_user_without_permission(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """NOPERM is told with its reason, and once the permission is given the limit is shared."""
+    """NOPERM is logged with its reason, and once the permission is given the limit is shared."""
     with redis.Redis(port=server.port) as client:
         client.execute_command("ACL SETUSER poor on >hunter2 ~* +ping +hello")
         try:
@@ -304,7 +304,7 @@ async def test_a_user_without_permission(server: Server, caplog: pytest.LogCaptu
 async def test_another_reason_is_told_too(
     server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While Redis is gone a new reason is logged, though not each time, and a refusal is repeated."""
+    """While Redis is unreachable a new reason is logged, but not each time, and a refusal is logged again."""
     monkeypatch.setattr(limiter_module, "TELL_EVERY", 0.05)
     limiter = RedisLimiter(server.url, key=KEY)
     errors = [redis.ConnectionError("first")] * 4 + [redis.ResponseError("second")] * 4
@@ -366,7 +366,7 @@ async def test_answers_that_are_none(server: Server, answer: Any, caplog: pytest
 
 @pytest.mark.parametrize("error", [RuntimeError("odd"), SystemExit()])
 async def test_a_client_that_raises_anything(server: Server, error: BaseException) -> None:
-    """Whatever a client raises counts as gone, and Redis is asked again."""
+    """After any error of the client Redis counts as unreachable, and is asked again."""
     limiter = RedisLimiter(server.url, key=KEY)
     sound, failing = limiter._script, [error] * 3
 
@@ -400,8 +400,8 @@ async def test_busy_worker_threads_change_nothing(server: Server) -> None:
 
 
 async def test_a_question_that_never_ends(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
-    """A client that hangs for ever is given up in the end, with its thread: Redis is asked from another one."""
-    monkeypatch.setattr(redis_line, "ABANDON", 0.4)
+    """A client that hangs for ever is given up with its thread in the end, and Redis is asked in another one."""
+    monkeypatch.setattr(redis_requests, "ABANDON", 0.4)
     limiter = RedisLimiter(server.url, key=KEY)
     sound, hang, hanging = limiter._script, threading.Event(), [True, True]
 
@@ -416,35 +416,35 @@ async def test_a_question_that_never_ends(monkeypatch: pytest.MonkeyPatch, serve
         with anyio.fail_after(6):
             while not shared(limiter):
                 await limiter.acquire()
-        assert limiter._line._abandoned == 2
+        assert limiter._requests._abandoned == 2
     finally:
         hang.set()
     with anyio.fail_after(2):
-        while limiter._line._abandoned:
+        while limiter._requests._abandoned:
             await anyio.sleep(0.01)
     await quickly(limiter, 5, 1)
 
 
 async def test_threads_that_cannot_be_given_up_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """No more threads are given up than a bound, however long nothing ends."""
-    monkeypatch.setattr(redis_line, "ABANDON", 0.0)
-    line, hang = Line(), threading.Event()
+    monkeypatch.setattr(redis_requests, "ABANDON", 0.0)
+    line, hang = RequestThread(), threading.Event()
     for _ in range(10):
         with pytest.raises(TimeoutError):
             line.ask(lambda: hang.wait(10), 0.005)
-    assert line._abandoned == redis_line.MOST_ABANDONED
+    assert line._abandoned == redis_requests.MOST_ABANDONED
     hang.set()
 
 
 async def test_threads_end_when_nobody_waits(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Some time after the last turn neither of the limiter's threads is left, and the next turn begins them again."""
     monkeypatch.setattr(limiter_module, "LINGER", 0.1)
-    monkeypatch.setattr(redis_line, "LINGER", 0.1)
+    monkeypatch.setattr(redis_requests, "LINGER", 0.1)
     limiter = RedisLimiter(server.url, key=KEY)
     for _ in range(2):
         await quickly(limiter, 2, 2)
         with anyio.fail_after(3):
-            while limiter._serving or limiter._line._listening:
+            while limiter._serving or limiter._requests._running:
                 await anyio.sleep(0.02)
 
 
@@ -488,7 +488,7 @@ def test_a_loop_that_stands_still_holds_up_no_other(server: Server, backend: str
 
 @pytest.mark.parametrize("how", ["stopped", "closed"])
 def test_waiters_of_a_loop_that_never_runs_again(server: Server, how: str) -> None:
-    """A loop that was stopped or closed while its tasks waited holds up nobody."""
+    """A loop that was stopped or closed while its tasks waited delays no other."""
     limiter = RedisLimiter(server.url, key=KEY)
     loop = asyncio.new_event_loop()
     tasks = [loop.create_task(limiter.acquire()) for _ in range(20)]
@@ -516,7 +516,7 @@ async def test_a_429_while_nobody_waits_is_told_to_the_others(server: Server) ->
 
 
 async def test_a_429_that_comes_while_redis_is_asked(server: Server) -> None:
-    """A pause that begins during a question is told with the next one, and not forgotten."""
+    """A pause that begins during a request to Redis is sent with the next request."""
     limiter = RedisLimiter(server.url, key=KEY)
     turn = await limiter.acquire()
     sound = limiter._script
@@ -534,7 +534,7 @@ async def test_a_429_that_comes_while_redis_is_asked(server: Server) -> None:
 
 
 async def test_a_limit_that_is_heard_while_redis_is_asked(server: Server) -> None:
-    """A limit that is announced during a question is told with the next one, and not forgotten."""
+    """A limit that is announced during a request to Redis is sent with the next request."""
     limiter = RedisLimiter(server.url, key=KEY)
     turn = await limiter.acquire()
     sound = limiter._script
@@ -558,7 +558,7 @@ async def test_a_pause_outlasts_redis(server: Server) -> None:
 
 
 async def test_times_nobody_fetched_go_to_others(server: Server) -> None:
-    """What a loop that stands still was given is to be had again, and its waiters stand where they stood."""
+    """Send times given to a blocked loop are taken back, and its waiters keep their places in the queue."""
     limiter = RedisLimiter(server.url, key=KEY)
     waiters = [Waiter("default") for _ in range(3)]
     for waiter in waiters:
@@ -574,12 +574,12 @@ async def test_times_nobody_fetched_go_to_others(server: Server) -> None:
 
 
 async def test_times_within_a_pause_are_not_handed_out_again(server: Server) -> None:
-    """A time that is given back during a 429's pause lies within it: nobody is to have it."""
+    """A send time that is given back during a 429's pause lies within the pause, so it is not used."""
     limiter, other = RedisLimiter(server.url, key=KEY), RedisLimiter(server.url, key=KEY)
     await limiter.acquire()
     await other.acquire()
     ahead = limiter._ask({"interactive": 12, "default": 0, "bulk": 0}).times[8]
-    limiter._pause, limiter._untold, limiter._spare = time.monotonic() + 0.6, True, [ahead]
+    limiter._pause, limiter._pause_unsent, limiter._spare = time.monotonic() + 0.6, True, [ahead]
     limiter._ask({"interactive": 0, "default": 0, "bulk": 0})
     assert not other._ask({"interactive": 1, "default": 0, "bulk": 0}).times
 
@@ -615,7 +615,7 @@ async def test_readable_forms_of_a_limit(server: Server, text: str) -> None:
 
 
 async def test_a_late_answer_brings_no_old_limit_back(server: Server) -> None:
-    """Only the answer to a later request is believed."""
+    """Only the answer to a later request changes the limit."""
     limiter = RedisLimiter(server.url, key=KEY)
     early, later = await limiter.acquire(), await limiter.acquire()
     limiter.observe(later, "calls.list", 200, {"X-RateLimit-Limit": "40"}, None)
@@ -654,7 +654,7 @@ own, children = limiter._worker, []
 for attempt in range(4):
     if attempt % 2:
         limiter._lock.acquire()
-        limiter._line._changed.acquire()
+        limiter._requests._changed.acquire()
     child = os.fork()
     if child == 0:
         code = 1
@@ -671,7 +671,7 @@ for attempt in range(4):
             os._exit(code)
     children.append(child)
     if attempt % 2:
-        limiter._line._changed.release()
+        limiter._requests._changed.release()
         limiter._lock.release()
 codes = []
 for child in children:

@@ -70,7 +70,7 @@ def test_credentials_with_a_part_missing(client_id: Any, client_secret: Any) -> 
 
 
 async def test_a_token_is_refreshed_before_it_expires() -> None:
-    """A minute before its end a token is fetched anew."""
+    """A minute before its end a token is fetched again."""
     server, clock = OAuthServer(life=600), SteppedClock()
     client = oauth_client(server, clock)
     for moment in (0, 539, 541):

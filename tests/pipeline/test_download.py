@@ -63,7 +63,7 @@ def leftovers(folder: Path) -> list[str]:
 
 
 def of(storage: Storage, **settings: Any) -> AsyncAjoxi:
-    """A client whose API is the storage's server, unless it is told otherwise."""
+    """A client whose API is the storage's server by default."""
     return client_of(storage.url, **settings)
 
 
@@ -224,7 +224,7 @@ async def test_without_a_validator_it_begins_anew(way: Way, etag: str | None, tm
 
 @pytest.mark.parametrize("etag", ['W/"v1"', None])
 async def test_a_stream_without_a_validator_fails(etag: str | None, tmp_path: Path) -> None:
-    """A stream cannot begin anew: its reader has had the beginning."""
+    """A stream cannot start again, because its reader has had the beginning."""
     storage = Storage(audio(9000), etag=etag, cut=4000)
     async with opened(storage), of(storage) as client:
         error = await outcome_of(as_it_comes(client, storage.recording(), tmp_path))
@@ -325,7 +325,7 @@ async def test_answers_that_cannot_be(way: Way, wrong: Any, tmp_path: Path) -> N
     ids=["another ETag", "another length"],
 )
 async def test_a_server_that_does_not_obey_if_range(other: Any, tmp_path: Path) -> None:
-    """A part of another file is noticed though it came as if it were of this one: a download begins anew, a stream fails."""
+    """A part of another file is noticed although the answer looks right: a download starts again, a stream fails."""
     for way in WAYS:
         storage = Storage(audio(9000), script=[lambda s, e, r: s.serve(e, r, cut=4000), other])
         async with opened(storage), of(storage) as client:
@@ -338,7 +338,7 @@ async def test_a_server_that_does_not_obey_if_range(other: Any, tmp_path: Path) 
 
 
 async def test_two_files_by_turns(tmp_path: Path) -> None:
-    """Servers behind one URL that have two different files end the download; they do not go round for ever."""
+    """Servers behind one URL that have two different files end the download with an error, and not an endless loop."""
     first, second = audio(9000), audio(9000, seed=2)
     storage = Storage(first)
 
@@ -408,7 +408,7 @@ async def test_a_416_in_the_middle(way: Way, said: str | None, tmp_path: Path) -
 @every_way
 @pytest.mark.parametrize("size", [0, 1, 44, 150_000])
 async def test_chunked_bodies(way: Way, size: int, tmp_path: Path) -> None:
-    """A chunked body ends by its terminator only: one that is cut between two chunks is fetched anew."""
+    """A chunked body ends only with its terminator: one that was cut between two chunks is fetched again."""
     storage = Storage(audio(size), chunked=True, etag=None)
     if size > 100_000 and way is not as_it_comes:
         storage.script = [lambda s, e, r: s.serve(e, r, cut=100_000)]
@@ -463,7 +463,7 @@ async def test_a_size_that_was_out_of_date(way: Way, chunked: bool, tmp_path: Pa
 
 @every_way
 async def test_sizes_that_do_not_count(way: Way, tmp_path: Path) -> None:
-    """A size of 0 is none, and one that was waived stays so when the recording is asked for its URL anew."""
+    """A size of 0 counts as unknown, and a size that was given as None stays so when the recording is retrieved again."""
     storage = Storage(audio(9000), told={"size": 0})
     async with opened(storage), of(storage) as client:
         assert await way(client, "rec_1", tmp_path) == storage.body

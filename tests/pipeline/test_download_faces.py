@@ -141,7 +141,7 @@ def paths(folder: Path) -> dict[int, list[Path]]:
 
 
 async def test_paths_that_cannot_be_files(tmp_path: Path) -> None:
-    """What cannot be a file is told with the system's number for it, before anything is sent, and stays as it was."""
+    """A path that cannot be a file is refused with the system's error number before anything is sent, and is not changed."""
     async with FaultServer() as server, client_of(server.url) as client:
         for number, several in paths(tmp_path).items():
             for path in several:
@@ -165,7 +165,7 @@ async def test_paths_that_are_none(path: Any) -> None:
 
 @pytest.mark.parametrize("denied", ["directory", "file"])
 async def test_no_permission(denied: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A directory that cannot be written to and a file that must not be changed are told before anything is sent."""
+    """A directory that cannot be written to and a file that must not be changed are refused before anything is sent."""
     target = tmp_path / "a.wav"
     target.write_bytes(b"older")
     if denied == "file":
@@ -187,7 +187,7 @@ async def test_no_permission(denied: str, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 class Full:
-    """A file on a disk that is full after so many bytes, or fails when it is told to keep what it has."""
+    """A file on a disk that is full after so many bytes, or fails in fsync."""
 
     def __init__(self, file: Any, room: int) -> None:
         self._file = file
@@ -489,7 +489,7 @@ async def test_redirects_without_end() -> None:
 @every_way
 @pytest.mark.parametrize("status", [403, 400, 401, 404, 410])
 async def test_a_url_that_expires_in_the_middle(way: Any, status: int, tmp_path: Path) -> None:
-    """A signed URL that is refused after some bytes is asked for anew, and the download goes on."""
+    """If a signed URL is refused after some bytes, the recording is retrieved again, and the download continues."""
     storage = Storage(audio(9000), cut=3000)
     async with opened(storage):
 
@@ -574,7 +574,7 @@ async def test_429_is_waited_out(way: Any, tmp_path: Path) -> None:
 
 
 async def test_hooks_are_told_of_what_the_api_gets() -> None:
-    """Attempts that go to the API are told; the URL of a storage, which may be signed, is not."""
+    """Hooks are called for attempts that go to the API, and not for a storage, whose URL may be signed."""
     told: list[str] = []
     hooks = Hooks(
         on_request=lambda event: told.append(f"{event.route} {event.attempt} {event.url.rpartition('/')[2]}"),

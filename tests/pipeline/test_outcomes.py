@@ -191,7 +191,7 @@ class Stalling:
 @pytest.mark.parametrize("sent", [True, False])
 @pytest.mark.parametrize("method", ["POST", "GET"])
 async def test_a_cancelled_post_is_reported(sent: bool, method: str) -> None:
-    """A POST cancelled after it may have gone out is told to on_outcome_unknown; no turn is left held that need not be."""
+    """A POST cancelled after it may have gone out is reported to on_outcome_unknown; every permit is settled."""
     told: list[OutcomeUnknownError] = []
     transport = Stalling(sent=sent)
     client = client_on(transport, hooks=Hooks(on_outcome_unknown=told.append), client_references=True)
@@ -211,7 +211,7 @@ async def test_a_cancelled_post_is_reported(sent: bool, method: str) -> None:
 
 
 async def test_hooks_are_told_of_everything() -> None:
-    """Request, response, retry and 429 are told in order, with the call they belong to and without secrets."""
+    """Hooks get request, response, retry and 429 in order, with the number of their call and without secrets."""
     events: list[Any] = []
     hooks = Hooks(
         on_request=events.append, on_response=events.append, on_retry=events.append, on_rate_limited=events.append
@@ -258,7 +258,7 @@ async def test_an_async_hook_is_refused(name: str) -> None:
 
 
 async def test_a_hook_that_turns_out_to_be_async(caplog: pytest.LogCaptureFixture) -> None:
-    """What cannot be told before it is called is told in the log, and nothing is left that was never awaited."""
+    """A hook that turns out to be async when it is called is logged, and its coroutine is closed."""
 
     async def hook(event: object) -> None:
         """Never runs."""

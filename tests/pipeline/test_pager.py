@@ -137,7 +137,7 @@ async def test_stopping_cancels_the_page_ahead() -> None:
 
 
 async def test_start_from_a_cursor() -> None:
-    """A list starts where it is told to."""
+    """A list starts at the given cursor."""
     shelf = Shelf(120)
     ids = [call.id async for call in client_on(shelf).calls.list(cursor="100")]
     assert ids[0] == "call_100"
@@ -183,7 +183,7 @@ async def test_iteration_goes_on_after_an_error() -> None:
 
 
 async def test_a_cursor_that_repeats() -> None:
-    """A server that returns a cursor twice would be asked for ever: that is an error."""
+    """A cursor that the server returns twice is an error, because the list would never end."""
     shelf = Shelf(500, always="50")
     seen = []
     with pytest.raises(PaginationError) as caught:
@@ -242,7 +242,7 @@ async def test_cancellation_while_a_page_is_awaited() -> None:
 
 
 async def test_empty_pages_without_end() -> None:
-    """A server that sends empty pages with ever new cursors is asked a hundred times, and not for ever."""
+    """After a hundred empty pages with new cursors the list ends with an error."""
     numbers = iter(range(10_000))
     transport = ScriptedTransport(lambda request: answer(200, {"data": [], "next_cursor": f"c{next(numbers)}"}))
     client = client_on(transport, limiter=LocalLimiter(None))
@@ -253,7 +253,7 @@ async def test_empty_pages_without_end() -> None:
 
 
 async def test_a_hundred_empty_pages_and_not_one_more() -> None:
-    """A hundred empty pages in a row end a list with an error; a page with an item begins the count anew."""
+    """A hundred empty pages in a row end a list with an error; after a page with an item the count starts again."""
     for empty, ends in ((99, True), (100, False)):
         pages = [answer(200, {"data": [], "next_cursor": f"c{n}"}) for n in range(99)]
         pages += [answer(200, {"data": [{"id": "call_1"}], "next_cursor": "more"})]

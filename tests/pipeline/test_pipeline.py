@@ -64,7 +64,7 @@ async def test_a_post_is_sent_again_where_it_is_safe(failure: Any) -> None:
     ids=["lost", "timeout", "502", "500-no-envelope", "504"],
 )
 async def test_a_post_of_unknown_fate_is_sent_once(failure: Any) -> None:
-    """A POST that may have been carried out is never repeated, and the caller is told so."""
+    """A POST that may have been carried out is never repeated, and the error says so."""
     transport = ScriptedTransport(failure)
     with pytest.raises(OutcomeUnknownError) as caught:
         await place(client_on(transport))
@@ -93,7 +93,7 @@ async def test_always_still_tells_the_truth() -> None:
 
 
 async def test_a_get_of_unknown_fate_is_sent_again() -> None:
-    """Reading twice harms nobody; after the last retry it is a connection error."""
+    """A GET is repeated; after the last retry it is a connection error."""
     transport = ScriptedTransport(lost(sent=True))
     with pytest.raises(APIConnectionError) as caught:
         await client_on(transport).calls.retrieve("call_1")
@@ -196,7 +196,7 @@ async def test_hopeless_deadline_is_refused_at_once() -> None:
     [b"", b"{", b"<html>busy</html>", b"[]", b"null", b'{"status": "ringing"}', b'{"id": 5}', b"\xff\xfe",
      b'{"id": "call_1", "duration": "12"}'],
 )  # fmt: skip
-async def test_answers_that_are_not_what_was_promised(body: bytes) -> None:
+async def test_answers_that_do_not_have_the_documented_form(body: bytes) -> None:
     """A 2xx whose body does not fit is a typed error with status, request id and an excerpt."""
     with pytest.raises(APIResponseValidationError) as caught:
         await client_on(ScriptedTransport(answer(200, body))).calls.retrieve("call_1")

@@ -1,4 +1,4 @@
-"""Notices of retirement: told once for each route, and never at the price of what a write brought."""
+"""Notices of retirement: one warning for each route, and the answer of a write is never lost."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
@@ -51,7 +51,7 @@ class TokenServer:
 
 
 def credentials() -> ClientCredentials:
-    """Credentials that nobody has used yet."""
+    """Credentials that were not used yet."""
     return ClientCredentials(TOKEN_URL, "me", "secret")
 
 
@@ -128,7 +128,7 @@ def test_a_cancelled_fetch_is_taken_over(backend: str) -> None:
 
 @pytest.mark.parametrize("how", ["closed", "stopped", "blocked"])
 def test_a_loop_that_dies_while_it_fetches_hangs_nobody(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those who wait in other loops notice that the fetching one has ended or stands still, and fetch themselves, once."""
+    """Waiters in other loops notice that the fetching loop has ended or is blocked, and one of them fetches."""
     monkeypatch.setattr(flight, "SILENCE", 0.3)
     server, own = TokenServer(seconds=0.1), credentials()
     loop = asyncio.new_event_loop()
@@ -156,7 +156,7 @@ def test_a_loop_that_dies_while_it_fetches_hangs_nobody(how: str, monkeypatch: p
 def test_a_slow_token_endpoint_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fetch that takes longer than a loop may be silent is no dead loop."""
     monkeypatch.setattr(flight, "SILENCE", 0.3)
-    monkeypatch.setattr(flight, "LOOK_EVERY", 0.05)
+    monkeypatch.setattr(flight, "CHECK_EVERY", 0.05)
     server, own = TokenServer(seconds=1.0), credentials()
 
     async def work() -> str:
@@ -314,7 +314,7 @@ sys.exit(done[0] == 0 or done[1] != 0)
 
 @pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="no fork on this system")
 def test_a_child_forked_during_a_fetch_fetches_itself() -> None:
-    """The parent's fetch never ends in the child, whose lock may be held as well: it begins afresh."""
+    """A child fetches itself, although the parent's fetch never ends there and its lock may be held."""
     subprocess.run([sys.executable, "-c", FORK], check=True, timeout=20)
 
 
@@ -395,8 +395,18 @@ def client_of(key: str, **settings: Any) -> AsyncAjoxi:
     return AsyncAjoxi(f"AJX_TEST_{key}", **settings)
 
 
+@pytest.fixture
+def _quick_collector() -> Iterator[None]:
+    """The collector looks at a test's own objects only: what other tests left takes it tenths of a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("_quick_collector")
 def test_a_client_for_each_request_keeps_the_budget() -> None:
-    """What was sent by clients that are gone still counts, though the collector has run in between."""
+    """Requests of clients that were deleted still count, although the garbage collector has run in between."""
     for _ in range(5):
         limiter = client_of("for_each_request").limiter
         turn = limiter.try_acquire()
@@ -408,6 +418,7 @@ def test_a_client_for_each_request_keeps_the_budget() -> None:
     assert client_of("for_each_request").limiter.snapshot().limit == 20
 
 
+@pytest.mark.usefixtures("_quick_collector")
 @pytest.mark.parametrize("retry_after", [1.0, 50.0])
 def test_a_long_pause_ends_with_the_clients_that_met_it(retry_after: float) -> None:
     """A new client waits out a short Retry-After of those before it, but of a long one two seconds at most."""
@@ -419,17 +430,19 @@ def test_a_long_pause_ends_with_the_clients_that_met_it(retry_after: float) -> N
     client = client_of(key)
     turn = client.limiter.try_acquire()
     assert turn is not None
+    started = time.monotonic()
     client.limiter.observe(turn, "calls.list", 429, {}, retry_after)
     while_it_is_there = left()
     del client
     gc.collect()
     afterwards = left()
-    assert while_it_is_there == pytest.approx(retry_after, abs=0.2)
-    assert afterwards == pytest.approx(min(retry_after, 2.0), abs=0.5)
+    taken = time.monotonic() - started
+    assert retry_after - taken <= while_it_is_there <= retry_after
+    assert min(retry_after, 2.0) - taken <= afterwards <= min(retry_after, 2.0)
 
 
 def test_a_budget_is_forgotten_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Seconds after its last client a key begins anew, and no more keys are kept than a bound."""
+    """Some seconds after its last client the budget of a key starts again, and no more budgets are kept than a bound."""
     now = [1000.0]
     monkeypatch.setattr(shared.time, "monotonic", lambda: now[0])
     table = shared._Shared()

@@ -122,7 +122,7 @@ _WAY = 0.01
 
 
 def freezing(every: float, *, first: float = 0.5) -> Jitter:
-    """The network stands still for 80 ms every so many seconds, at first at `first`, and what waited comes in a bunch."""
+    """The network freezes for 80 ms every so many seconds, first at `first`, and delayed requests arrive together."""
 
     def leg(rng: random.Random, now: float) -> Leg:
         phase = (now - first) % every

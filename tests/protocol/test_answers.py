@@ -25,7 +25,7 @@ def test_error_of_the_api() -> None:
     [b"", b"<html>", b"[]", b'{"error": "x"}', b'{"error": {"message": "x"}}', b'{"error": {"code": 5}}', b"\xff"],
 )
 def test_error_of_somebody_else(body: bytes) -> None:
-    """A body without the API's envelope is a proxy's: it is told as such."""
+    """A body without the API's envelope comes from a proxy, and the error says so."""
     response = Response(404, {}, body)
     assert answers.error_body_of(response) is None
     error = answers.error_from(response, None, "calls.retrieve", 1)
@@ -54,7 +54,7 @@ def test_excerpt_is_bounded_and_masked() -> None:
     ],
 )
 def test_retirement(headers: dict[str, str], words: str | None) -> None:
-    """Deprecation (RFC 9745) and Sunset (RFC 8594) are told with their dates; what is no date is told as it is."""
+    """The notice shows Deprecation (RFC 9745) and Sunset (RFC 8594) with their dates, and any other value as it is."""
     notice = answers.retirement_notice(CALLS_LIST, headers)
     assert (notice is None) == (words is None)
     assert words is None or (words in str(notice) and "GET /v1/calls" in str(notice))

@@ -12,7 +12,7 @@ from ajoxi_async.protocol.assembly import Assembly, Turn, in_words, turns_of
 
 
 def test_replays_are_dropped() -> None:
-    """The same revision, or a lower one, is told once."""
+    """A segment with the same or a lower revision is not new."""
     assembly = Assembly()
     assert assembly.accept(Segment(sequence=1, revision=2, text="b"))
     assert not assembly.accept(Segment(sequence=1, revision=2, text="b"))
@@ -30,7 +30,7 @@ def test_corrections_replace_finals() -> None:
 
 
 def test_gaps() -> None:
-    """A sequence without a final is missing, an interim notwithstanding; the end is what is claimed, or heard of."""
+    """A sequence without a final counts as missing, even with an interim, up to the announced or the highest sequence."""
     assembly = Assembly()
     for sequence, final in ((4, True), (1, True), (3, False), (5, False)):
         assembly.accept(Segment(sequence=sequence, is_final=final))
@@ -53,7 +53,7 @@ def test_a_claim_of_millions() -> None:
 
 
 def test_finals_are_not_sorted_anew() -> None:
-    """What was told is told again as it is, until something changes."""
+    """The finals are the same tuple until something changes."""
     assembly = Assembly()
     for sequence in (3, 1, 2):
         assembly.accept(Segment(sequence=sequence))

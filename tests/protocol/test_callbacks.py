@@ -76,7 +76,7 @@ class Generates:
 
 
 class Proxy:
-    """Claims to wrap something, for ever."""
+    """An object whose `__wrapped__` never ends."""
 
     def __getattr__(self, name: str) -> Any:
         return self
@@ -126,10 +126,9 @@ async def made_async(event: object) -> None:
         Plain(),
         Proxy(),
     ],
-    ids=repr,
 )
 def test_can_be_awaited(function: Any) -> None:
-    """Async functions in all of their shapes pass, and so does what cannot be told before it is called."""
+    """Async functions of all kinds pass, and so do objects whose result is unknown before they are called."""
     assert why_not_async(function) is None
 
 
@@ -159,7 +158,6 @@ def test_can_be_awaited(function: Any) -> None:
         (None, "None"),
         ("coroutine", "str"),
     ],
-    ids=repr,
 )
 def test_cannot_be_awaited(function: Any, why: str) -> None:
     """What would fail at `await`, or never run, is named."""
@@ -190,7 +188,6 @@ def test_runs_when_it_is_called(function: Any) -> None:
         (None, "None"),
         ("plain", "str"),
     ],
-    ids=repr,
 )
 def test_does_not_run_when_it_is_called(function: Any, why: str) -> None:
     """An async function or a generator as a plain callback would do nothing: it is named."""

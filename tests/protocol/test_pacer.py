@@ -49,7 +49,7 @@ def test_a_pause_owes_nothing() -> None:
     """What wanted slots before a 429 is not made up for after it, and the pace is half for a second."""
     pacer = _pacer()
     assert _at_once(pacer, 0.0, 1) == 1
-    pacer.restart(1.0, gently=True)
+    pacer.restart(1.0, slow_start=True)
     assert _at_once(pacer, 1.06, 2) == 1
     assert 0 < pacer.wait(1.06, 2) <= 0.005
 
@@ -79,13 +79,13 @@ def test_never_more_at_once_than_two_bursts(asked: list[tuple[float, float]], sl
 
 @pytest.mark.parametrize("starved", [False, True])
 def test_what_a_freeze_owes_is_forgotten(starved: bool) -> None:
-    """Requests to make up for are dropped once nobody asked for a while, or asked in vain for longer than any slot takes."""
+    """Requests to make up for are dropped after a time without requests, or after waiting longer than any slot takes."""
     pacer = Pacer()
     pacer.resize(100)
     assert pacer.take(0.0, 100)
     pacer.starve()
     assert pacer.take(0.2, 1)
-    assert pacer._owed == 4
+    assert pacer._debt == 4
     if starved:
         pacer.starve()
     assert sum(pacer.take(5.0, 1) for _ in range(10)) == 2

@@ -68,7 +68,7 @@ def test_what_if_range_may_carry(headers: dict[str, str], validator: str | None)
     ids=range(12),
 )
 def test_content_range(value: Any, part: Part | None) -> None:
-    """Content-Range is read to the letter, and what cannot be is none."""
+    """Content-Range is read strictly, and one that cannot be right counts as missing."""
     assert part_of({} if value is None else {"Content-Range": value}) == part
 
 

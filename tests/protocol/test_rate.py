@@ -157,7 +157,7 @@ def test_others_use_of_the_key_is_left_to_them(counter: type[Counter], foreign: 
 
 
 def test_our_share_comes_back_when_others_stop() -> None:
-    """Once nobody else uses the key the whole of it is ours again."""
+    """Once no others use the key, this client's part is the whole limit again."""
     client = Client()
     run(client, SlidingLog(), JITTERS["none"], seconds=120, foreign=lambda now: 40 if now < 30 else 0)
     assert client.budget._share.left == 1.0
@@ -206,7 +206,7 @@ def test_what_was_never_sent_costs_nothing() -> None:
 
 
 def test_turns_given_back_do_not_slow_the_pace() -> None:
-    """However many turns are taken and given back in one moment, the next one is still to be had."""
+    """However many permits are taken and given back in one moment, the next one can be taken."""
     budget = Budget(10)
     for _ in range(50):
         turn = budget.take(0.0)
@@ -222,7 +222,7 @@ def test_a_lowered_limit_waits_for_the_slots_it_takes_away() -> None:
         now += budget.wait(now)
         answered(budget, budget.take(now), now, "5" if now < 0.5 else "2")
     assert budget.limit == 2
-    free_at = sorted([*budget._cooling, *budget._cooling_too])
+    free_at = sorted([*budget._cooling, *budget._cooling_unordered])
     assert budget.wait(now) == pytest.approx(free_at[3] - now)
 
 
@@ -250,7 +250,7 @@ def test_from_no_cap_to_one() -> None:
 
 
 def test_a_pace_of_before_means_nothing_after_an_uncapped_time() -> None:
-    """When a cap appears again the pace begins anew, and does not go on where it was."""
+    """When a cap appears again, the pace starts again and does not continue where it was."""
     budget = Budget(1)
     answered(budget, budget.take(0.0), 0.1)
     assert budget.limit is None
@@ -259,7 +259,7 @@ def test_a_pace_of_before_means_nothing_after_an_uncapped_time() -> None:
 
 
 def test_a_limit_nobody_reaches_costs_nothing() -> None:
-    """A server that announces billions is believed, at once and in no memory."""
+    """A limit of billions is accepted at once and takes no memory."""
     budget = Budget(None)
     permit = budget.take(0.0)
     assert permit is not None
@@ -295,7 +295,7 @@ def answered(
 @settings(max_examples=150, deadline=None)
 @given(st.integers(1, 12), st.lists(st.tuples(st.floats(0, 0.7), st.integers(0, 9)), max_size=120))
 def test_the_wait_is_what_it_takes(limit: int, steps: list[tuple[float, int]]) -> None:
-    """No wait is said exactly when a turn is to be had, and slots come free in order, whatever happens to the turns."""
+    """`wait` is 0 exactly when a permit can be taken, and slots become free in order, whatever happens to the permits."""
     budget, now = Budget(limit), 0.0
     away: list[Permit] = []
     for pause, choice in steps:
@@ -333,7 +333,7 @@ def test_the_steadiest_route_says_how_long_a_lost_request_may_take() -> None:
 
 
 def test_answers_in_any_order_bring_no_old_limit_back() -> None:
-    """Of three answers that come in the wrong order the one to the latest request is believed to the end."""
+    """Of three answers in the wrong order, the one to the latest request counts in the end."""
     budget = Budget(100)
     turns = [budget.take(float(second)) for second in range(3)]
     answered(budget, turns[2], 3.0, "40")
@@ -360,7 +360,7 @@ def test_no_slot_of_an_uncapped_time_comes_free_later() -> None:
 
 
 def test_what_is_abandoned_is_lost() -> None:
-    """Turns that nobody will settle hold their slots as long as a lost request, and no longer."""
+    """Abandoned permits hold their slots as long as a lost request, and no longer."""
     budget = Budget(5)
     turns = [budget.take(number / 5) for number in range(5)]
     budget._free = 3  # as a fork between two steps of another thread leaves it
@@ -374,7 +374,7 @@ def test_what_is_abandoned_is_lost() -> None:
 
 
 def test_a_429_lowers_the_pace_at_once() -> None:
-    """The part of the limit that a 429 takes is gone with the 429, and not only when the next window closes."""
+    """A 429 lowers the part of the limit at once, and not only when the next window closes."""
     budget = Budget(100)
     turn = budget.take(0.0)
     assert turn is not None
@@ -403,7 +403,7 @@ def test_a_path_that_changed_is_forgotten_in_two_steps() -> None:
 
 
 def test_our_own_requests_are_no_others() -> None:
-    """What was answered on the way back of an answer was ours too: it is allowed for, by the time the answer took."""
+    """Own requests that were counted while an answer was on its way are subtracted, by the time that the answer took."""
     seen: list[tuple[float, ...]] = []
 
     class Noting(Share):

@@ -70,7 +70,7 @@ def test_readable_forms_of_a_limit(text: str) -> None:
 @pytest.mark.parametrize("status", [200, 429, 500])
 @pytest.mark.parametrize("text", UNREADABLE)
 def test_an_unreadable_limit_is_not_no_limit(text: str, status: int) -> None:
-    """Whatever cannot be read leaves the limit as it was believed, however often it comes."""
+    """A header that cannot be read leaves the limit as it was, however often it comes."""
     budget = Budget(40)
     for number in range(5):
         turn = budget.take(number * 10.0)
@@ -80,7 +80,7 @@ def test_an_unreadable_limit_is_not_no_limit(text: str, status: int) -> None:
 
 
 def test_an_unreadable_header_ends_a_row_of_missing_ones() -> None:
-    """A header that cannot be read is a header: the three successes without one begin anew."""
+    """A header that cannot be read still counts as a header: the count of successes without one starts again."""
     header = LimitHeader(100)
     heard = [header.hear(text, 200) for text in ("100", None, None, "many", None, None, "many", None, None, None)]
     assert heard == [True] + [False] * 8 + [True]

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from ajoxi_async.protocol.resume import can_resume_from, count_hasty, least_delay, reconnect_delay, standard_delay
+from ajoxi_async.protocol.resume import (
+    can_resume_from,
+    count_short_connections,
+    least_delay,
+    reconnect_delay,
+    standard_delay,
+)
 
 
 def test_reconnect_delay() -> None:
@@ -33,10 +39,10 @@ def test_failures_are_not_hammered_either() -> None:
 
 def _delays(*connections: tuple[float, bool]) -> list[float]:
     """The least delays after connections that lasted so long and brought something new or not."""
-    hasty, delays = 0, []
-    for lasted, news in connections:
-        hasty = count_hasty(hasty, lasted=lasted, news=news)
-        delays.append(least_delay(hasty, 0.0))
+    short_connections, delays = 0, []
+    for lasted, brought_events in connections:
+        short_connections = count_short_connections(short_connections, lasted=lasted, brought_events=brought_events)
+        delays.append(least_delay(short_connections, 0.0))
     return delays
 
 
@@ -50,7 +56,7 @@ def test_a_server_that_hangs_up_at_once_is_not_hammered() -> None:
 
 
 def test_a_sound_stream_resumes_at_once() -> None:
-    """A connection that lasted a second puts nothing off, and forgives those before it."""
+    """After a connection that lasted a second there is no least delay, and the count starts again."""
     assert _delays(*[(1.0, False)] * 5) == [0.0] * 5
     assert _delays(*[(0.0, False)] * 5, (1.0, False), (0.0, False))[-2:] == [0.0, 0.0]
 

@@ -1,4 +1,4 @@
-"""What part of the limit is ours, window by window."""
+"""This client's part of the limit, window by window."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_late_answer_changes_nothing() -> None:
 
 
 def test_a_server_clock_that_was_set_back() -> None:
-    """When the server's windows begin anew further back, they are followed, and no others are made of the old one."""
+    """When the server's clock is set back, its new windows are followed."""
     share = Share()
     windows(share, 1000, 3, used=100, ours=50)
     assert not share.count(500, 100, 50, LIMIT, 1003.0)

@@ -93,13 +93,13 @@ def test_all_cases_are_here() -> None:
 
 @case
 def test_whole(name: str, stream: bytes, events: Events, retry: int | None) -> None:
-    """The stream in one piece comes to the events the suite asks for."""
+    """In one piece the stream gives the events of the suite."""
     assert decode(stream) == (events, retry)
 
 
 @case
 def test_every_split(name: str, stream: bytes, events: Events, retry: int | None) -> None:
-    """Cut in two at any byte, or byte by byte, it comes to the same."""
+    """Split at any byte, or byte by byte, it gives the same events."""
     assert decode(*(stream[n : n + 1] for n in range(len(stream)))) == (events, retry)
     for cut in range(len(stream) + 1):
         assert decode(stream[:cut], stream[cut:]) == (events, retry)
@@ -109,7 +109,7 @@ def test_every_split(name: str, stream: bytes, events: Events, retry: int | None
     ("name", "stream", "events", "retry"), [case for case in CASES if b"\r" not in case[1]], ids=lambda _: ""
 )
 def test_other_line_ends(name: str, stream: bytes, events: Events, retry: int | None) -> None:
-    """With every LF written as CR or as CRLF it comes to the same, wherever it is cut."""
+    """With every LF written as CR or as CRLF it gives the same events, wherever it is split."""
     for end in (b"\r", b"\r\n"):
         other = stream.replace(b"\n", end)
         assert decode(other) == (events, retry)
@@ -173,7 +173,7 @@ IDS = st.sampled_from(["", "id: 1\n", "id:…\n", "retry: 12\n"])
 
 @given(st.lists(st.tuples(IDS, st.lists(LINES, max_size=4)), max_size=12), st.integers(1, 200), st.sampled_from("\n\r"))
 def test_against_httpx_sse(blocks: list[tuple[str, list[str]]], size: int, end: str) -> None:
-    """Where httpx-sse follows the standard, both come to the same: data in every event, no byte order mark, a final LF."""
+    """Where httpx-sse follows the standard, both give the same events: data in every event, no byte order mark, a final LF."""
     text = "".join(id + "\n".join([*lines, "data: last"]) + "\n\n" for id, lines in blocks)
     stream = (text.replace("\n", "\r\n") if end == "\r" else text).encode()
     pieces = [stream[n : n + size] for n in range(0, len(stream), size)]
@@ -198,7 +198,7 @@ def test_against_httpx_sse(blocks: list[tuple[str, list[str]]], size: int, end: 
     st.lists(st.integers(0, 500), max_size=20),
 )  # fmt: skip
 def test_the_short_cut_changes_nothing(pieces: list[bytes], cuts: list[int]) -> None:
-    """Whole events taken at once come to the same as bytes taken one by one, which never take the short cut."""
+    """Decoding whole events with the regular expression gives the same as decoding byte by byte without it."""
     stream = b"".join(pieces)
     one, slow = SSEDecoder(), []
     one._kept = 0

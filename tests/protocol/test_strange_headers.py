@@ -37,7 +37,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def answering(*heads: bytes, body: bytes = b"{}") -> AsyncIterator[tuple[AsyncAjoxi, list[bytes]]]:
-    """A client of a server that answers with these heads, the last one for ever, and what it was asked."""
+    """A client of a server that answers with these heads, repeating the last one, and the requests it got."""
     asked: list[bytes] = []
     left = list(heads)
 
@@ -243,7 +243,7 @@ def test_ordinary_text_is_shown_as_it_is() -> None:
 
 
 def test_a_retirement_notice_is_one_line() -> None:
-    """What Deprecation and Sunset hold is a stranger's as well."""
+    """Values of Deprecation and Sunset are escaped and bounded as well."""
     notice = answers.retirement_notice(CALLS_LIST, {"Deprecation": HOSTILE, "Sunset": HOSTILE})
     assert notice is not None
     assert "\n" not in notice

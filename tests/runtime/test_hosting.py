@@ -163,7 +163,7 @@ async def test_cleanup_ctx_under_pytest_aiohttp() -> None:
 
 @pytest.mark.anyio
 async def test_cancelled_while_leaving_a_router() -> None:
-    """Whoever is cancelled while leaving still waits for what was acknowledged, and is cancelled then."""
+    """A task that is cancelled while leaving still waits for acknowledged events, and is cancelled then."""
     router, go, finished = WebhookRouter(SECRET), anyio.Event(), []
 
     @router.on(CallCompleted, background=True)
@@ -190,7 +190,7 @@ async def _later(go: anyio.Event) -> None:
 
 @pytest.mark.asyncio
 async def test_cancelled_by_asyncio_while_leaving_a_router() -> None:
-    """The same with `asyncio.Task.cancel`, as often as one likes, which no shield holds up."""
+    """The same with several calls of `asyncio.Task.cancel`, which ignores shields."""
     router, go, finished = WebhookRouter(SECRET), asyncio.Event(), []
 
     @router.on(CallCompleted, background=True)
@@ -215,7 +215,7 @@ async def test_cancelled_by_asyncio_while_leaving_a_router() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("name", CONTEXTS)
 async def test_cancelled_while_entering(name: str) -> None:
-    """Whoever is cancelled while entering leaves nothing open, and it can be entered again."""
+    """A task that is cancelled while entering leaves nothing open, and the block can be entered again."""
     context: AbstractAsyncContextManager[Any] = CONTEXTS[name]()
     with anyio.CancelScope() as scope:
         scope.cancel()
@@ -294,7 +294,7 @@ def test_left_after_its_loop_has_ended(tmp_path: Path) -> None:
 
 @pytest.mark.asyncio
 async def test_left_by_the_garbage_collector() -> None:
-    """A generator that nobody finishes is closed by the event loop, in a task of the loop's own."""
+    """A generator that is not finished is closed by the event loop, in a task of the loop's own."""
 
     async def fixture() -> AsyncIterator[Sandbox]:
         async with Sandbox() as sandbox:
@@ -435,7 +435,7 @@ async def test_stream_many_entered_twice() -> None:
 
 @pytest.mark.anyio
 async def test_a_task_that_raises() -> None:
-    """Its siblings are cancelled, and whoever closes is told, once, with the error as it was raised."""
+    """Its siblings are cancelled, and `aclose` raises the error once, as it was raised."""
     host, ended = TaskHost(), []
 
     async def fails() -> None:
@@ -459,7 +459,7 @@ async def test_a_task_that_raises() -> None:
 
 @pytest.mark.anyio
 async def test_context_variables_of_the_opener() -> None:
-    """Tasks see the context variables of whoever started them."""
+    """Tasks have the context variables of the task that started them."""
     variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
     seen: list[str] = []
 

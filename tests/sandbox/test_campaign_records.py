@@ -20,9 +20,9 @@ async def test_a_campaign_is_kept_with_its_counts(tmp_path: Path) -> None:
     async with Sandbox(port=None, clock="manual", db=file) as sandbox:
         world = sandbox.world()
         async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
-            made = await client.calls.create_campaign(from_=FROM, name="spring", mode="preview", contacts=CONTACTS)
+            made = await client.calls.create_campaign(from_=FROM, name="spring", mode="power", contacts=CONTACTS)
             queued = world.campaign(made.id)
-            assert (queued.name, queued.mode, queued.status, queued.calls) == ("spring", "preview", "queued", 3)
+            assert (queued.name, queued.mode, queued.status, queued.calls) == ("spring", "power", "queued", 3)
             assert (queued.by_status, queued.by_disposition) == ({"queued": 3}, {})
             assert world.campaigns() == (queued,)
             before = world.snapshot()

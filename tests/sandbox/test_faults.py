@@ -60,6 +60,9 @@ def test_when() -> None:
         {"match": "calls.dial", "action": "status"}, {"match": "call.completed", "action": "status"},
         {"match": "calls.*", "action": "sse_cut"}, {"match": "calls.*", "action": "webhook_duplicate"},
         {"action": "sse_cut", "events": 0}, {"action": "status", "code": ""}, {"action": "status", "n": 1.5},
+        {"match": "calls.list", "action": "commit_late"}, {"match": "calls.create", "action": "list_lag"},
+        {"action": "commit_late", "seconds": -1}, {"action": "list_lag", "seconds": "5"}, {"action": "outage", "delay": -1},
+        {"action": "status", "delay": 1}, {"action": "status_after_commit", "status": 200},
     ],
     ids=str,
 )  # fmt: skip
@@ -83,6 +86,8 @@ ANSWERS: dict[str, tuple[type[Exception] | None, bool]] = {
     "latency": (None, True),
     "drop_before": (OutcomeUnknownError, False),
     "drop_after_commit": (OutcomeUnknownError, True),
+    "status_after_commit": (InternalServerError, True),
+    "outage": (InternalServerError, False),
     "reset": (OutcomeUnknownError, False),
     "truncate": (OutcomeUnknownError, True),
     "malformed": (APIResponseValidationError, True),
@@ -93,7 +98,7 @@ ANSWERS: dict[str, tuple[type[Exception] | None, bool]] = {
 
 def test_every_action_is_tested() -> None:
     """No action without a test below."""
-    others = {"sse_cut", "webhook_duplicate", "webhook_reorder", "webhook_bad_signature"}
+    others = {"commit_late", "list_lag", "sse_cut", "webhook_duplicate", "webhook_reorder", "webhook_bad_signature"}
     assert set(get_args(Action)) == ANSWERS.keys() | others
 
 

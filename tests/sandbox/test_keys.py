@@ -140,6 +140,9 @@ async def test_worlds_of_unknown_keys_are_bounded() -> None:
         }  # fmt: skip
         assert len(sandbox.keys()) == 6
         assert len(sandbox.world(named).account.calls) == len(sandbox.world(minted).account.calls) == 1
+        for number in range(6, 100):
+            assert await status(sandbox, unknown(number)) == 200
+        assert (len(sandbox._worlds.keys), sandbox._worlds.unsaved) == (6, None)
     for wrong in (0, -1, True, "1"):
         with pytest.raises(InvalidParameterError, match="max_worlds"):
             Sandbox(max_worlds=wrong)  # type: ignore[arg-type]

@@ -14,6 +14,7 @@ from ajoxi_async import (
     AsyncAjoxi,
     InternalServerError,
     NotFoundError,
+    OutcomeUnknownError,
     PermissionDeniedError,
     RateLimitError,
     RetryPolicy,
@@ -92,6 +93,50 @@ def texted(status: str, error: str | None = None) -> Callable[[Stage, str], Awai
         )  # fmt: skip
 
     return check
+
+
+def answered_at_last(*first: str) -> Callable[[Stage, str], Awaitable[None]]:
+    """Calls that end like this one after the other, and then are always answered."""
+
+    async def check(stage: Stage, last: str) -> None:
+        before = stage.sandbox.snapshot()
+        ends = [(await stage.call(last)).disposition for _ in range(len(first) + 2)]
+        assert ends == [*first, "answered", "answered"]
+        stage.sandbox.restore(before)
+        assert (await stage.call(last)).disposition == first[0]
+        stage.sandbox.reset()
+        assert (await stage.call(last)).disposition == first[0]
+        stage.sandbox.inbound_call(from_=number(last))
+        await stage.clock.advance(60)
+        assert (await stage.client.calls.list()).data[0].disposition == "answered"
+
+    return check
+
+
+async def endless(stage: Stage, last: str) -> None:
+    """Still open after hours; the carrier hangs up after four."""
+    call = await stage.call(last, 4 * 3600)
+    assert (call.status, call.ended_at) == ("answered", None)
+    await stage.clock.advance(1)
+    call = await stage.client.calls.retrieve(call.id)
+    assert (call.status, call.disposition, call.duration) == ("completed", "answered", 4 * 3600)
+    async with stage.client.transcripts.stream(call.id) as live:
+        said = [segment async for segment in live]
+    assert len(said) > 200
+    assert max(segment.end or 0 for segment in said) <= 600
+
+
+async def angry(stage: Stage, last: str) -> None:
+    """The sentiment falls with each line, down to that of the recording."""
+    call = await stage.client.calls.create(to=number(last), from_=FROM, record=True)
+    await stage.clock.advance(60)
+    (recording,) = (await stage.client.recordings.list()).data
+    recording = await stage.client.recordings.retrieve(recording.id)
+    moods = [segment.sentiment for segment in (await stage.client.transcripts.retrieve(call.id)).segments]
+    assert moods == sorted(moods, reverse=True)
+    assert len(set(moods)) == len(moods)
+    assert (moods[0], moods[-1], recording.sentiment) == (0.0, -0.9, -0.9)
+    assert "angry" in str(recording.ai_summary)
 
 
 async def hung_up(stage: Stage, last: str) -> None:
@@ -202,14 +247,33 @@ async def failing(stage: Stage, last: str) -> None:
         assert len((await stage.client.calls.list()).data) == placed
 
 
+async def late(stage: Stage, last: str) -> None:
+    """No answer and nothing placed, for a minute and a half; then the call rings, and the text is sent."""
+    with pytest.raises(OutcomeUnknownError) as caught:
+        await stage.client.calls.create(to=number(last), from_=FROM)
+    with pytest.raises(OutcomeUnknownError):
+        await stage.client.messages.send(to=number(last), from_=FROM, body="hi")
+    await stage.clock.advance(89)
+    assert (await stage.client.calls.reconcile(caught.value)).call is None
+    assert stage.sandbox.world().rings() == ()
+    assert (await stage.client.messages.list()).data == ()
+    await stage.clock.advance(1)
+    (ring,) = stage.sandbox.world().rings(number(last))
+    assert (await stage.client.calls.retrieve(ring.call_id)).status == "ringing"
+    assert len((await stage.client.messages.list()).data) == 1
+
+
 TABLE: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "0100": ended("answered", answered=True, duration=3),
     "0101": ended("no_answer", answered=False, duration=0),
     "0102": ended("busy", answered=False, duration=0),
     "0103": ended("failed", answered=False, duration=0),
     "0104": ended("voicemail", answered=True, duration=3),
+    "0105": answered_at_last("no_answer"),
     "0106": hung_up,
     "0107": ended("failed", answered=True, duration=2),
+    "0108": answered_at_last("busy", "busy"),
+    "0109": endless,
     "0110": transfer_succeeds,
     "0111": transfer_returns,
     "0112": transfer_refused,
@@ -217,6 +281,7 @@ TABLE: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "0121": recording_fails,
     "0122": lively,
     "0123": cut_once,
+    "0124": angry,
     "0130": refused(UnprocessableEntityError, "unreachable_destination"),
     "0131": refused(UnprocessableEntityError, "opted_out"),
     "0132": refused(PermissionDeniedError, "permission_denied"),
@@ -228,6 +293,7 @@ TABLE: dict[str, Callable[[Stage, str], Awaitable[None]]] = {
     "0150": taken,
     "0160": throttled,
     "0161": failing,
+    "0162": late,
 }
 
 

@@ -189,7 +189,7 @@ def beside(streams: int) -> None:
 
 
 async def hold(client: AsyncAjoxi, id: str) -> None:
-    """Follow a call that nobody answers yet."""
+    """Follow a call that is not answered yet."""
     async with client.transcripts.stream(id) as live:
         await live.until_done()
 

@@ -96,7 +96,7 @@ async def test_a_gap_is_filled() -> None:
 
 
 async def test_a_gap_that_cannot_be_filled() -> None:
-    """Where a final is nowhere to be had, the end is an error and not a shorter transcript."""
+    """If a final segment cannot be fetched, the end is an error and not a shorter transcript."""
     whole = {"id": "tr_1", "segments": [{"sequence": 1, "text": "line 1"}]}
     wire = Connections(connection(segment(1, 1), completed(4, 3)), transcript=answer(200, whole))
     with pytest.raises(TranscriptGapError) as caught:
@@ -123,7 +123,7 @@ async def test_outage() -> None:
 
 
 async def test_progress_ends_an_outage() -> None:
-    """Backoff and outage begin anew after every event."""
+    """Backoff and outage start again after every event."""
     clock = SteppedClock()
     cuts = [connection(segment(n, n)) for n in range(1, 101)]
     wire = Connections(*cuts, connection(segment(101, 101), completed(102, 101)))
@@ -254,7 +254,7 @@ async def test_every_connection_takes_a_turn() -> None:
 
 
 async def test_the_limiter_learns_from_the_head_of_a_stream() -> None:
-    """A stream's answer counts as an answer: its limit is believed."""
+    """The limit in the answer of a stream counts like that of any answer."""
     head = Response(200, Headers({"Content-Type": "text/event-stream", "X-RateLimit-Limit": "7"}), b"")
     client = client_on(Connections(ScriptedStream(head, (completed(1, 0),))))
     assert await texts(client) == []

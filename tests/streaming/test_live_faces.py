@@ -110,7 +110,7 @@ async def test_events_of_a_filled_gap() -> None:
 
 
 async def test_stats_and_states() -> None:
-    """The figures follow the stream, and each state is told once as it comes to be."""
+    """The figures follow the stream, and on_state is called once for each change of the state."""
     clock, states = SteppedClock(), []
     wire = Connections(
         connection(segment(1, 1), then=lost(sent=True, timeout=True)),
@@ -215,7 +215,7 @@ async def test_ten_million_segments() -> None:
 
 
 async def test_an_error_stays_one() -> None:
-    """After an error the stream is not at its end: whoever goes on is told again."""
+    """After an error the stream does not count as ended: reading again raises the error again."""
     wire = Connections(connection(event_frame("transcript.segment", b"{", "1"), completed(2, 0)))
     async with client_on(wire).transcripts.stream("call_1") as live:
         for _ in range(2):

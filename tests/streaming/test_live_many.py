@@ -220,7 +220,7 @@ async def test_leaving(leave: str) -> None:
 
 
 async def test_outside_of_its_block() -> None:
-    """Calls can be added only where there is somebody to follow them."""
+    """Calls can be added only inside the block."""
     many = client_on(Calls()).transcripts.stream_many()
     with pytest.raises(RuntimeError, match="async with"):
         many.add("call_1")

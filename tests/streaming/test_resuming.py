@@ -139,7 +139,7 @@ async def test_a_retry_of_years_is_bounded(live: bool) -> None:
 
 
 async def test_a_consumer_whose_reads_time_out_still_gets_its_stream_back() -> None:
-    """The moment of the next connection is settled once: reads shorter than the wait do not put it off for ever."""
+    """The time of the next connection is fixed once, so that reads shorter than the wait do not postpone it again and again."""
     connections = [_bringing(b"retry: 300\n\n"), _bringing(b"id: 1\ndata: back\n\n")]
 
     class Server:

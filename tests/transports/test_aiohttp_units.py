@@ -33,7 +33,7 @@ class _Response(aiohttp.ClientResponse):
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Iterator[aioresponses]:
-    """A network that answers as told, and nothing else."""
+    """A network that answers as the test says, and nothing else."""
     monkeypatch.setattr("aioresponses.core.ClientResponse", _Response)
     with aioresponses() as mocked:
         yield mocked

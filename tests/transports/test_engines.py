@@ -38,7 +38,7 @@ async def test_exchange(engine: Transport) -> None:
 
 
 async def test_refused_connection_was_not_sent(engine: Transport) -> None:
-    """Where nobody listens nothing was sent."""
+    """If no server listens, nothing was sent."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/"
@@ -67,7 +67,7 @@ async def test_dropped_after_receipt_was_sent_once(engine: Transport, method: st
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 async def test_stale_connection_is_not_resent_silently(engine: Transport, method: str) -> None:
-    """A kept connection that dies under the second request is reported, not papered over by a third."""
+    """If a kept connection breaks during the second request, this is reported, and no third request is sent."""
     async with server(answering(OK, b"")) as (url, got):
         await engine.send(Request("GET", url, timeout=5))
         with pytest.raises(ExchangeError) as caught:

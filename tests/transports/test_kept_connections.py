@@ -1,4 +1,4 @@
-"""Kept connections after the loop stood still: a frozen function, blocking code, a suspended machine."""
+"""Kept connections after a pause of the loop: a frozen function, blocking code, a suspended machine."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ UNASKED = [
 async def test_what_came_while_the_loop_was_blocked_answers_no_request(
     unasked: bytes, method: str, closes: bool
 ) -> None:
-    """What a server sent to nobody while the loop was blocked is not taken for the next answer; one request goes out."""
+    """Bytes that a server sent unasked while the loop was blocked are not taken for the next answer; one request is sent."""
     answered, written = threading.Event(), threading.Event()
 
     def serve(connection: socket.socket, number: int) -> None:
@@ -169,7 +169,7 @@ async def test_all_kept_connections_are_looked_at() -> None:
 
 
 async def test_a_sound_connection_is_kept() -> None:
-    """Requests one after another use one connection, however long the loop stands still between them."""
+    """Requests one after another use one connection, however long the loop is blocked between them."""
     numbers = set()
 
     def serve(connection: socket.socket, number: int) -> None:

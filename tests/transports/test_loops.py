@@ -161,7 +161,7 @@ def test_a_loop_that_is_merely_closed_leaves_no_warning(url: str, told: list[Any
 
 
 def test_a_client_that_is_dropped_in_a_running_loop_closes_its_connections(told: list[Any]) -> None:
-    """A client that nobody closed and nobody holds is closed with the collector, and warns of nothing."""
+    """A client that was dropped without being closed is closed by the garbage collector, without a warning."""
     gone = threading.Event()
 
     def serve(connection: socket.socket, number: int) -> None:

@@ -144,7 +144,7 @@ def _netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @every_session
 async def test_a_session_changes_no_request_and_no_answer(session: Callable[[], Any]) -> None:
-    """The key, the body and the answer are ours, whatever the session brings; its other headers travel along."""
+    """The key, the body and the answer are the client's, whatever the session's settings; its other headers are sent."""
     async with server(answering(reply("201 Created"), reply("200 OK"))) as (url, got):
         async with client_over(url, session()) as client:
             assert await create(client) == "call_1"
@@ -167,7 +167,7 @@ async def test_a_session_changes_no_request_and_no_answer(session: Callable[[], 
     [("404 Not Found", NotFoundError, 1), ("422 No", UnprocessableEntityError, 1), ("429 Slow", RateLimitError, 1)],
 )
 async def test_a_session_changes_no_error(session: Callable[[], Any], status: str, kind: type, sent: int) -> None:
-    """Errors of the API are ours, and are tried as often as ever."""
+    """Errors of the API are the client's exceptions, and are retried as usual."""
     async with server(answering(*[reply(status, ERROR)] * 3)) as (url, got):
         async with client_over(url, session(), retry=RetryPolicy(max_retries=0)) as client:
             with pytest.raises(kind):
@@ -205,7 +205,7 @@ async def test_a_session_tells_what_was_sent(session: Callable[[], Any]) -> None
 
 @pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
 async def test_a_request_hook_that_raises_is_no_unknown_outcome(library: Any) -> None:
-    """What a request hook raises comes out as ours, and nothing was sent."""
+    """An exception of a request hook becomes the client's error, and nothing was sent."""
     session = library.AsyncClient(event_hooks={"request": [veto]})
     async with server(answering(reply("201 Created"))) as (url, got):
         async with client_over(url, session) as client:
@@ -255,7 +255,7 @@ async def test_a_middleware_that_repeats_requests_is_stopped() -> None:
 
 @every_session
 async def test_a_session_that_is_closed_meanwhile(session: Callable[[], Any]) -> None:
-    """A session that its owner closes is told by name, at the next request and at the constructor; nothing is tried."""
+    """A session that its owner has closed is refused by name, at the next request and in the constructor; nothing is retried."""
     async with server(answering(reply("201 Created"))) as (url, got):
         own = session()
         client = AsyncAjoxi("AJX_TEST_key", base_url=url, session=own)

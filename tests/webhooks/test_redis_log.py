@@ -204,7 +204,6 @@ async def test_a_redis_that_refuses(redis_url: str) -> None:
         redis.ConnectionPool(),
         object(),
     ],
-    ids=repr,
 )
 async def test_what_is_no_redis(given: Any) -> None:
     """It is refused where it is given, and a password is not shown."""

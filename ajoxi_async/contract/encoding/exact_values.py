@@ -1,13 +1,13 @@
-"""What callers give, as the exact builtins that travel.
+"""Turning the values that callers give into the exact builtins that are sent.
 
 Rules:
-1. A subclass counts as what it is a subclass of, and by its value: Django's SafeString, NumPy's str_, members of a str or
-   int enum, pandas' Timestamp, freezegun's FakeDatetime. What it overrides (``__str__``, ``__format__``) changes nothing.
-2. Any Mapping is an object, by its ``items()``, for a QueryDict holds lists below them; any other collection but bytes
-   and text, and any iterator, is a list.
-3. An integer of any kind (NumPy's int64) is an integer, a NumPy array or scalar what its ``tolist()`` says. A bool is no
-   number, and neither is a Decimal, which does not mix with floats.
-4. Values are nested `MAX_DEPTH` deep at most, so that one that holds itself is refused.
+1. An instance of a subclass counts as its base class with the same value: Django's SafeString, NumPy's str_, members of a str
+   or int enum, pandas' Timestamp, freezegun's FakeDatetime. Overridden methods (``__str__``, ``__format__``) do not matter.
+2. Any Mapping is an object with the pairs of its ``items()``. (A QueryDict stores lists, which its ``items()`` hides.) Any
+   other collection but bytes and text, and any iterator, is a list.
+3. An integer of any kind (NumPy's int64) is an integer; a NumPy array or scalar is the value of its ``tolist()``. A bool is
+   not a number, and neither is a Decimal, which does not mix with floats.
+4. Values are nested at most `MAX_DEPTH` levels deep, so that a value which contains itself is refused.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _EXACT = frozenset({str, int, float, bool, type(None)})
 
 
 def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
-    """Turn a value into exact builtins; what is none of them by the rules above stays as it is.
+    """Turn a value into exact builtins. A value to which no rule above applies is returned unchanged.
 
     Args:
-        value: what was given.
-        param: the parameter, for the error.
-        depth: levels that are left.
+        value: as the caller gave it.
+        param: the name of the parameter, for the error.
+        depth: levels of nesting that are left.
 
     Raises:
-        InvalidParameterError: nested deeper than `MAX_DEPTH` levels, or a datetime that is no moment (pandas' NaT).
+        InvalidParameterError: it is nested deeper than `MAX_DEPTH` levels, or a datetime that is not a moment (pandas' NaT).
     """
     if type(value) in _EXACT:
         return value

@@ -2,8 +2,8 @@
 
 Rules:
 1. What goes in and out is what the API sends: wire names (``from``), times as text, unknown fields kept.
-2. pydantic is no dependency. It is the one who calls this, and so it is there.
-3. The JSON schema is the published document's, with everything it refers to inside of it.
+2. pydantic is not a dependency. pydantic itself calls this module, so it is installed then.
+3. The JSON schema is that of the published document, with everything it refers to inside of it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def core_schema_of(cls: type[Any]) -> core_schema.CoreSchema:
         if isinstance(value, cls):
             return value
         if not isinstance(value, dict):
-            raise ValueError(f"expected a {cls.__name__} or the body it travels as, got {type(value).__name__}")  # noqa: TRY004
+            raise ValueError(f"expected a {cls.__name__} or its JSON object, got {type(value).__name__}")  # noqa: TRY004
         try:
             return converter.structure(value, cls)
         except DecodeError as error:

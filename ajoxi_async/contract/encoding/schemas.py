@@ -1,7 +1,7 @@
-"""JSON schemas of models and parameters, from their classes and docstrings.
+"""JSON schemas of models, from their classes and docstrings; those of requests are in `contract.request_schemas`.
 
 Rules:
-1. Answers are open: fields and enum values may be added by a newer server. Requests are closed, like the sandbox.
+1. Answers are open: fields and enum values may be added by a newer server.
 2. Fields have their names on the wire, and no defaults: what is missing is missing.
 """
 
@@ -13,7 +13,7 @@ from typing import Any, Final, get_args, get_type_hints
 
 import msgspec
 
-from ajoxi_async.contract.encoding.structuring import NOT_SENT, keeps_unknown, nested_class, wire_name
+from ajoxi_async.contract.encoding.structuring import NOT_SENT, nested_class, wire_name
 
 __all__ = ["REFERENCE", "describe", "schema_of", "summary"]
 
@@ -39,8 +39,6 @@ def describe(schema: dict[str, Any], cls: type[Any] | None) -> dict[str, Any]:
     schema["required"] = [wire_name(field) for field in schema.get("required", [])]
     if not schema["required"]:
         del schema["required"]
-    if cls is not None and not keeps_unknown(cls):
-        schema["additionalProperties"] = False
     schema["description"] = summary(cls) if cls is not None else schema.get("description", "")
     return schema
 

@@ -46,12 +46,12 @@ T = TypeVar("T")
 
 #: Fields of models that do not travel under their names: what is unknown, and the bytes of a delivery.
 NOT_SENT = frozenset({"extra", "raw"})
-#: ``from`` is a keyword of Python, and ``timeout`` is left to the waiting for an answer.
+#: ``from`` is a keyword of Python, and ``timeout`` of a method is the time to wait for an answer.
 _WIRE_NAMES = {"from_": "from", "ring_timeout": "timeout"}
 
 
 def wire_name(field: str) -> str:
-    """The name of a field as it travels."""
+    """The name of a field in JSON and in queries."""
     return _WIRE_NAMES.get(field, field)
 
 
@@ -92,20 +92,20 @@ Prepare = Callable[[Any, str], Any]
 
 
 def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True) -> Prepare:
-    """Build what makes a parsed body ready for `convert`: renames, unknown fields, missing values, nested objects.
+    """Build a function that prepares a parsed body for `convert`: renames, unknown fields, missing values, nested objects.
 
-    Unknown fields are refused by parameters, and by models inside of them (`strict`). Times that msgspec reads otherwise
-    than `contract.encoding.times` are read here (`odd_times`).
+    With `strict` unknown fields are refused, as for parameters and models inside of them. With `odd_times` times are read as
+    `contract.encoding.times` does it, where msgspec would read them otherwise.
     """
     hints = get_type_hints(cls, include_extras=False)
     is_model = keeps_unknown(cls)
     strict = strict or not is_model
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in NOT_SENT)]
     size = len(fields)
-    # Every field is given to `convert`: one that is missing costs it more than the merge with what stands for it.
+    # Missing fields are filled in, because `convert` takes longer for a missing field than the merge does.
     blank: dict[str, Any] = {wire_name(f.name): None for f in fields if f.default is not attrs.NOTHING}
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
-    # One whose default is None takes null as it is.
+    # A field whose default is None accepts null as it is.
     filled = [(f.name, _maker(f.default)) for f in fields if f.default is not None and f.default is not attrs.NOTHING]
     nested = [
         (f.name, preparer(inner, strict, odd_times), _is_many(hints[f.name]))
@@ -156,7 +156,7 @@ preparer: Callable[..., Prepare] = cache(_build_preparer)
 
 
 def _rebuild(value: Any, cls: type[Any], path: str) -> Any:
-    """Check a model that a caller made: its class checks nothing, since it is made for what the API sends."""
+    """Check a model that a caller made; the classes of models check nothing, since they are made for answers of the API."""
     name = path.rstrip(".")
     try:
         return structure(exact(to_wire(value), name), cls)
@@ -206,7 +206,7 @@ def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
 
 
 def _given(body: dict[str, Any]) -> dict[str, Any]:
-    # What a caller did not give is not sent, inside of nested objects either: null there would mean "take it away".
+    # Parameters that were not given are not sent, also inside of nested objects, where null would mean "remove it".
     return {key: _given(item) if type(item) is dict else item for key, item in body.items() if item is not None}
 
 

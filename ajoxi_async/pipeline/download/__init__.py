@@ -1,4 +1,4 @@
-"""The audio of recordings: into memory, into a file, or as it comes. The rules of the wire are in `source`."""
+"""Downloads of recordings: into memory, into a file, or as a stream. `source` has the rules of the requests."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ T = TypeVar("T")
 
 Progress = Callable[[int, "int | None"], object]
 
-#: Bytes that `download` returns at most, unless it is told otherwise: two hours in two channels at 16 kHz.
+#: Default limit of the bytes that `download` returns: about two hours in two channels at 16 kHz.
 MOST_IN_MEMORY = 256 * 1024 * 1024
-#: Bytes that are written in one go: a thread is asked once a MiB and not once a packet.
+#: Bytes that are collected before a thread writes them, so that there is one switch of threads a MiB and not one a packet.
 _BATCH = 1024 * 1024
-#: Threads that write files, of each event loop; anyio's own forty are everybody's.
+#: Threads of each event loop that write files. anyio's default pool of forty is shared with the rest of the process.
 _THREADS = 8
 
 _threads: RunVar[anyio.CapacityLimiter] = RunVar("ajoxi_async_download_threads")
@@ -49,7 +49,7 @@ async def download(pipeline: Pipeline, recording: Recording | str, options: Call
     if most is None or most < 0:
         raise InvalidParameterError("max_bytes", f"expected a number of bytes, got {max_bytes!r}")
     source = AudioSource(pipeline, recording, options, restarts=True)
-    # Its value is handed out without a copy, unlike that of a bytearray.
+    # BytesIO gives its value as bytes without a copy; a bytearray would be copied.
     audio = io.BytesIO()
     try:
         await source.open()
@@ -112,12 +112,12 @@ async def _copy(source: AudioSource, file: PartialFile, progress: Progress | Non
     while True:
         piece = await source.read()
         if source.start != begin + size:
-            # It has begun anew: nothing of what came before counts.
+            # The audio has started again from its first byte, so the earlier pieces are dropped.
             begin, size, pieces = source.start, 0, []
         pieces.append(piece)
         size += len(piece)
         if progress is not None and (piece or not source.position):
-            _tell(progress, source)
+            _report(progress, source)
         if not piece or size >= _BATCH:
             batch, at = pieces, begin
             await _in_thread(lambda at=at, batch=batch: file.write(at, batch))  # type: ignore[misc]
@@ -126,7 +126,7 @@ async def _copy(source: AudioSource, file: PartialFile, progress: Progress | Non
             return
 
 
-def _tell(progress: Progress, source: AudioSource) -> None:
+def _report(progress: Progress, source: AudioSource) -> None:
     answer: Any = progress(source.position, source.total)
     if answer is not None and inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
@@ -153,6 +153,6 @@ def _check_path(path: str | os.PathLike[str]) -> str:
 def _check_progress(progress: Progress | None) -> None:
     if progress is None:
         return
-    called = getattr(progress, "__call__", None)  # noqa: B004 - its own kind is asked for, not whether there is one
-    if not callable(progress) or any(inspect.iscoroutinefunction(one) for one in (progress, called)):
+    called = getattr(progress, "__call__", None)  # noqa: B004 - to see whether it is async, not whether it exists
+    if not callable(progress) or any(inspect.iscoroutinefunction(function) for function in (progress, called)):
         raise InvalidParameterError("progress", "expected a plain function of the bytes received and the bytes in all")

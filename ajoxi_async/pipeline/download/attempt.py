@@ -1,10 +1,10 @@
-"""One request for audio, wherever its URL points.
+"""One request for audio, to the API or to the storage that its URL names.
 
 Rules:
-1. The Authorization header, the client's own headers and those of the call go to the API's own origin and nowhere else.
-2. An attempt takes its turn at the limiter, and is told to the hooks, only where it goes to the API: the URL of a storage
-   may hold a signature, which is left out of the log as well.
-3. Every turn is settled, whatever happens.
+1. The Authorization header, the client's own headers and those of the call are sent to the API's origin only.
+2. Only attempts that go to the API wait at the limiter and are reported to the hooks. The URL of a storage may hold a
+   signature, which is left out of the log as well.
+3. Every permit of the limiter is settled, whatever happens.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from ajoxi_async.protocol.errors import APITimeoutError
 
 __all__ = ["ROUTE", "Answer", "ask"]
 
-#: The name by which the limiter, hooks and errors know a request for audio.
+#: The name of a request for audio in the limiter, in hooks and in errors.
 ROUTE = "recordings.download"
-#: Set here, whatever a caller sends besides.
-_OWN = frozenset({"accept", "accept-encoding", "range", "if-range"})
+#: Headers that this module sets itself; a caller's are replaced.
+_SET_HERE = frozenset({"accept", "accept-encoding", "range", "if-range"})
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
 
 @frozen
 class Answer:
-    """An answer whose body is not read yet; leave its connection when it is."""
+    """An answer whose body has not been read yet. Exit `connection` after reading `stream`."""
 
     connection: AbstractAsyncContextManager[StreamResponse]
     stream: StreamResponse
@@ -67,15 +67,15 @@ async def ask(
         watch: the hooks, if there are any.
 
     Returns:
-        An answer of any status, or why there was none.
+        An answer of any status, or the error if there was no answer.
 
     Raises:
         APITimeoutError: the deadline cannot be met.
     """
     limiter, permit, authorization = pipeline.limiter, None, ""
-    at_home = origin(url) == origin(pipeline.base_url)
+    to_api = origin(url) == origin(pipeline.base_url)
     asked = pipeline.clock()
-    if at_home:
+    if to_api:
         authorization = await pipeline.authorization(ROUTE, deadline)
         asked = pipeline.clock()
         permit = await pipeline.turn(ROUTE, pipeline.lane, deadline)
@@ -88,7 +88,7 @@ async def ask(
     within = pipeline.timeout if left is None else min(pipeline.timeout or left, left)
     sent = {**_headers(pipeline, extra, authorization), **part}
     request = Request("GET", url, sent, timeout=within, idle_timeout=pipeline.timeout)
-    watch = watch if at_home else None
+    watch = watch if to_api else None
     if watch is not None:
         watch.begins(request, attempt, started - asked)
     outcome: Response | ExchangeError
@@ -114,9 +114,9 @@ async def ask(
         wait_for = answers.retry_after_of(outcome) if isinstance(outcome, Response) else None
         watch.ended(request, attempt, outcome, retry.classify(outcome), elapsed=took, retry_after=wait_for)
     if logger.isEnabledFor(logging.DEBUG):
-        seen = outcome.status if isinstance(outcome, Response) else outcome
+        result = outcome.status if isinstance(outcome, Response) else outcome
         where = urlsplit(url)._replace(query="", fragment="", netloc=urlsplit(url).hostname or "").geturl()
-        line = f"{ROUTE} GET {where} {part.get('Range', 'whole')} attempt {attempt}: {seen} in {took * 1000:.1f} ms"
+        line = f"{ROUTE} GET {where} {part.get('Range', 'whole')} attempt {attempt}: {result} in {took * 1000:.1f} ms"
         logger.debug("%s", mask(line))
     return outcome if isinstance(outcome, ExchangeError) else Answer(connection, stream, outcome, authorization)
 
@@ -124,6 +124,6 @@ async def ask(
 def _headers(pipeline: Pipeline, extra: Mapping[str, str], authorization: str) -> dict[str, str]:
     sent = {"User-Agent": pipeline.headers.get("User-Agent", "")}
     if authorization:
-        sent = {name: value for name, value in {**pipeline.headers, **extra}.items() if name.lower() not in _OWN}
+        sent = {name: value for name, value in {**pipeline.headers, **extra}.items() if name.lower() not in _SET_HERE}
         sent[headers.AUTHORIZATION] = authorization
     return sent | {"Accept": "*/*", "Accept-Encoding": "identity"}

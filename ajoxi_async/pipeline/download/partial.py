@@ -1,11 +1,11 @@
-"""A file that is there whole or not at all. Blocking: to be called in a thread.
+"""A file that appears only when it is complete. Its methods block, so call them in a thread.
 
 Rules:
-1. What has come is written beside the target, under a hidden name of its own. It takes the target's name when it is whole
-   and on the disk; until then an older file of that name stays as it is.
-2. A target that is a link stays one: the file it points to is replaced. Permissions of an older file are kept.
-3. Whatever fails, what was written is removed. Only a process that is killed leaves its ``.ajoxi-….part``.
-4. Every error of the system is a `DownloadFileError`.
+1. The audio is written to a hidden file beside the target. It is renamed to the target when it is complete and synced to
+   the disk; until then an older file of that name is unchanged.
+2. If the target is a link, the file it points to is replaced. The permissions of an older file are kept.
+3. After a failure the hidden file is removed. Only a process that is killed leaves its ``.ajoxi-….part`` behind.
+4. Every error of the operating system becomes a `DownloadFileError`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class PartialFile:
             self._partial = partial
 
     def write(self, start: int, pieces: list[bytes]) -> None:
-        """Write at a place that is the end of what was written, or before it when the download has begun anew.
+        """Write pieces from byte `start` on: the end of the file, or an earlier byte when the download has started again.
 
         Raises:
             DownloadFileError: the disk is full, for instance.
@@ -73,10 +73,10 @@ class PartialFile:
             self._size = start + len(data)
 
     def finish(self) -> None:
-        """Give the whole file its name.
+        """Sync the complete file and rename it to the target.
 
         Raises:
-            DownloadFileError: it is not on the disk, or cannot have the name.
+            DownloadFileError: it cannot be synced or renamed.
         """
         assert self._file is not None
         assert self._partial is not None
@@ -89,7 +89,7 @@ class PartialFile:
                     shutil.copymode(self._target, self._partial)
             self._partial.replace(self._target)
             self._partial = None
-        # The name is on the disk when its directory is; not every system lets a directory be opened.
+        # The rename is durable once the directory is synced; some systems do not let a directory be opened.
         with suppress(OSError):
             directory = os.open(self._target.parent, os.O_RDONLY)
             try:

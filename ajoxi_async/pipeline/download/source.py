@@ -1,17 +1,19 @@
-"""The audio of a recording over as many connections as it takes: what `download`, `download_to` and `stream` share.
+"""The audio of a recording, read over several connections if necessary. `download`, `download_to` and `stream` share it.
 
 Rules:
-1. Pulled, one task at a time: nothing is read before it is asked for, and no more is in hand than one piece.
-2. Every attempt is judged as any GET is (`protocol.retry`), and a body that ends early is an attempt that failed. Bytes
-   beyond the furthest place reached before are progress: failures are counted anew from there.
-3. An attempt after the first goes on from the place that was reached, by ``Range`` with ``If-Range`` (`protocol.ranges`).
-   Where the server names no version, or the file is another one by now, it begins at the first byte again, or fails
-   where that is too late: the reader of a stream has had the beginning.
-4. At most five redirects, never from https to http, http and https only. What goes where is `attempt`'s to say.
-5. A URL that is refused may have expired: the recording is asked for its URL anew, once until there is progress.
-6. The answer's own length counts. One that differs from the recording's ``size`` is another file, an error page for
-   instance, and refused; without one, ``size`` is what the body is checked by.
-7. A coding such as gzip is refused: "identity" is asked for, and neither lengths nor ranges could be relied on.
+1. One task at a time reads. Nothing is read before it is asked for, and at most one piece is held.
+2. Every attempt is judged like any GET (`protocol.retry`); a body that ends early is a failed attempt. Bytes beyond the
+   furthest position so far are progress, after which failures are counted from zero.
+3. Later attempts continue at the position that was reached, with ``Range`` and ``If-Range`` (`protocol.ranges`). If the
+   server names no version of the file, or the file has changed, the download starts again at the first byte. A stream
+   whose beginning was already delivered fails instead.
+4. At most five redirects are followed, to http and https only, never from https to http. `attempt` says which headers go
+   where.
+5. A URL that is refused may have expired, so the recording is retrieved again for a new URL, once until there is progress.
+6. The length that the answer states counts. If it differs from the recording's ``size``, the answer is something else,
+   such as an error page, and is refused. If the answer states none, the body is checked against ``size``.
+7. The request asks for the coding "identity". Another coding, such as gzip, is refused, since lengths and ranges would not
+   apply to it.
 """
 
 from __future__ import annotations
@@ -52,13 +54,13 @@ __all__ = ["AudioSource"]
 T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-#: What storages say of a signed URL that has expired: S3, R2 and Azure 403, Google 400; the others of moved files.
+#: Statuses of a signed URL that has expired (403 from S3, R2 and Azure, 400 from Google) or of a file that has moved.
 _MAY_HAVE_EXPIRED = frozenset({400, 401, 403, 404, 410})
-#: A connection that brought so many bytes is followed by the next one without a wait.
+#: After a connection that brought at least this many bytes, the next one is opened without a delay.
 _WORTH = 1024 * 1024
-#: The body of an error answer is read no further than this.
+#: Bytes of an error answer's body that are read at most.
 _ERROR_BODY = 64 * 1024
-#: Seconds a connection may take to close.
+#: Longest time to close a connection, in seconds.
 _CLOSING = 0.5
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
@@ -71,12 +73,12 @@ class AudioSource:
         pipeline: of the client.
         recording: a recording, or its id.
         options: of the call.
-        restarts: whether the first byte may come a second time.
+        restarts: whether the audio may start again from its first byte.
 
     Attributes:
-        start: where the last piece begins; 0 again when the audio has begun anew.
-        position: where it ends: the bytes in hand.
-        ended: the whole is there.
+        start: the position at which the last piece begins; 0 when the audio has started again.
+        position: the position at which it ends: how many bytes were delivered.
+        ended: whether all of the audio was delivered.
 
     Raises:
         InvalidParameterError: something given cannot be right.
@@ -105,15 +107,15 @@ class AudioSource:
         self._watch: Watch | None = None
         if pipeline.hooks is not None:
             self._watch = Watch(hooks=pipeline.hooks, route=_ROUTE, method="GET", lane=self._pipeline.lane)
-        # Of the connection: what it is, where in the file its next byte belongs, and where its body ends.
+        # The connection, the position in the file of its next byte, and the position at which its body ends.
         self._connection: AbstractAsyncContextManager[StreamResponse] | None = None
         self._chunks: AsyncIterator[bytes] | None = None
         self._authorization = ""
-        self._at = 0
+        self._offset = 0
         self._end: int | None = None
         self._chunked = False
-        self._torn = False
-        # Since the last progress.
+        self._read_cancelled = False
+        # Counted since the last progress.
         self._furthest = 0
         self._failures = 0
         self._drawn = 0
@@ -127,13 +129,13 @@ class AudioSource:
 
     @property
     def total(self) -> int | None:
-        """Bytes of the whole, as far as anybody has said."""
+        """Bytes of the whole audio, as the server or the recording states them; ``None`` while unknown."""
         known = self._version.length if self._version is not None else None
         return known if known is not None else self._expected
 
     @property
     def content_type(self) -> str | None:
-        """The type the answer names, else the recording."""
+        """The type that the answer states, or else the recording."""
         return self._kind
 
     async def open(self) -> None:
@@ -148,11 +150,11 @@ class AudioSource:
         await self._guarded(self._connect)
 
     async def read(self) -> bytes:
-        """Wait for the next piece, over a new connection where it takes one; empty at the end.
+        """Wait for the next piece, reconnecting if necessary; empty at the end.
 
         Raises:
             APIError: as from any call that reads.
-            DownloadError: it was closed, or the audio became another file after its beginning was delivered.
+            DownloadError: it was closed, or the file changed after its beginning was delivered.
         """
         return await self._guarded(self._next)
 
@@ -166,7 +168,7 @@ class AudioSource:
             await self._disconnect()
 
     async def _guarded(self, work: Callable[[], Awaitable[T]]) -> T:
-        """Do a part of the work so that the deadline and `aclose` can end it, and a failure is the end."""
+        """Run `work` so that the deadline and `aclose` can interrupt it. A failure ends the download."""
         if self._working is not None:
             raise self._error("another task is reading this stream")
         if self._failure is not None:
@@ -192,11 +194,11 @@ class AudioSource:
                 if lifetime.closed
                 else (APITimeoutError, "the time was up")
             )
-            self._failure = kind(f"{why} after {self._told()}", route=_ROUTE, attempts=self._attempts)
+            self._failure = kind(f"{why} after {self._progress_text()}", route=_ROUTE, attempts=self._attempts)
         await self._disconnect()
         raise self._failure
 
-    def _told(self) -> str:
+    def _progress_text(self) -> str:
         return f"{self.position} of {'?' if self.total is None else self.total} bytes"
 
     def _error(self, message: str) -> DownloadError:
@@ -223,18 +225,18 @@ class AudioSource:
             await self._body_ended(error)
             return b""
         except BaseException:
-            # Cancelled: some transports can go on reading, others are found at their end next time.
-            self._torn = True
+            # Cancelled: some transports can continue reading afterwards; others report the end of the body next time.
+            self._read_cancelled = True
             raise
-        self._torn = False
-        self._at += len(chunk)
-        if self._end is not None and self._at > self._end:
-            raise APIResponseValidationError(f"more bytes than were promised, {self._end}", route=_ROUTE)
-        # A whole file in answer to a Range: what is in hand already is dropped.
-        new = self._at - self.position
+        self._read_cancelled = False
+        self._offset += len(chunk)
+        if self._end is not None and self._offset > self._end:
+            raise APIResponseValidationError(f"more bytes than the announced {self._end}", route=_ROUTE)
+        # If the server sent the whole file in answer to a Range, bytes that were already delivered are dropped.
+        new = self._offset - self.position
         if new <= 0:
             return b""
-        self.start, self.position = self.position, self._at
+        self.start, self.position = self.position, self._offset
         if self.position > self._furthest:
             self._progress()
         return chunk if new == len(chunk) else chunk[-new:]
@@ -249,39 +251,39 @@ class AudioSource:
             self._drawn = 0
 
     async def _body_ended(self, error: ExchangeError | None) -> None:
-        """Tell the end of a body from a cut, and a part from the whole."""
+        """Decide whether the end of a body is the end of the audio, the end of a part, or a lost connection."""
         await self._disconnect()
         assert self._version is not None
-        torn, self._torn = self._torn, False
+        read_cancelled, self._read_cancelled = self._read_cancelled, False
         if self._end is not None:
-            if self._at == self._end:
-                # Of a part the rest is asked for at once.
-                self.ended = self._at == self._version.length
+            if self._offset == self._end:
+                # After a part, the rest is requested at once.
+                self.ended = self._offset == self._version.length
                 return
-        elif error is None and not torn:
-            # Of a body that only ends with its connection, too little may be a cut.
-            certain = self._chunked or self._at > (self._expected or 0)
-            if certain and self._expected not in {None, self._at}:
+        elif error is None and not read_cancelled:
+            # A body without a length ends with its connection, so one that is too short may have been cut off.
+            certain = self._chunked or self._offset > (self._expected or 0)
+            if certain and self._expected not in {None, self._offset}:
                 await self._renew()
-            if self._expected in {None, self._at}:
-                self._version = evolve(self._version, length=self._at)
+            if self._expected in {None, self._offset}:
+                self._version = evolve(self._version, length=self._offset)
                 self.ended = True
                 return
             if certain:
-                raise self._of_another_size(self._at)
-        await self._failed(error or ExchangeError(f"the body ended after {self._told()}", sent=True))
+                raise self._of_another_size(self._offset)
+        await self._failed(error or ExchangeError(f"the body ended after {self._progress_text()}", sent=True))
 
     def _of_another_size(self, seen: int) -> APIResponseValidationError:
         return APIResponseValidationError(
-            f"recording {self._id} has a size of {self._expected} bytes, and its file has {seen}; to have it all the "
-            "same, give the recording with size=None",
+            f"recording {self._id} has a size of {self._expected} bytes, but its file has {seen}; to download it anyway, "
+            "give the recording with size=None",
             route=_ROUTE,
         )
 
     async def _disconnect(self) -> None:
         connection, self._connection, self._chunks = self._connection, None, None
         if connection is not None:
-            # A cancelled reader must still give its connection back.
+            # Shielded, so that a cancelled reader still releases its connection.
             with anyio.move_on_after(_CLOSING, shield=True), suppress(ExchangeError):
                 await connection.__aexit__(None, None, None)
 
@@ -293,17 +295,17 @@ class AudioSource:
                 await self._locate()
             if self.position and (self._version is None or self._version.validator is None):
                 self._begin_anew(
-                    "it was cut, and the server does not name its version, so the rest cannot be asked for"
+                    "the connection was lost, and the server names no version of the file, so the rest cannot be requested"
                 )
             await self._attempt()
 
     def _begin_anew(self, why: str) -> None:
         if not self._restarts:
-            raise self._error(f"after {self._told()} {why}")
+            raise self._error(f"after {self._progress_text()} {why}")
         self._version, self.position = None, 0
 
     async def _locate(self) -> None:
-        """Learn where the audio is."""
+        """Find the URL of the audio."""
         recording, self._given = self._given, None
         if recording is None or not recording.url:
             recording = await self._retrieve()
@@ -325,7 +327,7 @@ class AudioSource:
         self._kind = recording.content_type or self._kind
 
     async def _renew(self) -> bool:
-        """Ask for the recording anew, once until there is progress; whether it says something else now."""
+        """Retrieve the recording again, once until there is progress; returns whether its URL or size has changed."""
         if self._renewed:
             return False
         before, waived = (self._url, self._expected), self._expected is None
@@ -339,7 +341,7 @@ class AudioSource:
         return before != (self._url, self._expected)
 
     async def _attempt(self) -> None:
-        """Ask for the audio, through redirects."""
+        """Request the audio, following redirects."""
         url, hops = self._url, 0
         while True:
             self._attempts += 1
@@ -401,7 +403,7 @@ class AudioSource:
         await self._failed(response)
 
     async def _take(self, stream: StreamResponse, head: Response) -> None:
-        """Accept a body, if it is the one that was asked for."""
+        """Accept a body if it is the one that was requested."""
         answer = head.headers
         if coding := ranges.content_coding(answer):
             raise answers.unexpected_answer(head, f"the audio is coded as {coding[:20]}, not as it is", _ROUTE)
@@ -421,21 +423,21 @@ class AudioSource:
                 await self._changed()
                 return
             self._version = version if known is None else evolve(known, length=known.length or version.length)
-            self._at, self._end = part.start, part.end
+            self._offset, self._end = part.start, part.end
         else:
             if self.position and not (known is not None and known.is_whole(version)):
                 self._begin_anew(
-                    "the whole file came in place of the rest, and it cannot be told whether it is the same"
+                    "the server sent the whole file in place of the rest, and nothing says whether it is the same file"
                 )
             self._version = version
-            self._at, self._end = 0, length
+            self._offset, self._end = 0, length
         self._kind = answer.get(headers.CONTENT_TYPE) or self._kind
         self._chunked = ranges.is_chunked(answer)
-        self._opened_at, self._torn = self.position, False
+        self._opened_at, self._read_cancelled = self.position, False
         self._chunks = aiter(stream.chunks())
 
     async def _unsatisfied(self, head: Response) -> None:
-        """A 416: all that there is may be in hand, where its length was never said."""
+        """Handle a 416: everything may have been delivered already, if no answer has stated the length."""
         assert self._version is not None
         if ranges.whole_length(head.headers) == self.position and self._version.length in {None, self.position}:
             if self._expected not in {None, self.position}:
@@ -446,17 +448,17 @@ class AudioSource:
         await self._changed()
 
     async def _changed(self) -> None:
-        """The file is another one by now."""
+        """Start again, or fail, because the file has changed."""
         await self._disconnect()
-        failure = self._error(f"after {self._told()} it became another file")
-        self._begin_anew("it became another file")
+        failure = self._error(f"after {self._progress_text()} the file changed")
+        self._begin_anew("the file changed")
         await self._failed(ExchangeError("the file changed while it was read", sent=True), failure)
 
     async def _failed(self, outcome: Response | ExchangeError, error: AjoxiError | None = None) -> None:
-        """Wait until it may be tried again; see `protocol.retry`.
+        """Wait before the next attempt, if `protocol.retry` allows one.
 
         Raises:
-            AjoxiError: it is not; the error given, or the one that any GET would have.
+            AjoxiError: no further attempt is allowed: `error` if given, or else the error that any GET would raise.
         """
         pipeline = self._pipeline
         self._failures += 1
@@ -490,7 +492,7 @@ class AudioSource:
 
 
 def _size_of(recording: Recording) -> int | None:
-    # No audio has no bytes: a size of 0 is that of a recording which is still being made.
+    # A size of 0 means that the recording is still being processed.
     return recording.size if recording.size is not None and recording.size > 0 else None
 
 

@@ -1,4 +1,4 @@
-"""`AudioStream`: the audio of a recording as it comes."""
+"""`AudioStream`: the audio of a recording, piece by piece as it arrives."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["AudioStream"]
 
 
 class AudioStream:
-    """The audio of a recording, piece by piece and in order, over as many connections as it takes.
+    """The audio of a recording, piece by piece and in order, over several connections if necessary.
 
-    Made by ``client.recordings.stream``; use it in ``async with``. It ends when the whole has come, and with an exception
-    otherwise, never quietly. A read that was cancelled has lost nothing.
+    Made by ``client.recordings.stream``; use it in ``async with``. The iteration ends when all of the audio has arrived,
+    and raises otherwise. A cancelled read loses no bytes.
     """
 
     def __init__(self, source: AudioSource) -> None:
@@ -24,7 +24,7 @@ class AudioStream:
 
     @property
     def size(self) -> int | None:
-        """Bytes of the whole; ``None`` where nobody has said."""
+        """Bytes of the whole audio; ``None`` while unknown."""
         return self._source.total
 
     @property
@@ -52,7 +52,7 @@ class AudioStream:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connection; from any task, and a task that reads gets a `DownloadError`. Idempotent."""
+        """Close the connection. Any task may call it; a task that is reading gets a `DownloadError`. Idempotent."""
         await self._source.aclose()
 
     def __aiter__(self) -> Self:

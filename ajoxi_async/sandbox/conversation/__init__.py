@@ -1,1 +1,1 @@
-"""What is said in a call: the script, its transcript, its recording and the audio. Worked out from the call, never stored."""
+"""The conversation of a call: script, transcript, recording and audio. They are computed from the call and never stored."""

@@ -1,10 +1,10 @@
-"""The audio of a recording: a WAV file of near silence, as long as the call, served as storages serve files.
+"""The audio of a recording: a WAV file of near silence that lasts as long as the call, served as by a storage.
 
 Rules (RFC 9110):
-1. GET and HEAD; every answer names the file's version, by a strong ETag and Last-Modified, and that ranges are taken.
-2. One range of bytes is answered with 206, one that holds none of the file with 416. Several at once, other units and
-   what cannot be read are ignored, and the whole file comes.
-3. A range counts only if If-Range names the version.
+1. GET and HEAD are allowed. Every answer has a strong ETag and Last-Modified of the file, and says that ranges are accepted.
+2. A request for one range of bytes gets a 206, or a 416 if the range is outside of the file. Several ranges, other units and
+   a Range that cannot be read are ignored, and the answer is the whole file.
+3. If there is an If-Range, the range counts only if it names the version of the file.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ __all__ = ["serve", "wav", "wav_size"]
 
 _RATE = 8000
 _HEADER = 44
-#: Seconds of audio at most, so that responses stay small however long the call was.
+#: Most seconds of audio, so that responses are small however long the call was.
 _LONGEST = 60
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))", re.ASCII | re.IGNORECASE)
 
 
 def wav_size(seconds: int) -> int:
-    """Bytes of the file."""
+    """The size of the file in bytes."""
     return _HEADER + min(seconds, _LONGEST) * _RATE
 
 
@@ -50,10 +50,10 @@ def serve(recording: Recording, method: str, sent: Mapping[str, str], answer: di
     """Answer a request for the audio of a recording.
 
     Args:
-        recording: whose audio.
+        recording: the recording.
         method: HTTP method.
         sent: the request's headers, by lower-case name.
-        answer: headers that every answer has.
+        answer: headers to add to every answer.
 
     Raises:
         Refusal: the method is not allowed.
@@ -79,7 +79,7 @@ def serve(recording: Recording, method: str, sent: Mapping[str, str], answer: di
 
 
 def _range(sent: Mapping[str, str], named: Mapping[str, str], size: int) -> tuple[int, int] | None:
-    """The bytes that are asked for: from the first up to, not including, the second."""
+    """The requested bytes: from the first number up to, not including, the second."""
     match = _RANGE.fullmatch(sent.get("range", "").strip())
     condition = sent.get("if-range")
     if match is None or (condition is not None and condition not in {named["ETag"], named.get("Last-Modified")}):

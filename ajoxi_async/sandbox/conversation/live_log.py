@@ -1,6 +1,6 @@
-"""The live transcript of a call as a log: everything that is said, with the moment and the bytes of each event.
+"""The live transcript of a call as a log of all its events, with the moment and the bytes of each.
 
-The log is a pure function of the call, its future included. An event's id is its place in the log, from 1.
+The log is a pure function of the call, and includes events in the future. An event's id is its position in the log, from 1.
 """
 
 from __future__ import annotations
@@ -27,8 +27,18 @@ class LiveLog:
         return len(self.frames)
 
 
-def log_of(call: Call, talk: float) -> LiveLog | None:
-    """The log of a call with `talk` seconds between answer and end; ``None`` while it may still be answered."""
+def log_of(call: Call, talk: float, spoken: float | None = None) -> LiveLog | None:
+    """The log of a call.
+
+    Args:
+        call: the call.
+        talk: seconds from its answer to its end.
+        spoken: seconds of these in which people talk; all of them unless given.
+
+    Returns:
+        Its log; ``None`` while it may still be answered.
+    """
+    spoken = talk if spoken is None else spoken
     moments: list[float] = []
     frames: list[bytes] = []
     if call.answered_at is None:
@@ -38,8 +48,8 @@ def log_of(call: Call, talk: float) -> LiveLog | None:
     else:
         answered = call.answered_at.timestamp()
         last, moment = 0, answered + talk
-        for place, update in enumerate(live_updates(call, talk), start=1):
-            moments.append(answered + update.at * talk)
+        for place, update in enumerate(live_updates(call, spoken), start=1):
+            moments.append(answered + update.at * spoken)
             frames.append(event_frame(SEGMENT_EVENT, encode(update.segment), str(place)))
             last = max(last, update.segment.sequence)
     end = TranscriptCompleted(

@@ -1,4 +1,4 @@
-"""The recording of a call, worked out from the call."""
+"""The recording of a call, computed from the call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav_size
-from ajoxi_async.sandbox.conversation.transcripts import transcript_of
+from ajoxi_async.sandbox.conversation.transcripts import is_angry, transcript_of
 
 __all__ = ["detailed", "recording_of"]
 
@@ -29,11 +29,19 @@ def recording_of(call: Call, made: datetime) -> Recording:
     )
 
 
-def detailed(recording: Recording, call: Call, talk: float, now: float) -> Recording:
-    """Add transcript, AI summary and sentiment to a recording (API reference: Recordings & AI)."""
+def detailed(recording: Recording, call: Call, spoken: float, now: float) -> Recording:
+    """Add transcript, AI summary and sentiment to a recording (API reference: Recordings & AI).
+
+    Args:
+        recording: of the call, as lists show it.
+        call: the call.
+        spoken: seconds after its answer in which people talk; where there are none, there is nothing to analyse.
+        now: seconds since the epoch.
+    """
+    angry = is_angry(call)
     return evolve(
         recording,
-        transcript=transcript_of(call, talk, now),
-        ai_summary=script.summary(call.id),
-        sentiment=script.sentiment(call.id),
+        transcript=transcript_of(call, spoken, now),
+        ai_summary=script.summary(call.id, angry=angry) if spoken else None,
+        sentiment=script.sentiment(call.id, angry=angry) if spoken else None,
     )

@@ -1,6 +1,9 @@
 """What people say in the sandbox: a conversation that is a pure function of the call's id.
 
-Nothing is stored: the same id gives the same lines, so the text of a hundred thousand finished calls takes no memory.
+Rules:
+1. Nothing is stored: the same id gives the same lines, so the text of a hundred thousand finished calls takes no memory.
+2. The sentiment of a line is the mood of the conversation at that line. It starts neutral, moves to what the topic brings
+   until the first third is over, and from there to the sentiment of the whole conversation, which the last line has.
 """
 
 from __future__ import annotations
@@ -28,6 +31,16 @@ _TOPICS = (
     ("book a demonstration", "I would like to see the product before we buy.", "Gladly. How many of you would join?",
      "Five, some time next week.", "I have sent you an invitation for Monday."),
 )  # fmt: skip
+#: The mood that each topic brings.
+_TENSIONS = (0.0, -0.4, -0.3, 0.2)
+_ANGRY = (
+    ("complain about a service", "This is the third time I am calling about this.", "I am sorry to hear that.",
+     "You said that last week, and nobody came.", "I will pass this on to my supervisor."),
+)  # fmt: skip
+_ANGRY_TENSION = -0.4
+_ANGRY_CLOSINGS = (("That is not good enough. I am cancelling.", -0.9),)
+#: The share of a conversation at which the topic's mood is reached.
+_TURN = 1 / 3
 _CLOSINGS = (("Great, thank you for your help.", 0.7), ("All right, goodbye.", 0.1), ("Finally. Thanks.", -0.3))
 
 
@@ -47,24 +60,32 @@ class Update:
     segment: Segment
 
 
-def _draw(call_id: str) -> tuple[random.Random, tuple[str, ...], tuple[str, float]]:
+def _draw(call_id: str, angry: bool) -> tuple[random.Random, tuple[str, ...], tuple[str, float]]:
     rng = random.Random(f"script/{call_id}")
-    return rng, rng.choice(_TOPICS), rng.choice(_CLOSINGS)
+    return rng, rng.choice(_ANGRY if angry else _TOPICS), rng.choice(_ANGRY_CLOSINGS if angry else _CLOSINGS)
 
 
-def _lines(call_id: str, talk: float, ai: bool) -> list[tuple[Speaker, str, float]]:
-    rng, topic, closing = _draw(call_id)
+def _lines(
+    rng: random.Random, topic: tuple[str, ...], closing: str, talk: float, *, ai: bool, angry: bool
+) -> list[tuple[Speaker, str]]:
     host = Speaker.AI if ai else Speaker.AGENT
-    lines = [(host, rng.choice(_OPENINGS), 0.2)]
+    lines = [(host, rng.choice(_OPENINGS))]
     # Whoever talks for longer talks about more.
     while True:
-        lines += [(host if n % 2 else Speaker.CUSTOMER, text, 0.1) for n, text in enumerate(topic[1:])]
+        lines += [(host if n % 2 else Speaker.CUSTOMER, text) for n, text in enumerate(topic[1:])]
         if len(lines) + 1 >= talk / _PACE:
-            return [*lines, (Speaker.CUSTOMER, *closing)]
-        topic = rng.choice(_TOPICS)
+            return [*lines, (Speaker.CUSTOMER, closing)]
+        topic = rng.choice(_ANGRY if angry else _TOPICS)
 
 
-def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> list[Update]:
+def _mood(share: float, tension: float, final: float) -> float:
+    """The mood after a share of the conversation, from 0 to 1."""
+    if share < _TURN:
+        return round(tension * share / _TURN, 2)
+    return round(tension + (final - tension) * (share - _TURN) / (1 - _TURN), 2)
+
+
+def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False, angry: bool = False) -> list[Update]:
     """The live transcript of a call, in the order it is sent.
 
     Each line comes as an interim and then as a final; every second line begins before the one before it is final, as
@@ -77,12 +98,16 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
         talk: seconds from answer to end.
         ai: whether the AI receptionist is the host.
         lively: whether people talk at once and a lot is revised.
+        angry: whether the customer is angry.
     """
-    lines = _lines(call_id, talk, ai)
+    rng, topic, (closing, final_mood) = _draw(call_id, angry)
+    lines = _lines(rng, topic, closing, talk, ai=ai, angry=angry)
+    tension = _ANGRY_TENSION if angry else _TENSIONS[_TOPICS.index(topic)]
     step = 0.9 / len(lines)
     overlap, interims = (0.6 * step, 4) if lively else (0.3 * step, 1)
     said: list[Update] = []
-    for number, (speaker, text, mood) in enumerate(lines, start=1):
+    for number, (speaker, text) in enumerate(lines, start=1):
+        mood = _mood((number - 1) / (len(lines) - 1), tension, final_mood)
         begin = 0.05 + (number - 1) * step - (overlap if number % 2 == 0 or (lively and number > 1) else 0.0)
         end = 0.05 + number * step
         if number % _INTERJECTED == 0 and not lively:
@@ -115,20 +140,22 @@ def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False) -> lis
     return said
 
 
-def segments(call_id: str, talk: float, *, ai: bool, lively: bool = False, share: float = 1.0) -> tuple[Segment, ...]:
+def segments(
+    call_id: str, talk: float, *, ai: bool, lively: bool = False, angry: bool = False, share: float = 1.0
+) -> tuple[Segment, ...]:
     """The finals after `share` of the talk time, in the order of the conversation."""
-    everything = updates(call_id, talk, ai=ai, lively=lively)
+    everything = updates(call_id, talk, ai=ai, lively=lively, angry=angry)
     latest = {u.segment.sequence: u.segment for u in everything if u.segment.is_final and u.at <= share}
     return tuple(latest[number] for number in sorted(latest))
 
 
-def summary(call_id: str) -> str:
+def summary(call_id: str, *, angry: bool = False) -> str:
     """The AI summary of a conversation."""
-    _, topic, closing = _draw(call_id)
-    mood = "satisfied" if closing[1] > 0 else "impatient"
+    _, topic, closing = _draw(call_id, angry)
+    mood = "angry" if angry else "satisfied" if closing[1] > 0 else "impatient"
     return f"The customer called to {topic[0]}. {topic[4]} The customer sounded {mood} at the end."
 
 
-def sentiment(call_id: str) -> float:
+def sentiment(call_id: str, *, angry: bool = False) -> float:
     """The sentiment of a conversation, from -1 to 1."""
-    return _draw(call_id)[2][1]
+    return _draw(call_id, angry)[2][1]

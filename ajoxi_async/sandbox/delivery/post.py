@@ -1,11 +1,12 @@
-"""Posts webhook deliveries over HTTP. Whoever has a key chooses the endpoint, so the address is checked first.
+"""Posting webhook deliveries over HTTP. Any user with a key chooses the endpoint, so its address is checked first.
 
 Rules:
-1. Posts go to this machine only, unless remote endpoints were allowed. Link-local addresses and the others under which
-   clouds hand out credentials are never posted to.
-2. The address that was checked is the one connected to: a name is resolved once, and what it resolved to is in the URL of
-   the request. ``localhost`` and names under it are this machine, whatever a resolver says.
-3. No redirect is followed and no proxy is asked. An answer has 15 s, and no more than its beginning is read.
+1. Deliveries are posted to this machine only, unless remote endpoints were allowed. They are never posted to link-local
+   addresses and the other addresses at which clouds give out credentials.
+2. A host name is resolved once, and the URL of the request contains the address that was checked. ``localhost`` and names
+   under it are this machine, whatever a resolver says.
+3. Redirects are not followed, and no proxy is used. An endpoint has 15 s to answer, and only the beginning of the answer is
+   read.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ __all__ = ["ANSWER_SECONDS", "NOT_PERMITTED", "Answer", "HttpPost", "Post", "per
 
 ANSWER_SECONDS = 15.0
 NOT_PERMITTED = "the address is not permitted"
-#: Bytes of an answer that are kept.
+#: Bytes of an answer's body that are kept.
 EXCERPT = 1_024
-#: Bytes that are read so that the connection can be used again.
+#: Most bytes that are read, so that the connection can be used again.
 _DRAINED = 65_536
 
 _LOOPBACK = ("127.0.0.1", "::1")
-#: Where clouds hand out credentials, besides the link-local addresses.
+#: Addresses at which clouds give out credentials, besides the link-local ones.
 _METADATA = frozenset(
     ipaddress.ip_address(address) for address in ("100.100.100.200", "192.0.0.192", "168.63.129.16", "fd00:ec2::254")
 )
@@ -39,7 +40,7 @@ _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 @frozen
 class Answer:
-    """The outcome of a post: a status, or an error that says why there is none."""
+    """The result of a post: a status, or the error if there was no answer."""
 
     status: int | None
     headers: Mapping[str, str] = field(factory=dict)
@@ -47,7 +48,7 @@ class Answer:
     error: str | None = None
 
 
-#: Posts a body to a URL with headers. May return a status alone, or None where no answer came.
+#: Posts a body to a URL with headers. It may return just a status, or None if there was no answer.
 Post = Callable[[str, dict[str, str], bytes], Awaitable[Answer | int | None]]
 
 
@@ -60,7 +61,7 @@ def permitted(address: str, *, remote: bool) -> bool:
 
 
 def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    """The address that is reached in the end: the IPv4 one inside of an IPv6 one, where there is one."""
+    """The address that is really reached: the IPv4 address inside of an IPv6 one, if there is one."""
     try:
         ip = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -84,8 +85,8 @@ class HttpPost:
     """Posts over HTTP, on asyncio and trio.
 
     Args:
-        remote: whether endpoints on other machines are posted to.
-        resolve: from a host and a port to addresses.
+        remote: whether endpoints on other machines are allowed.
+        resolve: resolves a host and a port to addresses.
     """
 
     def __init__(self, *, remote: bool = False, resolve: Callable[[str, int], Awaitable[list[str]]] = _resolve) -> None:
@@ -94,7 +95,7 @@ class HttpPost:
         self._client = _open()
 
     async def __call__(self, url: str, headers: dict[str, str], body: bytes) -> Answer:
-        """Post a body and return the outcome; nothing is raised."""
+        """Post a body and return the result. It raises nothing."""
         try:
             with anyio.fail_after(ANSWER_SECONDS):
                 target = httpx.URL(url)
@@ -113,7 +114,7 @@ class HttpPost:
         self.forget()
 
     def forget(self) -> None:
-        """Let the connections of an event loop that has ended be."""
+        """Drop the connections of an event loop that has ended, without closing them."""
         self._client = _open()
 
     async def _addresses(self, url: httpx.URL) -> list[str]:
@@ -125,7 +126,7 @@ class HttpPost:
         elif self._remote:
             found = await self._resolve(host, url.port or (443 if url.scheme == "https" else 80))
         else:
-            # Other names are not even resolved, since only `remote` allows other machines.
+            # Other names are not resolved, since only `remote` allows other machines.
             found = []
         return [address for address in found if permitted(address, remote=self._remote)]
 

@@ -1,10 +1,10 @@
 """Posts the deliveries that are due: one queue for each endpoint.
 
 Rules:
-1. At most 10 deliveries of one endpoint are under way at a time, each endpoint has its own ten: one that fails or hangs
-   holds up nobody else's.
+1. At most 10 deliveries of one endpoint are under way at a time. An endpoint that fails or hangs does not delay deliveries to
+   the others.
 2. Deliveries of an endpoint start in the order in which they were due.
-3. What is under way is counted, so that a virtual clock knows when everything of a moment is over.
+3. Deliveries that are under way are counted, so that a virtual clock knows when everything of a moment is over.
 4. The outcome of an attempt that began before its world was reset or restored is dropped with the old account.
 """
 
@@ -66,6 +66,8 @@ class DeliveryQueues:
     changed: Callable[[], None]
     under_way: int = field(default=0, init=False)
     _endpoints: dict[str, _Endpoint] = field(factory=dict, init=False)
+    # The endpoint of each delivery that was queued and for which no worker was started yet.
+    _queued: list[_Endpoint] = field(factory=list, init=False)
     _abandoned: bool = field(default=False, init=False)
     _over: anyio.Event = field(factory=anyio.Event, init=False)
 
@@ -83,11 +85,14 @@ class DeliveryQueues:
                 continue
             endpoint = self._endpoints.setdefault(found[1].id, _Endpoint())
             endpoint.waiting.append((id, self._reserve()))
+            self._queued.append(endpoint)
             self.under_way += 1
         if due:
             return False
-        for endpoint in self._endpoints.values():
-            for _ in range(min(CONCURRENT - endpoint.workers, len(endpoint.waiting))):
+        # In the order of the deliveries, which is the same after a rewind.
+        queued, self._queued = self._queued, []
+        for endpoint in queued:
+            if endpoint.workers < CONCURRENT:
                 endpoint.workers += 1
                 self.start(lambda endpoint=endpoint: self._work(endpoint))  # type: ignore[misc]
         return True
@@ -112,7 +117,7 @@ class DeliveryQueues:
             self._over = anyio.Event()
 
     def _reserve(self) -> _Place:
-        """Keep a place in the clock's record, which lists deliveries in the order in which they started."""
+        """Reserve an entry in the clock's record, which lists deliveries in the order in which they started."""
         record = self.clock.record if isinstance(self.clock, VirtualClock) else None
         if record is None:
             return None
@@ -165,9 +170,9 @@ class DeliveryQueues:
             at=at(moment),
             status=answer.status,
             latency=latency,
-            error=answer.error,
+            error=_plain(answer.error) if answer.error is not None else None,
             request_headers=sent,
-            response_headers=answer.headers,
+            response_headers={_plain(name): _plain(value) for name, value in answer.headers.items()},
             excerpt=answer.excerpt,
         )
         deliveries.record_attempt(account, attempt)
@@ -186,3 +191,8 @@ class DeliveryQueues:
         if isinstance(answer, Answer):
             return answer
         return Answer(answer, error="no answer" if answer is None else None)
+
+
+def _plain(text: object) -> str:
+    """Text that any file takes, of whatever a `Post` of somebody's own gave."""
+    return str(text).encode(errors="replace").decode()

@@ -1,1 +1,1 @@
-"""What goes wrong on purpose: which fault strikes a request, a stream or a delivery, and how an answer is broken."""
+"""Faults on request: which fault applies to a request, a stream or a delivery, and how an answer is broken."""

@@ -1,17 +1,22 @@
-"""Applies faults to the answer of a request. Which faults strike is decided in `faults`."""
+"""Applies faults to the answer of a request. Which faults strike is decided in `faults`.
+
+What the command itself has to know, `commit_late` and `list_lag`, is applied where it runs: see `seconds_of`.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import anyio
 
-from ajoxi_async.contract import headers
-from ajoxi_async.contract.errors import CODE_STATUS
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.errors import CODE_STATUS, error_body
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse, slowly, truncated
-from ajoxi_async.sandbox.faults.faults import Fault
+from ajoxi_async.sandbox.faults.faults import Action, Fault
 from ajoxi_async.sandbox.refusal import Refusal
 
-__all__ = ["after_command", "before_command"]
+__all__ = ["after_command", "before_command", "seconds_of"]
 
 #: The error code of each status, where the fault gives none.
 _CODES = {status: code for code, status in reversed(CODE_STATUS.items())}
@@ -32,13 +37,18 @@ async def before_command(fault: Fault, answer: dict[str, str]) -> None:
         await anyio.sleep(fault.seconds)
     elif fault.action in {"drop_before", "reset"}:
         raise ConnectionBrokenError(reset=fault.action == "reset")
-    elif fault.action in {"status", "rate_limit_storm"}:
-        status = 429 if fault.action == "rate_limit_storm" else fault.status
-        code = fault.code or _CODES.get(status, "internal_error" if status >= 500 else "invalid_parameter")
-        wait = 1 if status == 429 and fault.retry_after is None else fault.retry_after
-        if wait is not None:
-            answer[headers.RETRY_AFTER] = str(wait)
-        raise Refusal(code, f"an injected fault: {fault.id}", status=status)
+    elif fault.action in {"status", "rate_limit_storm", "outage"}:
+        raise _refusal(fault, answer)
+
+
+def _refusal(fault: Fault, answer: dict[str, str]) -> Refusal:
+    """The answer of a fault; Retry-After is put into the headers `answer`."""
+    status = 429 if fault.action == "rate_limit_storm" else fault.status
+    code = fault.code or _CODES.get(status, "internal_error" if status >= 500 else "invalid_parameter")
+    wait = 1 if status == 429 and fault.retry_after is None else fault.retry_after
+    if wait is not None:
+        answer[headers.RETRY_AFTER] = str(wait)
+    return Refusal(code, f"an injected fault: {fault.id}", status=status)
 
 
 def after_command(fault: Fault, response: Response | StreamedResponse) -> Response | StreamedResponse:
@@ -51,6 +61,10 @@ def after_command(fault: Fault, response: Response | StreamedResponse) -> Respon
         raise ConnectionBrokenError
     if isinstance(response, StreamedResponse):
         return response
+    if fault.action == "status_after_commit" and response.status < 400:
+        shown = {**response.headers, headers.CONTENT_TYPE: headers.JSON}
+        refusal = _refusal(fault, shown)
+        return Response(fault.status, shown, codec.encode(error_body(refusal.code, refusal.message)))
     sized = {**response.headers, "Content-Length": str(len(response.body))}
     if fault.action == "truncate":
         return StreamedResponse(sized, truncated(response.body), response.status)
@@ -59,3 +73,8 @@ def after_command(fault: Fault, response: Response | StreamedResponse) -> Respon
     if fault.action == "malformed":
         return Response(response.status, response.headers, b"<html>" + response.body[:20])
     return response
+
+
+def seconds_of(struck: Iterable[Fault], action: Action) -> float | None:
+    """The seconds of the faults of an action that struck, the longest of several; ``None`` where none struck."""
+    return max((fault.seconds for fault in struck if fault.action == action), default=None)

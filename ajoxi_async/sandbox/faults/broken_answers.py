@@ -9,13 +9,13 @@ from attrs import field, frozen
 
 __all__ = ["ConnectionBrokenError", "StreamedResponse", "slowly", "truncated"]
 
-#: Pieces in which a slow body comes.
+#: Number of pieces in which a slow body is sent.
 _PIECES = 10
 
 
 @frozen
 class StreamedResponse:
-    """An answer whose body is sent in chunks, as they come."""
+    """An answer whose body is sent in chunks as they become available."""
 
     headers: Mapping[str, str]
     chunks: AsyncIterator[bytes] = field(eq=False)
@@ -23,7 +23,7 @@ class StreamedResponse:
 
 
 class ConnectionBrokenError(Exception):
-    """The connection is ended here on purpose: closed, or with `reset` aborted (RST)."""
+    """A fault ends the connection: it is closed, or with `reset` aborted (RST)."""
 
     def __init__(self, *, reset: bool = False) -> None:
         super().__init__("the connection is broken on purpose")
@@ -37,7 +37,7 @@ async def truncated(body: bytes) -> AsyncIterator[bytes]:
 
 
 async def slowly(body: bytes, seconds: float) -> AsyncIterator[bytes]:
-    """Send a body in pieces over so many seconds."""
+    """Send a body in pieces that are spread over some seconds."""
     size = max(1, -(-len(body) // _PIECES))
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     for piece in pieces:

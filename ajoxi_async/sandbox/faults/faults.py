@@ -5,9 +5,12 @@ Rules:
    ``calls.*``), the type of an event for faults of webhooks (``call.completed``). The patterns are those of a shell.
 2. ``when`` counts the matches of the fault itself: ``nth`` strikes at the n-th and never again, ``every`` at each n-th,
    ``times`` at the first n, ``probability`` at a share of them, drawn by seed.
-3. ``status``, ``rate_limit_storm``, ``drop_before`` and ``reset`` strike before the command runs: nothing is committed.
-   ``latency`` waits before it. ``drop_after_commit``, ``truncate``, ``malformed`` and ``slow`` strike after it.
-4. Every fault counts its matches and its strikes, so that a test can assert that it fired.
+3. ``status``, ``rate_limit_storm``, ``outage``, ``drop_before`` and ``reset`` strike before the command runs: nothing is
+   committed. ``latency`` waits before it. ``drop_after_commit``, ``status_after_commit``, ``truncate``, ``malformed`` and
+   ``slow`` strike after it. ``commit_late`` ends the connection before it, and lets it run later.
+4. ``commit_late`` matches routes that make something (POST), ``list_lag`` routes that list something. An ``outage`` matches
+   nothing before it begins and after it ended.
+5. Every fault counts its matches and its strikes, so that a test can assert that it fired.
 """
 
 from __future__ import annotations
@@ -15,14 +18,17 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
+from functools import cache
 from itertools import count
 from typing import Any, Literal, get_args
 
 from attrs import asdict, define, field
 
+from ajoxi_async.contract.codec import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.routes import ROUTES
+from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.webhooks import EventType
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["Action", "Fault", "Faults", "When"]
 
@@ -32,19 +38,35 @@ Action = Literal[
     "latency",
     "drop_before",
     "drop_after_commit",
+    "status_after_commit",
+    "commit_late",
     "reset",
     "truncate",
     "malformed",
     "slow",
     "rate_limit_storm",
+    "outage",
+    "list_lag",
     "sse_cut",
     "webhook_duplicate",
     "webhook_reorder",
     "webhook_bad_signature",
 ]
 
+#: The routes that list what was made. Of numbers, those on offer show no lag.
+LISTS = ("calls.list", "messages.list", "recordings.list", "webhooks.list", "numbers.search")
+#: Seconds at most that a fault may take.
+_LONGEST = 86_400
 #: Seconds that an action takes where none are given.
-_SECONDS = {"latency": 1.0, "slow": 1.0, "rate_limit_storm": 1.0, "webhook_reorder": 10.0}
+_SECONDS = {
+    "latency": 1.0,
+    "slow": 1.0,
+    "rate_limit_storm": 1.0,
+    "webhook_reorder": 10.0,
+    "commit_late": 90.0,
+    "list_lag": 5.0,
+    "outage": 60.0,
+}
 
 
 @define(kw_only=True)
@@ -54,6 +76,7 @@ class Fault:
     Attributes:
         matched: how often it could have struck.
         fired: how often it did.
+        begins: of an outage: its first moment on the world's clock, in seconds since the epoch.
     """
 
     id: str
@@ -69,6 +92,7 @@ class Fault:
     events: int
     matched: int = 0
     fired: int = 0
+    begins: float | None = None
     #: Until when a storm goes on, in monotonic seconds.
     until: float = field(default=0.0, repr=False)
 
@@ -76,18 +100,23 @@ class Fault:
         """As JSON shows it."""
         shown = asdict(self)
         del shown["until"]
+        if self.begins is not None:
+            shown["begins"] = format_time(at(self.begins))
         return shown
 
 
 @define(eq=False)
 class Faults:
-    """The faults of one world; `seed` decides what a probability draws.
+    """The faults of one world.
 
     Attributes:
+        seed: decides what a probability draws.
+        now: the moment on the world's clock.
         changed: called with the id of a fault that is added, removed or matched.
     """
 
     seed: int = 0
+    now: Callable[[], float] = lambda: 0.0
     changed: Callable[[str], None] | None = field(default=None, init=False)
     _faults: dict[str, Fault] = field(factory=dict, init=False)
     _ids: count[int] = field(factory=lambda: count(1), init=False)
@@ -114,6 +143,7 @@ class Faults:
         code: str | None = None,
         retry_after: int | None = None,
         seconds: float | None = None,
+        delay: float | None = None,
         events: int = 1,
     ) -> Fault:
         """Add a fault.
@@ -124,12 +154,15 @@ class Faults:
             when: which of the matches; with `n`, or `p`.
             n: of ``nth``, ``every`` and ``times``; from 1.
             p: of ``probability``; 0 to 1.
-            status: of ``status``: the HTTP status, 400 to 599.
-            code: of ``status``: the error code; otherwise one that fits.
-            retry_after: of ``status`` and ``rate_limit_storm``: seconds in Retry-After.
+            status: of ``status``, ``status_after_commit`` and ``outage``: the HTTP status, 400 to 599.
+            code: of the same: the error code; otherwise one that fits.
+            retry_after: of the same and ``rate_limit_storm``: seconds in Retry-After.
             seconds: of ``latency`` and ``slow``: real seconds, for the wire is real; of ``rate_limit_storm``: real seconds
-                for which every match is refused; of ``webhook_reorder``: seconds on the sandbox's clock by which the
-                first attempt is late, so that what happens later is delivered earlier.
+                for which every match is refused; of all others, seconds on the world's clock: of ``webhook_reorder``, by
+                which the first attempt is late, so that what happens later is delivered earlier; of ``commit_late``, after
+                which the command runs; of ``list_lag``, after which lists show what was made; of ``outage``, how long it
+                lasts.
+            delay: of ``outage``: seconds on the world's clock from now to its beginning; at once unless given.
             events: of ``sse_cut``: segments after which the stream is cut.
 
         Returns:
@@ -153,7 +186,14 @@ class Faults:
         _check(
             "retry_after", retry_after is None or (type(retry_after) is int and retry_after >= 0), "expected seconds"
         )
-        _check("seconds", seconds is None or (_number(seconds) and 0 <= seconds <= 86_400), "expected 0 to 86400")
+        _check(
+            "seconds", seconds is None or (_number(seconds) and 0 <= seconds <= _LONGEST), f"expected 0 to {_LONGEST}"
+        )
+        _check(
+            "delay",
+            delay is None or (action == "outage" and _number(delay) and 0 <= delay <= _LONGEST),
+            f"expected 0 to {_LONGEST}, of an outage alone",
+        )
         _check("events", type(events) is int and events >= 1, "expected 1 or more")
         fault = Fault(
             id=f"fault_{next(self._ids)}",
@@ -167,6 +207,7 @@ class Faults:
             retry_after=retry_after,
             seconds=_SECONDS.get(action, 0.0) if seconds is None else float(seconds),
             events=events,
+            begins=self.now() + (delay or 0) if action == "outage" else None,
         )
         self._faults[fault.id] = fault
         self._tell(fault.id)
@@ -196,7 +237,9 @@ class Faults:
         """The faults that strike a request, in the order in which they were added. `moment` is monotonic."""
         struck = []
         for fault in self._faults.values():
-            if fault.action.startswith("webhook_") or fault.action == "sse_cut" or not fnmatchcase(route, fault.match):
+            if route not in _answers(fault.action) or not fnmatchcase(route, fault.match):
+                continue
+            if fault.begins is not None and not fault.begins <= self.now() < fault.begins + fault.seconds:
                 continue
             if moment < fault.until:
                 fault.matched += 1
@@ -234,11 +277,23 @@ class Faults:
         return strikes
 
 
+@cache
 def _names(action: Action) -> tuple[str, ...]:
     """The names that a fault of this action can match."""
     if action.startswith("webhook_"):
         return tuple(EventType)
-    return tuple(name for name, route in ROUTES.items() if route.streaming or action != "sse_cut")
+    fits: Callable[[Route[Any]], bool] = {
+        "sse_cut": lambda route: route.streaming,
+        "commit_late": lambda route: route.method == "POST",
+        "list_lag": lambda route: route.name in LISTS,
+    }.get(action, lambda _: True)
+    return tuple(name for name, route in ROUTES.items() if fits(route))
+
+
+@cache
+def _answers(action: Action) -> frozenset[str]:
+    """The routes at whose answers a fault of this action strikes."""
+    return frozenset() if action.startswith("webhook_") or action == "sse_cut" else frozenset(_names(action))
 
 
 def _number(value: object) -> bool:

@@ -1,8 +1,9 @@
-"""Faults of the connection that carries a live transcript.
+"""Faults of the connections of live transcripts.
 
 Rules:
-1. A fault is a value, and belongs to one connection: `Sandbox.disturb_streams` queues them, the next connections take them.
-2. A fault repeats, holds back or cuts events. It never changes one.
+1. A fault is a value that belongs to one connection. `Sandbox.disturb_streams` puts faults into a queue, and each new
+   connection takes one.
+2. A fault repeats events, holds them back or ends the connection between or within them. It never changes an event.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ _count = validators.optional(validators.and_(validators.instance_of(int), valida
 
 @frozen(kw_only=True)
 class StreamFault:
-    """What goes wrong with one connection.
+    """The faults of one connection.
 
     Attributes:
-        cut_after_bytes: the response ends after so many bytes of its body, perhaps within an event.
-        cut_after_events: it ends after so many events.
-        reset: where it ends, the connection is reset (RST) instead of ended in good order.
-        stall_after_events: nothing more is sent, not even a heartbeat, and the connection stays open.
-        silent: no heartbeats.
-        over_replay: it begins so many events before the place that was asked for.
-        duplicate: every event is sent twice.
+        cut_after_bytes: end the response after this many bytes of its body, perhaps within an event.
+        cut_after_events: end the response after this many events.
+        reset: reset the connection (RST) at that point instead of ending the response properly.
+        stall_after_events: after this many events send nothing more, not even a heartbeat, and keep the connection open.
+        silent: send no heartbeats.
+        over_replay: begin this many events before the requested one.
+        duplicate: send every event twice.
     """
 
     cut_after_bytes: int | None = field(default=None, validator=_count)
@@ -41,10 +42,10 @@ class StreamFault:
 
 @define
 class FaultyConnection:
-    """One connection and the fault that strikes it: says which bytes are sent.
+    """Decides which bytes are sent on one connection with a fault.
 
     Attributes:
-        state: ``"cut"`` or ``"stalled"`` once nothing more is to be sent.
+        state: ``"cut"`` or ``"stalled"`` when nothing more is sent.
     """
 
     fault: StreamFault
@@ -53,11 +54,11 @@ class FaultyConnection:
     _events: int = 0
 
     def start_at(self, place: int) -> int:
-        """The place in the log at which the reader begins."""
+        """The position in the log at which the connection begins."""
         return max(0, place - self.fault.over_replay)
 
     def events(self, frames: list[bytes]) -> bytes:
-        """The bytes that are sent of the next events."""
+        """The bytes to send for the next events."""
         sent: list[bytes] = []
         for frame in frames:
             if not self._go_on():
@@ -68,7 +69,7 @@ class FaultyConnection:
         return self.comment(b"".join(sent))
 
     def comment(self, data: bytes) -> bytes:
-        """The bytes that are sent of `data`, which is no event."""
+        """The bytes to send for `data`, which is a comment and not an event."""
         limit = self.fault.cut_after_bytes
         if limit is not None and self._bytes + len(data) >= limit:
             data, self.state = data[: limit - self._bytes], "cut"

@@ -4,8 +4,10 @@ Rules:
 1. They are ``+1 500 555 01xx``, in a range that is nobody's. Each does one thing, to calls, messages, transfers or
    provisioning; in everything else it behaves like a number that is answered, texted and delivered to.
 2. 0160 makes the *next* answer to the same key a 429, whatever is asked. 0161 refuses with a 500 and commits nothing;
-   the same request again is carried out, and the one after that is refused again.
+   the same request again is carried out, and the one after that is refused again. 0162 ends the connection, and carries a
+   call or a message out 90 s later on the clock of the world.
 3. 0110, 0111 and 0112 count both as the number that was called and as the one that a call is transferred to.
+4. 0105 and 0108 count how often they have rung in their world. Once they were answered they are always answered.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ class Magic:
     Attributes:
         meaning: in words, as documented.
         ends: the disposition of a call to it.
+        first: the dispositions of the first calls to it, where they are others.
+        endless: whether nobody ends a call to it, so that it lasts for `Timing.max_call`.
+        angry: whether the customer is angry, more with every line.
         cut: the share of the ringing or talking after which a call to it ends early.
         transfer: what becomes of a transfer.
         recording: what becomes of the recording; a call to such a number is always recorded.
@@ -41,6 +46,9 @@ class Magic:
 
     meaning: str
     ends: Disposition = Disposition.ANSWERED
+    first: tuple[Disposition, ...] = ()
+    endless: bool = False
+    angry: bool = False
     cut: float | None = None
     transfer: Literal["returns", "refused"] | None = None
     recording: Literal["late", "fails"] | None = None
@@ -49,7 +57,11 @@ class Magic:
     refused: tuple[str, str] | None = None
     texts_refused: tuple[str, str] | None = None
     taken: bool = False
-    trouble: Literal["throttled", "failing"] | None = None
+    trouble: Literal["throttled", "failing", "late"] | None = None
+
+    def ending(self, attempt: int) -> Disposition:
+        """The disposition of the n-th call to it, from 1."""
+        return self.first[attempt - 1] if attempt <= len(self.first) else self.ends
 
 
 MAGIC = {
@@ -60,8 +72,11 @@ MAGIC = {
         "02": Magic(meaning="busy", ends=Disposition.BUSY),
         "03": Magic(meaning="failed", ends=Disposition.FAILED),
         "04": Magic(meaning="voicemail", ends=Disposition.VOICEMAIL),
+        "05": Magic(meaning="no answer the first time, then answered", first=(Disposition.NO_ANSWER,)),
         "06": Magic(meaning="hung up while ringing", ends=Disposition.CANCELED, cut=0.5),
         "07": Magic(meaning="dropped mid-call", ends=Disposition.FAILED, cut=0.5),
+        "08": Magic(meaning="busy twice, then answered", first=(Disposition.BUSY, Disposition.BUSY)),
+        "09": Magic(meaning="answered, and nobody ends the call until `max_call`", endless=True),
         "10": Magic(meaning="transfer succeeds"),
         "11": Magic(meaning="transfer is not answered and returns", transfer="returns"),
         "12": Magic(meaning="transfer is refused, 422", transfer="refused"),
@@ -69,6 +84,7 @@ MAGIC = {
         "21": Magic(meaning="recording fails", recording="fails"),
         "22": Magic(meaning="transcript with many revisions and overlapping speakers", transcript="lively"),
         "23": Magic(meaning="live transcript is cut once", transcript="cut"),
+        "24": Magic(meaning="angry customer: the sentiment falls through the call", angry=True),
         "30": Magic(meaning="unreachable prefix, 422", refused=("unreachable_destination", "no route to this prefix")),
         "31": Magic(meaning="blocked, 422", refused=("opted_out", "the recipient has blocked this account")),
         "32": Magic(
@@ -85,6 +101,7 @@ MAGIC = {
         "50": Magic(meaning="number is already taken, 422", taken=True),
         "60": Magic(meaning="the next answer is 429", trouble="throttled"),
         "61": Magic(meaning="500 once, then it works", trouble="failing"),
+        "62": Magic(meaning="the answer is lost, and the call is placed 90 s later", trouble="late"),
     }.items()
 }
 

@@ -9,13 +9,16 @@ from attrs import field, frozen, validators
 __all__ = ["Timing"]
 
 
-@frozen(kw_only=True)
+# The hash is kept: every step of every call looks its plan up by it.
+@frozen(kw_only=True, cache_hash=True)
 class Timing:
     """How long things take, in seconds.
 
     Attributes:
         ring: from ringing to the answer, or to giving up.
         talk: from the answer to the end.
+        max_call: from the answer to the end of a call that nobody ends; then the carrier hangs up.
+        patience: from the answer until somebody hangs up to whom no agent of the campaign speaks.
         processing: from the end to the recording and its transcript.
         sms_sent: until a message is on its way.
         sms_delivered: from there to its delivery.
@@ -26,6 +29,8 @@ class Timing:
 
     ring: float = field(default=0.4, validator=validators.ge(0))
     talk: float = field(default=3.0, validator=validators.ge(0))
+    max_call: float = field(default=4 * 3600.0, validator=validators.ge(0))
+    patience: float = field(default=2.0, validator=validators.ge(0))
     processing: float = field(default=0.3, validator=validators.ge(0))
     sms_sent: float = field(default=0.1, validator=validators.ge(0))
     sms_delivered: float = field(default=0.3, validator=validators.ge(0))

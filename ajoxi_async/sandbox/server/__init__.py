@@ -1,1 +1,1 @@
-"""From a request to its answer: the API, the control surface, and the two ways to reach them (HTTP and memory)."""
+"""Answering requests: the API, the control surface, and the two ways to reach them (HTTP and in memory)."""

@@ -1,11 +1,11 @@
-"""The addresses of media that answers give: under which a sandbox is reached from where it was asked.
+"""The URLs of media in answers: the address under which the caller can reach the sandbox.
 
 Rules:
-1. ``public_url``, where it was given, is the address for everybody.
-2. Otherwise an answer over HTTP gives the address that its request named in Host, so that whoever reached the API reaches
-   the media: another machine, or the host of a container.
-3. Webhook events, and requests without a usable Host, have the address on which it listens; where that is every address of
-   the machine (``0.0.0.0``), the loopback address.
+1. If ``public_url`` was given, it is the address for all callers.
+2. Otherwise an answer over HTTP has the address from the Host header of its request, so that a caller who reached the API
+   also reaches the media, from another machine or from the host of a container.
+3. Webhook events, and answers to requests without a usable Host, have the address on which the sandbox listens. If that is
+   every address of the machine (``0.0.0.0``), they have the loopback address.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ _EVERY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa:
 
 
 def listening_url(host: str, port: int) -> str:
-    """The address under which this machine reaches a socket that listens on a host."""
+    """The URL under which this machine reaches a socket that listens on a host."""
     host = _EVERY_ADDRESS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def checked_public_url(given: str) -> str:
-    """A public URL without the slash at its end.
+    """Check a public URL and return it without the slash at its end.
 
     Raises:
-        InvalidParameterError: it is no absolute HTTP URL, or has a user, a query or a fragment.
+        InvalidParameterError: it is not an absolute HTTP URL, or has a user, a query or a fragment.
     """
     try:
         parts = urlsplit(given)
@@ -52,7 +52,7 @@ def checked_public_url(given: str) -> str:
 
 
 def origin_of(sent: Mapping[str, str], public_url: str | None, base_url: str) -> str:
-    """The address that an answer gives, by the headers of its request."""
+    """The address for the answer to a request, from the request's headers."""
     if public_url is not None:
         return public_url
     host = sent.get("host", "")
@@ -60,7 +60,7 @@ def origin_of(sent: Mapping[str, str], public_url: str | None, base_url: str) ->
 
 
 def with_origin(result: Any, origin: str) -> Any:
-    """The object of an answer with its media under this address."""
+    """The object of an answer with its media URLs at this address."""
     if isinstance(result, PageBody):
         if result.data and isinstance(result.data[0], Call | Recording):
             return PageBody(

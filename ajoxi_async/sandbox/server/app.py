@@ -1,12 +1,13 @@
-"""Answers the API's requests: key, quota, route, permission, parameters, command, envelope, in this order.
+"""Answering the API's requests: the key, quota, route, permission and parameters are checked in this order, then the command
+runs.
 
 Rules:
-1. Whatever is sent, the answer is the documented error body with the right status (API reference: Errors & status
-   codes), with a request id and the rate-limit headers. No input makes a 500, but for the
-   magic number that asks for one.
+1. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
+   request id and the rate-limit headers. No input leads to a 500, except the magic number for it.
 2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
 3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
-4. Before a command runs, everything that was due by then has happened.
+4. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
+5. Before a command runs, everything that was due by then has happened.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from importlib.resources import files
 from types import GeneratorType
@@ -24,7 +26,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import anyio.lowlevel
 import anyio.to_thread
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Model
@@ -46,6 +48,7 @@ from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
 from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
 from ajoxi_async.sandbox.server.request_log import BROKEN, CountedChunks, LoggedRequest, RequestLog
+from ajoxi_async.sandbox.state import late_requests
 from ajoxi_async.sandbox.state.actions import run_due
 from ajoxi_async.sandbox.state.magic_effects import take_cut, take_throttle
 from ajoxi_async.sandbox.world import World
@@ -54,19 +57,26 @@ from ajoxi_async.sandbox.worlds import Worlds
 __all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
-#: Events after which the live transcript of a call with 0123 is cut.
+#: Events after which the connection of a live transcript with number 0123 is ended.
 CUT_AFTER = 3
 
 
 @frozen
 class _RoutedRequest:
-    """A request whose route was found and whose body was parsed."""
+    """A request whose route was found and whose body was parsed.
+
+    Attributes:
+        late: seconds after which a fault lets it be carried out, with its answer lost.
+        lag: seconds after which a fault lets lists show what was made.
+    """
 
     route: Route[Any]
     id: str
     body: Any
     last_event_id: str | None
     origin: str
+    late: float | None = None
+    lag: float = 0.0
 
 
 @cache
@@ -93,12 +103,12 @@ class _Paths:
         raise Refusal("not_found", "no such endpoint")
 
     def guess(self, entry: LoggedRequest) -> str | None:
-        """The name of the route that a request refused before it was read would have had; ``None`` where it has none."""
+        """The name of the route of a request that was refused before its body was parsed; ``None`` if there is none."""
         path, accept = entry.path, entry.request_headers.get("accept", "")
         routes = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
         if all(route.method != entry.method for route in routes):
             return None
-        # The body was not parsed: whether it is a campaign is told by the word.
+        # The body was not parsed, so a campaign is recognised by the word in it.
         campaign = {"campaign": None} if b'"campaign"' in entry.request_body else None
         return _choose(routes, entry.method, accept, campaign).name
 
@@ -121,10 +131,10 @@ class App:
 
     Attributes:
         worlds: the keys, and the world of each.
-        base_url: where this machine reaches it.
-        public_url: where others reach it: see `addresses`.
+        base_url: the URL at which this machine reaches the sandbox.
+        public_url: the URL at which others reach it: see `addresses`.
         monotonic: the clock of quotas and storms.
-        requests: what was asked and answered last.
+        requests: the last requests and their answers.
         stream_faults: faults of the next live transcripts, one for each connection.
     """
 
@@ -174,7 +184,7 @@ class App:
         return response
 
     def log_unread(self, request: Request, status: int, id: str) -> None:
-        """Log a request whose body could not be read, which was answered elsewhere."""
+        """Log a request whose body could not be read, and which the server answered itself."""
         entry = LoggedRequest(id, request, {name.lower(): value for name, value in request.headers.items()})
         entry.status = status
         entry.route = self._paths.guess(entry)
@@ -200,6 +210,12 @@ class App:
                 return await self._respond_with_faults(world, request, parts, answer, entry)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
+        except ConnectionBrokenError:
+            # A request whose answer is lost is carried out later, also where the process ends before.
+            if self.worlds.save is not None:
+                with suppress(Refusal):
+                    await self.worlds.save()
+            raise
         return response if self.worlds.save is None else await self._after_saving(response, answer)
 
     async def _after_saving(
@@ -246,7 +262,12 @@ class App:
         now = world.clock.now()
         if not run_due(world.account, now):
             now = await _catch_up(world, now)
-        result = HANDLERS[route.name](Command(world.account, now, routed.id, params))
+        late = routed.late if routed.late is not None else late_requests.lateness(route.name, params)
+        if late is not None:
+            late_requests.postpone(world.account, route.name, routed.id, params, now + late)
+            world.changed()
+            raise ConnectionBrokenError
+        result = HANDLERS[route.name](Command(world.account, now, routed.id, params, routed.lag))
         if isinstance(result, GeneratorType):
             result = await world.carry_out(result)
         world.changed()
@@ -265,7 +286,7 @@ class App:
         answer: dict[str, str],
         entry: LoggedRequest,
     ) -> Response | StreamedResponse:
-        """Answer a request that faults may strike."""
+        """Answer a request to which faults may apply."""
         struck: list[Fault] = []
         world.answering += 1
         try:
@@ -274,6 +295,8 @@ class App:
             entry.faults = tuple(struck)
             for fault in struck:
                 await applying.before_command(fault, answer)
+            late, lag = (applying.seconds_of(struck, action) for action in ("commit_late", "list_lag"))
+            routed = evolve(routed, late=late, lag=lag or 0.0)
             response = await self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
@@ -373,7 +396,7 @@ def _params(route: Route[Any], query: str, body: Any) -> Any:
         return codec.parse_query(pairs, route.query)
     if pairs:
         raise InvalidParameterError(pairs[0][0][:100], "no such parameter")
-    return codec.parse_params(body, route.body, parsed=True) if route.body is not None else None
+    return codec.parse_body(body, route.body) if route.body is not None else None
 
 
 def _answer(route: Route[Any], result: Model | PageBody[Any] | None, answer: dict[str, str]) -> Response:

@@ -1,7 +1,7 @@
-"""The control surface: what only a sandbox can do, over HTTP under ``/_ajoxi/``, for test suites in any language.
+"""The control surface: the sandbox's own commands over HTTP under ``/_ajoxi/``, for test suites in any language.
 
 Rules:
-1. It has a token of its own, which is no API key, and answers this machine alone, wherever the sandbox listens.
+1. It has a token of its own, which is not an API key, and answers requests of this machine only, wherever the sandbox listens.
 2. The Host header must name this machine and an Origin must be the sandbox's own: a page in a browser that was led here
    by DNS rebinding has neither.
 3. ``X-Ajoxi-Key`` says which key's world is meant, by the key or its id; without it, the sandbox's own.
@@ -28,6 +28,7 @@ from ajoxi_async.sandbox.server import (
     control_feed,
     control_keys,
     control_lists,
+    control_outcomes,
     control_snapshots,
     control_time,
 )
@@ -129,7 +130,7 @@ class Control:
         number = int | float
         given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
-            events=int,
+            delay=number, events=int,
         )  # fmt: skip
         if "action" not in given:
             raise InvalidParameterError("action", "required", missing=True)
@@ -149,12 +150,12 @@ class Control:
         return {}
 
     def inbound_call(self, request: ControlRequest) -> Any:
-        """POST inbound/calls: let somebody call one of the account's numbers."""
+        """POST inbound/calls: simulate a call to one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str}), "from")
         return request.world.inbound_call(from_=given["from"], to=given.get("to", FIRST_NUMBER)).to_dict()
 
     def inbound_message(self, request: ControlRequest) -> Any:
-        """POST inbound/messages: let somebody text one of the account's numbers."""
+        """POST inbound/messages: simulate a message to one of the account's numbers."""
         given = _required(request.take(**{"from": str, "to": str, "body": str}), "from", "body")
         return request.world.inbound_message(
             from_=given["from"], to=given.get("to", FIRST_NUMBER), body=given["body"]
@@ -173,6 +174,7 @@ ROUTES = (
     Route("POST", "faults", Control.add_fault, 201),
     Route("DELETE", "faults", Control.clear_faults),
     Route("DELETE", "faults/{id}", Control.remove_fault),
+    *control_outcomes.ROUTES,
     Route("POST", "inbound/calls", Control.inbound_call, 201),
     Route("POST", "inbound/messages", Control.inbound_message, 201),
     *control_snapshots.ROUTES,

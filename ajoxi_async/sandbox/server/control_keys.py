@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import anyio.lowlevel
 from attrs import asdict
 
 from ajoxi_async.contract import codec
@@ -11,7 +12,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.keys import Key
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
-from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.server.shown import time_text
 
 __all__ = ["ROUTES"]
 
@@ -42,19 +43,16 @@ def _delete(_: object, request: ControlRequest) -> Any:
     return {}
 
 
-def _list_worlds(_: object, request: ControlRequest) -> Any:
+async def _list_worlds(_: object, request: ControlRequest) -> Any:
     """GET worlds: those that were made so far, each with its key, its time and what it holds."""
-    worlds = request.worlds
-    return {
-        "data": [
-            {
-                **_key(request, worlds.keys[key]),
-                "clock": {"mode": world.clock.mode, "now": codec.format_time(at(world.clock.now()))},
-                "counts": world.counts(),
-            }
-            for key, world in worlds.by_key.items()
-        ]
-    }
+    shown = []
+    for world in list(request.worlds.by_key.values()):
+        # It may make room for another while others are counted.
+        if not world.ended:
+            clock = {"mode": world.clock.mode, "now": time_text(world.clock.now())}
+            shown.append({**_key(request, request.worlds.keys[world.key]), "clock": clock, "counts": world.counts()})
+        await anyio.lowlevel.checkpoint()
+    return {"data": shown}
 
 
 def _key(request: ControlRequest, key: Key) -> dict[str, Any]:

@@ -12,15 +12,16 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from attrs import frozen
 
-from ajoxi_async.contract import checks
 from ajoxi_async.contract.base import Params, Time
 from ajoxi_async.contract.calls import CallStatus, Direction, Disposition
+from ajoxi_async.contract.checks import Metadata, PageLimit
 from ajoxi_async.contract.headers import DEFAULT_PAGE
 from ajoxi_async.contract.messages import Channel, MessageStatus
+from ajoxi_async.contract.rules import Bounds
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.request_log import CUT_BODY, LoggedRequest
@@ -37,12 +38,8 @@ _LAST_ROW = 1_000_000_000
 class Window(Params):
     """Which rows: `limit` of them from number `at` on."""
 
-    at: int | None = None
-    limit: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.number_range("at", self.at, 0, _LAST_ROW)
-        checks.page_limit(self.limit)
+    at: Annotated[int, Bounds(0, _LAST_ROW)] | None = None
+    limit: PageLimit | None = None
 
 
 @frozen(kw_only=True, repr=False)
@@ -53,13 +50,7 @@ class _CallWindow(Window):
     direction: Direction | None = None
     disposition: Disposition | None = None
     campaign_id: str | None = None
-    metadata: dict[str, str] | None = None
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        checks.metadata(self.metadata)
-        for name in ("status", "direction", "disposition"):
-            checks.known(name, getattr(self, name))
+    metadata: Metadata | None = None
 
 
 @frozen(kw_only=True, repr=False)
@@ -70,11 +61,6 @@ class _MessageWindow(Window):
     direction: Direction | None = None
     channel: Channel | None = None
     conversation_id: str | None = None
-
-    def __attrs_post_init__(self) -> None:
-        super().__attrs_post_init__()
-        for name in ("status", "direction", "channel"):
-            checks.known(name, getattr(self, name))
 
 
 @frozen(kw_only=True, repr=False)

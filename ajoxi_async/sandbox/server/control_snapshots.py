@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio.lowlevel
 from attrs import define, evolve, field
 
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
+from ajoxi_async.sandbox.world import World
 
 __all__ = ["ROUTES", "SNAPSHOTS", "KeptSnapshots"]
 
@@ -38,11 +40,13 @@ class KeptSnapshots:
         world.feed.mark("snapshot", snapshot.id)
         return _shown(snapshot)
 
-    def list_all(self, request: ControlRequest) -> Any:
+    async def list_all(self, request: ControlRequest) -> Any:
         """GET snapshots: those made by hand and the marks, in the order of their moments in the world's time."""
-        world = request.world
-        kept = [snapshot for key, snapshot in self._kept.values() if key == world.key]
-        return {"data": [_shown(one) for one in sorted([*kept, *world.marks()], key=lambda one: one.moment)]}
+        rows = []
+        for snapshot in sorted(self._of(request.world), key=lambda one: one.moment):
+            rows.append(_shown(snapshot))
+            await anyio.lowlevel.checkpoint()
+        return {"data": rows}
 
     def restore(self, request: ControlRequest) -> Any:
         """POST snapshots/{id}/restore: of a mark as well."""
@@ -57,10 +61,11 @@ class KeptSnapshots:
         request.world.feed.mark("snapshot", request.id)
         return {}
 
+    def _of(self, world: World) -> list[Snapshot]:
+        return [*(snapshot for key, snapshot in self._kept.values() if key == world.key), *world.marks()]
+
     def _find(self, request: ControlRequest) -> Snapshot:
-        world = request.world
-        kept = [snapshot for key, snapshot in self._kept.values() if key == world.key]
-        for snapshot in [*kept, *world.marks()]:
+        for snapshot in self._of(request.world):
             if snapshot.id == request.id:
                 return snapshot
         raise Refusal("not_found", f"no snapshot {request.id[:60]} of this key's world")

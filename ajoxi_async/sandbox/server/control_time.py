@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import anyio.lowlevel
 import msgspec
 from attrs import frozen
 
-from ajoxi_async.contract import checks, codec
+from ajoxi_async.contract import codec
 from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.checks import PageLimit
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import DEFAULT_PAGE
+from ajoxi_async.contract.rules import Bounds
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
@@ -30,12 +32,8 @@ _AT_ONCE = 500
 
 @frozen(kw_only=True, repr=False)
 class _Window(Params):
-    at: int | None = None
-    limit: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        checks.number_range("at", self.at, 0, LISTED)
-        checks.page_limit(self.limit)
+    at: Annotated[int, Bounds(0, LISTED)] | None = None
+    limit: PageLimit | None = None
 
 
 async def fired_json(fired: list[Fired]) -> msgspec.Raw:

@@ -6,6 +6,7 @@ The parity test asserts that every route has its handler here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,8 +31,12 @@ from ajoxi_async.sandbox.state.lists import filter_keys
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.state.lists.store import Picked
 from ajoxi_async.sandbox.state.steps import Steps
+from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
+
+#: Of times: what was made at a moment is listed before the next.
+_RESOLUTION = timedelta(milliseconds=1)
 
 
 @frozen
@@ -43,12 +48,21 @@ class Command:
         now: its moment.
         id: of the object in its path; empty where the path has none.
         params: its query or body, of the type that the route declares.
+        lag: seconds after which lists show what was made.
     """
 
     account: Account
     now: float
     id: str
     params: Any
+    lag: float = 0.0
+
+    def until(self, before: datetime | None = None) -> datetime | None:
+        """The moment before which an object must have been made to be listed; `before` is the client's own bound."""
+        if not self.lag:
+            return before
+        shown = at(self.now - self.lag) + _RESOLUTION
+        return shown if before is None else min(shown, before)
 
 
 R = TypeVar("R", bound=Resource)
@@ -108,7 +122,7 @@ def list_calls(command: Command) -> PageBody[Call] | LongAnswer[PageBody[Call]]:
                 *filter_keys.of_metadata(params.metadata or {}),
             ],
             since=params.created_after,
-            until=params.created_before,
+            until=command.until(params.created_before),
         )
     )
 
@@ -154,6 +168,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
             *filter_keys.of_digits(params.area_code or ""),
             *filter_keys.of_digits(params.contains or ""),
         ],
+        until=command.until(),
         accept=accept,
     )
 
@@ -191,6 +206,7 @@ def list_messages(command: Command) -> PageBody[Message] | LongAnswer[PageBody[M
             cursor=params.cursor,
             filters=_filters(params),
             keys=_keys(direction=params.direction, channel=params.channel, conversation_id=params.conversation_id),
+            until=command.until(),
         )
     )
 
@@ -205,7 +221,7 @@ def list_recordings(command: Command) -> PageBody[Recording] | LongAnswer[PageBo
             filters=_filters(params),
             keys=_keys(agent_id=params.agent_id),
             since=params.created_after,
-            until=params.created_before,
+            until=command.until(params.created_before),
         )
     )
 
@@ -215,8 +231,8 @@ def retrieve_recording(command: Command) -> Recording | LongAnswer[Recording]:
     account = command.account
     recording: Recording = _require(account.recordings.get(command.id), "recording", command.id)
     call: Call = _require(account.calls.get(recording.call_id or ""), "call", recording.call_id or "")
-    talk = calls.plan_of(account, call).talk
-    return unless_short(partial(detailed, recording, call, talk, command.now), long=talk >= LONG_TALK)
+    spoken = calls.plan_of(account, call).spoken
+    return unless_short(partial(detailed, recording, call, spoken, command.now), long=spoken >= LONG_TALK)
 
 
 def retrieve_transcript(command: Command) -> Transcript | LongAnswer[Transcript]:
@@ -225,15 +241,15 @@ def retrieve_transcript(command: Command) -> Transcript | LongAnswer[Transcript]
     call: Call = _require(recordings.find_call(account, command.id), "transcript", command.id)
     if call.transcript_id is None:
         raise Refusal("not_found", f"no transcript of {command.id[:60]!r}")
-    talk = calls.plan_of(account, call).talk
-    return unless_short(partial(transcript_of, call, talk, command.now), long=talk >= LONG_TALK)
+    spoken = calls.plan_of(account, call).spoken
+    return unless_short(partial(transcript_of, call, spoken, command.now), long=spoken >= LONG_TALK)
 
 
 def list_webhooks(command: Command) -> PageBody[Webhook]:
     """GET /v1/webhooks: without secrets."""
     params: WebhookList = command.params
     return command.account.webhooks.page(
-        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params)
+        limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params), until=command.until()
     )
 
 

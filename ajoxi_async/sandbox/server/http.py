@@ -28,7 +28,7 @@ __all__ = ["Server"]
 #: Bytes of a body that are written at once.
 _AT_ONCE = 512 * 1024
 
-#: aiohttp logs a traceback for bytes that are no HTTP. It goes to a logger of our own, where nobody sees it by default.
+#: aiohttp logs a traceback for bytes that are not HTTP. It goes to this logger, which is silent by default.
 _parser_log = logging.getLogger("ajoxi_async.sandbox.http")
 _parser_log.addHandler(logging.NullHandler())
 _parser_log.propagate = False
@@ -39,7 +39,7 @@ _NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _Connection(web.RequestHandler):
-    """Answers with the documented error body what aiohttp refuses itself, such as bytes that are no HTTP."""
+    """Answers requests that aiohttp refuses itself, such as bytes that are not HTTP, with the documented error body."""
 
     def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
         super().handle_error(*args, **kwargs)
@@ -108,7 +108,7 @@ class Server:
         await response.prepare(incoming)
         try:
             async for chunk in answer.chunks:
-                # Drop a reader that takes nothing for so long: it would hold its events in memory.
+                # Close the connection of a reader that reads nothing for this long, because its events would stay in memory.
                 async with asyncio.timeout(self._write_timeout):
                     await response.write(chunk)
             await response.write_eof()

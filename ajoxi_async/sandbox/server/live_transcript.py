@@ -1,11 +1,11 @@
 """Sends the live transcript of a call (API reference: FAQ, Server-Sent Events).
 
 Rules:
-1. A reader sends events of the call's `LiveLog` and keeps nothing but its place in it. The log is worked out once, when the
-   first reader asks for it after the call was answered.
+1. A connection sends events of the call's `LiveLog` and keeps only its position in it. The log is computed once, when the
+   first reader connects after the call was answered.
 2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
-3. ``Last-Event-ID`` resumes after that place. Where nothing is to come any more, the answer is 204: do not reconnect.
-4. A call that is still ringing holds the stream open. One that nobody answered completes it without a segment.
+3. ``Last-Event-ID`` resumes after that event. If no more events come, the answer is 204, which means: do not reconnect.
+4. While a call is ringing, the stream stays open. If a call was not answered, the stream completes without a segment.
 5. Where the world is rewound or reset, the answer ends before the transcript does: its reader asks again, and is told how
    things are now.
 6. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
@@ -21,7 +21,7 @@ import anyio
 import anyio.to_thread
 from attrs import define, field
 
-from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.contract.frames import HEARTBEAT, retry_frame
 from ajoxi_async.sandbox.conversation.live_log import LiveLog, log_of
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
@@ -39,11 +39,13 @@ RECONNECT_MS = 1000
 _PIECE = 200
 #: Seconds until the next look at a call that should have been answered by now.
 _RINGING_POLL = 0.02
+#: Seconds at most until the next look at a call that does not ring yet.
+_QUEUED_POLL = 1.0
 
 
 @define
 class LiveLogs:
-    """The logs that were used last: as many as hold `most_events` events together, and at least one."""
+    """The logs that were used last: as many as have `most_events` events together, and at least one."""
 
     most_events: int = 200_000
     _logs: OrderedDict[tuple[int, str], LiveLog] = field(factory=OrderedDict)
@@ -54,12 +56,12 @@ class LiveLogs:
         """The log of a call; ``None`` while nobody has answered yet. A thread works out the log of a long call."""
         name = (account.serial, call.id)
         if name not in self._logs:
-            talk = plan_of(account, call).talk
-            if talk < LONG_TALK:
-                return self._kept(name, log_of(call, talk))
+            plan = plan_of(account, call)
+            if plan.spoken < LONG_TALK:
+                return self._kept(name, log_of(call, plan.talk, plan.spoken))
             async with self._working:
                 if name not in self._logs:
-                    return self._kept(name, await anyio.to_thread.run_sync(log_of, call, talk))
+                    return self._kept(name, await anyio.to_thread.run_sync(log_of, call, plan.talk, plan.spoken))
         self._logs.move_to_end(name)
         return self._logs[name]
 
@@ -73,7 +75,7 @@ class LiveLogs:
 
 
 def place_after(last_event_id: str | None) -> int:
-    """The place a reader resumes at; what is no place of ours begins at the start."""
+    """The position at which a reader resumes. An id that is not a position begins at the start."""
     known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
     return int(last_event_id[:9]) if known and last_event_id else 0
 
@@ -122,6 +124,11 @@ async def live_transcript(
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:
+    """When to look again at a call that nobody has answered yet."""
+    if call.status == CallStatus.QUEUED:
+        # A timer lets it ring, or a release, which may come at any time.
+        due = account.next_due
+        return now + _QUEUED_POLL if due is None or due <= now else min(due, now + _QUEUED_POLL)
     placed = call.created_at.timestamp() if call.created_at is not None else now
     expected = placed + plan_of(account, call).ring
     return expected if expected > now else now + _RINGING_POLL

@@ -1,4 +1,4 @@
-"""A transport that reaches the sandbox without a socket, on asyncio and trio alike."""
+"""A transport that calls the sandbox without a socket, on asyncio and trio."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class MemoryTransport:
         return _Stream(self._app, request)
 
     async def aclose(self) -> None:
-        """See `Transport.aclose`; nothing is held."""
+        """See `Transport.aclose`. There is nothing to close."""
 
 
 class _Stream:
@@ -98,7 +98,7 @@ class _Stream:
                 self._reading = None
         if self._closed:
             raise ExchangeError("the connection was closed", sent=True)
-        raise ExchangeError("nothing came for the idle timeout", sent=True, timeout=True)
+        raise ExchangeError("no bytes came within the idle timeout", sent=True, timeout=True)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

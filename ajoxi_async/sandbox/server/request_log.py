@@ -1,4 +1,4 @@
-"""The requests a sandbox answered last, both sides of each: for assertions in tests, and for whoever looks for what went wrong.
+"""The last requests of a sandbox with their answers, for assertions in tests and for finding errors.
 
 Rules:
 1. The last 2,000 requests are kept, and no more than 16 MiB. A request is logged once it is answered, a stream when its
@@ -50,7 +50,7 @@ class LoggedRequest:
         method: as it was sent.
         request_headers: names in lower case; secrets are replaced.
         received: the wall clock's moment, in seconds since the epoch.
-        source: ``"api"``, or ``"console"`` for a request that the console makes for whoever uses it.
+        source: ``"api"``, or ``"console"`` for a request that the console makes for its user.
         route: its name, such as ``calls.create``; ``None`` where the path and method are no route.
         key_id: the id of its key; ``None`` where no good key was sent.
         moment: the moment on the clock of the key's world, in seconds since the epoch.
@@ -108,12 +108,12 @@ class LoggedRequest:
 
     @property
     def request_body(self) -> bytes:
-        """What was sent."""
+        """The body of the request."""
         return _SECRET.sub(rb"\g<prefix>***", self._request_body)
 
     @property
     def response_body(self) -> bytes:
-        """What was answered; empty for a stream."""
+        """The body of the answer; empty for a stream."""
         return _SECRET.sub(rb"\g<prefix>***", self._response_body)
 
     def trim(self) -> int:
@@ -135,7 +135,7 @@ class LoggedRequest:
 
     @property
     def fault(self) -> str | None:
-        """What went wrong on purpose: the action of the first fault that struck."""
+        """The action of the first fault that applied, if there was one."""
         return self.faults[0].action if self.faults else None
 
     def __repr__(self) -> str:
@@ -179,7 +179,7 @@ class RequestLog:
         key_id: str | None = None,
         fault: str | None = None,
     ) -> tuple[LoggedRequest, ...]:
-        """The requests that are all of what is given, the oldest first.
+        """The requests that match all given arguments, the oldest first.
 
         Args:
             route: a route, or a pattern of routes: ``calls.*``.
@@ -220,7 +220,7 @@ class RequestLog:
         self.tell(entry)
 
     def tell(self, entry: LoggedRequest) -> None:
-        """Tell whoever watches that a request was added or changed."""
+        """Call `changed` for a request that was added or changed."""
         self.version += 1
         if self.changed is not None:
             self.changed(entry.id)

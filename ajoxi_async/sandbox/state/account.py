@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -32,9 +32,10 @@ from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.faults.faults import Faults
+from ajoxi_async.sandbox.outcomes.settings import Settings, changed
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.state import inventory
-from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
 from ajoxi_async.sandbox.state.delivery_log import DeliveryLog
 from ajoxi_async.sandbox.state.flags import Flags
 from ajoxi_async.sandbox.state.ids import Minter
@@ -61,6 +62,12 @@ _CONTAINERS = (
     "opted_out",
     "to_record",
     "tripped",
+    "lines",
+    "with_agent",
+    "abandoned",
+    "waiting",
+    "progress",
+    "configured",
     "secrets",
     "deliveries",
     "delivery_log",
@@ -79,9 +86,16 @@ class Account:
         seed: of the sandbox; with `key_seed` it decides every id and secret.
         media_url: where the audio of recordings is served.
         created_at: seconds since the epoch.
+        settings: those of the sandbox, with those of `configured` in their place.
+        configured: the settings that this world was given of its own: see `World.configure`.
         number_ids: ids of the account's numbers, by phone number.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
+        lines: ids of calls of campaigns with agents that were dialled and not answered yet: see `agents`.
+        with_agent: ids of calls that an agent of the world has.
+        abandoned: ids of calls that were answered when no agent was free.
+        waiting: ids of calls that are to ring as soon as the capacity allows it, the next one first.
+        progress: of the campaigns that do not ring by themselves, the oldest first: see `dialling`.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
         secrets: of each webhook, the newest first.
         campaigns: by their ids, the oldest first.
@@ -105,6 +119,8 @@ class Account:
     media_url: str
     created_at: float
     faults: Faults = field(factory=Faults)
+    settings: Settings = field(factory=Settings)
+    configured: dict[str, Any] = field(factory=dict, init=False)
     calls: Store[Call] = field(factory=kinds.calls, init=False)
     messages: Store[Message] = field(factory=kinds.messages, init=False)
     recordings: Store[Recording] = field(factory=kinds.recordings, init=False)
@@ -114,6 +130,11 @@ class Account:
     opted_out: Flags = field(factory=Flags, init=False)
     to_record: Flags = field(factory=Flags, init=False)
     tripped: Flags = field(factory=Flags, init=False)
+    lines: Flags = field(factory=Flags, init=False)
+    with_agent: Flags = field(factory=Flags, init=False)
+    abandoned: Flags = field(factory=Flags, init=False)
+    waiting: dict[str, None] = field(factory=dict, init=False)
+    progress: dict[str, Progress] = field(factory=dict, init=False)
     secrets: dict[str, tuple[Secret, ...]] = field(factory=dict, init=False)
     deliveries: dict[str, Delivery] = field(factory=dict, init=False)
     campaigns: dict[str, CampaignRecord] = field(factory=dict, init=False)
@@ -171,6 +192,18 @@ class Account:
             "webhook": self.webhooks,
         }
 
+    # Settings
+
+    def configure(self, given: Mapping[str, Any]) -> None:
+        """Give the account settings of its own; what is not given stays.
+
+        Raises:
+            InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
+        """
+        self.settings = changed(self.settings, given)
+        self.configured = {**self.configured, **{name: getattr(self.settings, name) for name in given}}
+        self.mark_changed("settings", "")
+
     # Ids and secrets
 
     def mint(self, prefix: str) -> str:
@@ -227,7 +260,7 @@ class Account:
         self.rings.add(number, call_id, moment)
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
-        """Put an id into one of the sets `opted_out`, `to_record` and `tripped`, or take it out."""
+        """Put an id into one of the sets, such as `opted_out` or `to_record`, or take it out."""
         flags: Flags = getattr(self, kind)
         if on != (id in flags):
             (flags.add if on else flags.discard)(id)

@@ -1,10 +1,10 @@
-"""What timers do: the table of actions by name, and the loop that carries out what is due."""
+"""The actions of timers, by name, and the loop that carries out those that are due."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from ajoxi_async.sandbox.state import calls, messages, numbers, recordings
+from ajoxi_async.sandbox.state import calls, dialling, late_requests, messages, numbers, recordings
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.webhook_records import DELIVER
 
@@ -18,13 +18,17 @@ ACTIONS: dict[str, Callable[..., None]] = {
     "ring": calls.ring,
     "answer": calls.answer,
     "end": calls.end,
+    "use_room": dialling.use_room,
+    "dial_next": dialling.dial_next,
     "return": calls.return_transfer,
+    "report_return": calls.report_return,
     "record": recordings.record,
     "ported": numbers.ported,
     "message_sent": messages.sent,
     "message_delivered": messages.delivered,
     "message_undelivered": messages.undelivered,
     "reply": messages.reply,
+    "late_request": late_requests.carry_out,
 }
 
 

@@ -7,17 +7,26 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import NamedTuple
 
-from attrs import fields
+from attrs import evolve, fields
 
-from ajoxi_async.contract.calls import Call, CallCreate, CallStatus, CallTransfer, CampaignCreate, Direction
+from ajoxi_async.contract.calls import (
+    Call,
+    CallCreate,
+    CallStatus,
+    CallTransfer,
+    CampaignCreate,
+    Direction,
+    Disposition,
+)
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
-from ajoxi_async.sandbox.outcomes.plans import Plan, plan_for
+from ajoxi_async.sandbox.outcomes.plans import Plan, attempts_that_differ, plan_for
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.state import deliveries, numbers
+from ajoxi_async.sandbox.state import agents, deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
 from ajoxi_async.sandbox.time.moments import at
+from ajoxi_async.sandbox.time.timers import Timer
 
 __all__ = [
     "AI_HANDLER",
@@ -28,8 +37,10 @@ __all__ = [
     "place",
     "plan_of",
     "receive",
+    "report_return",
     "return_transfer",
     "ring",
+    "ring_waiting",
     "seed",
     "transfer",
 ]
@@ -38,6 +49,8 @@ _FIELDS = tuple(field.name for field in fields(Call))
 _values = attrgetter(*_FIELDS)
 # Members of an enum are slow to look up.
 _RINGING, _COMPLETED, _OUTBOUND = CallStatus.RINGING, CallStatus.COMPLETED, Direction.OUTBOUND
+#: Under which keys the outbound calls that ring are indexed.
+_RINGING_OUT = (("status", str(_RINGING)), ("direction", str(_OUTBOUND)))
 #: Calls that `seed` adds at a time.
 _BATCH = 1_000
 #: From the beginning of one call that `seed` adds to the next.
@@ -47,15 +60,27 @@ AI_HANDLER = "receptionist_v2"
 
 
 def plan_of(account: Account, call: Call) -> Plan:
-    """What becomes of a call, and when."""
-    return plan_for(call, account.seed, account.timing, record=call.id in account.to_record)
+    """The planned course of a call: whether it is answered, how it ends, and when."""
+    population = account.settings.population
+    differ = attempts_that_differ(call, population)
+    plan = plan_for(
+        call,
+        account.seed,
+        account.timing,
+        record=call.id in account.to_record,
+        attempt=account.rings.attempt(call.to or "", call.id, differ) if differ > 1 else 1,
+        population=population,
+    )
+    if call.id in account.abandoned:
+        return evolve(plan, talk=min(plan.talk, account.timing.patience), spoken=0.0)
+    return plan
 
 
 # Commands
 
 
 def create(account: Account, params: CallCreate, now: float) -> Call:
-    """Place an outbound call, which rings at once.
+    """Place an outbound call, which rings at once, or once the capacity allows it.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or `to` cannot be reached or makes trouble.
@@ -81,32 +106,37 @@ def outbound(account: Account, to: str, params: CallCreate | CampaignCreate, now
     )
 
 
-def place(account: Account, call: Call, now: float, *, record: bool = False, wait: float = 0.0) -> Call:
+def place(account: Account, call: Call, now: float, *, record: bool = False, wait: float | None = 0.0) -> Call:
     """Keep a queued call and let it ring after `wait` seconds, at once by default; return it as it then stands.
+
+    A call that would ring while the capacity is taken stays queued until it is its turn.
 
     Args:
         account: whose call it is.
         call: the call, queued.
         now: the present moment.
         record: whether recording was asked for.
-        wait: seconds for which it stays queued.
+        wait: seconds for which it stays queued; ``None`` where something else will let it ring.
     """
-    if wait <= 0:
+    rings = wait is not None and wait <= 0 and not _must_wait(account, call)
+    if rings:
         call = _with(call, status=_RINGING)
     account.calls.add(call)
     if call.campaign_id is not None:
         account.mark_counted("campaign", call.campaign_id)
     if record:
         account.set_flag("to_record", call.id, True)
-    if wait > 0:
-        account.later(now + wait, "ring", call.id)
-    else:
+    if rings:
         _rings(account, call, now)
+    elif wait is not None and wait > 0:
+        account.later(now + wait, "ring", call.id)
+    elif wait is not None:
+        _wait(account, call.id)
     return call
 
 
 def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
-    """Let somebody call one of the account's numbers; the AI receptionist answers.
+    """Receive a call to one of the account's numbers; the AI receptionist answers.
 
     Raises:
         Refusal: `to` is not an active number of the account.
@@ -125,7 +155,7 @@ def receive(account: Account, *, from_: str, to: str, now: float) -> Call:
 
 
 def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Call:
-    """Transfer an answered call. Only an agent shows in the call; it goes back where nobody takes the transfer.
+    """Transfer an answered call. Of the targets only an agent is shown in the call. It returns if the transfer is not taken.
 
     Raises:
         Refusal: there is no such call, it is not answered, `to` cannot be reached, or a magic number refuses the transfer.
@@ -141,7 +171,12 @@ def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Cal
     if "refused" in outcomes:
         raise Refusal("invalid_state", "this call cannot be transferred")
     if "returns" in outcomes:
-        account.later(now + account.timing.ring, "return", id, call.agent_id)
+        moment = now + account.timing.ring
+        if params.agent_id is None:
+            account.later(moment, "report_return", id)
+        else:
+            ringing = _transfer_ringing(account, id)
+            account.later(moment, "return", id, ringing.args[1] if ringing is not None else call.agent_id)
     return _change(account, id, agent_id=params.agent_id or call.agent_id)
 
 
@@ -205,8 +240,42 @@ def _finished(
 
 
 def ring(account: Account, id: str, now: float) -> None:
-    """The phone rings; a timer is set for the answer, or for giving up."""
-    _rings(account, _change(account, id, status=_RINGING), now)
+    """The phone rings, unless the capacity is taken; a timer is set for the answer, or for giving up."""
+    call = account.calls.get(id)
+    assert call is not None
+    if _must_wait(account, call):
+        _wait(account, id)
+    else:
+        _rings(account, _change(account, id, status=_RINGING), now)
+
+
+def ring_waiting(account: Account, now: float) -> None:
+    """Let calls ring that wait for their turn, as many as the capacity allows."""
+    while account.waiting and not _is_full(account):
+        id = next(iter(account.waiting))
+        del account.waiting[id]
+        account.mark_changed("waiting", id)
+        _rings(account, _change(account, id, status=_RINGING), now)
+
+
+def _must_wait(account: Account, call: Call) -> bool:
+    return call.direction == Direction.OUTBOUND and (bool(account.waiting) or _is_full(account))
+
+
+def _is_full(account: Account) -> bool:
+    capacity = account.settings.capacity
+    return capacity is not None and account.calls.count(keys=_RINGING_OUT) >= capacity
+
+
+def _wait(account: Account, id: str) -> None:
+    account.waiting[id] = None
+    account.mark_changed("waiting", id)
+
+
+def _rings_no_more(account: Account, now: float) -> None:
+    """A call has stopped ringing, or an agent is free: others may ring in its place."""
+    if account.waiting or account.progress:
+        account.later(now, "use_room")
 
 
 def _rings(account: Account, call: Call, now: float) -> None:
@@ -217,10 +286,13 @@ def _rings(account: Account, call: Call, now: float) -> None:
 
 
 def answer(account: Account, id: str, now: float) -> None:
-    """Somebody, or a machine, picks up."""
+    """A person or a machine picks up."""
     call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=account.mint("tr"))
     deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
+    if id in account.lines:
+        agents.answered(account, call, by_person=plan_of(account, call).disposition != Disposition.VOICEMAIL)
     account.later(now + plan_of(account, call).talk, "end", id)
+    _rings_no_more(account, now)
 
 
 def end(account: Account, id: str, now: float) -> None:
@@ -229,12 +301,16 @@ def end(account: Account, id: str, now: float) -> None:
     assert before is not None
     plan = plan_of(account, before)
     ended = at(now)
+    answered = before.answered_at is not None
     changes: dict[str, object] = {
         "status": CallStatus.COMPLETED,
         "ended_at": ended,
         "disposition": plan.disposition,
         "duration": 0,
     }
+    if plan.answered != answered:
+        # The world was given another population after the phone rang.
+        changes["disposition"] = Disposition.ANSWERED if answered else Disposition.NO_ANSWER
     if before.answered_at is not None:
         changes["duration"] = round((ended - before.answered_at).total_seconds())
         if plan.recorded:
@@ -243,14 +319,33 @@ def end(account: Account, id: str, now: float) -> None:
             if plan.processing is not None:
                 account.later(now + plan.processing, "record", id)
     deliveries.emit(account, EventType.CALL_COMPLETED, id, _change(account, id, **changes), now)
+    if id in account.abandoned:
+        account.fired("call.abandoned", id, now)
+    if account.lines or account.with_agent:
+        agents.ended(account, id)
+    _rings_no_more(account, now)
 
 
 def return_transfer(account: Account, id: str, agent_id: str | None, now: float) -> None:
-    """Nobody took a transfer: the call is again with the agent it was with before."""
+    """Nobody took a transfer to an agent: the call is again with the one before, unless the next transfer rings already."""
     call = account.calls.get(id)
     if call is not None and call.status == CallStatus.ANSWERED:
-        _change(account, id, agent_id=agent_id)
+        if _transfer_ringing(account, id) is None:
+            _change(account, id, agent_id=agent_id)
         account.fired("transfer.returned", id, now)
+
+
+def report_return(account: Account, id: str, now: float) -> None:
+    """Nobody took a transfer to a number or an extension, which does not show in the call."""
+    call = account.calls.get(id)
+    if call is not None and call.status == CallStatus.ANSWERED:
+        account.fired("transfer.returned", id, now)
+
+
+def _transfer_ringing(account: Account, id: str) -> Timer | None:
+    """The timer of a transfer to an agent that nobody takes, while it rings. Only calls of magic numbers have one."""
+    timers = account.timers.all()
+    return next((timer for timer in timers if timer.action == "return" and timer.args[0] == id), None)
 
 
 def _change(account: Account, id: str, **changes: object) -> Call:

@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import NamedTuple
 
 from attrs import frozen
 
-__all__ = ["CampaignRecord", "CampaignReport"]
+__all__ = ["CampaignRecord", "CampaignReport", "Progress"]
+
+
+class Progress(NamedTuple):
+    """How far a campaign is whose calls do not ring by themselves.
+
+    Attributes:
+        rung: how many of its calls began to ring, or wait for capacity.
+        released: how many may ring.
+    """
+
+    rung: int
+    released: int
 
 
 @frozen(kw_only=True)
@@ -33,6 +46,8 @@ class CampaignReport:
     Attributes:
         status: ``queued`` before its first call rings, ``running``, or ``completed`` after its last call ended.
         calls: how many calls it has.
+        held: how many of them wait for a release, or for the dialer of the campaign; not those that wait for capacity.
+        abandoned: how many were answered when no agent was free. Their disposition is ``answered``: somebody answered.
         by_status: how many of its calls are ``queued``, ``ringing``, ``answered`` and ``completed``; only what there is.
         by_disposition: how many of its ended calls were ``answered``, ``no_answer``, ``busy``, ...; only what there is.
     """
@@ -43,5 +58,7 @@ class CampaignReport:
     created_at: datetime
     status: str
     calls: int
+    held: int
+    abandoned: int
     by_status: Mapping[str, int]
     by_disposition: Mapping[str, int]

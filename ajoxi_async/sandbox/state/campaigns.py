@@ -1,13 +1,13 @@
-"""Campaigns (API reference: Calls): many calls that ring one after another."""
+"""Campaigns (API reference: Calls): many calls that ring one after another. When they ring: see `dialling`."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterable
 
 from attrs import evolve
 
-from ajoxi_async.contract.calls import CallStatus, Campaign, CampaignCreate
-from ajoxi_async.sandbox.state import calls, numbers
+from ajoxi_async.contract.calls import CallStatus, Campaign, CampaignCreate, Disposition
+from ajoxi_async.sandbox.state import calls, dialling, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, CampaignReport
 from ajoxi_async.sandbox.state.magic_effects import require_reachable
@@ -26,7 +26,7 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
 
 
 def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
-    """Queue one call for each contact, in steps; they begin to ring one after another, at `Timing.campaign_pace`.
+    """Queue one call for each contact, in steps; when they ring is up to the mode.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
@@ -37,9 +37,11 @@ def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Ste
     yield
     campaign_id = account.mint("camp")
     call_ids: list[str] = []
+    held = dialling.holds(account, params.campaign.mode)
     for number, contact in enumerate(params.campaign.contacts, 1):
         call = evolve(calls.outbound(account, contact, params, now), campaign_id=campaign_id)
-        calls.place(account, call, now, record=bool(params.record), wait=number / account.timing.campaign_pace)
+        wait = None if held else number / account.timing.campaign_pace
+        calls.place(account, call, now, record=bool(params.record), wait=wait)
         call_ids.append(call.id)
         if number % _AT_ONCE == 0:
             yield
@@ -53,6 +55,8 @@ def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Ste
             call_ids=tuple(call_ids),
         ),
     )
+    if held:
+        dialling.hold(account, campaign_id, now)
     return Campaign(id=campaign_id, status="queued", calls_queued=len(call_ids))
 
 
@@ -64,12 +68,11 @@ def keep(account: Account, campaign: CampaignRecord) -> None:
 
 def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
     """How far a campaign is, counted from its calls."""
-    found = [call for id in campaign.call_ids if (call := account.calls.get(id)) is not None]
-    by_status = Counter(str(call.status) for call in found)
-    if by_status[CallStatus.COMPLETED] == len(campaign.call_ids):
+    by_status = _counts(account, campaign, "status", CallStatus)
+    if by_status.get(CallStatus.COMPLETED, 0) == len(campaign.call_ids):
         status = "completed"
     else:
-        status = "queued" if by_status[CallStatus.QUEUED] == len(campaign.call_ids) else "running"
+        status = "queued" if by_status.get(CallStatus.QUEUED, 0) == len(campaign.call_ids) else "running"
     return CampaignReport(
         id=campaign.id,
         name=campaign.name,
@@ -77,6 +80,15 @@ def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
         created_at=at(campaign.created_at),
         status=status,
         calls=len(campaign.call_ids),
-        by_status=dict(by_status),
-        by_disposition=dict(Counter(str(call.disposition) for call in found if call.disposition is not None)),
+        held=dialling.held(account, campaign),
+        abandoned=sum(id in account.abandoned for id in campaign.call_ids) if account.abandoned else 0,
+        by_status=by_status,
+        by_disposition=_counts(account, campaign, "disposition", Disposition),
     )
+
+
+def _counts(account: Account, campaign: CampaignRecord, filter: str, values: Iterable[str]) -> dict[str, int]:
+    """How many calls of a campaign have each value of a filter; only those values that there are."""
+    mine = ("campaign_id", campaign.id)
+    counted = {str(value): account.calls.count(keys=[mine, (filter, str(value))]) for value in values}
+    return {value: amount for value, amount in counted.items() if amount}

@@ -1,8 +1,8 @@
-"""The deliveries of webhook events (API reference: Webhooks): made, tried again, given up and replayed. Nothing is posted here.
+"""The deliveries of webhook events (API reference: Webhooks): made, tried again, given up and replayed, but not posted here.
 
 Rules:
 1. An event becomes one delivery for each enabled webhook that subscribed to it. Every attempt posts the same bytes.
-2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends the delivery.
+2. 2xx is success. A redirect is a failure. 410 disables the webhook and ends all its deliveries but the dead letters.
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
@@ -14,11 +14,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from attrs import evolve
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.base import Resource
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.webhooks import EventType, Webhook, WebhookStatus
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
@@ -31,8 +33,8 @@ __all__ = [
     "add",
     "dead_letters",
     "emit",
-    "find",
     "forget_webhook",
+    "matching",
     "pending",
     "record_attempt",
     "replay",
@@ -42,7 +44,7 @@ __all__ = [
 
 #: Seconds after the event at which attempts are made.
 SCHEDULE = (0, 5, 35, 155, 755, 2_555, 6_155, 13_355, 27_755, 49_355, 85_955)
-#: What `find` takes as a state: those of deliveries, and ``failing`` for pending ones that failed in this round.
+#: What `matching` takes as a state: those of deliveries, and ``failing`` for pending ones that failed in this round.
 STATES = ("pending", "failing", "delivered", "dead", "dropped")
 
 
@@ -96,9 +98,9 @@ def _changed(account: Account, id: str) -> None:
     account.mark_changed("delivery", id)
 
 
-def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float) -> None:
+def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float, **changes: Any) -> None:
     """Keep a delivery that is over in place of the one that was over first, where there are too many."""
-    add(account, evolve(delivery, state=state, ended_at=moment))
+    add(account, evolve(delivery, state=state, ended_at=moment, **changes))
     oldest = account.delivery_log.ended(delivery.webhook_id, delivery.id)
     if oldest is not None:
         del account.deliveries[oldest]
@@ -129,31 +131,38 @@ def target(account: Account, id: str, now: float) -> tuple[Delivery, Webhook] | 
 
 def record_attempt(account: Account, attempt: Attempt) -> None:
     """Log an attempt, and end the delivery, set its next attempt or give it up."""
-    delivery = account.deliveries.get(attempt.delivery_id)
-    if delivery is None:
+    if account.webhooks.get(attempt.webhook_id) is None:
         return
     account.mark_unsaved("attempt", attempt.id)
     if (oldest := account.delivery_log.add(attempt)) is not None:
         account.mark_unsaved("attempt", oldest)
-    delivery = evolve(delivery, status=attempt.status, error=attempt.error)
+    delivery = account.deliveries.get(attempt.delivery_id)
+    if delivery is None or delivery.state != "pending":
+        # Another attempt of the same instant was answered with 410.
+        return
+    answered: dict[str, Any] = {"status": attempt.status, "error": attempt.error}
     began = attempt.at.timestamp()
     later = range(delivery.attempts + 1, len(SCHEDULE))
     following = next((n for n in later if delivery.since + SCHEDULE[n] > began), None)
     if attempt.succeeded:
-        _end(account, evolve(delivery, attempts=attempt.number), "delivered", began)
+        _end(account, delivery, "delivered", began, attempts=attempt.number, **answered)
     elif attempt.status == 410:
-        _disable(account, delivery.webhook_id)
-        _end(account, evolve(delivery, attempts=attempt.number), "dropped", began)
+        _end(account, delivery, "dropped", began, attempts=attempt.number, **answered)
+        _disable(account, delivery.webhook_id, began)
     elif following is not None:
-        add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following]))
+        add(account, evolve(delivery, attempts=following, due=delivery.since + SCHEDULE[following], **answered))
     else:
-        add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began))
+        add(account, evolve(delivery, attempts=len(SCHEDULE), state="dead", ended_at=began, **answered))
 
 
-def _disable(account: Account, webhook_id: str) -> None:
+def _disable(account: Account, webhook_id: str, moment: float) -> None:
+    """Disable a webhook and drop what was still to be delivered to it; its dead letters stay."""
     webhook = account.webhooks.get(webhook_id)
     if webhook is not None:
         account.webhooks.replace(evolve(webhook, status=WebhookStatus.DISABLED))
+    for delivery in pending(account):
+        if delivery.webhook_id == webhook_id:
+            _end(account, delivery, "dropped", moment)
 
 
 def pending(account: Account) -> tuple[Delivery, ...]:
@@ -166,34 +175,41 @@ def dead_letters(account: Account) -> tuple[Delivery, ...]:
     return tuple(delivery for delivery in account.deliveries.values() if delivery.dead)
 
 
-def find(
-    account: Account,
+def matching(
     *,
     state: str | None = None,
     webhook_id: str | None = None,
     event_id: str | None = None,
     type: str | None = None,
     code: str | None = None,
-) -> list[Delivery]:
-    """The deliveries that are all of what is given, the newest first.
+) -> Callable[[Delivery], bool]:
+    """Whether a delivery is all of what is given.
 
     Args:
-        account: whose deliveries.
         state: one of `STATES`.
         webhook_id: of the webhook they go to.
         event_id: of their event.
         type: of their event, or a pattern of types: ``call.*``.
         code: of the answer to the last attempt: ``503``, ``5xx``, or ``none`` where no answer came.
+
+    Raises:
+        InvalidParameterError: there is no such state.
     """
-    return [
-        one
-        for one in reversed(account.deliveries.values())
-        if (webhook_id is None or one.webhook_id == webhook_id)
-        and (event_id is None or one.event_id == event_id)
-        and (type is None or fnmatchcase(one.type, type))
-        and (state is None or (one.state == state if state != "failing" else one.state == "pending" and one.attempts))
-        and (code is None or (bool(one.status or one.error) and _answered(one.status, code)))
-    ]
+    if state is not None and state not in STATES:
+        raise InvalidParameterError("state", f"expected one of {', '.join(STATES)}")
+
+    def accepts(one: Delivery) -> bool:
+        return bool(
+            (webhook_id is None or one.webhook_id == webhook_id)
+            and (event_id is None or one.event_id == event_id)
+            and (
+                state is None or (one.state == state if state != "failing" else one.state == "pending" and one.attempts)
+            )
+            and (code is None or ((one.status or one.error) and _answered(one.status, code)))
+            and (type is None or fnmatchcase(one.type, type))
+        )
+
+    return accepts
 
 
 def _answered(status: int | None, code: str) -> bool:

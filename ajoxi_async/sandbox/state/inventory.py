@@ -1,4 +1,4 @@
-"""The numbers on offer: the same for every account of a sandbox, drawn by seed."""
+"""The numbers on offer: the same for every account of a sandbox, made from the seed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FULL", "build"]
 FULL = (Capability.VOICE, Capability.SMS, Capability.MMS, Capability.FAX)
 _PLAIN = (Capability.VOICE, Capability.SMS)
 
-#: Country code, country, area code, region, digits that follow, type. 555-01xx and the like are kept for fiction.
+#: Country code, country, area code, region, digits that follow, type. 555-01xx and similar ranges are reserved for fiction.
 _AREAS = (
     *(("1", "US", area, region, 7, NumberType.LOCAL) for area, region in (
         ("415", "CA"), ("212", "NY"), ("312", "IL"), ("206", "WA"), ("305", "FL"), ("512", "TX"), ("617", "MA"),

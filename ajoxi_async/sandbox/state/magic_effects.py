@@ -1,6 +1,6 @@
-"""What numbers do to a request itself: refuse it, fail it once, throttle the next one, cut a stream once.
+"""Effects of magic numbers on requests: refusing one, failing one once, throttling the next one, ending a stream once.
 
-The effects that happen once are kept in `Account.tripped`, as the number or the call they belong to.
+Effects that happen once are kept in `Account.tripped`, as the number or the call they belong to.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from ajoxi_async.sandbox.state.account import Account
 
 __all__ = ["apply_trouble", "require_reachable", "take_cut", "take_throttle"]
 
-#: Prefixes nobody can be reached under: an unassigned country code, and premium-rate numbers.
+#: Prefixes that cannot be reached: an unassigned country code, and premium-rate numbers.
 UNREACHABLE = ("+999", "+1900")
-#: In `Account.tripped`: the next answer is a 429.
+#: An entry of `Account.tripped` that makes the next answer a 429.
 THROTTLED = "throttled"
 
 
 def require_reachable(number: str, *, texting: bool = False) -> None:
-    """Check that a number can be called, or with `texting` sent a message.
+    """Check that a number can be called, or with `texting` that it can receive a message.
 
     Raises:
-        Refusal: it cannot, by its prefix or because it is magic.
+        Refusal: it cannot, because of its prefix or because it is a magic number.
     """
     if number.startswith(UNREACHABLE):
         raise Refusal("unreachable_destination", "no route to this prefix", "to")
@@ -47,14 +47,14 @@ def apply_trouble(account: Account, number: str) -> None:
 
 
 def take_throttle(account: Account) -> bool:
-    """Whether a magic number makes this answer a 429; the next one is none."""
+    """Whether a magic number makes this answer a 429; the answer after it is not one."""
     throttled = THROTTLED in account.tripped
     account.set_flag("tripped", THROTTLED, False)
     return throttled
 
 
 def take_cut(account: Account, call: Call) -> bool:
-    """Whether this connection to a call's live transcript is the one that is cut; true once for each call."""
+    """Whether to end this connection to a call's live transcript; true once for each call."""
     if "cut" not in {magic(call.to).transcript, magic(call.from_).transcript} or call.id in account.tripped:
         return False
     account.set_flag("tripped", call.id, True)

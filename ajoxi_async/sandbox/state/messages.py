@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 
 from attrs import evolve
 
@@ -37,9 +38,7 @@ def send(account: Account, params: MessageSend, now: float) -> Message:
         Refusal: `from_` is no number of the account that sends messages, or `to` cannot be reached, makes trouble or has
             opted out.
     """
-    number = numbers.require_own(account, params.from_, "from")
-    if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
-        raise Refusal("invalid_state", "this number does not send messages", "from")
+    _require_texting(account, params.from_, "from")
     require_reachable(params.to, texting=True)
     apply_trouble(account, params.to)
     body = _template(params) if params.template_id is not None else params.body
@@ -64,6 +63,17 @@ def send(account: Account, params: MessageSend, now: float) -> Message:
     return message
 
 
+def _require_texting(account: Account, phone_number: str, param: str) -> None:
+    """Check that a number is an active one of the account which messages were not turned off for.
+
+    Raises:
+        Refusal: it is not.
+    """
+    number = numbers.require_own(account, phone_number, param)
+    if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
+        raise Refusal("invalid_state", "this number does not send messages, and takes none", param)
+
+
 def _template(params: MessageSend) -> str:
     """A body that names the template and its variables, since the texts of templates are kept in the console.
 
@@ -74,12 +84,12 @@ def _template(params: MessageSend) -> str:
 
 
 def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:
-    """Let somebody text one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
+    """Receive a message to one of the account's numbers. STOP and START are the carrier's opt-out and opt-in words.
 
     Raises:
-        Refusal: `to` is not an active number of the account.
+        Refusal: `to` is not an active number of the account, or takes no messages.
     """
-    numbers.require_own(account, to, "to")
+    _require_texting(account, to, "to")
     return _arrive(account, from_=from_, to=to, body=body, now=now)
 
 
@@ -97,13 +107,13 @@ def sent(account: Account, id: str, now: float) -> None:
 
 
 def undelivered(account: Account, id: str, now: float) -> None:
-    """It did not arrive."""
+    """The message did not arrive."""
     _change(account, id, status=MessageStatus.FAILED, error="undelivered")
     account.fired("message.failed", id, now)
 
 
 def delivered(account: Account, id: str, now: float) -> None:
-    """The carrier confirmed it; a timer is set for the reply where the number replies."""
+    """The carrier confirmed the message; a timer is set for the reply, if the number replies."""
     message = _change(account, id, status=MessageStatus.DELIVERED, delivered_at=at(now))
     deliveries.emit(account, EventType.MESSAGE_DELIVERED, id, message, now)
     if magic(message.to).message == "replies":
@@ -111,10 +121,12 @@ def delivered(account: Account, id: str, now: float) -> None:
 
 
 def reply(account: Account, id: str, now: float) -> None:
-    """The recipient answers it, to whichever number it came from."""
+    """The recipient answers it; the answer is lost where the number it came from is gone or takes no messages any more."""
     message = account.messages.get(id)
     assert message is not None
-    _arrive(account, from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
+    with suppress(Refusal):
+        _require_texting(account, message.from_ or "", "to")
+        _arrive(account, from_=message.to or "", to=message.from_ or "", body="Got it, thanks!", now=now)
 
 
 def _arrive(account: Account, *, from_: str, to: str, body: str, now: float) -> Message:

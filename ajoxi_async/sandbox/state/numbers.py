@@ -26,6 +26,10 @@ __all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "requi
 FIRST_NUMBER = "+14155550100"
 
 
+#: Seconds by which a moment and the microsecond it is written as may differ.
+_ROUNDING = 2e-6
+
+
 def add_first(account: Account) -> None:
     """Give a new account its first number."""
     _add(
@@ -46,7 +50,7 @@ def add_first(account: Account) -> None:
 
 
 def require_own(account: Account, phone_number: str, param: str) -> Number:
-    """The account's active number of these digits; `param` is named where there is none.
+    """The account's active number with these digits. `param` is the name of the parameter, for the error.
 
     Raises:
         Refusal: the account has no such number, or it is still being ported in.
@@ -67,7 +71,7 @@ def provision(account: Account, params: NumberProvision, now: float) -> Number:
     offered = next((n for n in account.inventory if n.phone_number == wanted), None)
     taken = wanted in account.number_ids or magic(wanted).taken
     if taken or (offered is None and not port):
-        raise Refusal("number_unavailable", "this number cannot be had", "phone_number")
+        raise Refusal("number_unavailable", "this number is not available", "phone_number")
     source = offered or evolve(account.inventory[0], region=None, id=account.mint("num"))
     number = _add(
         account,
@@ -87,7 +91,7 @@ def provision(account: Account, params: NumberProvision, now: float) -> Number:
 
 
 def update(account: Account, id: str, params: NumberUpdate) -> Number:
-    """Change what is given of a number; the rest stays.
+    """Change the given settings of a number; the others stay unchanged.
 
     Raises:
         Refusal: there is no such number.
@@ -106,9 +110,11 @@ def update(account: Account, id: str, params: NumberUpdate) -> Number:
 
 
 def ported(account: Account, id: str, now: float) -> None:
-    """A number that was being ported in is active, unless it was released meanwhile."""
+    """A number that was being ported in is active, unless it was released meanwhile, or is being ported in again since."""
     number = account.numbers.get(id)
-    if number is not None:
+    if number is None or number.status != NumberStatus.PORTING or number.created_at is None:
+        return
+    if number.created_at.timestamp() + account.timing.porting <= now + _ROUNDING:
         account.numbers.replace(evolve(number, status=NumberStatus.ACTIVE))
         account.fired("number.ported", id, now)
 

@@ -23,13 +23,13 @@ def record(account: Account, call_id: str, now: float) -> None:
     deliveries.emit(account, EventType.RECORDING_READY, recording.id, recording, now)
 
     def transcript() -> Transcript:
-        return transcript_of(call, calls.plan_of(account, call).talk, now)
+        return transcript_of(call, calls.plan_of(account, call).spoken, now)
 
     deliveries.emit(account, EventType.TRANSCRIPT_READY, call.transcript_id or "", transcript, now)
 
 
 def find_call(account: Account, id: str) -> Call | None:
-    """The call that the id of a call, a transcript or a recording belongs to."""
+    """The call to which the id of a call, a transcript or a recording belongs."""
     recording = account.recordings.get(id)
     if recording is not None:
         return account.calls.get(recording.call_id or "")

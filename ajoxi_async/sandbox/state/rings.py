@@ -1,4 +1,4 @@
-"""Every time a phone rang: the judge of a dialer, whatever its client was told.
+"""Every time a phone rang, so that a test can check a dialer even if answers to its requests were lost.
 
 A ring is noted at the instant at which a call begins to ring, and nowhere else, so that a call whose answer was lost counts
 and one that never left the queue does not. Rings are kept in columns that hold no new objects: the garbage
@@ -50,7 +50,7 @@ class Rings:
     def __init__(self) -> None:
         self._pages: list[_Page] = []
         self._size = 0
-        # Filled when somebody asks, as far as `_indexed`: most tests never ask.
+        # Filled on demand, up to `_indexed`, because most tests do not use it.
         self._by_number: dict[str, list[int]] = {}
         self._indexed = 0
 
@@ -78,10 +78,21 @@ class Rings:
 
     def of(self, number: str) -> list[Ring]:
         """The rings of one phone, the oldest first."""
+        return [self.get(place) for place in self._places(number)]
+
+    def attempt(self, number: str, call_id: str, most: int) -> int:
+        """How often a phone had rung when this call rang, this ring included; from 1, and no more than `most`.
+
+        A call that has not rung counts as the next ring.
+        """
+        first = self._places(number)[: most - 1]
+        return next((n for n, place in enumerate(first, 1) if self.get(place).call_id == call_id), len(first) + 1)
+
+    def _places(self, number: str) -> list[int]:
         for place in range(self._indexed, self._size):
             self._by_number.setdefault(self._pages[place // _PAGE].numbers[place % _PAGE], []).append(place)
         self._indexed = self._size
-        return [self.get(place) for place in self._by_number.get(number, ())]
+        return self._by_number.get(number, [])
 
     def copy(self) -> Rings:
         """Copy the rings."""

@@ -1,7 +1,8 @@
-"""How many parts a text message is sent in (3GPP TS 23.038, TS 23.040).
+"""Counting the parts of a text message (3GPP TS 23.038, TS 23.040).
 
-One part holds 160 characters of the GSM 7-bit alphabet or 70 UCS-2 units; a part of several holds 153 or 67, for a header
-takes room. Characters of the extension table count twice, and neither they nor surrogate pairs are split between parts.
+A single part holds 160 characters of the GSM 7-bit alphabet or 70 UCS-2 units. If there are several parts, each holds 153 or
+67, because it has a header. Characters of the extension table count twice. They and surrogate pairs are not split between
+parts.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _EXTENSION = frozenset("^{}\\[~]|€\f")
 
 
 def count_segments(text: str) -> int:
-    """Parts a text is sent in; at least one."""
+    """The number of parts of a text, at least one."""
     if all(character in _GSM7 or character in _EXTENSION for character in text):
         units, single, part = [2 if character in _EXTENSION else 1 for character in text], 160, 153
     else:

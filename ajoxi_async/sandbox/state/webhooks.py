@@ -1,6 +1,6 @@
 """Webhook subscriptions and their secrets (API reference: Webhooks).
 
-A secret that was rotated away goes on signing beside the new one for 24 hours. The newest signs first.
+After a rotation the old secret signs beside the new one for 24 hours. The signature of the newest secret comes first.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["ROTATION", "create", "delete", "rotate_secret", "signature"]
 
-#: Seconds for which a secret that was rotated away still signs.
+#: Seconds for which an old secret still signs after a rotation.
 ROTATION = 86_400.0
 
 
@@ -48,7 +48,7 @@ def delete(account: Account, id: str) -> None:
 
 
 def rotate_secret(account: Account, id: str, now: float) -> str:
-    """Give a webhook a new secret and return it; the one before goes on signing for 24 hours.
+    """Give a webhook a new secret and return it. The old one still signs for 24 hours.
 
     Raises:
         Refusal: there is no such webhook.

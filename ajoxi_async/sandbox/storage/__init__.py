@@ -1,1 +1,1 @@
-"""The file that keeps the worlds from one run to the next."""
+"""The file in which a sandbox keeps its worlds from one run to the next."""

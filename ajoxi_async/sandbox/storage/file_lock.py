@@ -1,11 +1,11 @@
-"""A lock on a file that one process at a time holds, and that the system frees when it is killed.
+"""A lock on a file for one process at a time. The operating system frees it when the process is killed.
 
 Rules:
-1. The lock is a file of its own beside the locked one, ``<name>-lock``: SQLite's locks on its file are POSIX locks, which a
-   process loses as soon as it closes that file anywhere, after reading or copying it for instance.
-2. It holds the number of the process that has it, for the message to the next. It is removed when it is given back; a
-   killed process leaves it behind, free.
-3. Where the file system knows no locks, SQLite's are all there is.
+1. The lock is a file of its own beside the locked one, ``<name>-lock``. SQLite's own locks are POSIX locks, which a process
+   loses as soon as it closes the file anywhere, for instance after reading or copying it.
+2. The lock file contains the process id of its holder, for the error message in other processes. It is removed when the lock
+   is released. A killed process leaves the file behind, unlocked.
+3. On a file system without locks, only SQLite's locks apply.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import Final
 __all__ = ["FileLock", "HeldError"]
 
 _NO_LOCKS: Final = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP}
-#: Windows locks bytes, and does not let others read them: one behind the number.
+#: The byte that is locked on Windows, where others cannot read locked bytes: it is after the process id.
 _BYTE: Final = 1 << 20
 
 
 class HeldError(Exception):
-    """Somebody else has the lock."""
+    """Another process or object has the lock."""
 
 
 if sys.platform == "win32":
@@ -47,23 +47,23 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _unlock(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)  # by name: a forked child has the descriptor as well
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # explicitly, because a forked child has the descriptor as well
 
 
 class FileLock:
     """The lock of one file."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        # Links to a file are the same file.
+        # Resolved, because a link to a file is the same file.
         self._path = Path(os.path.realpath(path) + "-lock")
         self._descriptor: int | None = None
 
     def take(self) -> None:
-        """Take it.
+        """Take the lock.
 
         Raises:
-            HeldError: another process, or another object of this one, has it.
-            OSError: it cannot be made, for want of a folder or of permission.
+            HeldError: another process, or another object of this process, has it.
+            OSError: the lock file cannot be created: the folder does not exist, or there is no permission.
         """
         while self._descriptor is None:
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
@@ -89,21 +89,21 @@ class FileLock:
             raise HeldError(f"process {process}" if process else "another process") from None
 
     def _is_at_its_place(self, descriptor: int) -> bool:
-        """Whether the file was not removed by whoever gave it back between its opening and its locking."""
+        """Whether the lock file still exists: its last holder may have removed it between its opening and its locking."""
         try:
             return os.path.samestat(os.fstat(descriptor), self._path.stat())
         except FileNotFoundError:
             return False
 
     def give_back(self) -> None:
-        """Give it back. Idempotent."""
+        """Release the lock. Idempotent."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
         try:
             self._path.unlink()
         except OSError:
-            pass  # Windows does not remove what is open
+            pass  # Windows does not remove open files
         try:
             _unlock(descriptor)
         except OSError:

@@ -1,8 +1,8 @@
-"""The worlds of a sandbox in a file, so that killing the process loses nothing that was acknowledged.
+"""The worlds of a sandbox in a file, so that no acknowledged change is lost when the process is killed.
 
 Rules:
-1. Before a request is answered, and before an event is posted, everything that had changed by then is committed. What was
-   not committed was seen by nobody; timers that fired meanwhile fire again, at the same instants and with the same ids.
+1. Before a request is answered, and before an event is posted, all changes so far are committed. No client has seen changes
+   that were not committed; their timers fire again, at the same instants and with the same ids.
 2. SQLite writes in a thread. Requests that wait while it writes share the next write: one commit for many requests.
 3. A file belongs to one running sandbox, which holds a lock on it, and to one seed. It survives the end of the process at any
    moment; a power failure may lose the last commits.
@@ -43,11 +43,11 @@ CREATE TABLE IF NOT EXISTS rows (
     UNIQUE (world, kind, id)
 );
 """
-#: Read and written by the owner, by nobody else.
+#: Only the owner may read and write it.
 _OWNER_ONLY = 0o600
-#: What SQLite puts beside a file.
+#: The suffixes of files that SQLite creates beside the database.
 _SIDE_FILES = ("-wal", "-shm", "-journal")
-#: What SQLite takes for "no file".
+#: Paths that mean "no file" to SQLite.
 _NO_FILE = {"", ":memory:"}
 _PUT = """
 INSERT INTO rows (world, kind, id, body) VALUES (?, ?, ?, ?)
@@ -107,12 +107,13 @@ class Journal:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {why}") from None
         except (sqlite3.Error, OSError) as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
+        self._worlds.unsaved = dict.fromkeys(self._worlds.keys)
         self._restore(found)
         for world in self._worlds.by_key.values():
             self.watch(world)
 
     async def aclose(self) -> None:
-        """Write what is left, and give the file back."""
+        """Write the remaining changes and close the file."""
         self._worlds.note_uses()
         try:
             await self.save()
@@ -121,7 +122,7 @@ class Journal:
                 await anyio.to_thread.run_sync(self.close)
 
     def watch(self, world: World) -> None:
-        """Keep a world from now on: as a whole where it is new, was restored or reset, and then its changes."""
+        """Save a world from now on: first as a whole, if it is new or was restored or reset, and then its changes."""
         world.on_replaced = self._replaced
         if world.account.unsaved is None:
             self._replaced(world)
@@ -163,12 +164,12 @@ class Journal:
 
     def _collect(self) -> list[_Change | _Many | _Whole]:
         changes: list[_Change | _Many | _Whole] = []
-        for name in self._worlds.unsaved:
+        for name in self._worlds.unsaved or ():
             key = self._worlds.keys.get(name)
             changes.append(("", "key", name, key_row(key) if key is not None else None))
             if name not in self._worlds.by_key:
                 changes.append((name, "", "", None))
-        self._worlds.unsaved.clear()
+        self._worlds.unsaved = {}
         for name, world in self._worlds.by_key.items():
             unsaved = world.account.unsaved
             if not unsaved:
@@ -235,7 +236,8 @@ class Journal:
             raise
 
     def close(self) -> None:
-        """Give the file back and write nothing: what is not written by now was seen by nobody."""
+        """Close the file without writing, since no client has seen changes that are not written by now."""
+        self._worlds.unsaved = None
         try:
             self._connection.close()
         finally:
@@ -305,7 +307,7 @@ def _flat(changes: Iterable[_Change | _Many | _Whole]) -> Iterator[_Change]:
 
 
 def _tighten(path: str) -> None:
-    """Take a file and its side files away from everybody but the owner."""
+    """Remove all permissions of a file and its side files except the owner's."""
     for file in map(Path, (path, *(path + suffix for suffix in _SIDE_FILES))):
         with suppress(FileNotFoundError):
             if stat.S_IMODE(file.stat().st_mode) & 0o077:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from attrs import asdict
+from attrs import asdict, has
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import Call
@@ -22,7 +22,7 @@ from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.sandbox.keys import Key
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.account import Account
-from ajoxi_async.sandbox.state.campaign_records import CampaignRecord
+from ajoxi_async.sandbox.state.campaign_records import CampaignRecord, Progress
 from ajoxi_async.sandbox.state.webhook_records import DELIVER, Attempt, Delivery, Secret
 from ajoxi_async.sandbox.time.timers import Timer
 
@@ -38,7 +38,7 @@ _MODELS: dict[str, type[Any]] = {
     "number": Number,
     "webhook": Webhook,
 }
-_FLAGS = ("to_record", "opted_out", "tripped")
+_FLAGS = ("to_record", "opted_out", "tripped", "lines", "with_agent", "abandoned")
 _KEY_FIELDS = ("label", "minted", "created_at", "last_used_at", "deleted")
 
 
@@ -59,7 +59,7 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
     if kind in _MODELS:
         item = account.stores[kind].get(id)
         return codec.encode(item) if item is not None else None
-    if kind in _FLAGS:
+    if kind in _FLAGS or kind == "waiting":
         return b"true" if id in getattr(account, kind) else None
     found: Any = None
     if kind == "timer":
@@ -75,8 +75,12 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
         found = ring.number, ring.call_id, account.rings.moment(int(id))
     elif kind == "secret" and id in account.secrets:
         found = [(secret.value, secret.until) for secret in account.secrets[id]]
+    elif kind == "progress":
+        found = account.progress.get(id)
     elif kind == "minted":
         found = account.minter.minted.get(id)
+    elif kind == "settings" and account.configured:
+        found = {name: _plain(value) for name, value in account.configured.items()}
     elif kind == "world":
         found = account.created_at
     return msgspec.json.encode(found) if found is not None else None
@@ -85,10 +89,11 @@ def row(account: Account, kind: str, id: str) -> bytes | None:
 def everything(account: Account) -> Iterable[tuple[str, str]]:
     """Kind and id of everything in an account, for writing it as a whole."""
     yield "world", ""
+    yield "settings", ""
     yield from (("minted", prefix) for prefix in account.minter.minted)
     for kind, store in account.stores.items():
         yield from ((kind, item.id) for item in store.oldest_first())
-    for kind in _FLAGS:
+    for kind in (*_FLAGS, "waiting", "progress"):
         yield from ((kind, id) for id in getattr(account, kind))
     yield from (("secret", id) for id in account.secrets)
     yield from (("timer", str(timer.order)) for timer in account.timers.all() if timer.action != DELIVER)
@@ -107,6 +112,10 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.stores[kind].add(codec.decode(body, _MODELS[kind]))
         elif kind in _FLAGS:
             getattr(account, kind).add(id)
+        elif kind == "waiting":
+            account.waiting[id] = None
+        elif kind == "progress":
+            account.progress[id] = msgspec.json.decode(body, type=Progress)
         elif kind == "timer":
             account.timers.add(msgspec.json.decode(body, type=Timer))
         elif kind == "delivery":
@@ -124,6 +133,12 @@ def load(account: Account, rows: Iterable[Row]) -> None:
             account.secrets[id] = tuple(Secret(*pair) for pair in msgspec.json.decode(body))
         elif kind == "minted":
             account.minter.minted[id] = msgspec.json.decode(body)
+        elif kind == "settings":
+            account.configure(msgspec.json.decode(body))
         elif kind == "world":
             account.created_at = msgspec.json.decode(body)
     account.rebuild_lookups()
+
+
+def _plain(setting: Any) -> Any:
+    return asdict(setting) if has(type(setting)) else setting

@@ -4,11 +4,11 @@ Rules:
 1. Time flows as the wall's does, `speed` seconds a second, and stands still while the clock is paused.
 2. A step of the flow is what an advance to that moment is: nothing is jumped over, and what an instant started is over before
    time goes on. A step is made when something is due, every `STEP` seconds of the wall at most.
-3. Between two things that are due time may flow on whenever somebody looks at it, since that changes nothing else: a
-   world in which nothing is due costs nothing. A moment that is seen is a whole millisecond.
+3. Between two things that are due the moment is worked out when it is read, since nothing else depends on it: a world in
+   which nothing is due takes no processor time. A moment that is read is a whole millisecond.
 4. The same seed and the same commands at the same moments give the same, whatever the steps were.
-5. Where a step takes long, because a receiver does not answer or the machine cannot keep up, or where the machine was
-   suspended, time loses what it is late by: it never hurries to catch up.
+5. If a step takes longer than a quarter of a second, because a receiver does not answer or the machine is busy, or if the
+   machine was suspended, the time that was missed is not made up for.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ __all__ = ["LiveClock"]
 STEP = 0.05
 #: Real seconds by which a step may be late and still make up for it.
 _LATE = 0.25
+#: Seconds by which a step is planned later than what is due, since the moment that it reaches is rounded down.
+_ROUNDED = 0.002
 FASTEST = 1_000_000.0
 
 
@@ -108,7 +110,7 @@ class LiveClock(VirtualClock):
             self._base = self._wall(), self._now
             self._stepped = self._wall()
         following = self._next()
-        due = math.inf if following is None else self._base[0] + (following - self._base[1]) / self._speed
+        due = math.inf if following is None else self._base[0] + (following + _ROUNDED - self._base[1]) / self._speed
         self._planned = max(due, self._stepped + STEP)
         try:
             if (delay := self._planned - self._wall()) > 0:

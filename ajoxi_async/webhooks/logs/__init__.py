@@ -1,7 +1,7 @@
-"""Which events were handled, so that each is handled once however often it is delivered.
+"""Logs of handled events, so that each event is handled once however often it is delivered.
 
-`MemoryLog` for one process, `SqliteLog` for the workers of a machine, `RedisLog` for those of many. The rules of a log stand
-in `ajoxi_async.webhooks.logs.memory`.
+`MemoryLog` is for one process, `SqliteLog` for the workers of a machine, `RedisLog` for workers on several machines. The
+rules of a log are in `ajoxi_async.webhooks.logs.memory`.
 """
 
 from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim, EventLog, MemoryLog

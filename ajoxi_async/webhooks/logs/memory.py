@@ -1,10 +1,11 @@
-"""What a log of events is, and the one in the memory of a process.
+"""The interface of a log of handled events, and the log in the memory of a process.
 
 Rules:
-1. An event is claimed, then done or released. Claiming is atomic: of two workers one gets it. A claim has an owner, and
-   only that one can release it: a worker whose claim lapsed gives up neither another's claim nor what another has done.
-2. What is done is remembered for `REMEMBER`, longer than the 24 hours for which the platform delivers again.
-3. A claim whose worker died lapses after `lease` seconds; an event whose handlers take longer may run twice.
+1. An event is claimed, and then marked as done or released. Claiming is atomic: of two workers one gets the claim. A claim
+   has an owner, and only the owner can release it. A worker whose claim has expired cannot release another worker's claim or
+   an event that is done.
+2. Events that are done are remembered for `REMEMBER` seconds, longer than the 24 hours for which the platform delivers again.
+3. A claim expires after `lease` seconds, in case its worker died. If handlers take longer than that, they may run twice.
 """
 
 from __future__ import annotations
@@ -20,35 +21,35 @@ __all__ = ["LEASE", "REMEMBER", "Claim", "EventLog", "MemoryLog"]
 
 Claim = Literal["new", "running", "done"]
 
-#: Seconds: three days, since an operator may replay dead letters by hand.
+#: Seconds for which events are remembered: three days, since an operator may replay dead letters by hand.
 REMEMBER: Final = 3 * 24 * 3600.0
-#: Seconds after which a claim lapses.
+#: Seconds after which a claim expires.
 LEASE: Final = 900.0
 
 
 class EventLog(Protocol):
-    """What a `WebhookRouter` asks. Bring your own by implementing these three."""
+    """The log that a `WebhookRouter` uses. A log of your own implements these three methods."""
 
     async def claim(self, id: str, owner: str) -> Claim:
-        """Take an event for `owner` if nobody has it; ``"running"`` and ``"done"`` say who has."""
+        """Claim an event for `owner`. ``"running"``: another worker handles it. ``"done"``: it was handled."""
         ...
 
     async def done(self, id: str) -> None:
-        """It was handled: never again."""
+        """Mark an event as handled."""
         ...
 
     async def release(self, id: str, owner: str) -> None:
-        """It was not handled: whoever claims it next may. Nothing happens where the claim is not the owner's."""
+        """Release a claim of an event that was not handled. Without effect if the claim is not the owner's."""
         ...
 
 
 class MemoryLog:
-    """In the memory of one process: for one worker, and forgotten when it ends.
+    """A log in the memory of one process, for a single worker. It is lost when the process ends.
 
     Args:
         remember: seconds.
         lease: seconds.
-        clock: seconds, of any beginning.
+        clock: seconds since any fixed moment.
     """
 
     def __init__(

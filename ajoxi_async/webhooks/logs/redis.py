@@ -1,14 +1,13 @@
 """The log of events in Redis or Valkey, for workers on many machines (``ajoxi-async[redis]``).
 
 Rules:
-1. Redis is asked in threads of the log's own, so that it serves asyncio, trio and WSGI, and answers also where the
-   application keeps every thread of anyio's busy. They are daemons: one that never gets an answer does not keep the process
-   from ending.
-2. A question ends after `PATIENCE`, and at once when it is cancelled, whatever the client's own timeouts: redis-py before 6
-   has none by default. A claim that succeeds after its question was given up is released.
-3. Threads that nobody waits for any more are counted: while there are `MOST_LEFT`, nothing is asked. One that is older than
-   `FORGOTTEN` counts no more, so that a log whose connections hung for good comes back by itself.
-4. What Redis refuses, and for what reason, is an `EventLogError`, whatever the client raises.
+1. Redis is asked in threads of the log's own, so that the log works with asyncio, trio and WSGI, and also while all threads of
+   anyio's pool are busy. They are daemon threads, so that one without an answer does not keep the process from ending.
+2. A request ends after `PATIENCE` seconds, and at once when it is cancelled, whatever the client's own timeouts are: redis-py
+   before 6 has none by default. A claim that succeeds after its request was given up is released.
+3. Threads of given-up requests are counted. While there are `MOST_LEFT` of them, no request is made. A thread older than
+   `FORGOTTEN` seconds is not counted any more, so that a log whose connections hung for good works again by itself.
+4. Every refusal of Redis is an `EventLogError`, whatever the client raises.
 """
 
 from __future__ import annotations
@@ -33,21 +32,22 @@ __all__ = ["RedisLog"]
 
 T = TypeVar("T")
 
-#: Seconds a socket of ours waits, and seconds any question may take. The platform waits 15 s for its answer.
+#: Seconds that a socket waits, if the client is made from a URL, and seconds that any request may take. The platform waits
+#: 15 s for its answer.
 SOCKET_TIMEOUT: Final = 2.0
 PATIENCE: Final = 4.0
-#: How many questions that were given up may be under way, and seconds after which one counts no more.
+#: How many given-up requests may be under way, and seconds after which one is not counted any more.
 MOST_LEFT: Final = 16
 FORGOTTEN: Final = 60.0
 
 _THREAD: Final = "ajoxi-webhooks-redis"
 
-#: Compare and delete in one step: between a look and a deletion the claim could lapse and be taken over.
+#: Compares and deletes in one step, because between two steps the claim could expire and be taken by another worker.
 _RELEASE: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
 
 
 def _client(redis: Any) -> Any:
-    """A client of redis-py, checked as far as it can be without asking."""
+    """A client of redis-py, checked as far as is possible without connecting."""
     try:
         import redis as library
     except ImportError:
@@ -55,26 +55,26 @@ def _client(redis: Any) -> Any:
     if isinstance(redis, str):
         try:
             client = library.Redis.from_url(redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT)
-            # What the URL asks for is tried when a connection is made, which connects to nothing yet.
+            # Options of the URL are checked when a connection object is made, which does not connect yet.
             pool = client.connection_pool
             pool.connection_class(**pool.connection_kwargs)
         except Exception as error:
-            # Neither the URL nor the error's text: there may be a password in them.
+            # Without the URL and the error's text, which may hold a password.
             raise ConfigurationError(
                 f"redis: expected a URL such as redis://localhost:6379/0; this one is refused ({type(error).__name__})"
             ) from None
         return client
     methods = [getattr(redis, name, None) for name in ("set", "get", "eval")]
-    asks = getattr(redis, "execute_command", None)
+    execute = getattr(redis, "execute_command", None)
     wrong = (
         isinstance(redis, (type, library.client.Pipeline))
         or any(why_not_plain(method) for method in methods)
-        or (asks is not None and why_not_plain(asks))
+        or (execute is not None and why_not_plain(execute))
     )
     if wrong:
-        what = type(redis)
+        kind = type(redis)
         raise ConfigurationError(
-            f"redis: expected a URL or a redis.Redis that is not asynchronous, got {what.__module__}.{what.__qualname__}"
+            f"redis: expected a URL or a redis.Redis that is not asynchronous, got {kind.__module__}.{kind.__qualname__}"
             if redis is not None and not isinstance(redis, type)
             else f"redis: expected a URL or a redis.Redis, got {redis!r}"
         )
@@ -82,7 +82,7 @@ def _client(redis: Any) -> Any:
 
 
 class _Question(Generic[T]):
-    """One question, asked in a thread of its own and answered in the loop that waits."""
+    """One request, sent in a thread of its own and awaited in an event loop."""
 
     def __init__(self, ask: Callable[[], T]) -> None:
         self._ask = ask
@@ -100,7 +100,7 @@ class _Question(Generic[T]):
             self._tell = asyncio.get_running_loop().call_soon_threadsafe
 
     def run(self) -> None:
-        """Ask, and tell who waits; in the thread."""
+        """Send the request, and wake the waiting task. Called in the thread."""
         try:
             self._answer = self._ask()
         except Exception as error:
@@ -113,7 +113,7 @@ class _Question(Generic[T]):
         try:
             self._tell(self._done.set)
         except RuntimeError:
-            pass  # the loop has ended
+            pass  # the event loop has ended
 
     async def answer(self) -> T:
         """Wait for the answer."""
@@ -123,7 +123,7 @@ class _Question(Generic[T]):
         return self._answer  # type: ignore[return-value]
 
     def leave(self, then: Callable[[T], object]) -> None:
-        """Give the question up; `then` is called with its answer, in a thread, also where that is there already."""
+        """Give the request up. `then` is called with its answer in a thread, also if the answer has come already."""
         with self._lock:
             self._left = then
             ended = self.ended
@@ -134,22 +134,22 @@ class _Question(Generic[T]):
         try:
             then(self._answer)  # type: ignore[arg-type]
         except Exception:
-            return  # nobody is left to hear of it; a claim lapses by itself
+            return  # no task waits for the answer any more, and a claim expires by itself
 
 
 class RedisLog:
-    """In Redis or Valkey, for workers on many machines (``ajoxi-async[redis]``).
+    """A log in Redis or Valkey, for workers on several machines (``ajoxi-async[redis]``).
 
-    Its methods raise `EventLogError` after 4 s at most where Redis does not answer or refuses.
+    Its methods raise `EventLogError` within 4 s if Redis refuses or does not answer.
 
     Args:
-        redis: a URL, or a ``redis.Redis`` of your own; it is asked in a thread, so that it serves asyncio, trio and WSGI.
+        redis: a URL, or a ``redis.Redis`` of your own. It is used in a thread, so the log works with asyncio, trio and WSGI.
         prefix: of the names of its keys.
         remember: seconds.
         lease: seconds.
 
     Raises:
-        ConfigurationError: redis-py is not installed, the URL cannot be, or the client is an asynchronous one.
+        ConfigurationError: redis-py is not installed, the URL cannot be right, or the client is an asynchronous one.
     """
 
     def __init__(
@@ -157,13 +157,13 @@ class RedisLog:
     ) -> None:
         self._redis = _client(redis)
         self._prefix, self._remember, self._lease = prefix, remember, lease
-        #: When the questions were given up whose threads are still under way.
+        #: When the requests were given up whose threads are still under way.
         self._left: dict[object, float] = {}
 
     async def _ask(self, ask: Callable[[], T], late: Callable[[T], object]) -> T:
         left = [since for since in list(self._left.values()) if since > time.monotonic() - FORGOTTEN]
         if len(left) >= MOST_LEFT:
-            raise EventLogError(f"Redis does not answer: {len(left)} questions are still under way")
+            raise EventLogError(f"Redis does not answer: {len(left)} requests are still under way")
 
         def run() -> None:
             try:
@@ -220,7 +220,7 @@ class RedisLog:
 
 
 def _plain(answer: T) -> T:
-    """An answer that is there; a client that turns out to be asynchronous has asked nothing."""
+    """Check that an answer is not awaitable: an asynchronous client has sent nothing."""
     if inspect.isawaitable(answer):
         if inspect.iscoroutine(answer):
             answer.close()

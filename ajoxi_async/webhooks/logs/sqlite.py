@@ -1,14 +1,14 @@
-"""The log of events in a file of SQLite, for all workers of one machine.
+"""A log of handled events in an SQLite file, for all workers of one machine.
 
 Rules:
-1. A file of something else is refused before anything in it is changed: it is no database, or its table ``events`` is
-   another application's.
-2. SQLite 3.7.0 to 3.51.2, but not 3.44.6 and 3.50.7, can lose a committed transaction when two connections write and
-   checkpoint one WAL file at the same time (sqlite.org/wal.html: the WAL-reset bug). These versions get a rollback journal,
-   and a file in WAL is converted; the log says so once. Sound versions get WAL. Both wait for the disk at each commit.
-3. A connection belongs to one process, for SQLite's own rule is that none is carried over a fork.
-4. A file that was deleted or replaced while it was open is noticed before each use: what is written into it is lost.
-5. SQLite is asked in threads of the log's own: anyio's forty are shared with whatever else the application does in threads.
+1. A file that is not an event log is refused before anything in it is changed: if it is not a database, or its table
+   ``events`` belongs to another application.
+2. SQLite 3.7.0 to 3.51.2, except 3.44.6 and 3.50.7, can lose a committed transaction when two connections write and
+   checkpoint one WAL file at the same time (sqlite.org/wal.html: the WAL-reset bug). With these versions a rollback journal
+   is used, a file in WAL mode is converted, and this is logged once. Other versions use WAL. Each commit is synced to disk.
+3. A connection belongs to one process, because SQLite connections must not be carried over a fork.
+4. Before each use it is checked that the file was not deleted or replaced while it was open, since writes would be lost.
+5. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
 """
 
 from __future__ import annotations
@@ -40,29 +40,29 @@ T = TypeVar("T")
 
 logger: logging.Logger = logging.getLogger("ajoxi_async.webhooks")
 
-#: Seconds to wait for another process that writes, and for others to close a file whose journal is to be another one.
+#: Seconds to wait for another process that writes, and for others to close a file whose journal mode is changed.
 WAIT: Final = 10.0
 CONVERT_WAIT: Final = 2.0
-#: Threads in each event loop; SQLite writes one at a time anyway.
+#: Threads of each event loop. More would not help, since SQLite allows one writer at a time.
 THREADS: Final = 4
 
 #: `state` is "done", or the owner of the claim.
 _TABLE: Final = (
     "CREATE TABLE IF NOT EXISTS events (id TEXT PRIMARY KEY, state TEXT NOT NULL, until REAL NOT NULL) STRICT",
     "CREATE INDEX IF NOT EXISTS events_until ON events (until)",
-    "DELETE FROM events WHERE until < 0",  # nothing, but a file that is read-only fails here and not at the first event
+    "DELETE FROM events WHERE until < 0",  # deletes nothing; a read-only file fails here and not at the first event
 )
 _COLUMNS: Final = [("id", "TEXT", 1), ("state", "TEXT", 0), ("until", "REAL", 0)]
-#: What will not be right at another time.
+#: Errors that a later attempt would not avoid.
 _WRONG_FILE: Final = {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM}
 
 _threads: Final[RunVar[anyio.CapacityLimiter]] = RunVar("ajoxi_async.webhooks.logs.sqlite")
-#: What was said in the log of this process.
+#: Messages that this process has logged already.
 _said: Final[set[str]] = set()
 
 
 def wal_is_sound(version: tuple[int, ...] = sqlite3.sqlite_version_info) -> bool:
-    """Whether a version of SQLite keeps what several connections commit to a WAL file (rule 2)."""
+    """Whether a version of SQLite does not have the WAL-reset bug (rule 2)."""
     return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)
 
 
@@ -104,7 +104,7 @@ def _refuse_foreign(database: sqlite3.Connection, path: str) -> None:
     if foreign or (columns and columns != _COLUMNS):
         raise ConfigurationError(
             f"path: {path} is another application's database: its {(foreign or ['events'])[0]!r} is not an event log's;"
-            " nothing was changed in it"
+            " it was not changed"
         )
 
 
@@ -149,8 +149,8 @@ def _connect(path: str) -> sqlite3.Connection:
             database.execute("COMMIT")
         except sqlite3.OperationalError as error:
             database.close()
-            # The workers of a server begin together, and whoever changes the journal does not wait for another that has
-            # the file open, whatever the timeout: each closes it in between.
+            # The workers of a server start together. Changing the journal mode fails at once while another worker has the
+            # file open, whatever the timeout, so each worker closes it between its attempts.
             if not _is_busy(error) or time.monotonic() - began > WAIT:
                 raise
             time.sleep(random.uniform(0.002, 0.02))
@@ -163,7 +163,7 @@ def _connect(path: str) -> sqlite3.Connection:
 
 @define
 class _Open:
-    """What one process has: the connection, who uses it, and which file it is."""
+    """The connection of one process, its lock, and the identity of the file."""
 
     lock: Lock = Factory(native_lock)
     database: sqlite3.Connection | None = None
@@ -171,19 +171,19 @@ class _Open:
 
 
 class SqliteLog:
-    """In a file, for all workers of one machine; it outlives them.
+    """A log in a file, for all workers of one machine. It is kept when they end.
 
-    Its methods raise `EventLogError` where the file cannot be read or written: the disk is full, another process has had
-    it locked for 10 s, it was deleted or replaced while it was open, or the log was closed.
+    Its methods raise `EventLogError` if the file cannot be read or written: the disk is full, another process has had it
+    locked for 10 s, it was deleted or replaced while it was open, or the log was closed.
 
     Args:
-        path: of the database, made when there is none.
+        path: of the database, which is created if it does not exist.
         remember: seconds.
         lease: seconds.
         clock: seconds since the epoch.
 
     Raises:
-        ConfigurationError: the path cannot be, the file cannot be written, or it is something else's.
+        ConfigurationError: the path cannot be right, the file cannot be written, or it is not an event log.
         EventLogError: another process has it locked, or the disk is full.
     """
 
@@ -199,13 +199,13 @@ class SqliteLog:
         self._path = _check_path(path)
         self._places: dict[int, _Open] = {}
         self._closed = False
-        self._connection()  # a path that cannot be is told here
+        self._connection()  # raises now if the path cannot be used
 
     def _place(self) -> _Open:
         return self._places.setdefault(os.getpid(), _Open())
 
     def _connection(self) -> sqlite3.Connection:
-        """The connection of this process; whoever uses it holds its lock."""
+        """The connection of this process. Hold its lock while using it."""
         if self._closed:
             raise EventLogError(f"the event log {self._path} is closed")
         place = self._place()
@@ -263,7 +263,7 @@ class SqliteLog:
         await self._run(lambda run: run.execute("DELETE FROM events WHERE id = ? AND state = ?", (id, owner)))
 
     def close(self) -> None:
-        """Close the file; a closed log cannot be used again. Idempotent."""
+        """Close the file. A closed log cannot be used again. Idempotent."""
         self._closed = True
         place = self._place()
         with place.lock:

@@ -2,8 +2,8 @@
 
 Rules:
 1. A value that each object has for itself, such as a caller's reference in its metadata, is as cheap as one that all share.
-2. There are 1,024 dicts, since one that grows blocks for as long as it is large. A copy shares them; whoever writes to one
-   first copies it.
+2. There are 1,024 dicts, because growing a dict blocks for a time proportional to its size. A copy shares the dicts; before
+   a change the dict is copied.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ for 80 ms whenever it grows.
 
 Rules:
 1. A table holds fingerprints of ids, not the ids: what is found are candidates, which the caller compares.
-2. There are 1,024 tables, so that one that grows is small. A copy shares them; whoever writes to one first copies it.
+2. There are 1,024 tables, so that a growing table is small. A copy shares the tables; before a change the table is copied.
 """
 
 from __future__ import annotations

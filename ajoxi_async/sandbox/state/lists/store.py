@@ -102,7 +102,7 @@ class Store(Generic[R]):
         self.changed: Callable[[str], None] | None = None
 
     def copy(self) -> Store[R]:
-        """Copy the list. `changed` is not copied: nobody is told of changes to the copy."""
+        """Copy the list. `changed` is not copied, so changes of the copy are not reported."""
         twin = Store(self._keys, alias=self._alias, settled=self._settled)
         for name in ("_open", "_loose", "_pages", "_places", "_aliases", "_index", "_spans", "_removed"):
             setattr(twin, name, getattr(self, name).copy())
@@ -110,7 +110,7 @@ class Store(Generic[R]):
         return twin
 
     def parts(self) -> list[object]:
-        """What holds the memory of a long list, in many pieces: whoever lets go of a list lets go of these bit by bit."""
+        """The objects that hold the memory of a long list, so that it can be freed bit by bit."""
         return [*self._pages.parts(), *self._index.parts()]
 
     def __len__(self) -> int:

@@ -1,12 +1,12 @@
-"""The line to Redis: the client it takes, a thread to ask from, and what is said when it does not work.
+"""Requests to Redis: checking the client, the thread that sends requests, and the reason of a failure for the log.
 
 Rules:
-1. Redis is asked from a thread of our own, which ends when there was nothing to ask for `LINGER` seconds. Threads that are
-   shared with others (anyio's are forty) may all be busy.
-2. A question that takes too long is left to end by itself, and the next ones fail at once meanwhile. One that does not end
-   for `ABANDON` seconds is given up, and its thread with it: a client without timeouts may wait for ever.
-3. The script, its key and its arguments are bytes, and answers may be bytes or text: what the client encodes and decodes
-   is its owner's choice.
+1. A thread of its own sends the requests and ends after `LINGER` seconds without one. Threads of a shared pool, such as
+   anyio's forty, may all be busy.
+2. After a request has timed out, it is left to finish, and the next ones fail at once meanwhile. If it does not finish
+   within `ABANDON` seconds, it is given up together with its thread: a client without timeouts may wait for ever.
+3. The script, its key and its arguments are bytes, and answers may be bytes or text, because whether the client encodes and
+   decodes is its owner's choice.
 4. Reasons are logged without the password, which Redis repeats in some of its errors.
 """
 
@@ -22,21 +22,22 @@ from urllib.parse import urlsplit
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["Line", "make_client", "reason_of"]
+__all__ = ["RequestThread", "make_client", "reason_of"]
 
-#: Seconds a socket of ours waits for Redis.
+#: Seconds that a socket waits for Redis, where the client is made from a URL.
 SOCKET_TIMEOUT: Final = 0.25
-#: Seconds after which an idle thread ends, after which a question is given up, and how many threads are given up at most.
+#: Seconds until an idle thread ends, seconds until a request is given up, and how many threads are given up at most.
 LINGER, ABANDON, MOST_ABANDONED = 2.0, 10.0, 4
 
 _EXPECTED = "redis: expected a URL such as redis://host:6379/0, or a redis.Redis or RedisCluster that is not asyncio's"
 
 
 def make_client(redis: Any) -> Any:
-    """Check a client, or make one of a URL. Nothing is connected.
+    """Check a client, or make one from a URL. It does not connect.
 
     Raises:
-        ConfigurationError: it is neither, or the URL cannot be right. A URL is not repeated, for it may hold a password.
+        ConfigurationError: `redis` is neither, or the URL cannot be right. The message does not repeat the URL, since it may
+            hold a password.
     """
     try:
         import redis as library
@@ -45,7 +46,7 @@ def make_client(redis: Any) -> Any:
     except ImportError:
         raise ConfigurationError("RedisLimiter needs redis-py: pip install 'ajoxi-async[redis]'") from None
     if not isinstance(redis, str):
-        # By its type, for a mock says that it is whatever it was made to look like.
+        # By its type and not with isinstance, which a mock with a spec passes.
         kind = type(redis)
         if not issubclass(kind, (library.Redis, library.RedisCluster)) or issubclass(kind, library.client.Pipeline):
             raise ConfigurationError(f"{_EXPECTED}, got {kind.__module__.split('.')[0]}'s {kind.__name__}")
@@ -53,27 +54,27 @@ def make_client(redis: Any) -> Any:
     try:
         parts = urlsplit(redis)
         if parts.scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
-            raise ConfigurationError(f"{_EXPECTED}; the path of this one is no number of a database")
+            raise ConfigurationError(f"{_EXPECTED}; the path of this one is not a database number")
         client = library.Redis.from_url(
             redis, socket_timeout=SOCKET_TIMEOUT, socket_connect_timeout=SOCKET_TIMEOUT, retry=Retry(NoBackoff(), 0)
         )
         if parts.query:
             pool = client.connection_pool
-            pool.connection_class(**pool.connection_kwargs)  # refuses what a query may not hold; it reads a file
+            pool.connection_class(**pool.connection_kwargs)  # raises for unknown parameters of the query
     except ConfigurationError:
         raise
     except Exception as error:
-        raise ConfigurationError(f"{_EXPECTED}; this one is none ({type(error).__name__})") from None
+        raise ConfigurationError(f"{_EXPECTED}; this one cannot be used ({type(error).__name__})") from None
     return client
 
 
 def reason_of(error: BaseException, client: Any) -> tuple[bool, str]:
-    """Say why Redis could not be asked: whether it was there and refused, and the reason in one line."""
+    """The reason of a failure: whether Redis was reached and refused, and a description in one line."""
     from redis import exceptions
 
     unreachable = isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
     refused = not unreachable or isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError))
-    # A server that does not know a command repeats its arguments, such as the password.
+    # The error for an unknown command repeats its arguments, which may include the password.
     text = re.sub(r"(?s),? with args beginning with.*", "", str(error))
     pool = getattr(client, "connection_pool", None)
     password = getattr(pool, "connection_kwargs", {}).get("password")
@@ -85,7 +86,7 @@ def reason_of(error: BaseException, client: Any) -> tuple[bool, str]:
     return refused, (f"{name}: {text}" if text else name) + hint
 
 
-class _Question:
+class _Request:
     def __init__(self, ask: Callable[[], Any]) -> None:
         self.ask = ask
         self.began = time.monotonic()
@@ -94,67 +95,67 @@ class _Question:
         self.error: BaseException | None = None
 
 
-class Line:
-    """Asks one question at a time, from a thread of its own. It belongs to one process."""
+class RequestThread:
+    """Sends one request at a time, in a thread of its own. It belongs to one process."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._question: _Question | None = None
-        self._listening = False
+        self._request: _Request | None = None
+        self._running = False
         self._abandoned = 0
 
     @property
     def busy(self) -> bool:
-        """Whether a question that took too long is still under way."""
+        """Whether a request that has timed out is still under way."""
         with self._changed:
-            question = self._question
-            if question is None:
+            request = self._request
+            if request is None:
                 return False
-            if time.monotonic() - question.began > ABANDON and self._abandoned < MOST_ABANDONED:
+            if time.monotonic() - request.began > ABANDON and self._abandoned < MOST_ABANDONED:
                 self._abandoned += 1
-                self._question, self._listening = None, False
+                self._request, self._running = None, False
                 return False
             return True
 
     def ask(self, ask: Callable[[], Any], patience: float) -> Any:
-        """Call `ask` in the line's thread and wait for what it returns.
+        """Call `ask` in the thread and wait for its result.
 
         Raises:
             TimeoutError: it takes longer than `patience` seconds.
-            BaseException: whatever it raised, or that no thread could be started.
+            BaseException: the error that it raised, or that no thread could be started.
         """
         if self.busy:
-            raise TimeoutError("a question before is still under way")
-        question = _Question(ask)
+            raise TimeoutError("an earlier request is still under way")
+        request = _Request(ask)
         with self._changed:
-            if not self._listening:
-                threading.Thread(target=self._listen, name="ajoxi-redis", daemon=True).start()
-                self._listening = True
-            self._question = question
+            if not self._running:
+                threading.Thread(target=self._serve, name="ajoxi-redis", daemon=True).start()
+                self._running = True
+            self._request = request
             self._changed.notify_all()
-            if not self._changed.wait_for(lambda: question.done, patience):
+            if not self._changed.wait_for(lambda: request.done, patience):
                 raise TimeoutError(f"no answer within {patience:g} s")
-        if question.error is not None:
-            raise question.error
-        return question.answer
+        if request.error is not None:
+            raise request.error
+        return request.answer
 
-    def _listen(self) -> None:
+    def _serve(self) -> None:
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: self._question is not None, LINGER):
-                    self._listening = False
+                if not self._changed.wait_for(lambda: self._request is not None, LINGER):
+                    self._running = False
                     return
-                question = self._question
-            if question is None:
+                request = self._request
+            if request is None:
                 continue
             try:
-                question.answer = question.ask()
+                request.answer = request.ask()
             except BaseException as error:
-                question.error = error
+                request.error = error
             with self._changed:
-                question.done = True
-                if self._question is not question:  # it was given up
+                request.done = True
+                if self._request is not request:  # it was given up meanwhile
                     self._abandoned -= 1
                     return
-                self._question = None
+                self._request = None
                 self._changed.notify_all()
