@@ -1,5 +1,4 @@
-"""Answering the API's requests: the key, quota, route, permission and parameters are checked in this order, then the command
-runs.
+"""Answering the API's requests: key, quota, route, permission and parameters are checked in this order, then a command runs.
 
 Rules:
 1. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
