@@ -1,12 +1,13 @@
-"""Answering the API's requests: key, quota, route, permission and parameters are checked in this order, then a command runs.
+"""Answering the API's requests.
 
 Rules:
-1. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
+1. The key, quota, route, permission and parameters are checked in this order; then the command runs.
+2. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
    request id and the rate-limit headers. No input leads to a 500, except the magic number for it.
-2. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
-3. A key has a world of its own; the faults of that world strike its answers: see `faults`.
-4. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
-5. Before a command runs, everything that was due by then has happened.
+3. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
+4. A key has a world of its own; the faults of that world strike its answers: see `faults`.
+5. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
+6. Before a command runs, everything that was due by then has happened.
 """
 
 from __future__ import annotations
