@@ -180,7 +180,8 @@ class World:
         account = self._account
         if account.unfinished is not None:
             account.unfinished.finish()
-            account.unfinished = None
+            if account.unfinished.over:
+                account.unfinished = None
         return account
 
     @property

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, Disposition
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.sandbox import RealClock, VirtualClock
+from ajoxi_async.contract.numbers import NumberProvision, Port
+from ajoxi_async.sandbox import RealClock, Sandbox, VirtualClock
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav, wav_size
 from ajoxi_async.sandbox.outcomes.plans import plan_for
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.quota import Quota
-from ajoxi_async.sandbox.state import inventory
+from ajoxi_async.sandbox.state import actions, inventory, numbers
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.state.lists.store import Store
@@ -224,3 +225,16 @@ def test_speed() -> None:
     assert fast.now() > first
     with pytest.raises(ValueError, match="speed"):
         RealClock(speed=0)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.0004, 0.0005, 0.0006, 0.000999])
+def test_a_number_is_ported_in_at_any_part_of_a_millisecond(part: float) -> None:
+    """A number that is ported in becomes active, whichever way the moment at which it was asked for is rounded."""
+    account = Sandbox(port=None, clock="manual").world().account
+    port = Port(carrier="Oldtel", account_number="42", authorized_by="J. Doe")
+    asked = 1_795_665_413.2 + part
+    number = numbers.provision(account, NumberProvision(phone_number="+12125550123", port=port), asked)
+    actions.run_due(account, asked + account.timing.porting)
+    found = account.numbers.get(number.id)
+    assert found is not None
+    assert found.status == "active"

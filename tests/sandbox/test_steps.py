@@ -190,6 +190,16 @@ async def test_at_once_or_in_steps() -> None:
     assert len(one.calls) == AMOUNT
 
 
+async def test_a_look_from_within_a_step() -> None:
+    """What a step calls, somebody who is told of changes for instance, may look at the account; the command goes on."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        world, seen = sandbox.world(), []
+        world.account.calls.changed = lambda _: seen.append(len(world.account.calls))
+        assert (await ask(sandbox, "POST", "/v1/calls", CAMPAIGN))["calls_queued"] == AMOUNT
+        assert seen == list(range(1, AMOUNT + 1))
+        assert not world.unfinished
+
+
 async def test_what_a_command_raises() -> None:
     """What a command raises is raised where it was asked for, and not for whoever had it finished."""
 

@@ -37,12 +37,16 @@ class _Window(Params):
 
 
 async def fired_json(fired: list[Fired]) -> msgspec.Raw:
-    """What happened as JSON, written in pieces: an advance of a day in a large world has hundreds of thousands."""
+    """What happened as JSON, written in pieces: an advance of a day in a large world has hundreds of thousands.
+
+    The list is empty afterwards: it is freed in pieces as well.
+    """
     pieces = []
-    for first in range(0, len(fired), _AT_ONCE):
-        rows = [
-            {"at": codec.format_time(one.at), "what": one.what, "id": one.id} for one in fired[first : first + _AT_ONCE]
-        ]
+    fired.reverse()
+    while fired:
+        batch = fired[: -_AT_ONCE - 1 : -1]
+        del fired[-_AT_ONCE:]
+        rows = [{"at": codec.format_time(one.at), "what": one.what, "id": one.id} for one in batch]
         pieces.append(codec.encode(rows)[1:-1])
         await anyio.lowlevel.checkpoint()
     return msgspec.Raw(b"[" + b",".join(pieces) + b"]")

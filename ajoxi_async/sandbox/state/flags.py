@@ -18,7 +18,8 @@ class Flags:
         self._own: set[int] = set()
 
     def __contains__(self, id: str | None) -> bool:
-        return id is not None and id in self._parts.get(hash(id) % _PARTS, ())
+        # Nearly always empty, and asked several times by each request.
+        return bool(self._parts) and id is not None and id in self._parts.get(hash(id) % _PARTS, ())
 
     def __iter__(self) -> Iterator[str]:
         for part in self._parts.values():

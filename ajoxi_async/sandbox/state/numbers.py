@@ -26,8 +26,8 @@ __all__ = ["FIRST_NUMBER", "add_first", "ported", "provision", "release", "requi
 FIRST_NUMBER = "+14155550100"
 
 
-#: Seconds by which a moment and the microsecond it is written as may differ.
-_ROUNDING = 2e-6
+#: Seconds by which a moment and the millisecond it is written as may differ: half of one, and a little for floats.
+_ROUNDING = 0.000_501
 
 
 def add_first(account: Account) -> None:

@@ -38,6 +38,7 @@ class Unfinished(Generic[T]):
     def __init__(self, steps: Steps[T]) -> None:
         self.over = False
         self._steps = steps
+        self._in_step = False
         self._result: T | None = None
         self._error: BaseException | None = None
 
@@ -45,16 +46,19 @@ class Unfinished(Generic[T]):
         """Do the next step, if one is left."""
         if self.over:
             return
+        self._in_step = True
         try:
             next(self._steps)
         except StopIteration as end:
             self.over, self._result = True, end.value
         except BaseException as error:  # raised by `result`, for whoever asked for the command
             self.over, self._error = True, error
+        finally:
+            self._in_step = False
 
     def finish(self) -> None:
-        """Do all steps that are left."""
-        while not self.over:
+        """Do all steps that are left; nothing for whoever is called by a step, and sees the account as it then is."""
+        while not (self.over or self._in_step):
             self.step()
 
     def result(self) -> T:
