@@ -111,12 +111,9 @@ class CheckedRequest(aiohttp.ClientRequest):
         # aiohttp's parser is new on a new connection. On a kept one it still has the payload of the answer before.
         kept = getattr(protocol, "_payload", None) is not None
         transport = protocol.transport
-        # A new TLS connection may hold session tickets.
-        if (
-            transport is None
-            or protocol.should_close
-            or ((kept or transport.get_extra_info("ssl_object") is None) and _is_readable(protocol))
-        ):
+        # A new TLS connection may hold session tickets, so that it is usable unless the peer has closed it.
+        bad_signs = -1 if kept or transport is None or transport.get_extra_info("ssl_object") is None else _CLOSED
+        if transport is None or protocol.should_close or _signs(protocol) & bad_signs:
             conn.close()
             if kept:
                 raise UnusableConnectionError
@@ -195,17 +192,23 @@ def _rest(work: Coroutine[Any, Any, None], waited_for: Any) -> Generator[Any, An
 
 
 if hasattr(select, "poll"):
+    #: The peer has closed the connection, whatever can still be read. Not every system has the first of these.
+    _CLOSED = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
 
-    def _is_readable(protocol: Any) -> bool:
+    def _signs(protocol: Any) -> int:
+        """What is to be seen of a connection, as flags of `poll`: 0 while the peer is silent."""
         # Stored on the connection, because making a poll object takes as long as polling.
         ask = getattr(protocol, "_ajoxi_poll", None)
         if ask is None:
             poll = select.poll()
-            poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN)
+            poll.register(protocol.transport.get_extra_info("socket"), select.POLLIN | _CLOSED)
             ask = protocol._ajoxi_poll = poll.poll
-        return bool(ask(0))
+        seen = ask(0)
+        return seen[0][1] if seen else 0
 
 else:
+    _CLOSED = 0
 
-    def _is_readable(protocol: Any) -> bool:
-        return bool(select.select([protocol.transport.get_extra_info("socket")], (), (), 0)[0])
+    def _signs(protocol: Any) -> int:
+        """Whether a connection is readable, as 1 or 0."""
+        return len(select.select([protocol.transport.get_extra_info("socket")], (), (), 0)[0])

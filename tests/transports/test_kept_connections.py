@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import select
 import socket
 import ssl
 import threading
@@ -236,3 +237,35 @@ async def test_a_kept_tls_connection_that_was_closed_is_not_written_to(authority
         placed = await client.calls.create(to="+14155551234", from_="+14155550100")
         assert placed.id == "call_2"
     assert len(got) == 2
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="this system does not tell the end of what is still readable")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_new_tls_connection_that_is_closed_before_the_request_is_written(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that closes a TLS connection after its tickets has received no POST: nothing is unknown."""
+    secure = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(secure)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    closed = threading.Semaphore(0)
+
+    def serve(connection: socket.socket, number: int) -> None:
+        # Without a closing message, as by a process that ends; the tickets of the handshake are there to be read.
+        secure.wrap_socket(connection, server_side=True).close()
+        closed.release()
+
+    connect = aiohttp.TCPConnector._create_connection
+
+    async def slow(self: Any, *args: Any, **kwargs: Any) -> Any:
+        made = await connect(self, *args, **kwargs)
+        closed.acquire(timeout=5)  # the loop stands still between connecting and writing
+        time.sleep(0.01)
+        return made
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_create_connection", slow)
+    async with server(serve) as (url, got), client_of(url.replace("http:", "https:"), tls=trusting) as client:
+        with pytest.raises(APIConnectionError, match="closed the connection"):
+            await client.calls.create(to="+14155551234", from_="+14155550100")
+    assert not got
