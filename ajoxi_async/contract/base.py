@@ -91,7 +91,9 @@ class Params:
 
     def __attrs_post_init__(self) -> None:
         for name, check in field_checks(type(self)):
-            check(self.path + name, getattr(self, name))
+            value = getattr(self, name)
+            if value is not None:  # most are not given
+                check(self.path + name, value)
         if self.rules:
             given = {f.name: getattr(self, f.name) for f in attrs.fields(type(self))}
             for rule in self.rules:

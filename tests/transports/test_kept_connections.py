@@ -239,7 +239,9 @@ async def test_a_kept_tls_connection_that_was_closed_is_not_written_to(authority
     assert len(got) == 2
 
 
-@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="this system does not tell the end of what is still readable")
+@pytest.mark.skipif(
+    not hasattr(select, "POLLRDHUP"), reason="this system does not tell the end of what is still readable"
+)
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_new_tls_connection_that_is_closed_before_the_request_is_written(
     authority: trustme.CA, monkeypatch: pytest.MonkeyPatch

@@ -105,24 +105,24 @@ class _Paths:
     def guess(self, entry: LoggedRequest) -> str | None:
         """The name of the route of a request that was refused before its body was parsed; ``None`` if there is none."""
         path, accept = entry.path, entry.request_headers.get("accept", "")
-        routes = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
-        if all(route.method != entry.method for route in routes):
+        found = next((routes for pattern, routes in self._patterns if pattern.fullmatch(path)), [])
+        routes = [route for route in found if route.method == entry.method]
+        if not routes:
             return None
         # The body was not parsed, so a campaign is recognised by the word in it.
         campaign = {"campaign": None} if b'"campaign"' in entry.request_body else None
-        return _choose(routes, entry.method, accept, campaign).name
+        return _choose(routes, accept, campaign).name
 
 
-def _choose(routes: list[Route[Any]], method: str, accept: str, body: Any) -> Route[Any]:
-    """The route of a method. Where two routes share method and path, the Accept header or the body decides."""
-    fitting = [route for route in routes if route.method == method]
-    if any(route.streaming for route in fitting):
+def _choose(routes: list[Route[Any]], accept: str, body: Any) -> Route[Any]:
+    """The route of a request. Where two share method and path, the Accept header or the body decides."""
+    if len(routes) == 1:
+        return routes[0]
+    if any(route.streaming for route in routes):
         wanted = headers.EVENT_STREAM in accept
-        return next(route for route in fitting if route.streaming == wanted)
-    if len(fitting) > 1:
-        campaign = isinstance(body, dict) and "campaign" in body
-        return next(route for route in fitting if route.name.endswith("_campaign") == campaign)
-    return fitting[0]
+        return next(route for route in routes if route.streaming == wanted)
+    campaign = isinstance(body, dict) and "campaign" in body
+    return next(route for route in routes if route.name.endswith("_campaign") == campaign)
 
 
 @define(eq=False)
@@ -201,7 +201,8 @@ class App:
             if parts.path == "/openapi.json" and request.method == "GET":
                 return Response(200, {**answer, headers.CONTENT_TYPE: headers.JSON}, _openapi())
             world = self._authenticate(sent.get("authorization"), answer, entry)
-            await world.whole()
+            if world.unfinished:
+                await world.whole()
             if not len(world.faults):
                 response = await self._respond(
                     world, self._route(world, request, parts.path, answer, entry), parts, answer
@@ -241,12 +242,13 @@ class App:
         if take_throttle(world.account):
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", "the number asked for before makes this a 429")
-        routes, id = self._paths.find(path)
-        if all(route.method != request.method for route in routes):
-            answer["Allow"] = ", ".join(sorted({route.method for route in routes}))
+        found, id = self._paths.find(path)
+        routes = [route for route in found if route.method == request.method]
+        if not routes:
+            answer["Allow"] = ", ".join(sorted({route.method for route in found}))
             raise Refusal("method_not_allowed", f"{request.method[:20]} is not allowed here")
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
-        route = _choose(routes, request.method, sent.get("accept", ""), body)
+        route = _choose(routes, sent.get("accept", ""), body)
         entry.route = route.name
         if self.worlds.denies(world.key, route.name):
             raise Refusal("permission_denied", f"this key may not use {route.name}")
@@ -258,7 +260,8 @@ class App:
     ) -> Response | StreamedResponse:
         route = routed.route
         params = _params(route, parts.query, routed.body)
-        await world.whole()
+        if world.unfinished:
+            await world.whole()
         now = world.clock.now()
         if not run_due(world.account, now):
             now = await _catch_up(world, now)
