@@ -78,7 +78,7 @@ async def _let_go(parts: list[object]) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class World:
     """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
@@ -142,6 +142,9 @@ class World:
         self._use(account)
         self.clock.join(self)
 
+    def __repr__(self) -> str:
+        return f"<World of {self.id}, {self.clock.mode}>"
+
     def _fresh_account(self) -> Account:
         account = self.new_account()
         numbers.add_first(account)
@@ -180,8 +183,8 @@ class World:
 
     @property
     def in_use(self) -> bool:
-        """Whether something of it is being answered, streamed or posted, or somebody follows its changes."""
-        return self.busy or bool(self.streams) or self.feed.watched
+        """Whether something of it is being answered, advanced, streamed or posted, or somebody follows its changes."""
+        return self.busy or self._advancing or bool(self.streams) or self.feed.watched
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
@@ -208,9 +211,14 @@ class World:
 
     def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
+        self._note_time()
         found = [self.account.deliveries.get(id) for id in failed]
         dead = sum(delivery is not None and delivery.dead for delivery in found)
         self._jumps.append(evolve(jump, dead_letters=dead))
+
+    def _note_time(self) -> None:
+        # With any row of a world the journal writes the moment of its clock.
+        self.account.mark_unsaved("world", "")
 
     def changed(self) -> None:
         """Call after every command: starts what became due, and lets `run` do the rest and wait for an earlier timer."""
@@ -274,10 +282,12 @@ class World:
         self._replace(self._fresh_account())
 
     def end(self) -> None:
-        """Stop: nothing falls due any more, nothing more is posted, and live transcripts end."""
+        """Stop: nothing falls due any more, nothing more is posted, live transcripts end, and so do advances."""
         self.ended, self.running = True, False
         self._queues.abandon()
         self.clock.leave(self)
+        if not (isinstance(self.clock, VirtualClock) and self.clock.joined):
+            self.stop_advance()
         for stream in list(self.streams):
             stream.end()
         self.feed.end()
@@ -309,13 +319,17 @@ class World:
 
     # Moving time
 
+    @property
+    def _advancing(self) -> bool:
+        return isinstance(self.clock, VirtualClock) and self.clock.advancing
+
     async def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
         """Let time pass: see `VirtualClock.advance`, which has the same parameters.
 
         Raises:
             InvalidParameterError: the goal cannot be, or the clock is real.
             NeverHappenedError: what was waited for does not come.
-            AdvanceStoppedError: it was stopped, or the world was rewound.
+            AdvanceStoppedError: it was stopped, the world was rewound, or its key was deleted.
         """
         return await self.clock.advance(seconds, **goal)
 
@@ -340,6 +354,7 @@ class World:
             InvalidParameterError: it is another clock.
         """
         self._live().pause()
+        self._note_time()
 
     def resume(self, *, speed: float | None = None) -> None:
         """Let the time of a live clock flow.
@@ -408,7 +423,7 @@ class World:
         """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
         return self.account.settings
 
-    def configure(self, **settings: Any) -> Settings:
+    def configure(self, /, **settings: Any) -> Settings:
         """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
 
         Args:

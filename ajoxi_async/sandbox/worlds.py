@@ -5,7 +5,7 @@ Rules:
 2. Any other well-formed key is accepted as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
 4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
-   is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted and nobody
+   is dropped with everything in it. A world is idle while nothing of it is being answered, advanced, streamed or posted and nobody
    follows its changes; while all are busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
 5. A key that was deleted is refused from then on and is never minted again; its world is gone and its streams end.
 """
@@ -33,7 +33,8 @@ _USE_GRAIN = 60.0
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
 
 
-@define(eq=False)
+# Its repr would show the keys.
+@define(eq=False, repr=False)
 class Worlds:
     """All keys and worlds of one sandbox.
 

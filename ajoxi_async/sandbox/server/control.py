@@ -58,8 +58,8 @@ class Control:
     """
 
     worlds: Worlds
-    own_key: str
-    token: str
+    own_key: str = field(repr=False)
+    token: str = field(repr=False)
     requests: RequestLog = field(factory=RequestLog)
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
 

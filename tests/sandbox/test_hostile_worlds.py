@@ -1,0 +1,145 @@
+"""What must not be lost, shown or half done when time, keys and files are used together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from ajoxi_async import AsyncAjoxi, Sandbox
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox import AdvanceStoppedError, VirtualClock, World
+from ajoxi_async.sandbox.server.control import Control
+
+pytestmark = pytest.mark.anyio
+
+TO, FROM = "+15005550100", "+14155550100"
+
+
+async def ask(sandbox: Sandbox, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+    """Ask the control surface without a socket; what it raises would be a 500."""
+    control = Control(sandbox._worlds, sandbox.api_key, "token", sandbox.requests)
+    sent = {"Host": "localhost", "Authorization": "Bearer token", **headers}
+    request = Request(method, f"/_ajoxi/{path}", sent, json.dumps(body).encode() if body is not None else None)
+    answer = await control.handle(request, "127.0.0.1")
+    assert isinstance(answer, Response)
+    return answer.status, json.loads(answer.body)
+
+
+@pytest.mark.parametrize("clock", ["manual", "auto", "live"])
+async def test_a_clock_that_moved_while_nothing_was_due_is_not_set_back_by_a_restart(
+    tmp_path: Path, clock: str
+) -> None:
+    """The moment that an advance reached is there again after a restart, also where nothing else changed."""
+    db = tmp_path / "sandbox.db"
+    async with Sandbox(port=None, clock=clock, db=db) as sandbox:
+        if clock == "live":
+            sandbox.pause()
+        await sandbox.advance(3600)
+        reached = sandbox.clock.now()
+    async with Sandbox(port=None, clock=clock, db=db) as sandbox:
+        assert reached <= sandbox.clock.now() < reached + 60
+
+
+async def test_an_advance_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    """The control surface answers an advance once its moment is in the file."""
+    db = tmp_path / "sandbox.db"
+    async with Sandbox(port=None, clock="manual", db=db) as sandbox:
+        status, _ = await ask(sandbox, "POST", "clock/advance", {"seconds": 3600})
+        reached = sandbox.clock.now()
+        assert sandbox._journal is not None
+        sandbox._journal.close()
+        sandbox._journal = sandbox._worlds.save = None
+    async with Sandbox(port=None, clock="manual", db=db) as sandbox:
+        assert (status, sandbox.clock.now()) == (200, reached)
+
+
+async def busy_world(sandbox: Sandbox, key: str) -> World:
+    """A world in which a day takes a while to pass."""
+    contacts = [f"+1415555{number:04d}" for number in range(1000)]
+    async with AsyncAjoxi(key, transport=sandbox.transport()) as client:
+        await client.calls.create_campaign(from_=FROM, name="long", mode="power", contacts=contacts)
+    return sandbox._worlds.by_key[key]
+
+
+async def test_an_advance_of_a_deleted_key_does_not_end_as_if_its_goal_was_reached() -> None:
+    """It is told that it was stopped, in Python and over the control surface."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        key = sandbox.mint_key()
+        world = await busy_world(sandbox, key)
+        assert isinstance(world.clock, VirtualClock)
+        answers: list[Any] = []
+
+        async def advance() -> None:
+            with pytest.raises(AdvanceStoppedError):
+                await world.advance(
+                    86_400, progress=lambda _: sandbox.delete_key(key) if key in sandbox._worlds.by_key else None
+                )
+            answers.append("python")
+
+        async def advance_over_http() -> None:
+            answers.append(await ask(sandbox, "POST", "clock/advance", {"seconds": 86_400}, **{"X-Ajoxi-Key": key}))
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(advance)
+            while not world.clock.advancing:
+                await anyio.lowlevel.checkpoint()
+            tasks.start_soon(advance_over_http)
+        answers.remove("python")
+        ((status, answer),) = answers
+        assert (status, answer["error"]["code"]) == (409, "advance_stopped")
+
+
+async def test_a_clock_of_several_worlds_goes_on_when_one_of_their_keys_is_deleted() -> None:
+    """Deleting a key does not stop an advance of the others."""
+    clock = VirtualClock()
+    async with Sandbox(port=None, clock=clock) as sandbox:
+        key = sandbox.mint_key()
+        world = await busy_world(sandbox, key)
+        began = clock.now()
+        await world.advance(60, progress=lambda _: sandbox.delete_key(key) if key in sandbox._worlds.by_key else None)
+        assert clock.now() == began + 60
+
+
+async def test_a_world_whose_time_is_advanced_does_not_make_room_for_another() -> None:
+    """It is in use, so that the advance ends in the world in which it began."""
+    async with Sandbox(port=None, clock="manual", max_worlds=1) as sandbox:
+        world = await busy_world(sandbox, "AJX_TEST_first")
+        others = iter(range(1_000_000))
+
+        def come(_: object) -> None:
+            sandbox._worlds.of(f"AJX_TEST_other{next(others)}")
+
+        await world.advance(1, progress=come)
+        assert not world.ended
+        come(None)
+        assert world.ended
+
+
+async def test_no_repr_shows_a_key_or_a_secret() -> None:
+    """Whatever a failed assertion or an error tracker prints of a sandbox."""
+    async with Sandbox(port=None, clock="manual", control_token="token-of-control") as sandbox:
+        key = sandbox.mint_key()
+        world = sandbox.world(key)
+        async with AsyncAjoxi(key, transport=sandbox.transport()) as client:
+            webhook = await client.webhooks.create(url="http://127.0.0.1/x", events=["call.completed"])
+        (secret,) = world.account.secrets[webhook.id]
+        control = Control(sandbox._worlds, sandbox.api_key, sandbox.control_token, sandbox.requests)
+        shown = "".join(
+            map(repr, (world, world.account, world._queues, world.feed, sandbox._worlds, sandbox._app, control, secret))
+        )
+        for text in (key, sandbox.api_key, secret.value, sandbox.control_token):
+            assert text not in shown
+        assert world.id in shown
+
+
+@pytest.mark.parametrize("name", ["self", "settings", "x"])
+async def test_a_setting_that_does_not_exist_is_never_a_500(name: str) -> None:
+    """Any name in the body is answered 400, which names it."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        status, answer = await ask(sandbox, "PUT", "settings", {name: 1})
+        assert (status, answer["error"]["param"]) == (400, name)
