@@ -31,6 +31,7 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.feed.changes import ChangeFeed
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
+from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
@@ -245,15 +246,23 @@ class World:
         """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it.
 
         Args:
-            label: what it is made for.
+            label: what it is made for; up to 100 characters.
+
+        Raises:
+            InvalidParameterError: the label is too long, or cannot be shown.
         """
-        return Snapshot(self.account.copy(), self.clock.now(), label)
+        return Snapshot(self.account.copy(), self.clock.now(), checked_label(label))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put the world back into the state of a snapshot: what follows is as if it had never gone on.
 
         A virtual clock goes back as well, and its advances stop. On a real clock, what was due since is due at once.
+
+        Raises:
+            InvalidParameterError: it is no snapshot.
         """
+        if not isinstance(snapshot, Snapshot):
+            raise InvalidParameterError("snapshot", f"expected what `snapshot` returned, got {type(snapshot).__name__}")
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())
@@ -383,8 +392,8 @@ class World:
             InvalidParameterError: one of the two is below 0.
         """
         for name, value in (("start", start), ("amount", amount)):
-            if value < 0:
-                raise InvalidParameterError(name, f"expected 0 or more, got {value}")
+            if type(value) is not int or value < 0:
+                raise InvalidParameterError(name, f"expected 0 or more, got {str(value)[:40]!r}")
         timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
         return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
 
@@ -452,7 +461,13 @@ class World:
         return zone_of(number, at(self.account.created_at))
 
     def seed_calls(self, amount: int) -> None:
-        """Fill the past with finished calls, a minute apart."""
+        """Fill the past with finished calls, a minute apart.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+        """
+        if type(amount) is not int or amount < 0:
+            raise InvalidParameterError("amount", f"expected 0 or more, got {str(amount)[:40]!r}")
         calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:

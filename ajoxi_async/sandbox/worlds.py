@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Callable, Collection
 from attrs import define, field
 
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.keys import ID_PREFIX, Key, checked_deny, checked_label, key_id
+from ajoxi_async.sandbox.keys import ID_PREFIX, Key, checked_deny, checked_mode, key_id
+from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.world import World
 
@@ -157,12 +158,11 @@ class Worlds:
         """Make a key.
 
         Raises:
-            ValueError: `deny` names a route that does not exist.
-            InvalidParameterError: `label` cannot be shown.
+            InvalidParameterError: there is no such mode, `deny` names a route that does not exist, or `label` cannot be shown.
         """
         number = sum(key.minted for key in self.keys.values())
         noise = hashlib.sha256(f"{self.seed}/key/{number}".encode()).hexdigest()[:24]
-        key = f"AJX_{mode.upper()}_{noise}"
+        key = f"AJX_{checked_mode(mode).upper()}_{noise}"
         self.keys[key] = Key(text=key, deny=checked_deny(deny), label=checked_label(label), created_at=self.wall())
         self.changed(key)
         return key

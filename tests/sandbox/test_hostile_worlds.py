@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +13,10 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from ajoxi_async import AsyncAjoxi, Sandbox
+from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.sandbox import AdvanceStoppedError, VirtualClock, World
+from ajoxi_async.sandbox import AdvanceStoppedError, Timing, VirtualClock, World
 from ajoxi_async.sandbox.server.control import Control
-
-pytestmark = pytest.mark.anyio
 
 TO, FROM = "+15005550100", "+14155550100"
 
@@ -30,6 +31,7 @@ async def ask(sandbox: Sandbox, method: str, path: str, body: Any = None, **head
     return answer.status, json.loads(answer.body)
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("clock", ["manual", "auto", "live"])
 async def test_a_clock_that_moved_while_nothing_was_due_is_not_set_back_by_a_restart(
     tmp_path: Path, clock: str
@@ -45,6 +47,7 @@ async def test_a_clock_that_moved_while_nothing_was_due_is_not_set_back_by_a_res
         assert reached <= sandbox.clock.now() < reached + 60
 
 
+@pytest.mark.anyio
 async def test_an_advance_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
     """The control surface answers an advance once its moment is in the file."""
     db = tmp_path / "sandbox.db"
@@ -66,6 +69,7 @@ async def busy_world(sandbox: Sandbox, key: str) -> World:
     return sandbox._worlds.by_key[key]
 
 
+@pytest.mark.anyio
 async def test_an_advance_of_a_deleted_key_does_not_end_as_if_its_goal_was_reached() -> None:
     """It is told that it was stopped, in Python and over the control surface."""
     async with Sandbox(port=None, clock="manual") as sandbox:
@@ -94,6 +98,7 @@ async def test_an_advance_of_a_deleted_key_does_not_end_as_if_its_goal_was_reach
         assert (status, answer["error"]["code"]) == (409, "advance_stopped")
 
 
+@pytest.mark.anyio
 async def test_a_clock_of_several_worlds_goes_on_when_one_of_their_keys_is_deleted() -> None:
     """Deleting a key does not stop an advance of the others."""
     clock = VirtualClock()
@@ -105,6 +110,7 @@ async def test_a_clock_of_several_worlds_goes_on_when_one_of_their_keys_is_delet
         assert clock.now() == began + 60
 
 
+@pytest.mark.anyio
 async def test_a_world_whose_time_is_advanced_does_not_make_room_for_another() -> None:
     """It is in use, so that the advance ends in the world in which it began."""
     async with Sandbox(port=None, clock="manual", max_worlds=1) as sandbox:
@@ -120,6 +126,7 @@ async def test_a_world_whose_time_is_advanced_does_not_make_room_for_another() -
         assert world.ended
 
 
+@pytest.mark.anyio
 async def test_no_repr_shows_a_key_or_a_secret() -> None:
     """Whatever a failed assertion or an error tracker prints of a sandbox."""
     async with Sandbox(port=None, clock="manual", control_token="token-of-control") as sandbox:
@@ -137,9 +144,83 @@ async def test_no_repr_shows_a_key_or_a_secret() -> None:
         assert world.id in shown
 
 
+@pytest.mark.anyio
 @pytest.mark.parametrize("name", ["self", "settings", "x"])
 async def test_a_setting_that_does_not_exist_is_never_a_500(name: str) -> None:
     """Any name in the body is answered 400, which names it."""
     async with Sandbox(port=None, clock="manual") as sandbox:
         status, answer = await ask(sandbox, "PUT", "settings", {name: 1})
         assert (status, answer["error"]["param"]) == (400, name)
+
+
+@pytest.mark.parametrize(
+    ("param", "wrong"),
+    [
+        ("marks", "10"),
+        ("marks", 1.5),
+        ("rate_limit", 0),
+        ("rate_limit", "100"),
+        ("timing", "human"),
+        ("settings", {"capacity": 1}),
+        ("clock", 5),
+    ],
+)
+def test_an_option_of_the_wrong_kind_is_refused_where_it_is_given(param: str, wrong: Any) -> None:
+    """And not with the first request, by an error from within."""
+    with pytest.raises(InvalidParameterError) as caught:
+        Sandbox(port=None, **{param: wrong})
+    assert caught.value.param == param
+
+
+@pytest.mark.parametrize("wrong", [math.nan, math.inf, -1, "3", 1e300])
+@pytest.mark.parametrize("param", ["ring", "talk", "campaign_pace", "heartbeat"])
+def test_a_time_that_has_no_end_is_refused(param: str, wrong: Any) -> None:
+    """What would be due after the last moment that can be told breaks every list of what is due."""
+    with pytest.raises(InvalidParameterError) as caught:
+        Timing(**{param: wrong})
+    assert caught.value.param == param
+
+
+WRONG: dict[str, Callable[[Sandbox], object]] = {
+    "mode": lambda sandbox: sandbox.mint_key("prod"),  # type: ignore[arg-type]
+    "deny": lambda sandbox: sandbox.mint_key(deny="numbers.provision"),  # type: ignore[arg-type]
+    "label": lambda sandbox: sandbox.mint_key(label="half \ud800"),
+    "snapshot": lambda sandbox: sandbox.restore("mark_1"),  # type: ignore[arg-type]
+    "start": lambda sandbox: sandbox.due(1.5),  # type: ignore[arg-type]
+    "amount": lambda sandbox: sandbox.seed_calls(-1),
+    "code": lambda sandbox: sandbox.faults.add(action="status", code="\ud800"),
+    "speed": lambda sandbox: sandbox.resume(speed="2"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("param", WRONG)
+async def test_a_wrong_argument_is_named_and_changes_nothing(param: str) -> None:
+    """Also where it is of another type, or a text that no answer can carry."""
+    async with Sandbox(port=None, clock="live") as sandbox:
+        with pytest.raises(InvalidParameterError) as caught:
+            WRONG[param](sandbox)
+        assert caught.value.param == param
+        assert (len(sandbox.keys()), len(sandbox.faults), sandbox.world().counts()["calls"]) == (1, 0, 0)
+        assert (await ask(sandbox, "GET", "keys"))[0] == 200
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("goal", [{"seconds": "5"}, {"to": "2027"}, {"to": datetime(2027, 1, 1)}])  # noqa: DTZ001
+async def test_a_goal_of_the_wrong_kind_does_not_move_time(goal: dict[str, Any]) -> None:
+    """A time without a zone would be another moment on another machine."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        began = sandbox.clock.now()
+        with pytest.raises(InvalidParameterError) as caught:
+            await sandbox.advance(**goal)
+        assert (caught.value.param, sandbox.clock.now()) == (next(iter(goal)), began)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("label", ["a" * 101, "\x1b[31m", "two\nlines", "\x9b2J"])
+@pytest.mark.parametrize("route", ["keys", "snapshots"])
+async def test_a_label_with_control_characters_or_without_end_is_refused(route: str, label: str) -> None:
+    """Whoever prints a list of labels runs no escape sequences."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        status, answer = await ask(sandbox, "POST", route, {"label": label})
+        assert (status, answer["error"]["param"]) == (400, "label")
