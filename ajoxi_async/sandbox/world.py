@@ -259,10 +259,12 @@ class World:
         A virtual clock goes back as well, and its advances stop. On a real clock, what was due since is due at once.
 
         Raises:
-            InvalidParameterError: it is no snapshot.
+            InvalidParameterError: it is no snapshot, or one of another key's world.
         """
         if not isinstance(snapshot, Snapshot):
             raise InvalidParameterError("snapshot", f"expected what `snapshot` returned, got {type(snapshot).__name__}")
+        if snapshot.account.key_seed != self.key:
+            raise InvalidParameterError("snapshot", "expected one of this world; its ids would be those of another key")
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())

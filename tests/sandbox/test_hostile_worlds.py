@@ -16,6 +16,7 @@ import pytest
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox import AdvanceStoppedError, Timing, VirtualClock, World
+from ajoxi_async.sandbox.conversation.script import updates
 from ajoxi_async.sandbox.server.control import Control
 
 TO, FROM = "+15005550100", "+14155550100"
@@ -224,3 +225,26 @@ async def test_a_label_with_control_characters_or_without_end_is_refused(route: 
     async with Sandbox(port=None, clock="manual") as sandbox:
         status, answer = await ask(sandbox, "POST", route, {"label": label})
         assert (status, answer["error"]["param"]) == (400, "label")
+
+
+@pytest.mark.anyio
+async def test_a_snapshot_of_another_key_is_refused() -> None:
+    """Two worlds would give out the same ids and sign with the same secrets."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        other = sandbox.world(sandbox.mint_key())
+        await other.advance(60)
+        account, began = sandbox.world().account, sandbox.clock.now()
+        with pytest.raises(InvalidParameterError) as caught:
+            sandbox.restore(other.snapshot())
+        with pytest.raises(InvalidParameterError):
+            sandbox.rewind(other.marks()[0])
+        assert caught.value.param == "snapshot"
+        assert (sandbox.world().account, sandbox.clock.now()) == (account, began)
+
+
+def test_a_neutral_sentiment_has_no_sign() -> None:
+    """An angry conversation begins with 0.0: ``-0.0`` is another text on the wire."""
+    spoken = updates("call_1", 60.0, ai=True, angry=True)
+    moods = [update.segment.sentiment for update in spoken if update.segment.sentiment is not None]
+    assert str(moods[0]) == "0.0"
+    assert moods[-1] < 0
