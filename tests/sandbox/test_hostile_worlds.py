@@ -248,3 +248,11 @@ def test_a_neutral_sentiment_has_no_sign() -> None:
     moods = [update.segment.sentiment for update in spoken if update.segment.sentiment is not None]
     assert str(moods[0]) == "0.0"
     assert moods[-1] < 0
+
+
+@pytest.mark.anyio
+async def test_a_token_that_is_not_utf_8_is_a_wrong_token() -> None:
+    """It is answered 401, as any other."""
+    async with Sandbox(port=None, clock="manual") as sandbox:
+        status, answer = await ask(sandbox, "GET", "keys", Authorization="Bearer \udcff")
+        assert (status, answer["error"]["code"]) == (401, "authentication_required")

@@ -93,7 +93,7 @@ class Control:
         if "origin" in sent and sent["origin"].lower() != f"http://{host.lower()}":
             raise Refusal("permission_denied", "the Origin header is another site's")
         scheme, _, token = sent.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(token.strip()), _bytes(self.token)):
             raise Refusal("authentication_required", "send 'Authorization: Bearer' with the control token, no API key")
 
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
@@ -188,6 +188,11 @@ def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
         if name not in given:
             raise InvalidParameterError(name, "required", missing=True)
     return given
+
+
+def _bytes(text: str) -> bytes:
+    # Bytes of a header that are not UTF-8 come as halves of surrogate pairs.
+    return text.encode(errors="surrogatepass")
 
 
 def _is_loopback(address: str) -> bool:
