@@ -9,6 +9,7 @@ import argparse
 import asyncio
 import gc
 import ipaddress
+import math
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -150,7 +151,9 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
-    if options.speed <= 0 or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:
+    if options.speed != 1 and options.clock in {"manual", "auto"}:
+        parser.error("--speed is of --clock real and live, where time passes by itself")
+    if not 0 < options.speed < math.inf or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:
         parser.error("--speed above 0, --rate-limit and --marks 0 or more, --port 0 to 65535")
     try:
         asyncio.run(_sandbox(options))

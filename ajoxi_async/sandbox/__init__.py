@@ -137,8 +137,7 @@ class Sandbox:
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock, `public_url` is no URL, `marks` is below 0, or `max_worlds` is no
-            positive number.
+        InvalidParameterError: there is no such clock, `public_url` is no URL, or another argument is not what it has to be.
         ConfigurationError: it is entered while it is open.
     """
 
@@ -162,8 +161,15 @@ class Sandbox:
         public_url: str | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
-        if marks < 0:
-            raise InvalidParameterError("marks", f"expected 0 or more, got {marks}")
+        if type(marks) is not int or marks < 0:
+            raise InvalidParameterError("marks", f"expected 0 or more, got {marks!r}")
+        if rate_limit is not None and (type(rate_limit) is not int or rate_limit < 1):
+            raise InvalidParameterError("rate_limit", f"expected 1 or more, or None for no limit, got {rate_limit!r}")
+        for name, given, kind in (("timing", timing, Timing), ("settings", settings, Settings)):
+            if given is not None and not isinstance(given, kind):
+                raise InvalidParameterError(name, f"expected {kind.__name__}(...), got {type(given).__name__}")
+        if not isinstance(clock, str) and not hasattr(clock, "wait_until"):
+            raise InvalidParameterError("clock", f"expected the name of a mode or a clock, got {type(clock).__name__}")
         self._write_timeout = write_timeout
         self._marks_kept = marks
         self._host, self._port = host, port
@@ -333,8 +339,8 @@ class Sandbox:
             label: what it is for, up to 100 characters; `keys` shows it.
 
         Raises:
-            ValueError: `deny` names a route that does not exist.
-            InvalidParameterError: `label` is no text, or too long.
+            InvalidParameterError: there is no such mode, `deny` names a route that does not exist, or `label` is too long or
+                cannot be shown.
         """
         return self._worlds.mint(mode, deny, label)
 

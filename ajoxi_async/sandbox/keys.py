@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from datetime import datetime
+from typing import get_args
 
 from attrs import define, field, frozen
 
@@ -20,12 +21,10 @@ from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["ID_PREFIX", "Key", "KeyReport", "checked_deny", "checked_label", "key_id", "mode_of"]
+__all__ = ["ID_PREFIX", "Key", "KeyReport", "checked_deny", "checked_mode", "key_id", "mode_of"]
 
 #: How ids of keys begin. No key begins like this.
 ID_PREFIX = "key_"
-#: Characters of a label at most.
-_LABEL = 100
 
 
 def key_id(key: str) -> str:
@@ -107,24 +106,29 @@ class Key:
         )
 
 
+def checked_mode(mode: Mode) -> Mode:
+    """The mode of a key.
+
+    Raises:
+        InvalidParameterError: there is no such mode.
+    """
+    if mode not in get_args(Mode):
+        raise InvalidParameterError("mode", f"expected {' or '.join(get_args(Mode))}")
+    return mode
+
+
 def checked_deny(deny: Collection[str]) -> frozenset[str]:
     """The names of routes that a key is to be denied.
 
     Raises:
-        ValueError: there is no such route.
+        InvalidParameterError: there is no such route.
     """
-    unknown = set(deny) - ROUTES.keys()
+    try:
+        unknown = set(() if isinstance(deny, str) else deny) - ROUTES.keys()
+    except TypeError:
+        unknown = None
+    if unknown is None or isinstance(deny, str):
+        raise InvalidParameterError("deny", "expected names of routes, such as {'numbers.provision'}")
     if unknown:
-        raise ValueError(f"deny: no such route: {', '.join(sorted(unknown))}")
+        raise InvalidParameterError("deny", f"no such route: {', '.join(sorted(map(str, unknown)))[:200]}")
     return frozenset(deny)
-
-
-def checked_label(label: str) -> str:
-    """A label that can be shown.
-
-    Raises:
-        InvalidParameterError: it is no text, or longer than a hundred characters.
-    """
-    if not isinstance(label, str) or len(label) > _LABEL:
-        raise InvalidParameterError("label", f"expected a text of at most {_LABEL} characters")
-    return label

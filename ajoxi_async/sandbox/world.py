@@ -31,6 +31,7 @@ from ajoxi_async.sandbox.faults.faults import Faults
 from ajoxi_async.sandbox.feed.changes import ChangeFeed
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
 from ajoxi_async.sandbox.keys import key_id
+from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.marks import Marks, Snapshot, counts_of
 from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.quota import Quota
@@ -81,7 +82,7 @@ async def _let_go(parts: list[object]) -> None:
         await anyio.lowlevel.checkpoint()
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class World:
     """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
@@ -146,6 +147,9 @@ class World:
         self.quota = Quota(self.rate_limit)
         self._use(account)
         self.clock.join(self)
+
+    def __repr__(self) -> str:
+        return f"<World of {self.id}, {self.clock.mode}>"
 
     def _fresh_account(self) -> Account:
         account = self.new_account()
@@ -229,8 +233,8 @@ class World:
 
     @property
     def in_use(self) -> bool:
-        """Whether something of it is being answered, streamed or posted, or somebody follows its changes."""
-        return self.busy or bool(self.streams) or self.feed.watched
+        """Whether something of it is being answered, advanced, streamed or posted, or somebody follows its changes."""
+        return self.busy or self._advancing or bool(self.streams) or self.feed.watched
 
     def run_due(self) -> bool:
         """See `Participant`. Deliveries are started once no timer is due: a timer may disable their webhook."""
@@ -259,9 +263,14 @@ class World:
 
     def after_jump(self, jump: Jump, failed: set[str]) -> None:
         """See `Participant`."""
+        self._note_time()
         found = [self.account.deliveries.get(id) for id in failed]
         dead = sum(delivery is not None and delivery.dead for delivery in found)
         self._jumps.append(evolve(jump, dead_letters=dead))
+
+    def _note_time(self) -> None:
+        # With any row of a world the journal writes the moment of its clock.
+        self.account.mark_unsaved("world", "")
 
     def changed(self) -> None:
         """Call after every command: starts what became due, and lets `run` do the rest and wait for an earlier timer."""
@@ -290,15 +299,25 @@ class World:
         """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it.
 
         Args:
-            label: what it is made for.
+            label: what it is made for; up to 100 characters.
+
+        Raises:
+            InvalidParameterError: the label is too long, or cannot be shown.
         """
-        return Snapshot(self.account.copy(), self.clock.now(), label)
+        return Snapshot(self.account.copy(), self.clock.now(), checked_label(label))
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put the world back into the state of a snapshot: what follows is as if it had never gone on.
 
         A virtual clock goes back as well, and its advances stop. On a real clock, what was due since is due at once.
+
+        Raises:
+            InvalidParameterError: it is no snapshot, or one of another key's world.
         """
+        if not isinstance(snapshot, Snapshot):
+            raise InvalidParameterError("snapshot", f"expected what `snapshot` returned, got {type(snapshot).__name__}")
+        if snapshot.account.key_seed != self.key:
+            raise InvalidParameterError("snapshot", "expected one of this world; its ids would be those of another key")
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
         self._replace(snapshot.account.copy())
@@ -327,10 +346,12 @@ class World:
         self._replace(self._fresh_account())
 
     def end(self) -> None:
-        """Stop: nothing falls due any more, nothing more is posted, and live transcripts end."""
+        """Stop: nothing falls due any more, nothing more is posted, live transcripts end, and so do advances."""
         self.ended, self.running = True, False
         self._queues.abandon()
         self.clock.leave(self)
+        if not (isinstance(self.clock, VirtualClock) and self.clock.joined):
+            self.stop_advance()
         for stream in list(self.streams):
             stream.end()
         self.feed.end()
@@ -367,13 +388,17 @@ class World:
 
     # Moving time
 
+    @property
+    def _advancing(self) -> bool:
+        return isinstance(self.clock, VirtualClock) and self.clock.advancing
+
     async def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
         """Let time pass: see `VirtualClock.advance`, which has the same parameters.
 
         Raises:
             InvalidParameterError: the goal cannot be, or the clock is real.
             NeverHappenedError: what was waited for does not come.
-            AdvanceStoppedError: it was stopped, or the world was rewound.
+            AdvanceStoppedError: it was stopped, the world was rewound, or its key was deleted.
         """
         return await self.clock.advance(seconds, **goal)
 
@@ -398,6 +423,7 @@ class World:
             InvalidParameterError: it is another clock.
         """
         self._live().pause()
+        self._note_time()
 
     def resume(self, *, speed: float | None = None) -> None:
         """Let the time of a live clock flow.
@@ -426,8 +452,8 @@ class World:
             InvalidParameterError: one of the two is below 0.
         """
         for name, value in (("start", start), ("amount", amount)):
-            if value < 0:
-                raise InvalidParameterError(name, f"expected 0 or more, got {value}")
+            if type(value) is not int or value < 0:
+                raise InvalidParameterError(name, f"expected 0 or more, got {str(value)[:40]!r}")
         timers = self.account.timers.first(start, min(amount, LISTED - start)) if start < LISTED else []
         return tuple(Due(at(timer.moment), timer.action, timer.args[0] if timer.args else None) for timer in timers)
 
@@ -466,7 +492,7 @@ class World:
         """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
         return self.account.settings
 
-    def configure(self, **settings: Any) -> Settings:
+    def configure(self, /, **settings: Any) -> Settings:
         """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
 
         Args:
@@ -495,7 +521,13 @@ class World:
         return zone_of(number, at(self.account.created_at))
 
     def seed_calls(self, amount: int) -> None:
-        """Fill the past with finished calls, a minute apart."""
+        """Fill the past with finished calls, a minute apart.
+
+        Raises:
+            InvalidParameterError: `amount` is no number of calls.
+        """
+        if type(amount) is not int or amount < 0:
+            raise InvalidParameterError("amount", f"expected 0 or more, got {str(amount)[:40]!r}")
         calls.seed(self.account, amount, self.clock.now())
 
     def inbound_call(self, *, from_: str, to: str = FIRST_NUMBER) -> Call:

@@ -5,7 +5,7 @@ Rules:
 2. Any other well-formed key is accepted as well, unless `strict_keys`.
 3. A key's world is made when it is first used.
 4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
-   is dropped with everything in it. A world is idle while nothing of it is being answered, streamed or posted and nobody
+   is dropped with everything in it. A world is idle while nothing of it is being answered, advanced, streamed or posted and nobody
    follows its changes; while all are busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
 5. A key that was deleted is refused from then on and is never minted again; its world is gone and its streams end.
 """
@@ -20,7 +20,8 @@ from collections.abc import Awaitable, Callable, Collection
 from attrs import define, field
 
 from ajoxi_async.protocol.credentials import Mode
-from ajoxi_async.sandbox.keys import ID_PREFIX, Key, checked_deny, checked_label, key_id
+from ajoxi_async.sandbox.keys import ID_PREFIX, Key, checked_deny, checked_mode, key_id
+from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.world import World
 
@@ -33,7 +34,8 @@ _USE_GRAIN = 60.0
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
 
 
-@define(eq=False)
+# Its repr would show the keys.
+@define(eq=False, repr=False)
 class Worlds:
     """All keys and worlds of one sandbox.
 
@@ -156,12 +158,11 @@ class Worlds:
         """Make a key.
 
         Raises:
-            ValueError: `deny` names a route that does not exist.
-            InvalidParameterError: `label` cannot be shown.
+            InvalidParameterError: there is no such mode, `deny` names a route that does not exist, or `label` cannot be shown.
         """
         number = sum(key.minted for key in self.keys.values())
         noise = hashlib.sha256(f"{self.seed}/key/{number}".encode()).hexdigest()[:24]
-        key = f"AJX_{mode.upper()}_{noise}"
+        key = f"AJX_{checked_mode(mode).upper()}_{noise}"
         self.keys[key] = Key(text=key, deny=checked_deny(deny), label=checked_label(label), created_at=self.wall())
         self.changed(key)
         return key

@@ -80,9 +80,9 @@ def _lines(
 
 def _mood(share: float, tension: float, final: float) -> float:
     """The mood after a share of the conversation, from 0 to 1."""
-    if share < _TURN:
-        return round(tension * share / _TURN, 2)
-    return round(tension + (final - tension) * (share - _TURN) / (1 - _TURN), 2)
+    mood = tension * share / _TURN if share < _TURN else tension + (final - tension) * (share - _TURN) / (1 - _TURN)
+    # Neutral is 0.0 and not -0.0.
+    return round(mood, 2) + 0.0
 
 
 def updates(call_id: str, talk: float, *, ai: bool, lively: bool = False, angry: bool = False) -> list[Update]:

@@ -16,6 +16,7 @@ Rules:
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -55,6 +56,8 @@ Action = Literal[
 
 #: The routes that list what was made. Of numbers, those on offer show no lag.
 LISTS = ("calls.list", "messages.list", "recordings.list", "webhooks.list", "numbers.search")
+#: An error code that an answer can carry.
+_CODE = re.compile(r"[\x21-\x7e]{1,100}")
 #: Seconds at most that a fault may take.
 _LONGEST = 86_400
 #: Seconds that an action takes where none are given.
@@ -182,7 +185,7 @@ class Faults:
         _check("n", type(n) is int and n >= 1, "expected 1 or more")
         _check("p", _number(p) and 0 <= p <= 1, "expected 0 to 1")
         _check("status", type(status) is int and 400 <= status <= 599, "expected 400 to 599")
-        _check("code", code is None or (isinstance(code, str) and code), "expected an error code")
+        _check("code", code is None or (isinstance(code, str) and _CODE.fullmatch(code)), "expected an error code")
         _check(
             "retry_after", retry_after is None or (type(retry_after) is int and retry_after >= 0), "expected seconds"
         )

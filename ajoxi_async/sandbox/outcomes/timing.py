@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
-from attrs import field, frozen, validators
+from attrs import Attribute, field, frozen
+
+from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = ["Timing"]
+
+
+#: Seconds at most: a year.
+_LONGEST = 366 * 86_400.0
+#: What is above 0 is at least that.
+_LEAST = 0.000_1
+
+
+def _seconds(_: object, attribute: Attribute[Any], value: float) -> None:
+    if not isinstance(value, int | float) or not 0 <= value <= _LONGEST:
+        raise InvalidParameterError(attribute.name, f"expected 0 to {_LONGEST:.0f}, got {str(value)[:40]!r}")
+
+
+def _above_0(_: object, attribute: Attribute[Any], value: float) -> None:
+    if not isinstance(value, int | float) or not _LEAST <= value <= _LONGEST:
+        raise InvalidParameterError(attribute.name, f"expected {_LEAST} to {_LONGEST:.0f}, got {str(value)[:40]!r}")
 
 
 # The hash is kept: every step of every call looks its plan up by it.
@@ -25,18 +43,21 @@ class Timing:
         porting: until a number that is ported in is active.
         campaign_pace: calls a campaign begins in a second.
         heartbeat: longest silence of a live transcript.
+
+    Raises:
+        InvalidParameterError: a time is below 0 or over a year, or `campaign_pace` or `heartbeat` below 0.0001.
     """
 
-    ring: float = field(default=0.4, validator=validators.ge(0))
-    talk: float = field(default=3.0, validator=validators.ge(0))
-    max_call: float = field(default=4 * 3600.0, validator=validators.ge(0))
-    patience: float = field(default=2.0, validator=validators.ge(0))
-    processing: float = field(default=0.3, validator=validators.ge(0))
-    sms_sent: float = field(default=0.1, validator=validators.ge(0))
-    sms_delivered: float = field(default=0.3, validator=validators.ge(0))
-    porting: float = field(default=5.0, validator=validators.ge(0))
-    campaign_pace: float = field(default=20.0, validator=validators.gt(0))
-    heartbeat: float = field(default=10.0, validator=validators.gt(0))
+    ring: float = field(default=0.4, validator=_seconds)
+    talk: float = field(default=3.0, validator=_seconds)
+    max_call: float = field(default=4 * 3600.0, validator=_seconds)
+    patience: float = field(default=2.0, validator=_seconds)
+    processing: float = field(default=0.3, validator=_seconds)
+    sms_sent: float = field(default=0.1, validator=_seconds)
+    sms_delivered: float = field(default=0.3, validator=_seconds)
+    porting: float = field(default=5.0, validator=_seconds)
+    campaign_pace: float = field(default=20.0, validator=_above_0)
+    heartbeat: float = field(default=10.0, validator=_above_0)
 
     @classmethod
     def human(cls) -> Self:

@@ -58,8 +58,8 @@ class Control:
     """
 
     worlds: Worlds
-    own_key: str
-    token: str
+    own_key: str = field(repr=False)
+    token: str = field(repr=False)
     requests: RequestLog = field(factory=RequestLog)
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
 
@@ -93,7 +93,7 @@ class Control:
         if "origin" in sent and sent["origin"].lower() != f"http://{host.lower()}":
             raise Refusal("permission_denied", "the Origin header is another site's")
         scheme, _, token = sent.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.token.encode()):
+        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(token.strip()), _bytes(self.token)):
             raise Refusal("authentication_required", "send 'Authorization: Bearer' with the control token, no API key")
 
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
@@ -190,6 +190,11 @@ def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
         if name not in given:
             raise InvalidParameterError(name, "required", missing=True)
     return given
+
+
+def _bytes(text: str) -> bytes:
+    # Bytes of a header that are not UTF-8 come as halves of surrogate pairs.
+    return text.encode(errors="surrogatepass")
 
 
 def _is_loopback(address: str) -> bool:

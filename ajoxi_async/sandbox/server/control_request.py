@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.base import Params
@@ -38,7 +38,7 @@ class ControlRequest:
 
     worlds: Worlds
     requests: RequestLog
-    key: str
+    key: str = field(repr=False)
     id: str
     pairs: list[tuple[str, str]]
     body: dict[str, Any]

@@ -84,13 +84,15 @@ async def _advance(_: object, request: ControlRequest) -> Any:
     given = dict(request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool, next=bool))
     if isinstance(to := given.get("to"), str):
         given["to"] = _moment(to)
+    # Kept, since the key may be deleted meanwhile, and asking for its world again would make another one.
+    world = request.world
     try:
-        fired = await request.world.advance(to_next=given.pop("next", False), **given)
+        fired = await world.advance(to_next=given.pop("next", False), **given)
     except (NeverHappenedError, AdvanceStoppedError):
         # The answer shows what happened all the same, which a restart must not undo.
-        await request.world.save()
+        await world.save()
         raise
-    return {"now": time_text(request.world.clock.now()), "fired": await fired_json(fired)}
+    return {"now": time_text(world.clock.now()), "fired": await fired_json(fired)}
 
 
 def _moment(text: str) -> datetime:

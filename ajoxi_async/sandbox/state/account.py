@@ -78,7 +78,8 @@ _CONTAINERS = (
 )
 
 
-@define(eq=False)
+# Its repr would show secrets, and the key of which the ids are made.
+@define(eq=False, repr=False)
 class Account:
     """Everything one API key sees.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ajoxi_async.sandbox.time.timers import Timer
 
@@ -20,7 +20,7 @@ DELIVER = "deliver"
 class Secret:
     """A webhook secret. One that was replaced signs until the moment `until`; the current one has none."""
 
-    value: str
+    value: str = field(repr=False)
     until: float | None = None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from datetime import datetime
 
@@ -82,16 +81,18 @@ def goal_of(
         expected = "expected exactly one of seconds, to, until_event, until_idle and the next that is due"
         raise InvalidParameterError("seconds", expected)
     if seconds is not None:
-        if not 0 <= seconds < math.inf:
-            raise InvalidParameterError("seconds", f"expected 0 or more, got {seconds}")
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= LATEST:
+            raise InvalidParameterError("seconds", f"expected 0 or more, got {str(seconds)[:40]!r}")
         return Goal(f"+{span_text(seconds)}", seconds=seconds)
     if to is not None:
+        if not isinstance(to, int | float) and not (isinstance(to, datetime) and to.tzinfo is not None):
+            raise InvalidParameterError("to", "expected seconds since the epoch, or an aware time")
         moment = to.timestamp() if isinstance(to, datetime) else to
         if not 0 <= moment <= LATEST:
             raise InvalidParameterError("to", f"expected a moment that is not past and before the year 9999, got {to}")
         return Goal(format_time(at(moment)), moment=moment)
     if isinstance(until_event, str):
-        return Goal(f"the next {until_event}", accepts=lambda one: one.what == until_event)
+        return Goal(f"the next {until_event[:60]}", accepts=lambda one: one.what == until_event)
     if until_event is not None:
         if why := why_not_plain(until_event):
             raise InvalidParameterError("until_event", f"expected a type of events or a plain function, got {why}")

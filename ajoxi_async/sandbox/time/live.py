@@ -170,6 +170,6 @@ class LiveClock(VirtualClock):
 
 
 def _checked(speed: float) -> float:
-    if not 0 < speed <= FASTEST:
+    if not isinstance(speed, int | float) or not 0 < speed <= FASTEST:
         raise InvalidParameterError("speed", f"expected above 0 and at most {FASTEST:,.0f}, got {speed!r}")
     return speed

@@ -22,13 +22,16 @@ class RealClock:
 
     Args:
         speed: how many seconds pass in the sandbox in one second.
+
+    Raises:
+        InvalidParameterError: the speed is not above 0, or has no end.
     """
 
     mode = "real"
 
     def __init__(self, speed: float = 1.0) -> None:
         if not 0 < speed < math.inf:
-            raise ValueError(f"speed: expected above 0, got {speed!r}")
+            raise InvalidParameterError("speed", f"expected above 0, got {speed!r}")
         self._speed = speed
         self._wall, self._monotonic = time.time(), time.monotonic()
 

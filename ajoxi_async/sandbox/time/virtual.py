@@ -127,6 +127,16 @@ class VirtualClock:
         """How far the advance is that runs; ``None`` where none does."""
         return None if self._advance is None else self._advance.progress(self._now)
 
+    @property
+    def advancing(self) -> bool:
+        """Whether an advance runs, or waits for another one."""
+        return bool(self._scopes)
+
+    @property
+    def joined(self) -> bool:
+        """Whether it is the time of any world."""
+        return bool(self._participants)
+
     def join(self, participant: Participant) -> None:
         """See `Clock`."""
         self._participants.append(participant)
