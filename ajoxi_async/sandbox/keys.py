@@ -41,7 +41,7 @@ class KeyReport:
     """A key as lists show it.
 
     Attributes:
-        id: identifies the key; accepted wherever a key is expected.
+        id: identifies the key. `Sandbox.world`, `Sandbox.delete_key` and the control surface accept it in place of the key.
         key: the key's public prefix, with the rest replaced.
         label: the label that was given when the key was minted.
         mode: ``test`` or ``live``.

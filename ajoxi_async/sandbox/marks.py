@@ -1,7 +1,8 @@
 """Snapshots of a world, and marks: snapshots that a world makes by itself before each jump in time.
 
 Rules:
-1. A jump is an advance that moves time. A live clock that flows makes no marks, and neither does an `AutoClock`.
+1. A jump is an advance that moves time. Time that flows on a live clock, and the jumps that an `AutoClock` makes by itself, make
+   no marks.
 2. The newest marks are kept, ten by default. A rewind removes no marks, so that a later mark can be restored afterwards.
 3. A snapshot shares data with the world where it can, so that a mark in a world of a million calls takes a few milliseconds
    at most.
