@@ -199,9 +199,9 @@ class Worlds:
         if self.unsaved is not None:
             self.unsaved[key] = None
         if self.watched:
-            self.tell("key", key_id(key))
+            self.mark("key", key_id(key))
 
-    def tell(self, kind: str, id: str) -> None:
+    def mark(self, kind: str, id: str) -> None:
         """Mark an object of the whole sandbox as changed, for the subscribers of every world."""
         for world in self.watched.values():
             world.feed.mark(kind, id)
