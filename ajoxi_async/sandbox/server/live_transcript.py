@@ -35,9 +35,9 @@ from ajoxi_async.sandbox.time.clock import Clock
 __all__ = ["LiveLogs", "live_transcript", "place_after"]
 
 RECONNECT_MS = 1000
-#: Events in one write.
+#: The most events in one write.
 _PIECE = 200
-#: Seconds until the next look at a call that should have been answered by now.
+#: Seconds until a call that should have been answered by now is looked at again.
 _RINGING_POLL = 0.02
 #: The most seconds until a call that does not ring yet is looked at again.
 _QUEUED_POLL = 1.0
@@ -124,9 +124,9 @@ async def live_transcript(
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:
-    """When to look again at a call that nobody has answered yet."""
+    """The moment at which to look again at a call that was not answered yet."""
     if call.status == CallStatus.QUEUED:
-        # A timer lets it ring, or a release, which may come at any time.
+        # The call rings after a timer, or after a release, which may come at any time.
         due = account.next_due
         return now + _QUEUED_POLL if due is None or due <= now else min(due, now + _QUEUED_POLL)
     placed = call.created_at.timestamp() if call.created_at is not None else now
