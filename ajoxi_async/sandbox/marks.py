@@ -70,7 +70,7 @@ class Marks:
         self._made = 0
 
     def make(self, account: Account, moment: float, label: str) -> str | None:
-        """Make a mark and return its id; ``None`` where none are kept."""
+        """Make a mark and return its id; ``None`` if no marks are kept."""
         if not self._marks.maxlen:
             return None
         self._made += 1

@@ -163,7 +163,7 @@ class Faults:
             seconds: of ``latency`` and ``slow``: real seconds, for the wire is real; of ``rate_limit_storm``: real seconds
                 for which every match is refused; of all others, seconds on the world's clock: of ``webhook_reorder``, by
                 which the first attempt is late, so that what happens later is delivered earlier; of ``commit_late``, after
-                which the command runs; of ``list_lag``, after which lists show what was made; of ``outage``, how long it
+                which the command runs; of ``list_lag``, after which lists show new objects; of ``outage``, how long it
                 lasts.
             delay: of ``outage``: seconds on the world's clock from now to its beginning; at once unless given.
             events: of ``sse_cut``: segments after which the stream is cut.

@@ -27,7 +27,7 @@ class ChangeSubscription:
         every: the shortest time between two batches, in real seconds.
 
     Raises:
-        InvalidParameterError: there is no such kind, or `every` is no number of seconds.
+        InvalidParameterError: there is no such kind, or `every` is not a number of seconds.
     """
 
     def __init__(self, feed: ChangeFeed, kinds: Collection[str] | None = None, every: float = 0.05) -> None:

@@ -6,7 +6,7 @@ Rules:
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
-5. Deliveries that are over are kept with their body, as many of each webhook as `DeliveryLog` says.
+5. Finished deliveries are kept with their body; `DeliveryLog` limits how many of each webhook.
 """
 
 from __future__ import annotations

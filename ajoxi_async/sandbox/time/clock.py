@@ -1,4 +1,4 @@
-"""What a clock offers, and what it needs of the worlds it moves.
+"""The interface of clocks, and that of the worlds that they move.
 
 Rules:
 1. Everything that takes time in the sandbox takes it from a clock, so that a test can let a day pass in no time.

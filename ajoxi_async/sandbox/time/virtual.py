@@ -6,8 +6,8 @@ Rules:
    idle would not prove it.
 2. Advancing in any number of steps does the same as advancing at once.
 3. The event loop gets its turn every few milliseconds, however long an advance is and however much is due at one instant.
-4. Advances of one clock wait for each other. One that is stopped or cancelled leaves time at an instant; what is due at this
-   instant is still carried out, but time does not go on.
+4. Advances of one clock run one after the other. An advance that is stopped or cancelled leaves the clock at the instant that
+   it has reached; what is due at this instant is still carried out, but time does not go on.
 """
 
 from __future__ import annotations
