@@ -1,15 +1,16 @@
-"""What makes a parameter wrong whatever the server's state. Each check names the parameter and what would be right.
+"""The checks of parameters that do not depend on the server's state. Their errors name the parameter and say what is expected.
 
 Rules:
 1. Phone numbers are E.164: ``+``, then 7 to 15 digits, the first not 0 (ITU-T E.164; API reference by example).
-   Whether a number can be reached is the server's to say.
+   Only the server can say whether a number can be reached.
 2. A call may also go to an extension of the account, ``ext:204``.
 3. ``limit`` is 1 to 200 (API reference: Pagination).
 4. A URL is absolute, http or https, and has no user or password. Its host is a name in ASCII (an international one as
-   ``xn--...``) or an address; its port, where it has one, is 1 to 65535.
-5. Metadata is at most 50 keys of 64 characters, without brackets and control characters, with values of 512.
+   ``xn--...``) or an address; its port, if it has one, is 1 to 65535.
+5. Metadata has at most 50 keys. A key has at most 64 characters, without brackets and control characters, and a value has at
+   most 512 characters.
 
-The published document states the same rules, from the same objects; see `contract.rules`.
+The published document states the same rules and is made from the same objects; see `contract.rules`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ __all__ = [
 
 
 def _shown(value: str) -> str:
-    # What is nearly a phone number is as personal as one.
+    # A mistyped phone number is personal data as well, so that the error shows only its beginning.
     return repr(value if len(value) < 6 else f"{value[:5]}***")
 
 
@@ -45,7 +46,7 @@ _E164 = r"\+[1-9][0-9]{6,14}"
 _RIGHT = "an E.164 phone number ('+' and 7 to 15 digits)"
 
 phone = Pattern(_E164, _RIGHT, show=_shown, examples=("+14155551234",))
-#: Of a number of the account: the same rule, and the example of the reference.
+#: The rule for a phone number of the account: the same as `phone`, with the example of the API reference.
 own_phone = Pattern(_E164, _RIGHT, show=_shown, examples=("+14155550100",))
 destination = Pattern(
     rf"({_E164}|ext:[0-9]{{1,10}})",

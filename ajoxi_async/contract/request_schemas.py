@@ -1,10 +1,11 @@
-"""What a request may hold, as JSON Schema, from the types of the parameters' fields and the rules in them.
+"""The JSON Schemas of requests, made from the types of the parameters' fields and the rules in them.
 
 Rules:
-1. Requests are closed, like the sandbox: an unknown name or enum value is refused. A model that is part of a request,
-   such as `Routing`, therefore has a schema of its own there, `RoutingRequest`; the one of answers is open.
-2. ``null`` in a body counts as not given, at the top and in a model; a query string cannot hold it.
-3. A time has a year from 1 on, since Python knows no year 0.
+1. The schemas of requests are closed: they do not allow unknown names and enum values, which the sandbox refuses as well. The
+   schemas of answers are open. A model that is part of requests and answers, such as `Routing`, therefore has a second schema
+   for requests, `RoutingRequest`.
+2. ``null`` in a body counts as not given, at the top level and in a model. A query string cannot contain it.
+3. The year of a time is 1 or later, since Python has no year 0.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _TIME = {"type": "string", "format": "date-time", "pattern": "^([1-9]|0[1-9]|00[
 
 
 def body_schemas(cls: type[Params]) -> dict[str, dict[str, Any]]:
-    """The schema of a request body and of every object in it, by the names of the components they are."""
+    """The schemas of a request body and of every object in it, by their names among the document's components."""
     found: dict[str, dict[str, Any]] = {}
     _add_object(cls, {}, found)
     return found
@@ -51,11 +52,11 @@ def _component(cls: type[Any]) -> str:
 
 
 def _add_object(cls: type[Any], rules: Mapping[str, Any], found: dict[str, dict[str, Any]]) -> str:
-    """Add the schema of an object, and return its name."""
+    """Add the schema of an object to `found`, and return its name."""
     name = _component(cls)
     if name in found:
         return name
-    found[name] = {}  # an object that holds its own kind refers to this
+    found[name] = {}  # an object that contains objects of its own type finds this entry and does not recurse
     properties, required = {}, []
     defaults = {f.name: f.default for f in attrs.fields(cls)}
     for field, hint in _hints(cls).items():
@@ -75,7 +76,7 @@ def _add_object(cls: type[Any], rules: Mapping[str, Any], found: dict[str, dict[
         **rules,
     }
     if issubclass(cls, Params) and cls.rules:
-        # Where only one way fits at a time, "one of" says so; readers and tools take it better than "any of".
+        # If the combinations exclude each other, "oneOf" says so, which readers and tools understand better than "anyOf".
         forms = combined(cls.rules)
         exclusive = all(one.given & other.absent for one in forms for other in forms if one != other)
         found[name]["oneOf" if exclusive else "anyOf"] = [_form(form, properties) for form in forms]
@@ -90,7 +91,7 @@ def _form(form: Form, properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _schema_of(hint: Any, found: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """The schema of a type; objects in it are added to those found."""
+    """The schema of a type. The schemas of objects in it are added to `found`."""
     rules: dict[str, Any] = {}
     if get_origin(hint) is Annotated:
         for extra in hint.__metadata__:

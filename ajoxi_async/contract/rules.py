@@ -1,8 +1,8 @@
-"""Kinds of rules for parameters. A rule checks a value, and says as JSON Schema what it checks.
+"""Kinds of rules for parameters. A rule checks a value, and describes its check as JSON Schema.
 
-Rules are attached to the type of a field, as in ``Annotated[str, Pattern(...)]``; `Params` runs them when parameters are
-made, and `contract.request_schemas` writes them into the published document. So a rule is stated once. Which rules the API
-has is written in `contract.checks`.
+Rules are attached to the type of a field, as in ``Annotated[str, Pattern(...)]``. `Params` applies them when it is created, and
+`contract.request_schemas` writes them into the published document, so that each rule is stated once. `contract.checks` has the
+rules of the API.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class Pattern(Rule):
 
     Attributes:
         expression: what stands between ``^`` and ``$``, in the syntax that Python, JavaScript and RE2 share.
-        expected: what would be right, for the error.
-        most: characters of the text at most.
-        show: how a refused text is shown in the error; ``None`` shows nothing of it.
-        examples: for the document.
+        expected: a description of valid texts, for the error.
+        most: the most characters that the text may have.
+        show: how a refused text is shown in the error; with ``None``, the error does not contain it.
+        examples: valid texts, for the published document.
     """
 
     expression: str
@@ -125,7 +125,7 @@ class OneOf(Rule):
 
 @frozen
 class Length(Rule):
-    """A text of so many characters, both bounds included."""
+    """A text with `least` to `most` characters, both included."""
 
     most: int
     least: int = 1
@@ -144,7 +144,7 @@ class Length(Rule):
 
 @frozen
 class Bounds(Rule):
-    """An integer within bounds, both included. `default` is what the server takes where none is given."""
+    """An integer from `least` to `most`, both included. The server uses `default` if the parameter is not given."""
 
     least: int
     most: int
@@ -164,7 +164,7 @@ class Bounds(Rule):
 
 @frozen
 class Count(Rule):
-    """A list of so many items, both bounds included."""
+    """A list with `least` to `most` items, both included."""
 
     least: int
     most: int
@@ -182,7 +182,7 @@ class Count(Rule):
 
 @frozen
 class TextMap(Rule):
-    """An object of texts: at most so many, each name and each text by a rule of its own."""
+    """An object with at most `most` texts. The rule `names` applies to each name, and `texts` to each text."""
 
     most: int
     names: Pattern
@@ -208,29 +208,30 @@ class TextMap(Rule):
 
 @frozen
 class Form:
-    """One way in which parameters may be given together: these are given, and those are not."""
+    """One allowed combination of parameters: those in `given` are given, and those in `absent` are not."""
 
     given: frozenset[str] = frozenset()
     absent: frozenset[str] = frozenset()
 
 
 class GroupRule(ABC):
-    """A rule for which parameters may be given together. ``None`` counts as not given."""
+    """A rule about which parameters may be given together. ``None`` counts as not given."""
 
     @abstractmethod
     def check(self, given: Mapping[str, object]) -> None:
-        """Check parameters.
+        """Check which parameters are given.
 
         Args:
-            given: parameters by name, those that are not given as ``None``, or left out.
+            given: parameters by name. One that is not given is ``None`` or missing.
 
         Raises:
-            InvalidParameterError: naming a parameter that is missing or one too many.
+            InvalidParameterError: the combination is not allowed. The error names a parameter that is missing, or one that
+                may not be given together with another.
         """
 
     @abstractmethod
     def forms(self) -> list[Form]:
-        """The ways that are allowed."""
+        """The combinations that are allowed."""
 
 
 def _names_given(given: Mapping[str, object], names: tuple[str, ...]) -> list[str]:
@@ -260,7 +261,7 @@ class ExactlyOne(GroupRule):
 
 @frozen
 class AtLeastOne(GroupRule):
-    """One of the parameters is given, or several."""
+    """At least one of the parameters is given."""
 
     names: tuple[str, ...]
 
@@ -276,7 +277,7 @@ class AtLeastOne(GroupRule):
 
 @frozen
 class NotWith(GroupRule):
-    """Where the first parameter is given, the others are not."""
+    """If the first parameter is given, the others are not."""
 
     name: str
     others: tuple[str, ...]
@@ -297,7 +298,7 @@ class NotWith(GroupRule):
 
 @frozen
 class OnlyWith(GroupRule):
-    """The first parameter is given only where the second is."""
+    """The first parameter is given only together with the second."""
 
     name: str
     needed: str
@@ -313,7 +314,10 @@ class OnlyWith(GroupRule):
 
 
 def combined(rules: tuple[GroupRule, ...]) -> list[Form]:
-    """The ways that several rules allow together, without those that contradict themselves or are part of another."""
+    """The combinations that satisfy several rules at once.
+
+    Left out are combinations that contradict themselves, and those that are a special case of another one.
+    """
     forms = {
         Form(frozenset().union(*(form.given for form in choice)), frozenset().union(*(form.absent for form in choice)))
         for choice in product(*(rule.forms() for rule in rules))
@@ -345,14 +349,14 @@ Check = Callable[[str, Any], None]
 
 
 def known(param: str, value: OpenEnum | None) -> None:
-    """Check that a value is one that exists: a request may not hold others, as an answer may."""
+    """Check that an enum value is known. An answer may contain unknown values, but a request may not."""
     if value is not None and not value.known:
         allowed = ", ".join(repr(member.value) for member in type(value))
         raise InvalidParameterError(param, f"expected one of {allowed}, got {value.value!r}")
 
 
 def _find_checks(cls: type[Any]) -> tuple[tuple[str, Check], ...]:
-    """The fields of an attrs class that have rules, and what checks them."""
+    """The fields of an attrs class that have rules, each with the function that checks it."""
     hints = get_type_hints(cls, include_extras=True)
     checks = ((name, _check_of(hints[name])) for name in (f.name for f in attrs.fields(cls)))
     return tuple((name, check) for name, check in checks if check is not None)

@@ -1,12 +1,13 @@
-"""Time zones of test numbers: at the moment at which a test begins it is late morning there, so that it may call at once.
+"""Time zones of test numbers. In the zone of a test number it is late morning when a test begins, so that it may call at once.
 
 Rules:
-1. A test number is ``+1 500 555 ....``, magic or not, or ``+1 ... 555 ....`` of any area. What plans of numbers say of them
-   is no use: +1 500 lies in every zone of its country code, and in an area it is night for half of the day.
-2. Its zone is one in which it is 10, 11 or 12 o'clock at the moment that is given; the number's last digit says which of the
-   three. Whoever takes the zone once, when the contact is loaded, has a fixed zone from then on, where evening comes.
-3. All are names of the IANA database. None of them has changed its clocks since 2020, so that a test means the same in every season.
-4. Other numbers have no zone here: they are real ones, and so are their zones.
+1. A test number is ``+1 500 555 ....``, magic or not, or ``+1 ... 555 ....`` of any area. The zones of the numbering plan are
+   of no use for them: +1 500 belongs to every zone of its country code, and in any fixed zone it is night for half of the day.
+2. In the zone of a number it is 10, 11 or 12 o'clock at the moment that is given; the number's last digit decides which of the
+   three. Code that asks for the zone once, when it loads the contact, has a fixed zone in which evening comes later.
+3. Zones are names of the IANA database. None of them has changed its clocks since 2020, so that a test behaves the same in
+   every season.
+4. Other numbers have no zone here, because they are real numbers with real zones.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 __all__ = ["zone_of"]
 
 _TEST_NUMBER = re.compile(r"\+1(?:500|[2-9]\d\d)555\d{4}", re.ASCII)
-#: From 11 hours behind UTC to 12 hours ahead.
+#: The offset of the first of `_ZONES`, in hours. Each zone is one hour ahead of the one before it, up to 12.
 _FIRST_OFFSET = -11
 _ZONES = (
     "Pacific/Pago_Pago",
@@ -47,7 +48,7 @@ _ZONES = (
     "Pacific/Guadalcanal",
     "Pacific/Tarawa",
 )
-#: The hours of which it is one.
+#: The hours at which a test may begin in the zone of a number; see rule 2.
 _HOURS = (10, 11, 12)
 
 
@@ -56,7 +57,7 @@ def zone_of(number: str, at: datetime) -> str | None:
 
     Args:
         number: E.164.
-        at: aware; when the test begins, by the clock that it goes by.
+        at: the moment at which the test begins, by the clock that the test uses; an aware time.
 
     Raises:
         InvalidParameterError: `at` has no zone.

@@ -1,21 +1,22 @@
-"""An embedded, stateful simulator of the whole API: no carrier, no network, no phone that rings.
+"""An embedded, stateful simulator of the whole API, which needs no carrier and no network, and lets no real phone ring.
 
     async with Sandbox() as sandbox:
         async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
             await client.calls.create(to="+14155551234", from_="+14155550100", ai_receptionist=True)
 
-Where things are, from the bottom up:
+The packages and modules, from the bottom up:
 
-- `time`: clocks, and timers that say what will happen when.
-- `outcomes`: what becomes of a call, and the magic numbers.
-- `conversation`: what is said in a call, its transcript, recording and audio.
-- `faults`: what goes wrong on purpose.
-- `state`: one account, and a file for each resource with everything that can be done to it.
+- `time`: clocks, and timers, which are actions to be done at a moment.
+- `outcomes`: how calls and messages end, and the magic numbers.
+- `conversation`: what is said in a call: its transcript, recording and audio.
+- `faults`: errors that tests inject on purpose.
+- `state`: the state of one account, with a file for the commands of each resource.
 - `delivery`: posting webhook deliveries.
-- `marks`: snapshots of a world, and those that are made by themselves before each jump in time.
-- `world`, `worlds`: one key's state, time, faults and deliveries together; the keys and their worlds.
+- `feed`: subscriptions to the changes of a world.
+- `marks`: snapshots of a world, and the marks that it makes by itself before each jump in time.
+- `world`, `worlds`: a world has the state, time, faults and deliveries of one key; `worlds` has the keys and their worlds.
 - `storage`: the file that keeps worlds between runs.
-- `server`: from a request to its answer, over HTTP or in memory, and the control surface.
+- `server`: answers requests, over HTTP or in memory, and has the control surface.
 """
 
 from __future__ import annotations
@@ -107,38 +108,39 @@ __all__ = [
 
 
 class Sandbox:
-    """A simulator, running from ``async with`` to its end, which any task of the same event loop may bring about.
+    """A simulator that runs within its ``async with`` block. Another task of the same event loop may leave the block.
 
-    Each key has a `World` of its own; what the sandbox itself offers is that of its own key, `api_key`.
+    Each key has a `World` of its own. The methods of the sandbox act on the world of its own key, `api_key`.
 
     Args:
-        host: address to listen on; loopback, unless you know why not.
-        port: 0 for a free one; ``None`` for no socket at all, which works on trio as well (see `transport`).
+        host: the address to listen on. The default, loopback, makes the sandbox reachable from this machine only.
+        port: the port to listen on, 0 for a free one. With ``None`` it has no socket, which works on trio as well (see
+            `transport`).
         seed: the same seed and the same commands give the same ids, cursors and bodies.
-        rate_limit: requests a second of each key (API reference: Rate limits); ``None`` for an Enterprise account.
-        strict_keys: take minted keys only, instead of any well-formed one.
-        max_worlds: worlds at most of keys that were not minted; for a new one the idle world that was used longest ago is
-            dropped with everything in it. Worlds of minted keys, and those that `world` gave out, stay.
-        timing: how long things take.
-        settings: what worlds are told of people, lines and agents; `World.configure` changes it for one world.
-        clock: ``"real"``, ``"speed=N"``, ``"live"``, ``"live=N"``, ``"manual"`` or ``"auto"``, and each world has a clock
+        rate_limit: requests per second for each key (API reference: Rate limits); ``None`` for an Enterprise account.
+        strict_keys: accept minted keys only, instead of any well-formed one.
+        max_worlds: how many worlds of keys that were not minted are kept. To make room for a new one, the idle world that was
+            used longest ago is dropped with everything in it. Worlds of minted keys, and those that `world` returned, are kept.
+        timing: how long calls ring and last, how long messages take, and so on.
+        settings: the settings of all worlds: people, lines and agents. `World.configure` changes them for one world.
+        clock: ``"real"``, ``"speed=N"``, ``"live"``, ``"live=N"``, ``"manual"`` or ``"auto"``, which gives each world a clock
             of its own; or a clock that all worlds share.
-        allow_remote_webhooks: deliver to other machines than this one.
-        post: what delivers webhooks, for tests that want no network.
-        write_timeout: seconds after which a reader of a live transcript that takes nothing is dropped.
-        control_token: what opens the control surface under ``/_ajoxi/``; drawn unless given.
+        allow_remote_webhooks: deliver webhooks to other machines as well.
+        post: the function that posts webhook deliveries, for tests that use no network.
+        write_timeout: seconds after which a reader of a live transcript that reads nothing is disconnected.
+        control_token: the token of the control surface under ``/_ajoxi/``; random unless given.
         marks: how many of the snapshots that are made before each jump in time are kept; 0 for none.
-        public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers have the
-            address that their request named.
-        db: a file that keeps the worlds from one run to the next, whenever the process is killed; memory unless given.
+        public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers use the
+            address to which their request was sent.
+        db: a file that keeps the worlds from one run to the next, even if the process is killed; memory unless given.
 
     Attributes:
-        api_key: a test key of its own.
+        api_key: the sandbox's own test key.
         control_token: see above.
 
     Raises:
-        InvalidParameterError: there is no such clock, `public_url` is no URL, or another argument is not what it has to be.
-        ConfigurationError: it is entered while it is open.
+        InvalidParameterError: there is no such clock, `public_url` is not a URL, or another argument is not valid.
+        ConfigurationError: the sandbox is entered while it is open.
     """
 
     def __init__(
@@ -182,7 +184,7 @@ class Sandbox:
         self._journal: Journal | None = None
         self._hosting: TaskHost | None = None
         self._opened: AsyncExitStack | None = None
-        # The same once worlds can run.
+        # The same object as `_hosting`, set only while worlds can run.
         self._tasks: TaskHost | None = None
         if type(max_worlds) is not int or max_worlds < 1:
             raise InvalidParameterError("max_worlds", f"expected 1 or more, got {max_worlds!r}")
@@ -196,7 +198,7 @@ class Sandbox:
 
     @property
     def base_url(self) -> str:
-        """Where this machine reaches it; a name that does not resolve where it has no socket."""
+        """The address under which this machine reaches the sandbox; without a socket, a name that does not resolve."""
         return self._app.base_url
 
     @property
@@ -228,7 +230,7 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Not told of the caller's own exception, which would come out wrapped in a group.
+        # The caller's exception is not passed on, since it would be raised again wrapped in an exception group.
         await self._close()
 
     async def _close(self) -> None:
@@ -297,15 +299,15 @@ class Sandbox:
         return world
 
     def _watched(self, world: World) -> None:
-        """Tell those who follow changes of requests and keys as well, while there are any."""
+        """Mark changed requests and keys in the feeds of all worlds that have subscribers."""
         watched = self._worlds.watched
         watched.pop(world.key, None)
         if world.feed.watched:
             watched[world.key] = world
-        # It is called with each request: where one world is followed, which is the rule, its feed is told directly.
+        # The callback runs with each request. Usually one world at most is followed, so that its feed is called directly.
         feeds = [one.feed.mark for one in watched.values()]
-        tell = self._worlds.tell if len(feeds) > 1 else feeds[0] if feeds else None
-        self._app.requests.changed = partial(tell, "request") if tell is not None else None
+        mark = self._worlds.mark if len(feeds) > 1 else feeds[0] if feeds else None
+        self._app.requests.changed = partial(mark, "request") if mark is not None else None
 
     async def _save(self) -> None:
         if self._journal is not None:
@@ -319,7 +321,7 @@ class Sandbox:
         return f"{self._app.public_url or self._app.base_url}/media"
 
     def _run(self, world: World) -> None:
-        # A world that was looked at before there was a socket does not know where it listens.
+        # A world that was made before the sandbox listened does not have the address yet.
         world.account.media_url = self._media_url()
         world.running = True
         self._start(world.run)
@@ -328,24 +330,24 @@ class Sandbox:
         assert self._tasks is not None
         self._tasks.start_soon(task)
 
-    # What only a sandbox can do
+    # Keys and worlds
 
     def mint_key(self, mode: Mode = "test", *, deny: frozenset[str] | set[str] = frozenset(), label: str = "") -> str:
         """Make a key with a world of its own.
 
         Args:
-            mode: ``"test"`` or ``"live"``: separate worlds, and neither rings a phone here.
-            deny: route names, such as ``numbers.provision``, that answer 403.
-            label: what it is for, up to 100 characters; `keys` shows it.
+            mode: ``"test"`` or ``"live"``. In the sandbox neither lets a real phone ring.
+            deny: names of routes that answer 403 to this key, such as ``numbers.provision``.
+            label: a text for people, up to 100 characters, which `keys` shows.
 
         Raises:
             InvalidParameterError: there is no such mode, `deny` names a route that does not exist, or `label` is too long or
-                cannot be shown.
+                has control characters.
         """
         return self._worlds.mint(mode, deny, label)
 
     def keys(self) -> tuple[KeyReport, ...]:
-        """The keys that are accepted, in the order in which they were minted or first came. Makes no world."""
+        """The keys that are accepted, in the order in which they were minted or first used. Makes no world."""
         return tuple(key.report() for key in self._worlds.listed())
 
     def delete_key(self, key: str) -> None:
@@ -360,7 +362,7 @@ class Sandbox:
         self._worlds.delete(key)
 
     def world(self, key: str | None = None) -> World:
-        """The world of a key, or the sandbox's own; made when it is first asked for.
+        """The world of a key, or the sandbox's own. It is made if it does not exist yet.
 
         Args:
             key: the key, or the id of one that is known.
@@ -371,17 +373,17 @@ class Sandbox:
         return self._worlds.of(self._worlds.named(key or self.api_key), keep=True)
 
     def worlds(self) -> tuple[World, ...]:
-        """The worlds that were made so far. Makes none."""
+        """The worlds that exist. Makes none."""
         return tuple(self._worlds.by_key.values())
 
     @property
     def clock(self) -> Clock:
-        """The time of the sandbox's own world."""
+        """The clock of the sandbox's own world."""
         return self.world().clock
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong on purpose in the sandbox's own world."""
+        """The injected faults of the sandbox's own world."""
         return self.world().faults
 
     async def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
@@ -450,11 +452,11 @@ class Sandbox:
 
     @property
     def requests(self) -> RequestLog:
-        """The last 2,000 requests of all keys, both sides: ``sandbox.requests.find(route="calls.create", status=429)``."""
+        """The last 2,000 requests of all keys with their answers: ``requests.find(route="calls.create", status=429)``."""
         return self._app.requests
 
     def disturb_streams(self, *faults: StreamFault | None) -> None:
-        """Let something go wrong with the next live transcripts, a fault for each connection; ``None`` lets one be."""
+        """Apply faults to the next connections of live transcripts, one each; ``None`` leaves a connection undisturbed."""
         self._app.stream_faults.extend(fault or StreamFault() for fault in faults)
 
     def dead_letters(self, *, key: str | None = None) -> tuple[Delivery, ...]:
@@ -463,6 +465,6 @@ class Sandbox:
 
 
 async def _whole(close: Callable[[], Awaitable[None]]) -> None:
-    """Close something, whoever is being cancelled."""
+    """Close a resource completely, even if the task is being cancelled."""
     with anyio.CancelScope(shield=True):
         await close()

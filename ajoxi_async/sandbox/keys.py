@@ -1,10 +1,9 @@
-"""What a sandbox knows of a key.
+"""The record that a sandbox keeps of each key.
 
 Rules:
-1. A key is named by its id, which tells keys apart and does not tell the key. The key itself is shown when it is minted and
-   never again.
-2. When a key was made and last used is told by the wall clock: keys belong to the sandbox, and its worlds have clocks of
-   their own.
+1. A key is listed under an id, a hash from which the key cannot be derived. The key itself is shown once, when it is minted.
+2. The times at which a key was made and last used are times of the wall clock, because a key belongs to the whole sandbox,
+   and each world has a clock of its own.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["ID_PREFIX", "Key", "KeyReport", "checked_deny", "checked_mode", "key_id", "mode_of"]
 
-#: How ids of keys begin. No key begins like this.
+#: The prefix of key ids. No key has this prefix, so that an id cannot be mistaken for a key.
 ID_PREFIX = "key_"
 
 
 def key_id(key: str) -> str:
-    """The id under which a key and its world are listed: it tells keys apart and does not tell the key."""
+    """The id under which a key and its world are listed: a hash from which the key cannot be derived."""
     return f"{ID_PREFIX}{hashlib.sha256(key.encode()).hexdigest()[:12]}"
 
 
@@ -42,14 +41,14 @@ class KeyReport:
     """A key as lists show it.
 
     Attributes:
-        id: names it wherever a key is meant.
-        key: its public prefix, with the rest replaced.
-        label: what whoever minted it wrote.
+        id: identifies the key. `Sandbox.world`, `Sandbox.delete_key` and the control surface accept it in place of the key.
+        key: the key's public prefix, with the rest replaced.
+        label: the label that was given when the key was minted.
         mode: ``test`` or ``live``.
-        deny: the routes that answer it 403.
-        minted: whether the sandbox made it, as opposed to a well-formed key that somebody came with.
-        created_at: when it was minted, or first used, by the wall clock.
-        last_used_at: when the last request came with it, by the wall clock; ``None`` where none did.
+        deny: the routes that answer 403 to this key.
+        minted: whether the sandbox minted it. ``False`` for another well-formed key that a request was sent with.
+        created_at: when it was minted or first used, by the wall clock.
+        last_used_at: when the last request was sent with it, by the wall clock; ``None`` if it was never used.
     """
 
     id: str
@@ -64,17 +63,17 @@ class KeyReport:
 
 @define(eq=False, kw_only=True)
 class Key:
-    """One key, minted or come with.
+    """One key: minted by the sandbox, or first seen in a request.
 
     Attributes:
         text: the key itself.
-        deny: names of routes that answer it 403.
-        label: what whoever minted it wrote.
-        minted: whether the sandbox made it.
+        deny: names of the routes that answer 403 to this key.
+        label: the label that was given when the key was minted.
+        minted: whether the sandbox minted it.
         created_at: seconds since the epoch.
-        last_used_at: of the last request, in seconds since the epoch.
-        deleted: whether it is refused from now on.
-        kept: whether its world never has to make room for others.
+        last_used_at: when the last request was sent with it, in seconds since the epoch.
+        deleted: whether it was deleted, so that requests with it are refused.
+        kept: whether its world is never dropped to make room for others.
     """
 
     text: str = field(repr=False)
@@ -107,7 +106,7 @@ class Key:
 
 
 def checked_mode(mode: Mode) -> Mode:
-    """The mode of a key.
+    """Check the mode of a key to be minted.
 
     Raises:
         InvalidParameterError: there is no such mode.
@@ -118,7 +117,7 @@ def checked_mode(mode: Mode) -> Mode:
 
 
 def checked_deny(deny: Collection[str]) -> frozenset[str]:
-    """The names of routes that a key is to be denied.
+    """Check the names of the routes that a key may not use.
 
     Raises:
         InvalidParameterError: there is no such route.

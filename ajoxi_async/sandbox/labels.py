@@ -1,4 +1,4 @@
-"""Labels that people give to keys and snapshots: short texts of one line, since lists and terminals show them."""
+"""The check of labels of keys and snapshots. They are short texts of one line, since lists and terminals show them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = ["checked_label"]
 
-#: Characters of a label at most.
+#: The most characters that a label may have.
 LONGEST = 100
 
 
 def checked_label(label: str) -> str:
-    """A label that can be shown.
+    """Check a label and return it.
 
     Raises:
-        InvalidParameterError: it is no text, longer than a hundred characters, or has control characters or halves of
-            surrogate pairs, which no answer can carry.
+        InvalidParameterError: it is not a text, is longer than a hundred characters, or contains control characters or halves
+            of surrogate pairs, which cannot be encoded in an answer.
     """
     if not isinstance(label, str) or len(label) > LONGEST or not all(map(_shows, label)):
         raise InvalidParameterError("label", f"expected a text of at most {LONGEST} characters, no control characters")

@@ -1,9 +1,11 @@
-"""Snapshots of a world, and the marks: snapshots that are made by themselves before each jump in time.
+"""Snapshots of a world, and marks: snapshots that a world makes by itself before each jump in time.
 
 Rules:
-1. A jump is an advance that moves time. The flow of a live clock, and the jumps of an automatic one, make no marks.
-2. The newest marks are kept, ten unless the sandbox says otherwise. A rewind removes none: later marks can be gone to as well.
-3. A snapshot shares what it can with the world, so that a mark in a world of a million calls takes a few milliseconds at most.
+1. A jump is an advance that moves time. Time that flows on a live clock, and the jumps that an `AutoClock` makes by itself, make
+   no marks.
+2. The newest marks are kept, ten by default. A rewind removes no marks, so that a later mark can be restored afterwards.
+3. A snapshot shares data with the world where it can, so that a mark in a world of a million calls takes a few milliseconds
+   at most.
 """
 
 from __future__ import annotations
@@ -35,8 +37,8 @@ class Snapshot:
 
     Attributes:
         moment: seconds since the epoch, on the world's clock.
-        label: what it was made for.
-        id: of a mark, or of a snapshot that the control surface keeps.
+        label: a text that says what the snapshot is for.
+        id: set for marks and for snapshots that the control surface keeps; empty for others.
         automatic: whether it is a mark.
     """
 
@@ -45,12 +47,12 @@ class Snapshot:
     label: str = ""
     id: str = ""
     automatic: bool = False
-    # Counted when somebody asks, since that takes 10 ms for 100,000 deliveries.
+    # Filled when `counts` is first read, since counting takes 10 ms for 100,000 deliveries.
     _counts: dict[str, int] = field(factory=dict, init=False, repr=False)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How much the world held."""
+        """How many objects of each kind the world held."""
         if not self._counts:
             self._counts.update(counts_of(self.account))
         return self._counts.copy()
@@ -60,7 +62,7 @@ class Marks:
     """The marks of one world.
 
     Args:
-        kept: how many are kept; 0 for none.
+        kept: how many marks are kept; with 0, none are made.
     """
 
     def __init__(self, kept: int) -> None:
@@ -68,7 +70,7 @@ class Marks:
         self._made = 0
 
     def make(self, account: Account, moment: float, label: str) -> str | None:
-        """Make a mark and return its id; ``None`` where none are kept."""
+        """Make a mark and return its id; ``None`` if no marks are kept."""
         if not self._marks.maxlen:
             return None
         self._made += 1
@@ -92,5 +94,5 @@ class Marks:
         raise Refusal("not_found", f"no mark {id[:60]}")
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all marks."""
         self._marks.clear()

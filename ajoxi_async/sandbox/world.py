@@ -65,7 +65,7 @@ LISTED = 10_000
 
 
 class OpenStream(Protocol):
-    """An answer that is being sent for as long as something comes."""
+    """An answer that is sent piece by piece, such as a live transcript."""
 
     def end(self) -> None:
         """Send nothing more."""
@@ -76,7 +76,7 @@ async def _nothing() -> None:
 
 
 async def _let_go(parts: list[object]) -> None:
-    """Free the memory of a world that was replaced bit by bit: a million calls at once block the loop for 60 ms."""
+    """Free the memory of a replaced account in pieces: freeing a million calls at once blocks the event loop for 60 ms."""
     while parts:
         del parts[-_AT_ONCE:]
         await anyio.lowlevel.checkpoint()
@@ -84,28 +84,28 @@ async def _let_go(parts: list[object]) -> None:
 
 @define(eq=False, repr=False)
 class World:
-    """Everything of one key. Made by the sandbox; tests get it from `Sandbox.world`.
+    """The state, time, faults and deliveries of one key. Made by the sandbox; tests get it from `Sandbox.world`.
 
     Attributes:
-        key: whose world it is.
-        new_account: makes an account that holds nothing yet.
-        clock: its time.
+        key: the key that the world belongs to.
+        new_account: makes an empty account.
+        clock: the clock of the world.
         post: posts webhook deliveries.
         start: runs a task in the sandbox's task group.
-        rate_limit: requests a second; ``None`` for no limit.
+        rate_limit: requests per second; ``None`` for no limit.
         save: returns once every change so far is in the journal.
         marks_kept: how many marks are kept; 0 for none.
-        id: of its key, which is not the key.
+        id: the id of the key, from which the key cannot be derived.
         faults: the faults that were added.
-        quota: the requests of the last second.
-        running: whether the sandbox is open, so that what is started runs.
-        answering: requests that are being answered while a fault makes them wait.
+        quota: counts the requests of the last second.
+        running: whether the sandbox is open, so that tasks can run.
+        answering: the number of requests that a fault makes wait at present.
         on_replaced: called after the account was replaced.
-        on_watched: called when the first subscriber of its changes came and when the last one left.
-        feed: what changes, for subscribers.
+        on_watched: called after the first subscriber of its changes was added and after the last one was removed.
+        feed: the change feed for subscribers.
         epoch: how often the account was replaced.
-        streams: answers that are being sent as something comes.
-        ended: whether the world is gone, because its key was deleted or it made room for another.
+        streams: answers that are being sent piece by piece.
+        ended: whether the world is gone, because its key was deleted or it was dropped to make room for another.
     """
 
     key: str
@@ -128,7 +128,7 @@ class World:
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
     ended: bool = field(default=False, init=False)
-    #: Whether somebody follows its changes: looked at with each command.
+    #: The same as `feed.watched`, kept as an attribute because each command reads it.
     _followed: bool = field(default=False, init=False)
     _queues: DeliveryQueues = field(init=False)
     _marks: Marks = field(init=False)
@@ -180,7 +180,7 @@ class World:
 
     @property
     def account(self) -> Account:
-        """Its state; a restore or a reset replaces it. A command that is being carried out in steps is finished first."""
+        """The state, which a restore or a reset replaces. A command that is carried out in steps is finished first."""
         account = self._account
         if account.unfinished is not None:
             account.unfinished.finish()
@@ -194,12 +194,12 @@ class World:
         return self._account.unfinished is not None
 
     async def whole(self) -> None:
-        """Wait until no command is unfinished; until the caller waits again, none is."""
+        """Wait until no command is unfinished. None becomes unfinished before the caller's next ``await``."""
         while self._account.unfinished is not None:
             await self._over.wait()
 
     async def carry_out(self, steps: Steps[T]) -> T:
-        """Carry out a command in steps, with a turn for others after each; no other command is unfinished.
+        """Carry out a command in steps, and let other tasks run after each. No other command may be unfinished.
 
         Raises:
             Refusal: the command is refused.
@@ -233,7 +233,7 @@ class World:
 
     @property
     def in_use(self) -> bool:
-        """Whether something of it is being answered, advanced, streamed or posted, or somebody follows its changes."""
+        """Whether it must not be dropped: it is busy, being advanced or streamed, or has subscribers to its changes."""
         return self.busy or self._advancing or bool(self.streams) or self.feed.watched
 
     def run_due(self) -> bool:
@@ -269,18 +269,18 @@ class World:
         self._jumps.append(evolve(jump, dead_letters=dead))
 
     def _note_time(self) -> None:
-        # With any row of a world the journal writes the moment of its clock.
+        # The journal writes the clock's time together with any other row of the world.
         self.account.mark_unsaved("world", "")
 
     def changed(self) -> None:
-        """Call after every command: starts what became due, and lets `run` do the rest and wait for an earlier timer."""
+        """Start what became due, and wake `run` if more is due or a timer is now earlier. Called after every command."""
         rest = not self.run_due()
         due = self._account.next_due
         if rest or (due is not None and (self._sleeping_until is None or due < self._sleeping_until)):
             self._woken.set()
 
     async def run(self) -> None:
-        """Do what is due whenever it is due by the clock, until cancelled or until the world ends."""
+        """Carry out timers when they are due by the clock, until cancelled or until the world ends."""
         while not self.ended:
             await self.whole()
             self._woken, self._sleeping_until = anyio.Event(), None
@@ -296,23 +296,24 @@ class World:
     # State
 
     def snapshot(self, label: str = "") -> Snapshot:
-        """Keep the world as it is now: objects, events to come, deliveries, ids. Faults are not part of it.
+        """Copy the present state of the world: objects, timers, deliveries, ids. Faults are not part of it.
 
         Args:
-            label: what it is made for; up to 100 characters.
+            label: a text that says what the snapshot is for; up to 100 characters.
 
         Raises:
-            InvalidParameterError: the label is too long, or cannot be shown.
+            InvalidParameterError: the label is too long, or has control characters.
         """
         return Snapshot(self.account.copy(), self.clock.now(), checked_label(label))
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put the world back into the state of a snapshot: what follows is as if it had never gone on.
+        """Put the world back into the state of a snapshot. It goes on from there as it did after the snapshot was made.
 
-        A virtual clock goes back as well, and its advances stop. On a real clock, what was due since is due at once.
+        A virtual clock is set back as well, and its advances stop. With a real clock, timers whose moment has passed since the
+        snapshot are due at once.
 
         Raises:
-            InvalidParameterError: it is no snapshot, or one of another key's world.
+            InvalidParameterError: it is not a snapshot, or a snapshot of another key's world.
         """
         if not isinstance(snapshot, Snapshot):
             raise InvalidParameterError("snapshot", f"expected what `snapshot` returned, got {type(snapshot).__name__}")
@@ -323,7 +324,7 @@ class World:
         self._replace(snapshot.account.copy())
 
     def marks(self) -> tuple[Snapshot, ...]:
-        """The snapshots that were made by themselves before the last jumps, the oldest first: see `marks`."""
+        """The snapshots that the world made by itself before the last jumps, the oldest first: see `marks`."""
         return self._marks.all()
 
     def rewind(self, mark: Snapshot | str) -> None:
@@ -338,7 +339,7 @@ class World:
         self.restore(self._marks.get(mark) if isinstance(mark, str) else mark)
 
     def reset(self) -> None:
-        """Make the world new: nothing but its first number, the same ids again, no faults."""
+        """Replace the world by a new one. It has only its first number and no faults, and gives out the same ids again."""
         self.faults.clear()
         self.quota = Quota(self.rate_limit)
         self._marks.clear()
@@ -346,7 +347,7 @@ class World:
         self._replace(self._fresh_account())
 
     def end(self) -> None:
-        """Stop: nothing falls due any more, nothing more is posted, live transcripts end, and so do advances."""
+        """Stop the world: its timers and deliveries are not carried out any more; live transcripts and advances end."""
         self.ended, self.running = True, False
         self._queues.abandon()
         self.clock.leave(self)
@@ -358,17 +359,17 @@ class World:
         self.wake()
 
     def counts(self) -> dict[str, int]:
-        """How many of each kind of object it holds."""
+        """How many objects of each kind it holds."""
         return counts_of(self.account)
 
     def free(self, account: Account) -> None:
-        """Free the memory of an account that nobody needs any more, bit by bit."""
+        """Free the memory of an account that is not used any more, in pieces."""
         parts = [part for store in account.stores.values() for part in store.parts()]
         if self.running and len(parts) > _AT_ONCE:
             self.start(partial(_let_go, parts))
 
     def adopt(self, account: Account) -> None:
-        """Take an account that was loaded from the journal."""
+        """Use an account that was loaded from the journal."""
         self._use(account)
 
     def _replace(self, account: Account) -> None:
@@ -396,9 +397,9 @@ class World:
         """Let time pass: see `VirtualClock.advance`, which has the same parameters.
 
         Raises:
-            InvalidParameterError: the goal cannot be, or the clock is real.
-            NeverHappenedError: what was waited for does not come.
-            AdvanceStoppedError: it was stopped, the world was rewound, or its key was deleted.
+            InvalidParameterError: the goal is not valid, or the clock is real.
+            NeverHappenedError: the event that was waited for does not come.
+            AdvanceStoppedError: the advance was stopped, the world was rewound, or its key was deleted.
         """
         return await self.clock.advance(seconds, **goal)
 
@@ -408,7 +409,7 @@ class World:
         Raises:
             InvalidParameterError: the clock is real.
             NeverHappenedError: nothing is due.
-            AdvanceStoppedError: it was stopped, or the world was rewound.
+            AdvanceStoppedError: the advance was stopped, or the world was rewound.
         """
         return await self.clock.advance(to_next=True)
 
@@ -420,7 +421,7 @@ class World:
         """Let the time of a live clock stand still.
 
         Raises:
-            InvalidParameterError: it is another clock.
+            InvalidParameterError: the clock is not a live clock.
         """
         self._live().pause()
         self._note_time()
@@ -429,10 +430,10 @@ class World:
         """Let the time of a live clock flow.
 
         Args:
-            speed: seconds that pass in one second; as before unless given.
+            speed: how many seconds pass in one real second; as before unless given.
 
         Raises:
-            InvalidParameterError: it is another clock, or the speed is not above 0 and at most a million.
+            InvalidParameterError: the clock is not a live clock, or the speed is not above 0 and at most a million.
         """
         self._live().resume(speed=speed)
 
@@ -442,11 +443,11 @@ class World:
         return self.clock
 
     def due(self, start: int = 0, amount: int = 50) -> tuple[Due, ...]:
-        """What will happen next, in its order.
+        """The timers that are due next, in order.
 
         Args:
-            start: the place of the first that is returned, from 0.
-            amount: how many at most. Those after the first 10,000 are not listed.
+            start: the position of the first timer to return, from 0.
+            amount: how many to return at most. Timers after the first 10,000 are not listed.
 
         Raises:
             InvalidParameterError: one of the two is below 0.
@@ -464,17 +465,18 @@ class World:
     # Commands that the API does not have
 
     def changes(self, kinds: Collection[str] | None = None, *, every: float = 0.05) -> ChangeSubscription:
-        """Follow what changes, on every clock, without having a part in it: ``async with`` it, then ``async for`` batches.
+        """Follow what changes, on every clock, without affecting it: ``async with`` the result, then ``async for`` batches.
 
-        A batch names the objects that changed since the one before, each once; look them up as they are by then. Of what is
-        slow to take its batches nothing piles up: over 2,000 changed objects of a kind, the batch calls the kind stale.
+        A batch lists the objects that changed since the previous batch, each once, without their state; read the objects
+        themselves. A slow subscriber uses a bounded amount of memory: if more than 2,000 objects of a kind changed, the batch
+        does not list them but marks the kind as stale.
 
         Args:
-            kinds: what to be told of, such as ``{"call", "delivery"}``; everything unless given.
-            every: real seconds between two batches at least. The first change after a while comes at once.
+            kinds: the kinds of objects to follow, such as ``{"call", "delivery"}``; all unless given.
+            every: the shortest time between two batches, in real seconds. A change after a quiet period is returned at once.
 
         Raises:
-            InvalidParameterError: there is no such kind, or `every` is no number of seconds.
+            InvalidParameterError: there is no such kind, or `every` is not a number of seconds.
         """
         return ChangeSubscription(self.feed, kinds, every)
 
@@ -482,24 +484,25 @@ class World:
         """Every time a phone rang, the oldest first, whether or not the client got the answer to its request.
 
         Args:
-            number: the phone; all phones unless given. Calls of `seed_calls` rang in nobody's time and do not count.
+            number: the phone; all phones unless given. Calls of `seed_calls` are not included.
         """
         log = self.account.rings
         return tuple(log.of(number) if number is not None else map(log.get, range(len(log))))
 
     @property
     def settings(self) -> Settings:
-        """The population and what else the world is told; those of the sandbox unless `configure` changed them."""
+        """The settings of the world: those of the sandbox, unless `configure` changed them."""
         return self.account.settings
 
     def configure(self, /, **settings: Any) -> Settings:
-        """Give this world settings of its own; what is not given stays. They go with snapshots, and a reset forgets them.
+        """Change settings of this world only. The changes are part of its snapshots, and a reset undoes them.
 
         Args:
-            **settings: fields of `Settings`. A population may be given as shares by name: those not given stay.
+            **settings: fields of `Settings`; others keep their values. A population may be given as a dict of its fields, in
+                which missing fields keep their values as well.
 
         Returns:
-            The settings as they now are.
+            The settings after the change.
 
         Raises:
             InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
@@ -516,12 +519,12 @@ class World:
             number: E.164.
 
         Returns:
-            Its IANA name; ``None`` for a number that is no test number.
+            Its IANA name; ``None`` for a number that is not a test number.
         """
         return zone_of(number, at(self.account.created_at))
 
     def seed_calls(self, amount: int) -> None:
-        """Fill the past with finished calls, a minute apart.
+        """Add finished calls in the past, a minute apart.
 
         Raises:
             InvalidParameterError: `amount` is no number of calls.
@@ -564,7 +567,7 @@ class World:
 
         Args:
             campaign_id: the campaign.
-            amount: calls at most, from 1; all that are left unless given.
+            amount: how many calls at most, from 1; all that are left unless given.
 
         Raises:
             InvalidParameterError: `amount` is no number of calls.
@@ -575,7 +578,7 @@ class World:
         return released
 
     def deliveries(self, webhook_id: str | None = None) -> tuple[Attempt, ...]:
-        """The log of attempts, the oldest first; of one webhook or of all. Each keeps its last thousand."""
+        """The log of attempts, the oldest first, of one webhook or of all. It keeps the last thousand of each webhook."""
         log = self.account.delivery_log
         attempts = log.of(webhook_id) if webhook_id is not None else log.attempts.values()
         return tuple(sorted(attempts, key=lambda attempt: attempt.at))
@@ -588,7 +591,7 @@ class World:
         """One delivery with its body, its rounds of attempts, and when it will be tried again.
 
         Raises:
-            Refusal: there is no such delivery. Of those that are over, a webhook keeps its last thousand.
+            Refusal: there is no such delivery. The last thousand finished deliveries of each webhook are kept.
         """
         return deliveries.report(self.account, id)
 
@@ -601,15 +604,15 @@ class World:
         type: str | None = None,
         code: int | str | None = None,
     ) -> tuple[Delivery, ...]:
-        """The deliveries that are all of what is given, the newest first.
+        """The deliveries that match all given arguments, the newest first.
 
         Args:
             state: ``pending``, ``failing`` (pending, and failed in this round), ``delivered``, ``dead``, or ``dropped``
                 because the webhook was disabled.
-            webhook_id: of the webhook they go to.
-            event_id: of their event.
-            type: of their event, or a pattern of types: ``call.*``.
-            code: of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` where no answer came.
+            webhook_id: the id of their webhook.
+            event_id: the id of their event.
+            type: the type of their event, or a pattern of types: ``call.*``.
+            code: the status of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` if no answer came.
 
         Raises:
             InvalidParameterError: there is no such state.
@@ -625,17 +628,17 @@ class World:
     def replay(self, *ids: str) -> int:
         """Deliver dead letters again, by their ids or all of them, and return how many.
 
-        Same event id, same bytes, signed with the secret of today; the schedule starts again.
+        They have the same event id and the same bytes, and are signed with the present secret. The schedule starts again.
 
         Raises:
-            Refusal: an id is no dead letter, or its webhook is disabled.
+            Refusal: an id is not that of a dead letter, or its webhook is disabled.
         """
         amount = deliveries.replay(self.account, ids or None, self.clock.now())
         self.changed()
         return amount
 
     def rotate_secret(self, webhook_id: str) -> str:
-        """Give a webhook a new secret and return it; the old one signs beside it for 24 hours.
+        """Give a webhook a new secret and return it. For 24 hours deliveries are signed with the old one as well.
 
         Raises:
             Refusal: there is no such webhook.

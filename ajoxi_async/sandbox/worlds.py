@@ -1,13 +1,14 @@
 """The keys of a sandbox and the world of each.
 
 Rules:
-1. A minted key may use every route but those that were denied to it.
-2. Any other well-formed key is accepted as well, unless `strict_keys`.
-3. A key's world is made when it is first used.
-4. At most `max_worlds` worlds of keys that were not minted are held: for a new one, the idle world that was used longest ago
-   is dropped with everything in it. A world is idle while nothing of it is being answered, advanced, streamed or posted and nobody
-   follows its changes; while all are busy there are more. Worlds of minted keys, and those that Python code asked for by name, stay.
-5. A key that was deleted is refused from then on and is never minted again; its world is gone and its streams end.
+1. A minted key may use every route except those that were denied to it.
+2. Any other well-formed key is accepted as well, unless `strict_keys` is set.
+3. A key's world is made when the key is first used.
+4. At most `max_worlds` worlds of keys that were not minted are kept. To make room for a new one, the idle world whose key was
+   used longest ago is dropped with everything in it. A world is idle if no request to it is being answered, its time is not
+   being advanced, nothing of it is being streamed or posted, and no subscriber follows its changes. While none is idle, there
+   may be more than `max_worlds`. Worlds of minted keys and worlds that Python code asked for by key are never dropped.
+5. When a key is deleted, its world is dropped and its streams end. The key is refused from then on and is never minted again.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from ajoxi_async.sandbox.world import World
 
 __all__ = ["MAX_WORLDS", "Worlds"]
 
-#: Worlds of keys that were not minted.
+#: The default of `max_worlds`.
 MAX_WORLDS = 1_000
-#: Seconds by which the time of a key's last use may be off in a file, so that a request need not write it.
+#: Seconds by which the time of a key's last use may be late in the journal, so that not every request writes it.
 _USE_GRAIN = 60.0
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
 
@@ -40,18 +41,18 @@ class Worlds:
     """All keys and worlds of one sandbox.
 
     Attributes:
-        seed: decides the keys that are minted.
-        rate_limit: requests a second of each key; ``None`` for no limit.
-        strict_keys: whether minted keys alone are accepted.
+        seed: determines the keys that are minted.
+        rate_limit: requests per second for each key; ``None`` for no limit.
+        strict_keys: whether only minted keys are accepted.
         new_world: makes the world of a key.
         max_worlds: see rule 4.
         save: returns once every change so far is in the journal; ``None`` without a journal.
         wall: the wall clock, in seconds since the epoch.
-        keys: by their texts: those that were minted, those that came, and those that are refused.
-        by_key: the worlds that were made so far.
+        keys: the record of each key, by the key's text: minted keys, keys that requests were sent with, and deleted keys.
+        by_key: the worlds that exist, by key.
         own_key: the sandbox's own key, which cannot be deleted.
         unsaved: texts of the keys that changed since the journal last wrote; ``None`` without a journal.
-        watched: the worlds whose changes somebody follows.
+        watched: the worlds whose changes are followed by at least one subscriber.
     """
 
     seed: int
@@ -71,11 +72,11 @@ class Worlds:
     # Worlds
 
     def of(self, key: str, *, keep: bool = False) -> World:
-        """The world of a key, made when it is first asked for.
+        """The world of a key. It is made if it does not exist yet.
 
         Args:
             key: the key itself.
-            keep: whether the world is never to make room for others.
+            keep: whether the world is never dropped to make room for others.
 
         Raises:
             Refusal: the key was deleted.
@@ -95,7 +96,12 @@ class Worlds:
         return world
 
     def admit(self, key: str, moment: float) -> World | None:
-        """The world of a key that a request came with at this moment of the wall clock; ``None`` where it is refused."""
+        """The world of the key that a request was sent with; ``None`` if the key is refused.
+
+        Args:
+            key: the key itself.
+            moment: when the request came, by the wall clock, in seconds since the epoch.
+        """
         if not self.accepts(key):
             return None
         world = self.by_key.get(key) or self.of(key)
@@ -118,11 +124,11 @@ class Worlds:
 
     def _make_room(self) -> None:
         """Drop worlds until there is room for one more; see rule 4."""
-        passing = [key for key in self.by_key if not self.keys[key].kept]
-        surplus = len(passing) - self.max_worlds + 1
+        droppable = [key for key in self.by_key if not self.keys[key].kept]
+        surplus = len(droppable) - self.max_worlds + 1
         if surplus <= 0:
             return
-        idle = [key for key in passing if not self.by_key[key].in_use]
+        idle = [key for key in droppable if not self.by_key[key].in_use]
         idle.sort(key=lambda key: self.keys[key].last_used_at or self.keys[key].created_at)
         for key in idle[:surplus]:
             self._drop(key)
@@ -138,14 +144,17 @@ class Worlds:
     # Keys
 
     def listed(self) -> list[Key]:
-        """The keys that are accepted, in the order in which they were made or first came."""
+        """The keys that are accepted, in the order in which they were minted or first used."""
         return [key for key in self.keys.values() if self.accepts(key.text)]
 
     def named(self, name: str) -> str:
-        """The key that is meant by a key or by the id of one.
+        """Return the key that `name` identifies.
+
+        Args:
+            name: a key, which is returned as it is, or the id of one.
 
         Raises:
-            Refusal: no key has this id.
+            Refusal: no accepted key has this id.
         """
         if not name.startswith(ID_PREFIX):
             return name
@@ -190,10 +199,10 @@ class Worlds:
         if self.unsaved is not None:
             self.unsaved[key] = None
         if self.watched:
-            self.tell("key", key_id(key))
+            self.mark("key", key_id(key))
 
-    def tell(self, kind: str, id: str) -> None:
-        """Tell whoever follows the changes of any world that something of the whole sandbox changed."""
+    def mark(self, kind: str, id: str) -> None:
+        """Mark an object of the whole sandbox as changed, for the subscribers of every world."""
         for world in self.watched.values():
             world.feed.mark(kind, id)
 

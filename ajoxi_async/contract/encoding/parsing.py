@@ -1,13 +1,13 @@
-"""Bytes to JSON values: what is taken for JSON, whoever sent it.
+"""Parses JSON documents from bytes, with the same rules for the client's answers and the sandbox's requests.
 
 Rules:
 1. A document is nested at most `MAX_DEPTH` levels deep. This is checked on the bytes, before they are parsed: the parser
-   recurses, and the recursion limit it ends at differs by Python version and by how deep its caller stands.
-2. Text that is no Unicode does not cost the document: half of a surrogate pair, as an escape or encoded, and a sequence
-   of bytes that is not UTF-8 become one U+FFFD each. They are looked for only where the parser has refused the document.
-3. Anything else is RFC 8259 to the letter.
-4. Whoever must not be held up by what strangers send asks for a `bounded` time, a few milliseconds for each MiB: a document
-   is refused that has more than `MOST_PARTS` arrays, objects and members of objects, more than `MOST_TEXTS` texts, or more than
+   recurses, and its recursion limit depends on the Python version and on the depth of the caller's stack.
+2. A document with invalid Unicode is accepted: half of a surrogate pair, escaped or encoded, and a sequence of bytes that is
+   not UTF-8 are each replaced by one U+FFFD. They are searched for only after the parser has refused the document.
+3. In all other respects a document follows RFC 8259 exactly.
+4. With `bounded`, parsing takes at most a few milliseconds per MiB, so that a client cannot hold up a server. A document is
+   refused if it has more than `MOST_PARTS` arrays, objects and members of objects, more than `MOST_TEXTS` texts, or more than
    `MOST_FLOATS` floats.
 """
 
@@ -22,17 +22,17 @@ from ajoxi_async.contract.errors import AjoxiError
 
 __all__ = ["MAX_DEPTH", "MOST_FLOATS", "MOST_PARTS", "MOST_TEXTS", "DecodeError", "parse_json"]
 
-#: Most levels of arrays and objects within each other. The API's own documents have five.
+#: The most levels of nested arrays and objects. The API's own documents have five.
 MAX_DEPTH: Final = 64
 
-#: Arrays, objects and members of objects in a bounded document; a request of the API has about a hundred.
+#: The most arrays, objects and members of objects in a bounded document; a request of the API has about a hundred.
 MOST_PARTS: Final = 10_000
-#: Texts in a bounded document; a campaign has 10,000.
+#: The most texts in a bounded document; a campaign has 10,000.
 MOST_TEXTS: Final = 50_000
-#: Numbers with a fraction or an exponent in a bounded document; a request of the API has none.
+#: The most numbers with a fraction or an exponent in a bounded document; a request of the API has none.
 MOST_FLOATS: Final = 1_000
 
-#: Up to about this many bytes it is quicker to look for few brackets first than to call `_is_too_deep`.
+#: Up to about this many bytes it is quicker to test first whether there are few brackets than to call `_is_too_deep`.
 _SHORT = 4096
 
 
@@ -45,11 +45,11 @@ def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False) -> A
 
     Args:
         body: the document, UTF-8.
-        strict: refuse text that is no Unicode instead of replacing it (rule 2).
-        bounded: refuse what takes long to parse (rule 4).
+        strict: refuse invalid Unicode instead of replacing it (rule 2).
+        bounded: refuse a document that takes long to parse (rule 4).
 
     Raises:
-        DecodeError: it is no JSON, is nested deeper than `MAX_DEPTH`, or is over the bound.
+        DecodeError: the document is not JSON, is nested deeper than `MAX_DEPTH`, or exceeds a limit of rule 4.
     """
     if len(body) > _SHORT or _has_many_brackets(body):
         signs = _signs(body, bounded=bounded)
@@ -73,7 +73,7 @@ def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False) -> A
 
 
 class _FewFloats:
-    """Parses the floats of one document, up to `MOST_FLOATS` of them: msgspec takes eight microseconds for 1.5e300."""
+    """Parses up to `MOST_FLOATS` floats of one document. They are limited because msgspec takes 8 microseconds for 1.5e300."""
 
     def __init__(self) -> None:
         self._left = MOST_FLOATS
@@ -97,10 +97,10 @@ _ALL_BUT_SIGNS = bytes(set(range(256)) - set(b'[]{}":'))
 
 
 def _signs(body: bytes, *, bounded: bool) -> bytes:
-    """The brackets outside of strings, braces as brackets, and the colons of a bounded document, in a few passes of C.
+    """The brackets outside of strings, with braces as brackets, and the colons if `bounded`; in a few passes of C.
 
     Raises:
-        DecodeError: there are too many strings for a bounded document.
+        DecodeError: a bounded document has too many strings.
     """
     if b"\\" in body:
         # Escapes are removed from left to right, so that a remaining quote is not part of one.
@@ -108,10 +108,10 @@ def _signs(body: bytes, *, bounded: bool) -> bytes:
     left = body.translate(_ONE_KIND, _ALL_BUT_SIGNS if bounded else _ALL_BUT_BRACKETS)
     if bounded and left.count(b'"') > 2 * MOST_TEXTS:
         raise DecodeError(f"not taken: more than {MOST_TEXTS} texts")
-    # Strings without a bracket are now two quotes in a row, and mostly many of them follow each other.
+    # A string without a bracket is now two quotes in a row. Most of these pairs follow each other.
     left = left.replace(b'"' * 8, b"").replace(b'""', b"")
     if b'"' in left:
-        # Every second part is within quotes. What follows a quote that is never closed is text as well.
+        # Every second part is within quotes. The rest after a quote that is never closed counts as text as well.
         left = b"".join(left.split(b'"')[::2])
     return left
 
@@ -122,13 +122,13 @@ def _is_too_deep(left: bytes) -> bool:
         inner, left = left, left.replace(b"[]", b"")
         if len(left) == len(inner):
             break
-    # The remaining brackets are nested deeper or do not match. The parser reports unmatched ones, where that is safe.
+    # The remaining brackets are nested deeper, or do not match. If they are few, the parser can safely report them.
     return len(left) > MAX_DEPTH or b"[]" in left
 
 
 _HALF = rb"[dD][89a-fA-F][0-9a-fA-F]{2}"
 _HIGH, _LOW = rb"[dD][89abAB][0-9a-fA-F]{2}", rb"[dD][c-fC-F][0-9a-fA-F]{2}"
-#: As much text as is sound, and the halves of pairs that follow it. A backslash is always read with what it escapes.
+#: Valid text of any length, and the halves of pairs that follow it. A backslash is always read with what it escapes.
 _HALVES = re.compile(
     rb"((?:[^\\]++|\\[^u]|\\u(?!" + _HALF + rb")|\\u" + _HIGH + rb"\\u" + _LOW + rb")*+)"
     rb"((?:\\u(?:" + _LOW + rb"|" + _HIGH + rb"(?!\\u" + _LOW + rb")))*+)",

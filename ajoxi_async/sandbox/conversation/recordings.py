@@ -35,7 +35,7 @@ def detailed(recording: Recording, call: Call, spoken: float, now: float) -> Rec
     Args:
         recording: of the call, as lists show it.
         call: the call.
-        spoken: seconds after its answer in which people talk; where there are none, there is nothing to analyse.
+        spoken: seconds after its answer in which people talk; with 0, there is no summary and no sentiment.
         now: seconds since the epoch.
     """
     angry = is_angry(call)

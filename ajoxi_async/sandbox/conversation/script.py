@@ -2,8 +2,8 @@
 
 Rules:
 1. Nothing is stored: the same id gives the same lines, so the text of a hundred thousand finished calls takes no memory.
-2. The sentiment of a line is the mood of the conversation at that line. It starts neutral, moves to what the topic brings
-   until the first third is over, and from there to the sentiment of the whole conversation, which the last line has.
+2. The sentiment of a line is the mood of the conversation at that line. It starts neutral, moves to the mood of the topic during
+   the first third, and from there to the sentiment of the whole conversation, which the last line has.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _TOPICS = (
     ("book a demonstration", "I would like to see the product before we buy.", "Gladly. How many of you would join?",
      "Five, some time next week.", "I have sent you an invitation for Monday."),
 )  # fmt: skip
-#: The mood that each topic brings.
+#: The mood of each topic.
 _TENSIONS = (0.0, -0.4, -0.3, 0.2)
 _ANGRY = (
     ("complain about a service", "This is the third time I am calling about this.", "I am sorry to hear that.",
@@ -70,7 +70,7 @@ def _lines(
 ) -> list[tuple[Speaker, str]]:
     host = Speaker.AI if ai else Speaker.AGENT
     lines = [(host, rng.choice(_OPENINGS))]
-    # Whoever talks for longer talks about more.
+    # Longer conversations have more topics.
     while True:
         lines += [(host if n % 2 else Speaker.CUSTOMER, text) for n, text in enumerate(topic[1:])]
         if len(lines) + 1 >= talk / _PACE:

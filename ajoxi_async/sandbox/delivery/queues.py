@@ -32,9 +32,9 @@ from ajoxi_async.sandbox.time.virtual import VirtualClock
 
 __all__ = ["CONCURRENT", "DeliveryQueues"]
 
-#: Deliveries of one endpoint at a time.
+#: How many deliveries of one endpoint are under way at a time.
 CONCURRENT = 10
-#: Deliveries that are queued without a pause: a few milliseconds.
+#: How many deliveries are queued before other tasks may run; that takes a few milliseconds.
 QUEUED = 500
 
 #: A clock's record, and the index at which the attempt's outcome belongs.
@@ -103,7 +103,7 @@ class DeliveryQueues:
             await self._over.wait()
 
     def abandon(self) -> None:
-        """Drop what is waiting; what is being posted goes on, and its outcome is dropped."""
+        """Drop the waiting deliveries. Those being posted go on, and their outcomes are dropped."""
         self._abandoned = True
         for endpoint in self._endpoints.values():
             dropped = len(endpoint.waiting)
@@ -194,5 +194,5 @@ class DeliveryQueues:
 
 
 def _plain(text: object) -> str:
-    """Text that any file takes, of whatever a `Post` of somebody's own gave."""
+    """Make a text storable: a custom `Post` may return any object, or text that cannot be encoded."""
     return str(text).encode(errors="replace").decode()

@@ -1,6 +1,6 @@
-"""Applies faults to the answer of a request. Which faults strike is decided in `faults`.
+"""Applies faults to the answer of a request. The module `faults` decides which faults strike.
 
-What the command itself has to know, `commit_late` and `list_lag`, is applied where it runs: see `seconds_of`.
+`commit_late` and `list_lag` change how the command runs, so that they are applied by the code that runs it: see `seconds_of`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ajoxi_async.sandbox.refusal import Refusal
 
 __all__ = ["after_command", "before_command", "seconds_of"]
 
-#: The error code of each status, where the fault gives none.
+#: The error code of each status, for faults that give none.
 _CODES = {status: code for code, status in reversed(CODE_STATUS.items())}
 
 
@@ -76,5 +76,5 @@ def after_command(fault: Fault, response: Response | StreamedResponse) -> Respon
 
 
 def seconds_of(struck: Iterable[Fault], action: Action) -> float | None:
-    """The seconds of the faults of an action that struck, the longest of several; ``None`` where none struck."""
+    """The longest `seconds` among the faults with this action that struck; ``None`` if none struck."""
     return max((fault.seconds for fault in struck if fault.action == action), default=None)

@@ -8,8 +8,8 @@ Rules:
 3. ``status``, ``rate_limit_storm``, ``outage``, ``drop_before`` and ``reset`` strike before the command runs: nothing is
    committed. ``latency`` waits before it. ``drop_after_commit``, ``status_after_commit``, ``truncate``, ``malformed`` and
    ``slow`` strike after it. ``commit_late`` ends the connection before it, and lets it run later.
-4. ``commit_late`` matches routes that make something (POST), ``list_lag`` routes that list something. An ``outage`` matches
-   nothing before it begins and after it ended.
+4. ``commit_late`` matches routes that create objects (POST), and ``list_lag`` routes that list objects. An ``outage`` matches no
+   request before it begins and after it ended.
 5. Every fault counts its matches and its strikes, so that a test can assert that it fired.
 """
 
@@ -54,13 +54,13 @@ Action = Literal[
     "webhook_bad_signature",
 ]
 
-#: The routes that list what was made. Of numbers, those on offer show no lag.
+#: The routes that list created objects. A list of the numbers on offer shows no lag.
 LISTS = ("calls.list", "messages.list", "recordings.list", "webhooks.list", "numbers.search")
-#: An error code that an answer can carry.
+#: The form of an error code.
 _CODE = re.compile(r"[\x21-\x7e]{1,100}")
-#: Seconds at most that a fault may take.
+#: The longest time of a fault, in seconds.
 _LONGEST = 86_400
-#: Seconds that an action takes where none are given.
+#: The seconds of each action if none are given.
 _SECONDS = {
     "latency": 1.0,
     "slow": 1.0,
@@ -77,9 +77,9 @@ class Fault:
     """One fault. Made by `Faults.add`, which says what the fields mean.
 
     Attributes:
-        matched: how often it could have struck.
-        fired: how often it did.
-        begins: of an outage: its first moment on the world's clock, in seconds since the epoch.
+        matched: how many requests or events matched it.
+        fired: how often it struck.
+        begins: the first moment of an outage on the world's clock, in seconds since the epoch.
     """
 
     id: str
@@ -96,7 +96,7 @@ class Fault:
     matched: int = 0
     fired: int = 0
     begins: float | None = None
-    #: Until when a storm goes on, in monotonic seconds.
+    #: The end of a storm, in monotonic seconds.
     until: float = field(default=0.0, repr=False)
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,8 +113,8 @@ class Faults:
     """The faults of one world.
 
     Attributes:
-        seed: decides what a probability draws.
-        now: the moment on the world's clock.
+        seed: decides the draws of ``probability``.
+        now: returns the present moment of the world's clock.
         changed: called with the id of a fault that is added, removed or matched.
     """
 
@@ -163,7 +163,7 @@ class Faults:
             seconds: of ``latency`` and ``slow``: real seconds, for the wire is real; of ``rate_limit_storm``: real seconds
                 for which every match is refused; of all others, seconds on the world's clock: of ``webhook_reorder``, by
                 which the first attempt is late, so that what happens later is delivered earlier; of ``commit_late``, after
-                which the command runs; of ``list_lag``, after which lists show what was made; of ``outage``, how long it
+                which the command runs; of ``list_lag``, after which lists show new objects; of ``outage``, how long it
                 lasts.
             delay: of ``outage``: seconds on the world's clock from now to its beginning; at once unless given.
             events: of ``sse_cut``: segments after which the stream is cut.
@@ -176,7 +176,7 @@ class Faults:
         """
         _one_of("action", action, get_args(Action))
         _one_of("when", when, get_args(When))
-        # A fault whose pattern matches nothing would never strike, and the test would pass for nothing.
+        # A pattern that matches nothing is refused: the fault would never strike, and a test would pass without testing it.
         _check(
             "match",
             isinstance(match, str) and any(fnmatchcase(name, match) for name in _names(action)),

@@ -1,1 +1,1 @@
-"""What changed in a world, for any number of subscribers."""
+"""Lets any number of subscribers follow what changes in a world."""

@@ -1,14 +1,14 @@
-"""What changed, for any number of subscribers: each holds a set of changed objects and never a queue. Pure.
+"""Collects the changes of a world for any number of subscribers. Each has a set of changed objects, not a queue. Pure.
 
 Rules:
 1. A change marks an object by its kind and id. However often the object changes before a subscriber takes its batch, it is in
-   the batch once; whoever takes it looks at the object as it is by then.
-2. Of a kind of which more than `MOST` objects changed, a batch has no ids: the kind is stale, and everything of it is to be
-   looked up again. So a subscriber that never takes anything holds a bounded amount.
-3. Where the whole world was replaced, by a reset or a restore, every kind is stale and the epoch is another one.
+   the batch once. The batch does not contain the object's state; the subscriber reads the object itself.
+2. If more than `MOST` objects of one kind changed, the batch lists no ids for this kind. It marks the kind as stale: the
+   subscriber has to read all objects of the kind again. So the set of a subscriber that never takes a batch is bounded.
+3. When a reset or a restore replaces the whole world, every kind becomes stale and the epoch changes.
 4. A mark costs the same for any number of subscribers: marks are gathered once, and added to the set of each subscriber when
-   one of them takes its batch. Without subscribers a mark is one look into an empty dict.
-5. Subscribers are told when something changed after they took their batch, and change nothing themselves.
+   one of them takes its batch. Without subscribers a mark is one lookup in an empty dict.
+5. A subscriber is woken at the first change after it took its batch. Subscribers do not change the world.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = ["KINDS", "MOST", "ChangeFeed", "ChangeSet", "Changes", "checked_kinds"]
 
-#: Objects of a kind that a batch names.
+#: The most objects of one kind that a batch lists.
 MOST = 2_000
-#: What changes. ``ring`` is the place in `World.rings`, ``opted_out`` a phone number; the id of the clock is ``clock``.
+#: The kinds of objects that change. The id of a ``ring`` is its position in `World.rings`, that of ``opted_out`` a phone
+#: number, and that of the clock is ``clock``.
 KINDS = (
     "call",
     "message",
@@ -44,13 +45,13 @@ KINDS = (
 
 @frozen
 class Changes:
-    """A batch: what changed since the one before.
+    """A batch: what changed since the previous batch.
 
     Attributes:
-        epoch: another one once the world was reset or restored.
+        epoch: a number that grows whenever the world is reset or restored.
         seq: how many changes of the world were gathered so far; it never falls.
-        changed: the ids of what changed, by kind, in the order in which they changed first.
-        stale: the kinds of which too much changed to be named: look everything of them up again.
+        changed: the ids of the changed objects by kind, ordered by the first change of each object.
+        stale: the kinds with too many changes to list. All objects of these kinds have to be read again.
     """
 
     epoch: int
@@ -64,12 +65,12 @@ class Changes:
 
 @define(eq=False)
 class ChangeSet:
-    """What one subscriber has not taken yet.
+    """The changes that one subscriber has not taken yet.
 
     Attributes:
-        kinds: those it is interested in.
-        wake: called when there is something to take.
-        ended: whether nothing more comes, because the world is gone or its sandbox was closed.
+        kinds: the kinds of objects that the subscriber follows.
+        wake: called when there is a change to take.
+        ended: whether no more changes will come, because the world is gone or its sandbox was closed.
     """
 
     kinds: frozenset[str]
@@ -82,7 +83,7 @@ class ChangeSet:
         return sum(map(len, self._ids.values())) + len(self._stale)
 
     def add(self, fresh: Mapping[str, Mapping[str, None]]) -> None:
-        """Add what changed."""
+        """Add changed objects, by kind."""
         for kind, ids in fresh.items():
             if kind not in self.kinds or kind in self._stale:
                 continue
@@ -93,12 +94,12 @@ class ChangeSet:
                 self._stale.add(kind)
 
     def make_stale(self) -> None:
-        """Forget what is held: everything is to be looked up again."""
+        """Drop all ids and mark every kind as stale."""
         self._ids.clear()
         self._stale.update(self.kinds)
 
     def take(self, epoch: int, seq: int) -> Changes:
-        """Return what is held as a batch, and hold nothing."""
+        """Return the collected changes as a batch, and empty the set."""
         changed = {kind: tuple(ids) for kind, ids in self._ids.items()}
         batch = Changes(epoch, seq, changed, frozenset(self._stale))
         self._ids.clear()
@@ -111,7 +112,7 @@ class ChangeFeed:
     """The changes of one world.
 
     Attributes:
-        on_watched: called when the first subscriber came and when the last one left.
+        on_watched: called after the first subscriber was added and after the last one was removed.
         epoch: see `Changes`.
         seq: see `Changes`.
     """
@@ -120,10 +121,10 @@ class ChangeFeed:
     epoch: int = field(default=0, init=False)
     seq: int = field(default=0, init=False)
     _subscribers: list[ChangeSet] = field(factory=list, init=False)
-    #: What nobody was handed yet, by kind: an entry for each kind that somebody is interested in.
+    #: Ids that are not in the subscribers' sets yet. It has an entry for each kind that at least one subscriber follows.
     _fresh: dict[str, dict[str, None]] = field(factory=dict, init=False)
-    #: Whether subscribers were told that there is something fresh.
-    _told: bool = field(default=False, init=False)
+    #: Whether the subscribers were woken since `_fresh` was last handed out.
+    _woken: bool = field(default=False, init=False)
 
     @property
     def watched(self) -> bool:
@@ -138,8 +139,8 @@ class ChangeFeed:
         fresh[id] = None
         if len(fresh) > MOST:
             self._hand_out()
-        if not self._told:
-            self._tell()
+        if not self._woken:
+            self._wake_all()
 
     def replaced(self) -> None:
         """Note that the whole world was replaced."""
@@ -147,14 +148,14 @@ class ChangeFeed:
         self._hand_out()
         for each in self._subscribers:
             each.make_stale()
-        self._tell()
+        self._wake_all()
 
     def subscribe(self, kinds: frozenset[str], wake: Callable[[], None]) -> ChangeSet:
-        """Hold changes of these kinds for a subscriber from now on.
+        """Collect changes of these kinds for a new subscriber from now on.
 
         Args:
-            kinds: of `KINDS`.
-            wake: called when there is something to take.
+            kinds: some of `KINDS`.
+            wake: called when there is a change to take.
         """
         self._hand_out()
         subscriber = ChangeSet(kinds, wake)
@@ -165,7 +166,7 @@ class ChangeFeed:
         return subscriber
 
     def unsubscribe(self, subscriber: ChangeSet) -> None:
-        """Forget a subscriber; one that is not known is no mistake."""
+        """Remove a subscriber. Removing one twice does nothing."""
         if subscriber in self._subscribers:
             self._hand_out()
             self._subscribers.remove(subscriber)
@@ -174,18 +175,18 @@ class ChangeFeed:
                 self.on_watched()
 
     def take(self, subscriber: ChangeSet) -> Changes:
-        """What a subscriber has not taken yet."""
+        """Take what changed since a subscriber's previous batch."""
         self._hand_out()
         return subscriber.take(self.epoch, self.seq)
 
     def has(self, subscriber: ChangeSet) -> bool:
-        """Whether there is something to take."""
-        # Handed out first, so that the next mark tells a subscriber that waits for another kind.
+        """Whether there is a change to take."""
+        # Handing out clears `_woken`. Without that, a subscriber that follows another kind would miss its next change.
         self._hand_out()
         return len(subscriber) > 0
 
     def end(self) -> None:
-        """Tell all subscribers that nothing more comes."""
+        """End all subscriptions: no more changes will come."""
         for each in list(self._subscribers):
             each.ended = True
             each.wake()
@@ -199,21 +200,21 @@ class ChangeFeed:
         for kind, ids in fresh.items():
             self.seq += len(ids)
             self._fresh[kind] = {}
-        self._told = False
+        self._woken = False
         for each in self._subscribers:
             each.add(fresh)
 
-    def _tell(self) -> None:
-        self._told = True
+    def _wake_all(self) -> None:
+        self._woken = True
         for each in self._subscribers:
             each.wake()
 
 
 def checked_kinds(kinds: Collection[str] | None) -> frozenset[str]:
-    """The kinds that are meant: all of them unless given.
+    """Check the kinds that a subscriber asks for; ``None`` means all of them.
 
     Raises:
-        InvalidParameterError: one of them does not exist, or there is none.
+        InvalidParameterError: a kind does not exist, or the collection is empty.
     """
     if kinds is None:
         return frozenset(KINDS)

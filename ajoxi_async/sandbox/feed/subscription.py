@@ -18,16 +18,16 @@ __all__ = ["ChangeSubscription"]
 class ChangeSubscription:
     """The changes of a world, in batches: ``async with world.changes() as changes: async for batch in changes: ...``.
 
-    The first change after a while comes at once, and then a batch every `every` seconds while there is something. It ends when
-    the sandbox is closed or the world's key is deleted. One task reads it at a time.
+    A change after a quiet period is returned at once. While changes go on, a batch is returned every `every` seconds. The
+    iterator ends when the sandbox is closed or the world's key is deleted. Only one task may read it at a time.
 
     Args:
-        feed: of the world.
-        kinds: what to be told of; everything unless given.
-        every: real seconds between two batches at least.
+        feed: the change feed of the world.
+        kinds: the kinds of objects to follow, some of `KINDS`; all of them unless given.
+        every: the shortest time between two batches, in real seconds.
 
     Raises:
-        InvalidParameterError: there is no such kind, or `every` is no number of seconds.
+        InvalidParameterError: there is no such kind, or `every` is not a number of seconds.
     """
 
     def __init__(self, feed: ChangeFeed, kinds: Collection[str] | None = None, every: float = 0.05) -> None:
@@ -53,11 +53,11 @@ class ChangeSubscription:
 
     @property
     def kinds(self) -> frozenset[str]:
-        """What it is told of."""
+        """The kinds of objects that the subscription follows."""
         return self._kinds
 
     def take(self) -> Changes:
-        """What changed since the last batch, without waiting: an empty batch where nothing did."""
+        """Return what changed since the last batch without waiting; the batch is empty if nothing changed."""
         return self._feed.take(self._entered())
 
     def __aiter__(self) -> Self:

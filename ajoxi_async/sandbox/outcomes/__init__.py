@@ -1,1 +1,1 @@
-"""What becomes of a call or a message, decided from the numbers involved and the seed."""
+"""Decides from the numbers involved and the seed how a call or a message ends."""

@@ -1,13 +1,13 @@
-"""Numbers that always do the same thing, so that a test needs no set-up: the meaning is in the number.
+"""Magic numbers: each has one fixed effect, so that a test needs no set-up.
 
 Rules:
-1. They are ``+1 500 555 01xx``, in a range that is nobody's. Each does one thing, to calls, messages, transfers or
-   provisioning; in everything else it behaves like a number that is answered, texted and delivered to.
-2. 0160 makes the *next* answer to the same key a 429, whatever is asked. 0161 refuses with a 500 and commits nothing;
-   the same request again is carried out, and the one after that is refused again. 0162 ends the connection, and carries a
-   call or a message out 90 s later on the clock of the world.
-3. 0110, 0111 and 0112 count both as the number that was called and as the one that a call is transferred to.
-4. 0105 and 0108 count how often they have rung in their world. Once they were answered they are always answered.
+1. They are ``+1 500 555 01xx``, a range that is not assigned to anyone. Each has one effect, on calls, messages, transfers or
+   provisioning; in all other respects it behaves like a number whose calls are answered and whose messages are delivered.
+2. 0160 makes the *next* answer to the same key a 429, whatever the request. 0161 refuses a request with a 500 and commits
+   nothing; the same request works the second time and is refused again the third time. 0162 ends the connection, and the call
+   or message is carried out 90 s later on the clock of the world.
+3. 0110, 0111 and 0112 have their effect both as the number that was called and as the one that a call is transferred to.
+4. 0105 and 0108 count how often they have rung in their world. Once such a number was answered, it is always answered.
 """
 
 from __future__ import annotations
@@ -25,23 +25,23 @@ PREFIX = "+150055501"
 
 @frozen(kw_only=True)
 class Magic:
-    """What a number does.
+    """The effect of a number.
 
     Attributes:
-        meaning: in words, as documented.
+        meaning: the effect in words, as documented.
         ends: the disposition of a call to it.
-        first: the dispositions of the first calls to it, where they are others.
-        endless: whether nobody ends a call to it, so that it lasts for `Timing.max_call`.
+        first: the dispositions of the first calls to it, if they differ from `ends`.
+        endless: whether nobody hangs up, so that a call to it lasts for `Timing.max_call`.
         angry: whether the customer is angry, more with every line.
         cut: the share of the ringing or talking after which a call to it ends early.
-        transfer: what becomes of a transfer.
-        recording: what becomes of the recording; a call to such a number is always recorded.
+        transfer: how a transfer fails.
+        recording: how the recording fails or is late; a call to such a number is always recorded.
         transcript: whether people interrupt and correct each other, or the live stream breaks once.
-        message: what becomes of a message.
+        message: how a message ends, if it is not just delivered.
         refused: error code and message of every call and message to it.
-        texts_refused: the same for messages alone.
+        texts_refused: error code and message of every message to it.
         taken: whether it cannot be provisioned.
-        trouble: a server's trouble, see rule 2.
+        trouble: a simulated failure of the server; see rule 2.
     """
 
     meaning: str
@@ -109,5 +109,5 @@ _ORDINARY = Magic(meaning="an ordinary number")
 
 
 def magic(number: str | None) -> Magic:
-    """What a number does; an ordinary one does nothing of all this."""
+    """The effect of a number. An ordinary number has none."""
     return MAGIC.get(number or "", _ORDINARY)

@@ -1,12 +1,12 @@
-"""What becomes of a call, decided when it is placed.
+"""The plan of a call: how long it rings and lasts, and how it ends. It is determined when the call is placed.
 
 Rules:
-1. A plan is a pure function of the call, the attempt it is, the seed, the timing and the population, so nothing about the
-   future is stored.
-2. An inbound call is always answered, unless it comes from a magic number. An outbound one ends as `population` says.
-3. A magic number counts wherever it stands: as the number that was called, or as the one that calls.
-4. A call is recorded when that was asked for, when the AI receptionist takes it, and when a magic number is about its
-   recording. Voicemail is always recorded.
+1. A plan is a pure function of the call, the number of the attempt, the seed, the timing and the population, so that plans need
+   not be stored.
+2. An inbound call is always answered, unless it comes from a magic number. An outbound call ends as `population` says.
+3. A magic number has its effect both as the number that was called and as the number that calls.
+4. A call is recorded if recording was asked for, if the AI receptionist answers it, or if the effect of its magic number
+   concerns the recording. Voicemail is always recorded.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ from ajoxi_async.sandbox.outcomes.timing import Timing
 
 __all__ = ["Plan", "attempts_that_differ", "plan_for"]
 
-#: The population that a world has unless it is told of another.
+#: The population of a world whose settings do not name another.
 _POPULATION = Population()
 
-#: Seconds after which people have said everything in a call that nobody ends.
+#: Seconds for which people talk in a call that nobody ends.
 SPOKEN = 600.0
-#: Seconds by which a late recording is late.
+#: The delay of a late recording, in seconds.
 LATE = 600.0
 
 
 @frozen(kw_only=True)
 class Plan:
-    """How a call goes.
+    """How a call proceeds.
 
     Attributes:
         ring: seconds of ringing.
         talk: seconds from the answer to the end.
-        spoken: seconds of these in which people talk, the first ones; later nobody says anything.
-        answered: whether somebody, or something, picks up.
+        spoken: seconds from the answer in which people talk; after them the call is silent.
+        answered: whether a person or a machine answers.
         disposition: how it ends.
-        recorded: whether there is a recording.
-        processing: seconds from the end to the recording; ``None`` where it fails.
+        recorded: whether it is recorded.
+        processing: seconds from the end until the recording is ready; ``None`` if the recording fails.
     """
 
     ring: float
@@ -67,10 +67,10 @@ def plan_for(
 
     Args:
         call: the call.
-        seed: of the sandbox.
-        timing: how long things take.
+        seed: the seed of the sandbox.
+        timing: how long the phases of a call take.
         record: whether recording was asked for.
-        attempt: how often the number that is called has rung, this time included; see `attempts_that_differ`.
+        attempt: how often the called number has rung, this call included; see `attempts_that_differ`.
         population: the outcome mix of ordinary numbers.
     """
     inbound = call.direction == "inbound"
@@ -80,7 +80,7 @@ def plan_for(
 
 
 def attempts_that_differ(call: Call, population: Population) -> int:
-    """How many calls to the same number may end in different ways; the later ones end like the last of them."""
+    """How many calls to the same number may end in different ways. Later calls end like the last of these."""
     if call.direction == "inbound":
         return 1
     special = MAGIC.get(call.to or "")
@@ -89,7 +89,7 @@ def attempts_that_differ(call: Call, population: Population) -> int:
     return ATTEMPTS if population.changes else 1
 
 
-# A call is planned again at every step of its life, and calls to the same number have the same plan: keep the last ones.
+# Cached, because a call is planned again at each of its transitions, and calls to the same number have the same plan.
 @lru_cache(maxsize=4096)
 def _plan(  # noqa: PLR0917 - arguments by name would make the keys of the cache longer
     other: str, inbound: bool, record: bool, seed: int, timing: Timing, attempt: int, population: Population

@@ -1,12 +1,13 @@
-"""How a call to a number ends, where the call's own features do not decide it.
+"""How a call to a number ends.
 
 Rules:
-1. Numbers ``+1415555....`` and extensions are always answered: the reference's own example has to work. Magic numbers do
-   what they are documented to do. Other numbers behave like a `Population`.
-2. A number's first call ends as the seed draws it. In a population that does not change, every call to it ends like that.
-3. In one that changes, a number whose first call met a machine, a busy line or nobody is drawn again at each attempt, by
-   seed and attempt, and may be answered then. Who answered the first call always answers, and a number that failed always
-   fails: it does not exist.
+1. Numbers ``+1415555....`` and extensions are always answered, so that the example of the API reference works. Magic numbers
+   have their documented effects. The outcomes of other numbers are drawn from a `Population`.
+2. The outcome of a number's first call is drawn by the seed. In a population that does not change, every call to the number
+   ends like the first.
+3. In a population that changes, the outcome of a number whose first call was answered by a machine, was busy or was not
+   answered is drawn again at each attempt, by seed and attempt. A number that answered the first call always answers, and a
+   number whose first call failed always fails, because it does not exist.
 """
 
 from __future__ import annotations
@@ -21,9 +22,9 @@ from ajoxi_async.sandbox.outcomes.magic import MAGIC
 
 __all__ = ["ATTEMPTS", "Population", "disposition_of"]
 
-#: Attempts that differ from each other; the later ones end like the last of them.
+#: How many attempts are drawn for a number; later attempts end like the last of these.
 ATTEMPTS = 100
-#: In the order of the shares of `Population`.
+#: The dispositions in the order of `Population.shares`.
 _DISPOSITIONS = (
     Disposition.ANSWERED,
     Disposition.VOICEMAIL,
@@ -34,21 +35,21 @@ _DISPOSITIONS = (
 _FINAL = frozenset((Disposition.ANSWERED, Disposition.FAILED))
 
 
-# The hash is kept: every step of every call looks its plan up by it.
+# The hash is kept, because plans are looked up by it at each transition of a call.
 @frozen(kw_only=True, cache_hash=True)
 class Population:
-    """An outcome mix: of a hundred numbers, how many end how.
+    """An outcome mix: the share of each outcome, in numbers out of a hundred.
 
     Attributes:
-        answered: by a person.
-        voicemail: by a machine.
-        no_answer: by nobody.
-        busy: engaged.
-        failed: no such number.
+        answered: a person answers.
+        voicemail: a machine answers.
+        no_answer: nobody answers.
+        busy: the line is busy.
+        failed: the number does not exist.
         changes: whether a number that was not answered may be answered the next time; see the rules above.
 
     Raises:
-        InvalidParameterError: a share is no whole number from 0 to 100, or the shares are not a hundred together.
+        InvalidParameterError: a share is not a whole number from 0 to 100, or the sum of the shares is not 100.
     """
 
     answered: int = 70
@@ -69,11 +70,11 @@ class Population:
 
     @property
     def shares(self) -> tuple[int, ...]:
-        """How many of a hundred end how: answered, voicemail, no answer, busy, failed."""
+        """The shares, in the order answered, voicemail, no answer, busy, failed."""
         return self.answered, self.voicemail, self.no_answer, self.busy, self.failed
 
     def draw(self, text: str) -> Disposition:
-        """The disposition that `text` draws."""
+        """Draw a disposition; the same text always gives the same one."""
         drawn = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4]) % 100
         for share, disposition in zip(self.shares, _DISPOSITIONS, strict=True):
             drawn -= share
@@ -86,9 +87,9 @@ def disposition_of(number: str, seed: int, attempt: int, population: Population)
     """The disposition of a call to a number.
 
     Args:
-        number: that is called.
-        seed: of the sandbox.
-        attempt: how often the number has rung, this time included.
+        number: the called number.
+        seed: the seed of the sandbox.
+        attempt: how often the number has rung, this call included.
         population: the outcome mix of ordinary numbers.
     """
     if number in MAGIC:

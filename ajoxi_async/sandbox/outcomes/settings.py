@@ -1,4 +1,4 @@
-"""What a world is told about the people it calls, the lines it has and the agents who talk."""
+"""The settings of a world: the people it calls, its lines and its agents."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ __all__ = ["Settings", "changed"]
 
 @frozen(kw_only=True)
 class Settings:
-    """The settings of a world. The defaults give a world in which nothing is scarce.
+    """The settings of a world. By default, lines and agents are unlimited.
 
     Attributes:
         population: how calls to ordinary numbers end.
-        capacity: outbound calls that ring at a time; further ones stay queued, first come, first served. ``None`` for any
-            number.
-        agents: who talk to the people that campaigns reach; ``None`` for as many as it takes. See `pacing`.
-        lines_per_agent: calls of ``power`` campaigns that ring for each free agent.
+        capacity: how many outbound calls may ring at a time; further ones stay queued, first come, first served. ``None`` for
+            no limit.
+        agents: how many agents talk to the people that campaigns reach; ``None`` for as many as are needed. See `pacing`.
+        lines_per_agent: how many calls of ``power`` campaigns ring for each free agent.
         answer_rate: the share of calls that ``predictive`` campaigns expect to be answered, above 0, 1 at most.
 
     Raises:
@@ -47,7 +47,7 @@ class Settings:
 
 
 def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
-    """Settings with those of `given` in place of their own; a population may be given as its shares by name.
+    """A copy of settings in which those in `given` are replaced; a population may be given as a mapping of its fields.
 
     Raises:
         InvalidParameterError: there is no such setting, or it is out of its range; the error names it.

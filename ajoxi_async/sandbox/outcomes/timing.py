@@ -1,4 +1,4 @@
-"""How long things take in the sandbox, in its own time."""
+"""How long calls, messages and other processes take in the sandbox, in its own time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ajoxi_async.contract.errors import InvalidParameterError
 __all__ = ["Timing"]
 
 
-#: Seconds at most: a year.
+#: The longest time, in seconds: a year.
 _LONGEST = 366 * 86_400.0
-#: What is above 0 is at least that.
+#: The smallest value of fields that must be above 0.
 _LEAST = 0.000_1
 
 
@@ -27,22 +27,22 @@ def _above_0(_: object, attribute: Attribute[Any], value: float) -> None:
         raise InvalidParameterError(attribute.name, f"expected {_LEAST} to {_LONGEST:.0f}, got {str(value)[:40]!r}")
 
 
-# The hash is kept: every step of every call looks its plan up by it.
+# The hash is kept, because plans are looked up by it at each transition of a call.
 @frozen(kw_only=True, cache_hash=True)
 class Timing:
-    """How long things take, in seconds.
+    """How long calls, messages and other processes take. All fields are in seconds, except `campaign_pace`.
 
     Attributes:
-        ring: from ringing to the answer, or to giving up.
-        talk: from the answer to the end.
-        max_call: from the answer to the end of a call that nobody ends; then the carrier hangs up.
-        patience: from the answer until somebody hangs up to whom no agent of the campaign speaks.
-        processing: from the end to the recording and its transcript.
-        sms_sent: until a message is on its way.
-        sms_delivered: from there to its delivery.
-        porting: until a number that is ported in is active.
-        campaign_pace: calls a campaign begins in a second.
-        heartbeat: longest silence of a live transcript.
+        ring: from the beginning of the ringing to the answer, or until the caller gives up.
+        talk: from the answer to the end of the call.
+        max_call: from the answer until the carrier hangs up, in a call that nobody ends.
+        patience: from the answer until a person hangs up because no agent of the campaign speaks.
+        processing: from the end of the call until the recording and its transcript are ready.
+        sms_sent: from the request until a message is sent.
+        sms_delivered: from then until the message is delivered.
+        porting: from the request until a number that is ported in is active.
+        campaign_pace: how many calls a campaign begins in a second.
+        heartbeat: the longest silence of a live transcript.
 
     Raises:
         InvalidParameterError: a time is below 0 or over a year, or `campaign_pace` or `heartbeat` below 0.0001.
@@ -61,5 +61,5 @@ class Timing:
 
     @classmethod
     def human(cls) -> Self:
-        """Times that somebody who watches can follow: it rings for three seconds, and a minute is talked."""
+        """Times that a person who watches can follow: a call rings for three seconds, and people talk for a minute."""
         return cls(ring=3.0, talk=60.0, processing=3.0, sms_sent=1.0, sms_delivered=2.0)

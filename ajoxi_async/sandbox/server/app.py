@@ -4,10 +4,12 @@ Rules:
 1. The key, quota, route, permission and parameters are checked in this order; then the command runs.
 2. A request that is refused gets the documented error body with the right status (API reference: Errors & status codes), a
    request id and the rate-limit headers. No input leads to a 500, except the magic number for it.
-3. Any well-formed key is an account of its own, made when it is first seen; with `strict_keys` only minted ones are.
-4. A key has a world of its own; the faults of that world strike its answers: see `faults`.
-5. A request whose answer a fault or a magic number loses is postponed: see `late_requests`.
-6. Before a command runs, everything that was due by then has happened.
+3. Any well-formed key is accepted and has an account of its own, which is made when the key is first used; with `strict_keys`
+   only minted keys are accepted.
+4. Each key has a world of its own. The faults of that world apply to the answers to its requests: see `faults`.
+5. If a fault or a magic number loses the answer to a request and lets it be carried out later, it is postponed: see
+   `late_requests`.
+6. Before a command runs, everything that is due by its moment is carried out.
 """
 
 from __future__ import annotations
@@ -66,8 +68,8 @@ class _RoutedRequest:
     """A request whose route was found and whose body was parsed.
 
     Attributes:
-        late: seconds after which a fault lets it be carried out, with its answer lost.
-        lag: seconds after which a fault lets lists show what was made.
+        late: seconds after which the request is carried out, if a fault postpones it and loses its answer.
+        lag: seconds after which lists show new objects, if a fault delays them.
     """
 
     route: Route[Any]
@@ -115,7 +117,7 @@ class _Paths:
 
 
 def _choose(routes: list[Route[Any]], accept: str, body: Any) -> Route[Any]:
-    """The route of a request. Where two share method and path, the Accept header or the body decides."""
+    """The route of a request. If two routes share method and path, the Accept header or the body decides."""
     if len(routes) == 1:
         return routes[0]
     if any(route.streaming for route in routes):
@@ -212,7 +214,7 @@ class App:
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
         except ConnectionBrokenError:
-            # A request whose answer is lost is carried out later, also where the process ends before.
+            # Saved before the answer is lost, so that the request is carried out even if the process ends before its moment.
             if self.worlds.save is not None:
                 with suppress(Refusal):
                     await self.worlds.save()
@@ -222,7 +224,7 @@ class App:
     async def _after_saving(
         self, response: Response | StreamedResponse, answer: dict[str, str]
     ) -> Response | StreamedResponse:
-        """Return the response once the changes it shows are in the journal, or the refusal where they cannot be written."""
+        """Return the response once the changes it shows are in the journal, or a refusal if they cannot be written."""
         assert self.worlds.save is not None
         try:
             await self.worlds.save()
@@ -373,11 +375,11 @@ class App:
 
 
 async def _catch_up(world: World, moment: float) -> float:
-    """Do what was due by `moment` with a turn for others after each few things; return the moment that is reached."""
+    """Carry out what was due by `moment`, in batches between which other tasks run; return the moment that is reached."""
     while not run_due(world.account, moment):
         await anyio.lowlevel.checkpoint()
         await world.whole()
-    # Once more, and no longer: in a world with more to do than can be done, a request would never be answered.
+    # Once more, but not repeatedly: if timers fell due faster than they can be carried out, the request would never be answered.
     moment = world.clock.now()
     run_due(world.account, moment)
     return moment

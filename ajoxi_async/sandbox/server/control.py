@@ -1,10 +1,11 @@
 """The control surface: the sandbox's own commands over HTTP under ``/_ajoxi/``, for test suites in any language.
 
 Rules:
-1. It has a token of its own, which is not an API key, and answers requests of this machine only, wherever the sandbox listens.
-2. The Host header must name this machine and an Origin must be the sandbox's own: a page in a browser that was led here
-   by DNS rebinding has neither.
-3. ``X-Ajoxi-Key`` says which key's world is meant, by the key or its id; without it, the sandbox's own.
+1. It has a token of its own, which is not an API key. It accepts requests from this machine only, on whatever address the sandbox
+   listens.
+2. The Host header must name this machine, and an Origin must be the sandbox's own. This refuses the requests of a web page that
+   reaches the sandbox by DNS rebinding.
+3. ``X-Ajoxi-Key`` selects the world, by a key or the id of a key; without it, requests act on the world of the sandbox's own key.
 4. Bodies are JSON objects, checked like those of the API; errors have the API's envelope.
 """
 
@@ -51,10 +52,10 @@ class Control:
 
     Attributes:
         worlds: the keys, and the world of each.
-        own_key: the key whose world is meant where a request names none.
-        token: what requests must present.
-        requests: what the API was asked last.
-        snapshots: those that were made here.
+        own_key: the key whose world a request acts on if it names no key.
+        token: the token that requests must have.
+        requests: the log of the API's last requests.
+        snapshots: the snapshots that were made with the control surface.
     """
 
     worlds: Worlds
@@ -122,11 +123,11 @@ class Control:
     # One method for each route
 
     def list_faults(self, request: ControlRequest) -> Any:
-        """GET faults: with their counts."""
+        """GET faults: the faults with their counts."""
         return {"data": [fault.to_dict() for fault in request.world.faults]}
 
     def add_fault(self, request: ControlRequest) -> Any:
-        """POST faults: the arguments of `Faults.add`."""
+        """POST faults: add a fault; takes the arguments of `Faults.add`."""
         number = int | float
         given = request.take(
             action=str, match=str, when=str, n=int, p=number, status=int, code=str, retry_after=int, seconds=number,
@@ -193,7 +194,7 @@ def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def _bytes(text: str) -> bytes:
-    # Bytes of a header that are not UTF-8 come as halves of surrogate pairs.
+    # aiohttp decodes bytes of a header that are not UTF-8 to halves of surrogate pairs.
     return text.encode(errors="surrogatepass")
 
 

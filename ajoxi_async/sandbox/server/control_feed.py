@@ -1,9 +1,10 @@
 """The control surface's stream of changes: ``GET feed``, as server-sent events.
 
 Rules:
-1. An event is a batch of `World.changes` as JSON, with the world's time: what changed, to be looked up again.
-2. A connection begins with an event in which every kind is stale: what was read before may be of an earlier moment.
-3. A reader that takes nothing is dropped as one of live transcripts is. Until then its changes fold together.
+1. An event is a batch of `World.changes` as JSON, with the world's time. It lists changed objects without their state.
+2. A connection begins with an event in which every kind is stale, because objects may have changed since the client read them.
+3. A reader that reads nothing is disconnected, as a reader of live transcripts is. Until then its changes are collected in one
+   batch.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class _Feed(Params):
 
 
 def _feed(_: object, request: ControlRequest) -> StreamedResponse:
-    """GET feed: of the kinds in ``?kinds=call,delivery``, or of all."""
+    """GET feed: the changes of the kinds in ``?kinds=call,delivery``, or of all kinds."""
     kinds = request.query(_Feed).kinds
     changes = request.world.changes(kinds.split(",") if kinds is not None else None)
     shown = {headers.CONTENT_TYPE: headers.EVENT_STREAM, "Cache-Control": "no-cache"}

@@ -1,4 +1,4 @@
-"""The control surface's routes for keys and worlds: minted, listed and deleted. Lists make no world."""
+"""The control surface's routes for keys and worlds: mint, list and delete them. Listing keys makes no world."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["ROUTES"]
 
 
 def _mint(_: object, request: ControlRequest) -> Any:
-    """POST keys: a key with a world of its own, for a test worker. The key itself is in this answer and in no other."""
+    """POST keys: mint a key with a world of its own, for a test worker. No other answer contains the key itself."""
     given = request.take(mode=str, deny=list, label=str)
     worlds = request.worlds
     key = worlds.mint(given.get("mode", "test"), given.get("deny", ()), given.get("label", ""))
@@ -29,16 +29,16 @@ def _list_keys(_: object, request: ControlRequest) -> Any:
 
 
 def _delete(_: object, request: ControlRequest) -> Any:
-    """DELETE keys/{id}: the key is refused from now on, and its world is gone."""
+    """DELETE keys/{id}: refuse the key from now on, and drop its world."""
     request.worlds.delete(request.id)
     return {}
 
 
 async def _list_worlds(_: object, request: ControlRequest) -> Any:
-    """GET worlds: those that were made so far, each with its key, its time and what it holds."""
+    """GET worlds: the worlds that exist, each with its key, its clock and the number of its objects."""
     shown = []
     for world in list(request.worlds.by_key.values()):
-        # It may make room for another while others are counted.
+        # The world may have been dropped while the objects of another one were counted.
         if not world.ended:
             clock = {"mode": world.clock.mode, "now": time_text(world.clock.now())}
             shown.append({**_key(request, request.worlds.keys[world.key]), "clock": clock, "counts": world.counts()})

@@ -1,12 +1,13 @@
-"""The control surface's lists by position: the rows from the n-th on, and how many there are in all.
+"""The control surface's lists by position: some rows by their numbers, and the number of rows in the whole list.
 
-A virtual list asks for the rows that it shows, ``?at=52300&limit=60``. An answer has ``data``, ``at``, ``total`` and
-``version``, a text that is another one once anything in the list changed.
+A page that scrolls through a long list asks only for the rows that it shows, ``?at=52300&limit=60``. An answer has ``data``,
+``at``, ``total`` and ``version``, a text that changes whenever the list changes.
 
 Rules:
-1. The newest is row 0. Rows that are added later shift the others: whoever holds rows asks again when the version is another.
-2. The filters are those of the API's lists, and `disposition`, `status` and dates where the API has none. An unknown filter is
-   refused.
+1. The newest object is row 0. New objects shift the row numbers of the others, so that a client reads its rows again when the
+   version has changed.
+2. The filters are those of the API's lists, and additionally `disposition`, `status` and dates in lists for which the API does
+   not have them. An unknown filter is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _LAST_ROW = 1_000_000_000
 
 @frozen(kw_only=True, repr=False)
 class Window(Params):
-    """Which rows: `limit` of them from number `at` on."""
+    """The requested rows: `limit` of them, beginning with number `at`."""
 
     at: Annotated[int, Bounds(0, _LAST_ROW)] | None = None
     limit: PageLimit | None = None
@@ -81,7 +82,7 @@ class _RequestWindow(Window):
 
 
 def window_of(params: Window) -> tuple[int, int]:
-    """The number of the first row, and how many rows at most."""
+    """The number of the first requested row, and the most rows to return."""
     return params.at or 0, params.limit or DEFAULT_PAGE
 
 
@@ -132,7 +133,7 @@ def _recordings(_: object, request: ControlRequest) -> Any:
 
 
 def _requests(_: object, request: ControlRequest) -> Any:
-    """GET requests: of all keys, without headers and bodies."""
+    """GET requests: the requests with all keys, without headers and bodies."""
     params, log = request.query(_RequestWindow), request.requests
     found = log.find(
         route=params.route,
@@ -148,7 +149,7 @@ def _requests(_: object, request: ControlRequest) -> Any:
 
 
 def _one_request(_: object, request: ControlRequest) -> Any:
-    """GET requests/{id}: both sides, bodies up to 64 KiB."""
+    """GET requests/{id}: a request with its answer, bodies up to 64 KiB."""
     entry = request.requests.get(request.id)
     if entry is None:
         raise Refusal("not_found", f"no request {request.id[:60]} is kept")

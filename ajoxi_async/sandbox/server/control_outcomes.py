@@ -20,7 +20,7 @@ def _settings(_: object, request: ControlRequest) -> Any:
 
 
 def _configure(_: object, request: ControlRequest) -> Any:
-    """PUT settings: what is not given stays."""
+    """PUT settings: change the given settings; others keep their values."""
     return asdict(request.world.configure(**request.body))
 
 

@@ -1,4 +1,4 @@
-"""A request to the control surface, and the routes that it may take."""
+"""A request to the control surface, and its routes."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ P = TypeVar("P", bound=Params)
 
 @frozen
 class ControlRequest:
-    """What was asked of the control surface.
+    """A request to the control surface.
 
     Attributes:
         worlds: the keys, and the world of each.
-        requests: what the API was asked last.
-        key: whose world is meant: a key or the id of one.
-        id: of the object in the path; empty where the path has none.
-        pairs: of the query.
-        body: the JSON object that was sent; empty where none was.
+        requests: the log of the API's last requests.
+        key: the key of the world that the request acts on, or the id of this key.
+        id: the id in the path; empty if the path has none.
+        pairs: the names and values of the query.
+        body: the JSON object of the body; empty if there is none.
     """
 
     worlds: Worlds
@@ -45,7 +45,7 @@ class ControlRequest:
 
     @property
     def world(self) -> World:
-        """The world that is meant, made when it is first asked for.
+        """The world that the request acts on. It is made if it does not exist yet.
 
         Raises:
             InvalidParameterError: the key is not one of this sandbox.
@@ -74,7 +74,7 @@ class ControlRequest:
         return self.body
 
     def query(self, params: type[P]) -> P:
-        """The query, checked.
+        """Check the query and return its parameters.
 
         Raises:
             InvalidParameterError: a parameter is not expected, or wrong.
@@ -88,7 +88,7 @@ def _parts(kind: Any) -> tuple[type, ...]:
 
 @frozen
 class Route:
-    """One route of the surface; `act` takes the control surface and the request, and returns what the answer shows."""
+    """One route of the surface; `act` takes the control surface and the request, and returns the content of the answer."""
 
     method: str
     path: str
@@ -97,5 +97,5 @@ class Route:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """What a path of this route matches."""
+        """The regular expression that matches the paths of this route."""
         return re.compile(re.escape(PREFIX + self.path).replace(re.escape("{id}"), "(?P<id>[^/]+)"))

@@ -1,4 +1,4 @@
-"""The control surface's routes for snapshots: those that it keeps, and the marks that worlds make by themselves."""
+"""The control surface's routes for snapshots: those made with it, and the marks that worlds make by themselves."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from ajoxi_async.sandbox.world import World
 
 __all__ = ["ROUTES", "SNAPSHOTS", "KeptSnapshots"]
 
-#: Snapshots that are kept at a time, over all worlds, besides the marks.
+#: The most snapshots that are kept at a time, of all worlds together, besides the marks.
 SNAPSHOTS = 100
 
 
 @define(eq=False)
 class KeptSnapshots:
-    """The snapshots that were made by hand, each with the key whose world it is of."""
+    """The snapshots that were made by hand, each with the key of its world."""
 
     _kept: dict[str, tuple[str, Snapshot]] = field(factory=dict, init=False)
     _made: int = field(default=0, init=False)
 
     def make(self, request: ControlRequest) -> Any:
-        """POST snapshots: with a `label`, if one is given."""
+        """POST snapshots: make a snapshot, with a `label` if one is given."""
         label = request.take(label=str).get("label", "")
-        # Those of keys that were deleted can be reached by nobody.
+        # Snapshots of worlds that are gone are removed, since no request can use them.
         self._kept = {id: kept for id, kept in self._kept.items() if kept[0] in request.worlds.by_key}
         if len(self._kept) >= SNAPSHOTS:
             raise Refusal("invalid_state", f"{SNAPSHOTS} snapshots are kept; delete one")
@@ -49,7 +49,7 @@ class KeptSnapshots:
         return {"data": rows}
 
     def restore(self, request: ControlRequest) -> Any:
-        """POST snapshots/{id}/restore: of a mark as well."""
+        """POST snapshots/{id}/restore: restore a snapshot or a mark."""
         request.world.restore(self._find(request))
         return {}
 

@@ -1,4 +1,4 @@
-"""The control surface's routes for time: told, advanced, stopped, paused, and what is due."""
+"""The control surface's routes for time: show the clock, advance, stop, run and pause it, and list what is due."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ajoxi_async.sandbox.world import LISTED, World
 
 __all__ = ["ROUTES", "fired_json"]
 
-#: Events that are written without a pause: a few milliseconds.
+#: How many events are written before other tasks may run; they take a few milliseconds.
 _AT_ONCE = 500
 
 
@@ -37,7 +37,7 @@ class _Window(Params):
 
 
 async def fired_json(fired: list[Fired]) -> msgspec.Raw:
-    """What happened as JSON, written in pieces: an advance of a day in a large world has hundreds of thousands.
+    """Events as JSON, written in pieces: an advance of a day in a large world has hundreds of thousands of them.
 
     The list is empty afterwards: it is freed in pieces as well.
     """
@@ -75,21 +75,21 @@ def _clock(world: World) -> dict[str, Any]:
 
 
 def _show(_: object, request: ControlRequest) -> Any:
-    """GET clock: mode, moment, what is due next, and how far an advance is that runs."""
+    """GET clock: mode, present moment, next due moment, and the progress of an advance that runs."""
     return _clock(request.world)
 
 
 async def _advance(_: object, request: ControlRequest) -> Any:
-    """POST clock/advance: one of seconds, to, until_event, until_idle and next."""
+    """POST clock/advance: takes one of seconds, to, until_event, until_idle and next."""
     given = dict(request.take(seconds=int | float, to=str | int | float, until_event=str, until_idle=bool, next=bool))
     if isinstance(to := given.get("to"), str):
         given["to"] = _moment(to)
-    # Kept, since the key may be deleted meanwhile, and asking for its world again would make another one.
+    # Read once: if the key is deleted meanwhile, `request.world` would not return this world again.
     world = request.world
     try:
         fired = await world.advance(to_next=given.pop("next", False), **given)
     except (NeverHappenedError, AdvanceStoppedError):
-        # The answer shows what happened all the same, which a restart must not undo.
+        # What happened until then is in the answer, so that it has to be in the file as well.
         await world.save()
         raise
     return {"now": time_text(world.clock.now()), "fired": await fired_json(fired)}
@@ -106,12 +106,12 @@ def _moment(text: str) -> datetime:
 
 
 def _stop(_: object, request: ControlRequest) -> Any:
-    """DELETE clock/advance: whoever waits for the advance is answered 409 ``advance_stopped``."""
+    """DELETE clock/advance: stop the advance; the request that started it is answered 409 ``advance_stopped``."""
     return {"stopped": request.world.stop_advance()}
 
 
 def _run(_: object, request: ControlRequest) -> Any:
-    """POST clock/run: let the time of a live clock flow, at `speed` where that is given."""
+    """POST clock/run: let the time of a live clock flow, at `speed` if it is given."""
     request.world.resume(speed=request.take(speed=int | float).get("speed"))
     return _clock(request.world)
 
@@ -124,7 +124,7 @@ def _pause(_: object, request: ControlRequest) -> Any:
 
 
 def _timers(_: object, request: ControlRequest) -> Any:
-    """GET timers: what is due, the next first, by position."""
+    """GET timers: the timers by position, the next one first."""
     window = request.query(_Window)
     start, world = window.at or 0, request.world
     rows = [

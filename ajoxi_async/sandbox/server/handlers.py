@@ -35,7 +35,7 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["HANDLERS", "Command"]
 
-#: Of times: what was made at a moment is listed before the next.
+#: The resolution of times. It is added to the exclusive bound of lists, so that an object made exactly at the bound is listed.
 _RESOLUTION = timedelta(milliseconds=1)
 
 
@@ -44,11 +44,11 @@ class Command:
     """One request, checked.
 
     Attributes:
-        account: whose request it is.
+        account: the account of the request's key.
         now: its moment.
-        id: of the object in its path; empty where the path has none.
+        id: the id in its path; empty if the path has none.
         params: its query or body, of the type that the route declares.
-        lag: seconds after which lists show what was made.
+        lag: seconds after which lists show new objects.
     """
 
     account: Account
@@ -182,7 +182,7 @@ def provision_number(command: Command) -> Number:
 
 
 def update_number(command: Command) -> Number:
-    """PUT /v1/numbers/{id}: what is not given stays."""
+    """PUT /v1/numbers/{id}: change the given settings; others keep their values."""
     _require(command.account.numbers.get(command.id), "number", command.id)
     return numbers.update(command.account, command.id, command.params)
 

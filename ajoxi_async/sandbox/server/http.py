@@ -122,7 +122,7 @@ class Server:
 
 
 def _in_pieces(answer: Response) -> StreamedResponse:
-    """A long answer that is written piece by piece, as fast as it is read: a socket copies at once what it is given."""
+    """A long answer that is written in pieces, as fast as the client reads, because a socket copies all that it is given at once."""
 
     async def pieces() -> AsyncIterator[bytes]:
         for first in range(0, len(answer.body), _AT_ONCE):

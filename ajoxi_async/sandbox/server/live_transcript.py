@@ -3,12 +3,12 @@
 Rules:
 1. A connection sends events of the call's `LiveLog` and keeps only its position in it. The log is computed once, when the
    first reader connects after the call was answered.
-2. ``retry`` and a comment go out at once, then a comment whenever nothing else was sent for the heartbeat's time.
+2. ``retry`` and a comment are sent at once, then a comment whenever nothing else was sent for `Timing.heartbeat`.
 3. ``Last-Event-ID`` resumes after that event. If no more events come, the answer is 204, which means: do not reconnect.
 4. While a call is ringing, the stream stays open. If a call was not answered, the stream completes without a segment.
-5. Where the world is rewound or reset, the answer ends before the transcript does: its reader asks again, and is told how
-   things are now.
-6. Events that are due already are sent in pieces, so that a slow reader holds one piece in memory and not all.
+5. If the world is rewound or reset, the answer ends before the transcript does. Its reader connects again and gets the
+   transcript of the present state.
+6. Past events are sent in pieces, so that a slow reader keeps only one piece in memory and not all events.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from ajoxi_async.sandbox.time.clock import Clock
 __all__ = ["LiveLogs", "live_transcript", "place_after"]
 
 RECONNECT_MS = 1000
-#: Events in one write.
+#: The most events in one write.
 _PIECE = 200
-#: Seconds until the next look at a call that should have been answered by now.
+#: Seconds until a call that should have been answered by now is looked at again.
 _RINGING_POLL = 0.02
-#: Seconds at most until the next look at a call that does not ring yet.
+#: The most seconds until a call that does not ring yet is looked at again.
 _QUEUED_POLL = 1.0
 
 
 @define
 class LiveLogs:
-    """The logs that were used last: as many as have `most_events` events together, and at least one."""
+    """A cache of the logs that were used last. It has at most `most_events` events in total, but at least one log."""
 
     most_events: int = 200_000
     _logs: OrderedDict[tuple[int, str], LiveLog] = field(factory=OrderedDict)
@@ -53,7 +53,7 @@ class LiveLogs:
     _working: anyio.Lock = field(factory=anyio.Lock)
 
     async def of(self, account: Account, call: Call) -> LiveLog | None:
-        """The log of a call; ``None`` while nobody has answered yet. A thread works out the log of a long call."""
+        """The log of a call; ``None`` before it is answered. The log of a long call is computed in a thread."""
         name = (account.serial, call.id)
         if name not in self._logs:
             plan = plan_of(account, call)
@@ -75,7 +75,7 @@ class LiveLogs:
 
 
 def place_after(last_event_id: str | None) -> int:
-    """The position at which a reader resumes. An id that is not a position begins at the start."""
+    """The position in the log at which a reader resumes; the start if the id is not a position."""
     known = last_event_id is not None and last_event_id.isascii() and last_event_id.isdigit()
     return int(last_event_id[:9]) if known and last_event_id else 0
 
@@ -83,10 +83,10 @@ def place_after(last_event_id: str | None) -> int:
 async def live_transcript(
     account: Account, call_id: str, place: int, clock: Clock, logs: LiveLogs, *, fault: StreamFault | None = None
 ) -> AsyncGenerator[bytes]:
-    """Send a call's log from `place` on, each event when it is said.
+    """Send a call's log from position `place` on, each event at its moment.
 
     Raises:
-        ConnectionBrokenError: where the fault says so.
+        ConnectionBrokenError: the fault of the connection ends it.
     """
     connection = FaultyConnection(fault or StreamFault())
     place = connection.start_at(place)
@@ -124,9 +124,9 @@ async def live_transcript(
 
 
 def _answer_expected(account: Account, call: Call, now: float) -> float:
-    """When to look again at a call that nobody has answered yet."""
+    """The moment at which to look again at a call that was not answered yet."""
     if call.status == CallStatus.QUEUED:
-        # A timer lets it ring, or a release, which may come at any time.
+        # The call rings after a timer, or after a release, which may come at any time.
         due = account.next_due
         return now + _QUEUED_POLL if due is None or due <= now else min(due, now + _QUEUED_POLL)
     placed = call.created_at.timestamp() if call.created_at is not None else now

@@ -1,4 +1,4 @@
-"""Chunks of a stream, which ends when its world does: a key that was deleted opens nothing any more."""
+"""Ends the stream of an answer when its world ends, so that a deleted key cannot go on reading."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class ChunksOfWorld:
     """Passes chunks on until there are no more, or the world has ended.
 
     Args:
-        chunks: of the stream.
-        world: whose stream it is.
+        chunks: the chunks of the stream.
+        world: the world that the stream belongs to.
     """
 
     def __init__(self, chunks: AsyncGenerator[bytes], world: World) -> None:

@@ -1,11 +1,11 @@
-"""The last requests of a sandbox with their answers, for assertions in tests and for finding errors.
+"""The log of a sandbox's last requests and their answers, for assertions in tests and for finding errors.
 
 Rules:
 1. The last 2,000 requests are kept, and no more than 16 MiB. A request is logged once it is answered, a stream when its
    answer begins; bytes and duration of a stream are filled in while it is sent.
 2. Headers that identify the caller are replaced before a request is logged. Keys and webhook secrets in a URL or a body are
-   replaced whenever it is read: looking for them in each request would be felt.
-3. Of a body over 1 MiB the first 64 KiB are kept.
+   replaced when it is read, because a search in each request would slow requests down.
+3. Of a body over 1 MiB, only the first 64 KiB are kept.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ajoxi_async.sandbox.faults.faults import Fault
 
 __all__ = ["BROKEN", "CUT_BODY", "CountedChunks", "LoggedRequest", "RequestLog"]
 
-#: Requests and bytes that are kept.
+#: The most requests and bytes that are kept.
 KEPT, KEPT_BYTES = 2_000, 16 * 1024 * 1024
 #: The longest body that is kept whole, and what is kept of a longer one.
 WHOLE_BODY, CUT_BODY = 1024 * 1024, 64 * 1024
 #: `LoggedRequest.error` of a connection that a fault ended.
 BROKEN = "the connection was broken on purpose"
 
-#: What an entry takes besides its texts, roughly.
+#: The approximate size of an entry without its texts, in bytes.
 _ENTRY = 1_500
-#: Keys and webhook secrets in a body, as `masking` knows them; phone numbers stay, for a test looks at them.
+#: Keys and webhook secrets in a body, the same as in `masking`. Phone numbers are not replaced, because tests look at them.
 _SECRET = re.compile(rb"(?P<prefix>AJX_(?:LIVE|TEST)_|whsec_)[^\s\"',;&<>)\]}]+")
 _SECRET_TEXT = re.compile(_SECRET.pattern.decode())
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-ajoxi-key"})
@@ -47,24 +47,24 @@ class LoggedRequest:
 
     Attributes:
         id: the request id of the answer (``X-Request-Id``).
-        method: as it was sent.
-        request_headers: names in lower case; secrets are replaced.
-        received: the wall clock's moment, in seconds since the epoch.
+        method: the method as it was sent.
+        request_headers: the headers of the request, with names in lower case; secrets are replaced.
+        received: when the request came, by the wall clock, in seconds since the epoch.
         source: ``"api"``, or ``"console"`` for a request that the console makes for its user.
-        route: its name, such as ``calls.create``; ``None`` where the path and method are no route.
-        key_id: the id of its key; ``None`` where no good key was sent.
-        moment: the moment on the clock of the key's world, in seconds since the epoch.
-        status: of the answer; ``None`` where none was sent, and `error` says why.
-        error: why no answer was sent, or a stream ended early.
-        faults: the faults that struck it.
-        response_headers: of the answer.
-        response_bytes: how long the body of the answer is; of a stream, what was sent so far.
-        latency: seconds until the answer, of a stream until its beginning.
-        streamed: whether the answer came in chunks.
-        duration: of a stream that has ended: seconds from the request to its end.
+        route: the name of its route, such as ``calls.create``; ``None`` if no route has this path and method.
+        key_id: the id of its key; ``None`` if it had no key that is accepted.
+        moment: when the request came, by the clock of the key's world, in seconds since the epoch.
+        status: the status of the answer; ``None`` if none was sent, for the reason in `error`.
+        error: why no answer was sent, or why a stream ended early.
+        faults: the faults that were applied to it.
+        response_headers: the headers of the answer.
+        response_bytes: the length of the answer's body; for a stream, the bytes sent so far.
+        latency: seconds until the answer, or until the beginning of a stream.
+        streamed: whether the answer was sent in chunks.
+        duration: seconds from the request to the end of its stream; ``None`` without a stream or before its end.
     """
 
-    # Defaults are on the class: an entry is made for each request, and setting twenty attributes would be felt.
+    # Defaults are on the class, because setting twenty attributes for each request would slow requests down.
     route: str | None = None
     key_id: str | None = None
     moment: float | None = None
@@ -81,7 +81,7 @@ class LoggedRequest:
     def __init__(self, id: str, request: Request, sent: dict[str, str], source: str = "api") -> None:
         self.id = id
         self.method = request.method
-        # Over a socket a request has a path and a query, in memory it has the whole URL.
+        # Over a socket a request has only path and query; in memory it has the whole URL.
         self._url = url if (url := request.url).startswith("/") else "/" + url.partition("://")[2].partition("/")[2]
         self.request_headers = sent
         self._request_body = request.body or b""
@@ -89,7 +89,7 @@ class LoggedRequest:
         self.received = time.time()
 
     def answered(self, response: Response | StreamedResponse) -> None:
-        """Take the answer in."""
+        """Add the answer to the entry."""
         self.status, self.response_headers = response.status, response.headers
         if isinstance(response, Response):
             self._response_body, self.response_bytes = response.body, len(response.body)
@@ -117,7 +117,7 @@ class LoggedRequest:
         return _SECRET.sub(rb"\g<prefix>***", self._response_body)
 
     def trim(self) -> int:
-        """Cut what is too long (rule 3), replace the headers of `_SECRET_HEADERS`, and return how many bytes it is."""
+        """Shorten long bodies (rule 3), replace the headers of `_SECRET_HEADERS`, and return the size in bytes."""
         if len(self._request_body) > WHOLE_BODY:
             self._request_body = self._request_body[:CUT_BODY]
         if len(self._response_body) > WHOLE_BODY:
@@ -130,12 +130,12 @@ class LoggedRequest:
 
     @property
     def at(self) -> datetime:
-        """When it came, by the wall clock."""
+        """When the request came, by the wall clock."""
         return datetime.fromtimestamp(self.received, UTC)
 
     @property
     def fault(self) -> str | None:
-        """The action of the first fault that applied, if there was one."""
+        """The action of the first fault that was applied; ``None`` if there was none."""
         return self.faults[0].action if self.faults else None
 
     def __repr__(self) -> str:
@@ -145,17 +145,17 @@ class LoggedRequest:
 
 @define(eq=False)
 class RequestLog:
-    """The requests that were answered last, the oldest first; iterate over it, or search it with `find`.
+    """The last requests that were answered, the oldest first; iterate over it, or search it with `find`.
 
     Attributes:
         changed: called with the id of a request that was added, or whose stream ended.
-        version: grows with each of these.
+        version: a number that grows with each change of the log.
     """
 
     changed: Callable[[str], None] | None = None
     version: int = field(default=0, init=False)
     _entries: deque[LoggedRequest] = field(factory=deque, init=False)
-    #: The bytes of each entry.
+    #: The size of each entry in bytes.
     _sizes: deque[int] = field(factory=deque, init=False)
     _bytes: int = field(default=0, init=False)
 
@@ -166,7 +166,7 @@ class RequestLog:
         return iter(tuple(self._entries))
 
     def get(self, id: str) -> LoggedRequest | None:
-        """The request with this id, while it is kept."""
+        """The request with this id; ``None`` if it is not in the log, or not any more."""
         return next((entry for entry in reversed(self._entries) if entry.id == id), None)
 
     def find(
@@ -183,11 +183,11 @@ class RequestLog:
 
         Args:
             route: a route, or a pattern of routes: ``calls.*``.
-            status: of the answer: 429, or a class of them: ``"5xx"``.
-            method: of the request.
+            status: the status of the answer, such as 429, or a class of statuses: ``"5xx"``.
+            method: the method of the request.
             source: ``"api"`` or ``"console"``.
             key_id: the id of its key, as ``GET /_ajoxi/keys`` lists it.
-            fault: the action or the id of a fault that struck it.
+            fault: the action or the id of a fault that was applied to it.
         """
         wanted = str(status).lower() if status is not None else None
         return tuple(
@@ -202,14 +202,14 @@ class RequestLog:
         )
 
     def clear(self) -> None:
-        """Forget every request."""
+        """Remove all requests."""
         self.version += 1
         self._entries.clear()
         self._sizes.clear()
         self._bytes = 0
 
     def add(self, entry: LoggedRequest) -> None:
-        """Log a request, with its secrets replaced; the oldest ones go where there are too many."""
+        """Log a request with its secrets replaced, and remove the oldest requests if there are too many."""
         size = entry.trim()
         self._entries.append(entry)
         self._sizes.append(size)
@@ -217,9 +217,9 @@ class RequestLog:
         while len(self._entries) > KEPT or self._bytes > KEPT_BYTES:
             self._entries.popleft()
             self._bytes -= self._sizes.popleft()
-        self.tell(entry)
+        self.mark_changed(entry)
 
-    def tell(self, entry: LoggedRequest) -> None:
+    def mark_changed(self, entry: LoggedRequest) -> None:
         """Call `changed` for a request that was added or changed."""
         self.version += 1
         if self.changed is not None:
@@ -227,7 +227,7 @@ class RequestLog:
 
 
 class CountedChunks:
-    """The chunks of a stream, counted in the stream's entry while they are sent."""
+    """Passes on the chunks of a stream and counts their bytes in the stream's entry."""
 
     def __init__(self, chunks: AsyncIterator[bytes], entry: LoggedRequest, log: RequestLog, began: float) -> None:
         self._chunks, self._entry, self._log, self._began = chunks, entry, log, began
@@ -258,4 +258,4 @@ class CountedChunks:
         if self._entry.duration is None:
             self._entry.duration = time.perf_counter() - self._began
             self._entry.error = why
-            self._log.tell(self._entry)
+            self._log.mark_changed(self._entry)

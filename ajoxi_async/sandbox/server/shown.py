@@ -1,4 +1,4 @@
-"""How the control surface shows what is no object of the API: records as JSON objects, moments as RFC 3339."""
+"""How the control surface shows records that are not objects of the API: as JSON objects, with moments in RFC 3339."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["as_json", "time_text"]
 
-#: Fields that are moments in seconds since the epoch.
+#: The fields that contain moments, in seconds since the epoch.
 _MOMENTS = frozenset({"since", "due", "created_at", "ended_at"})
 
 
@@ -23,7 +23,7 @@ def time_text(moment: float) -> str:
 
 
 def as_json(items: Iterable[Any]) -> list[dict[str, Any]]:
-    """Records, each with all its fields but the ones that order timers."""
+    """Records as JSON objects with all their fields, except `order`, which only timers use."""
     return [{f.name: _value(item, f.name) for f in fields(type(item)) if f.name != "order"} for item in items]
 
 

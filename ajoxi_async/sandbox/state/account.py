@@ -1,16 +1,16 @@
-"""The state of one account: what its API key sees. No I/O, no waiting, no wall clock, no chance.
+"""The state of one account: what its API key sees. No I/O, no waiting, no wall clock, no randomness.
 
 The commands and transitions of each resource are functions in a file of their own (`calls`, `numbers`, `messages`, ...).
 They take the account and the present moment, change the account or raise `Refusal`, and return what the API answers.
 
 Rules:
-1. What will happen later is a timer in one heap. `actions.run_due` carries out the timers that are due.
+1. Future events are timers in one heap. `actions.run_due` carries out the timers that are due.
 2. A transition emits its webhook event, which becomes deliveries at once: see `deliveries`.
 3. The same seed and the same commands at the same moments give the same ids, cursors and bodies.
-4. What becomes of a call is decided when it is placed, by the numbers involved and the seed: see `plan_for`.
-5. All objects kept here are immutable, so that a snapshot copies the containers alone.
-6. Whatever changes the account calls `mark_changed`, so that the journal writes what changed and nothing else, and whoever
-   watches is told.
+4. The numbers involved and the seed decide, when a call is placed, how it will end: see `plan_for`.
+5. All objects kept here are immutable, so that a snapshot copies only the containers.
+6. Code that changes the account calls `mark_changed`, so that the journal writes only what changed, and the change feed of the
+   world learns of it.
 """
 
 from __future__ import annotations
@@ -78,39 +78,39 @@ _CONTAINERS = (
 )
 
 
-# Its repr would show secrets, and the key of which the ids are made.
+# Its repr would show secrets, and the API key, from which the ids are derived.
 @define(eq=False, repr=False)
 class Account:
-    """Everything one API key sees.
+    """All objects and timers of one API key.
 
     Attributes:
-        seed: of the sandbox; with `key_seed` it decides every id and secret.
-        media_url: where the audio of recordings is served.
+        seed: the seed of the sandbox; together with `key_seed` it determines every id and secret.
+        media_url: the URL under which the audio of recordings is served.
         created_at: seconds since the epoch.
-        settings: those of the sandbox, with those of `configured` in their place.
-        configured: the settings that this world was given of its own: see `World.configure`.
+        settings: the settings of the sandbox, overridden by those in `configured`.
+        configured: the settings that were changed for this world: see `World.configure`.
         number_ids: ids of the account's numbers, by phone number.
         opted_out: phone numbers that texted STOP.
         to_record: ids of calls that are to be recorded.
         lines: ids of calls of campaigns with agents that were dialled and not answered yet: see `agents`.
-        with_agent: ids of calls that an agent of the world has.
+        with_agent: ids of calls in which an agent of the world talks.
         abandoned: ids of calls that were answered when no agent was free.
         waiting: ids of calls that are to ring as soon as the capacity allows it, the next one first.
-        progress: of the campaigns that do not ring by themselves, the oldest first: see `dialling`.
+        progress: the progress of the campaigns that do not ring by themselves, the oldest first: see `dialling`.
         tripped: one-time effects of magic numbers that are under way: see `magic_effects`.
-        secrets: of each webhook, the newest first.
-        campaigns: by their ids, the oldest first.
+        secrets: the secrets of each webhook, the newest first.
+        campaigns: the campaigns by their ids, the oldest first.
         rings: every time a phone rang.
-        deliveries: those that are pending or dead, and the last that are over, in the order in which they were made.
-        delivery_log: the last attempts of each webhook, and which deliveries are over.
-        due_deliveries: ids of deliveries whose moment has come; whoever posts them takes them from here.
-        posting: ids of deliveries whose moment has come and whose attempt is not over: those without a timer.
-        replaced: whether its world has another account by now, so that nobody need go on with this one.
-        unsaved: what changed since the journal last wrote, as kind and id in order; ``None`` without a journal.
-        serial: tells this account from its copies and from the one after a reset, which have the same ids.
-        on_changed: is told kind and id of whatever changes: see `watch`.
-        on_fired: is told of each thing that happened.
-        unfinished: a command that is being carried out in steps; ``None`` at nearly all times.
+        deliveries: all pending and dead deliveries, and the last finished ones, in the order in which they were made.
+        delivery_log: the last attempts and the last finished deliveries of each webhook.
+        due_deliveries: ids of deliveries that are due. `DeliveryQueues` takes them from here and posts them.
+        posting: ids of deliveries that are due or being posted. They have no timer.
+        replaced: whether its world has another account by now, so that work on this one can stop.
+        unsaved: kind and id of what changed since the journal last wrote, in order; ``None`` without a journal.
+        serial: a number that differs between this account, its copies and the one after a reset, which share their ids.
+        on_changed: called with kind and id of each change: see `watch`.
+        on_fired: called with each event.
+        unfinished: a command that is being carried out in steps, if there is one.
     """
 
     seed: int
@@ -156,14 +156,14 @@ class Account:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
 
     def copy(self) -> Account:
-        """Copy the state. Nothing is told of what the copy does, and the journal does not write it."""
+        """Copy the state. Changes of the copy are not reported, and the journal does not write it."""
         twin = copy.copy(self)
         for name in _CONTAINERS:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
         twin.unsaved, twin.on_changed, twin.on_fired, twin.unfinished = None, None, None, None
         twin.serial, twin.replaced = next(_serials), False
-        # A delivery that is being posted has no timer. In the copy nobody posts it, so it is due again.
+        # A delivery that is being posted has no timer. It is not being posted for the copy, so that it is due again there.
         twin.posting = set()
         for id in self.posting:
             if (delivery := self.deliveries.get(id)) is not None and delivery.state == "pending":
@@ -171,7 +171,7 @@ class Account:
         return twin
 
     def rebuild_lookups(self) -> None:
-        """Work out the lookups that the journal does not keep."""
+        """Rebuild the lookups that the journal does not keep."""
         self.number_ids = {number.phone_number or "": number.id for number in self.numbers.newest_first()}
         over = [one for one in self.deliveries.values() if one.state in {"delivered", "dropped"}]
         for one in sorted(over, key=lambda one: one.ended_at or 0.0):
@@ -179,7 +179,7 @@ class Account:
 
     @property
     def inventory(self) -> tuple[Number, ...]:
-        """The numbers on offer. They are made at the first look, since most tests never look."""
+        """The numbers on offer. They are made when they are first read, since most tests never read them."""
         return inventory.build(self.seed)
 
     @property
@@ -196,7 +196,7 @@ class Account:
     # Settings
 
     def configure(self, given: Mapping[str, Any]) -> None:
-        """Give the account settings of its own; what is not given stays.
+        """Change settings of this account; those that are not given keep their values.
 
         Raises:
             InvalidParameterError: there is no such setting, or it is out of its range; nothing is changed.
@@ -213,7 +213,7 @@ class Account:
         return self.minter.mint(prefix)
 
     def mint_many(self, prefix: str, amount: int) -> list[str]:
-        """Make new ids, the same as `mint` would make one by one."""
+        """Make several new ids: the same that repeated calls of `mint` would make."""
         self.mark_unsaved("minted", prefix)
         return self.minter.mint_many(prefix, amount)
 
@@ -224,34 +224,34 @@ class Account:
     # Changes
 
     def track_changes(self) -> None:
-        """Note from now on what changes, for the journal."""
+        """Collect changes in `unsaved` from now on, for the journal."""
         self.unsaved = {}
         self._listen()
 
     def watch(self, on_changed: Callable[[str, str], None] | None) -> None:
-        """Tell kind and id of whatever changes from now on, or tell nobody."""
+        """Call a function with kind and id of each change from now on; with ``None``, call nothing."""
         self.on_changed = on_changed
         self._listen()
 
     def _listen(self) -> None:
-        told = self.on_changed if self.unsaved is None else self.mark_changed
+        listener = self.on_changed if self.unsaved is None else self.mark_changed
         for kind, store in self.stores.items():
-            store.changed = partial(told, kind) if told is not None else None
+            store.changed = partial(listener, kind) if listener is not None else None
 
     def mark_changed(self, kind: str, id: str) -> None:
-        """Note that something changed, was added or was removed."""
+        """Report to the journal and to `on_changed` that an object was added, changed or removed."""
         if self.unsaved is not None:
             self.unsaved[kind, id] = None
         if self.on_changed is not None:
             self.on_changed(kind, id)
 
     def mark_unsaved(self, kind: str, id: str) -> None:
-        """Note that something changed that is of interest to the journal and to nobody else."""
+        """Report a change to the journal only."""
         if self.unsaved is not None:
             self.unsaved[kind, id] = None
 
     def mark_counted(self, kind: str, id: str) -> None:
-        """Tell whoever watches that what is counted of an object is another number now; the object itself did not change."""
+        """Report to `on_changed` only that the counts of an object changed; the object itself did not."""
         if self.on_changed is not None:
             self.on_changed(kind, id)
 
@@ -281,6 +281,6 @@ class Account:
         return self.timers.next_due
 
     def fired(self, what: str, id: str, moment: float) -> None:
-        """Tell whoever watches that something happened."""
+        """Report an event to `on_fired`."""
         if self.on_fired is not None:
             self.on_fired(Fired(at(moment), what, id))

@@ -33,9 +33,9 @@ ACTIONS: dict[str, Callable[..., None]] = {
 
 
 def run_due(account: Account, now: float) -> bool:
-    """Do what is due by `now`, each thing at its own moment and in order, but no more than `AT_ONCE` things.
+    """Carry out the timers that are due by `now`, each at its own moment and in order, but at most `AT_ONCE` of them.
 
-    Nothing is done while a command is unfinished: what is due then is done after it.
+    While a command is unfinished no timer is carried out; those that are due are carried out after it.
 
     Deliveries are not posted here: their ids go to `Account.due_deliveries`.
 

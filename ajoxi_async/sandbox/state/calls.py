@@ -49,11 +49,11 @@ _FIELDS = tuple(field.name for field in fields(Call))
 _values = attrgetter(*_FIELDS)
 # Members of an enum are slow to look up.
 _RINGING, _COMPLETED, _OUTBOUND = CallStatus.RINGING, CallStatus.COMPLETED, Direction.OUTBOUND
-#: Under which keys the outbound calls that ring are indexed.
+#: The index keys of outbound calls that ring.
 _RINGING_OUT = (("status", str(_RINGING)), ("direction", str(_OUTBOUND)))
-#: Calls that `seed` adds at a time.
+#: How many calls `seed` adds at a time.
 _BATCH = 1_000
-#: From the beginning of one call that `seed` adds to the next.
+#: The time between the beginnings of two calls that `seed` adds.
 _APART = timedelta(minutes=1)
 #: The `ai_handler` of calls that the AI receptionist takes.
 AI_HANDLER = "receptionist_v2"
@@ -112,11 +112,11 @@ def place(account: Account, call: Call, now: float, *, record: bool = False, wai
     A call that would ring while the capacity is taken stays queued until it is its turn.
 
     Args:
-        account: whose call it is.
-        call: the call, queued.
+        account: the account of the call.
+        call: the queued call.
         now: the present moment.
         record: whether recording was asked for.
-        wait: seconds for which it stays queued; ``None`` where something else will let it ring.
+        wait: seconds for which it stays queued; ``None`` if a later command lets it ring.
     """
     rings = wait is not None and wait <= 0 and not _must_wait(account, call)
     if rings:
@@ -181,7 +181,7 @@ def transfer(account: Account, id: str, params: CallTransfer, now: float) -> Cal
 
 
 def seed(account: Account, amount: int, now: float) -> None:
-    """Fill the past with finished calls, a minute apart, the newest a minute ago. No event is emitted."""
+    """Add finished calls in the past, a minute apart, the newest a minute ago. No event is emitted."""
     # They go to 16,000 numbers in turn, more than `plan_for` remembers.
     outcomes: dict[str, _Outcome] = {}
     first_began = at(now) - amount * _APART
@@ -191,7 +191,7 @@ def seed(account: Account, amount: int, now: float) -> None:
 
 
 class _Outcome(NamedTuple):
-    """How a seeded call to a number went: its plan, and the spans from its beginning to the answer and to the end."""
+    """The course of a seeded call to a number: its plan, and the times from its beginning to the answer and to the end."""
 
     plan: Plan
     to: str
@@ -327,7 +327,7 @@ def end(account: Account, id: str, now: float) -> None:
 
 
 def return_transfer(account: Account, id: str, agent_id: str | None, now: float) -> None:
-    """Nobody took a transfer to an agent: the call is again with the one before, unless the next transfer rings already."""
+    """A transfer to an agent was not taken: the call returns to the agent before, unless another transfer rings already."""
     call = account.calls.get(id)
     if call is not None and call.status == CallStatus.ANSWERED:
         if _transfer_ringing(account, id) is None:
@@ -336,14 +336,14 @@ def return_transfer(account: Account, id: str, agent_id: str | None, now: float)
 
 
 def report_return(account: Account, id: str, now: float) -> None:
-    """Nobody took a transfer to a number or an extension, which does not show in the call."""
+    """Report that a transfer to a number or an extension was not taken. The call does not change."""
     call = account.calls.get(id)
     if call is not None and call.status == CallStatus.ANSWERED:
         account.fired("transfer.returned", id, now)
 
 
 def _transfer_ringing(account: Account, id: str) -> Timer | None:
-    """The timer of a transfer to an agent that nobody takes, while it rings. Only calls of magic numbers have one."""
+    """The timer of a transfer to an agent that rings and will not be taken. Only calls of magic numbers have one."""
     timers = account.timers.all()
     return next((timer for timer in timers if timer.action == "return" and timer.args[0] == id), None)
 

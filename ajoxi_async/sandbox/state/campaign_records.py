@@ -12,7 +12,7 @@ __all__ = ["CampaignRecord", "CampaignReport", "Progress"]
 
 
 class Progress(NamedTuple):
-    """How far a campaign is whose calls do not ring by themselves.
+    """The progress of a campaign whose calls do not ring by themselves.
 
     Attributes:
         rung: how many of its calls began to ring, or wait for capacity.
@@ -41,15 +41,15 @@ class CampaignRecord:
 
 @frozen(kw_only=True)
 class CampaignReport:
-    """A campaign and how far it is.
+    """A campaign and its progress.
 
     Attributes:
         status: ``queued`` before its first call rings, ``running``, or ``completed`` after its last call ended.
         calls: how many calls it has.
         held: how many of them wait for a release, or for the dialer of the campaign; not those that wait for capacity.
-        abandoned: how many were answered when no agent was free. Their disposition is ``answered``: somebody answered.
-        by_status: how many of its calls are ``queued``, ``ringing``, ``answered`` and ``completed``; only what there is.
-        by_disposition: how many of its ended calls were ``answered``, ``no_answer``, ``busy``, ...; only what there is.
+        abandoned: how many were answered when no agent was free. Their disposition is ``answered``, since a person answered.
+        by_status: how many of its calls are ``queued``, ``ringing``, ``answered`` and ``completed``, without zeros.
+        by_disposition: how many of its ended calls were ``answered``, ``no_answer``, ``busy``, ..., without zeros.
     """
 
     id: str

@@ -16,7 +16,7 @@ from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["create", "create_in_steps", "keep", "report"]
 
-#: Contacts whose calls are placed before others have their turn.
+#: How many calls are placed before other tasks may run.
 _AT_ONCE = 50
 
 
@@ -26,7 +26,7 @@ def create(account: Account, params: CampaignCreate, now: float) -> Campaign:
 
 
 def create_in_steps(account: Account, params: CampaignCreate, now: float) -> Steps[Campaign]:
-    """Queue one call for each contact, in steps; when they ring is up to the mode.
+    """Queue one call for each contact, in steps. The mode of the campaign decides when they ring: see `dialling`.
 
     Raises:
         Refusal: `from_` is not an active number of the account, or a contact cannot be reached.
@@ -67,7 +67,7 @@ def keep(account: Account, campaign: CampaignRecord) -> None:
 
 
 def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
-    """How far a campaign is, counted from its calls."""
+    """The progress of a campaign, counted from its calls."""
     by_status = _counts(account, campaign, "status", CallStatus)
     if by_status.get(CallStatus.COMPLETED, 0) == len(campaign.call_ids):
         status = "completed"
@@ -88,7 +88,7 @@ def report(account: Account, campaign: CampaignRecord) -> CampaignReport:
 
 
 def _counts(account: Account, campaign: CampaignRecord, filter: str, values: Iterable[str]) -> dict[str, int]:
-    """How many calls of a campaign have each value of a filter; only those values that there are."""
+    """How many calls of a campaign have each value of a filter, without values that no call has."""
     mine = ("campaign_id", campaign.id)
     counted = {str(value): account.calls.count(keys=[mine, (filter, str(value))]) for value in values}
     return {value: amount for value, amount in counted.items() if amount}

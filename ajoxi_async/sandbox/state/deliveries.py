@@ -6,7 +6,7 @@ Rules:
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
-5. Deliveries that are over are kept with their body, as many of each webhook as `DeliveryLog` says.
+5. Finished deliveries are kept with their body; `DeliveryLog` limits how many of each webhook.
 """
 
 from __future__ import annotations
@@ -58,10 +58,10 @@ def emit(
     """Report an event and make its deliveries.
 
     Args:
-        account: whose event it is.
+        account: the account in which the event happened.
         kind: the event's type.
-        id: of the object it is about.
-        data: the object, or a function that makes it, which is called only where a webhook subscribed.
+        id: the id of the object that the event is about.
+        data: the object, or a function that makes it, which is called only if a webhook subscribed to the event.
         moment: when it happened.
     """
     account.fired(str(kind), id, moment)
@@ -99,7 +99,7 @@ def _changed(account: Account, id: str) -> None:
 
 
 def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: float, **changes: Any) -> None:
-    """Keep a delivery that is over in place of the one that was over first, where there are too many."""
+    """Keep a finished delivery, and remove the one that finished first if there are too many."""
     add(account, evolve(delivery, state=state, ended_at=moment, **changes))
     oldest = account.delivery_log.ended(delivery.webhook_id, delivery.id)
     if oldest is not None:
@@ -118,7 +118,7 @@ def forget_webhook(account: Account, webhook_id: str) -> None:
 
 
 def target(account: Account, id: str, now: float) -> tuple[Delivery, Webhook] | None:
-    """A delivery and the webhook it goes to; ``None`` where it is not to be made any more."""
+    """A delivery and its webhook; ``None`` if the delivery is not to be made any more."""
     delivery = account.deliveries.get(id)
     if delivery is None or delivery.state != "pending":
         return None
@@ -183,14 +183,14 @@ def matching(
     type: str | None = None,
     code: str | None = None,
 ) -> Callable[[Delivery], bool]:
-    """Whether a delivery is all of what is given.
+    """A function that tests whether a delivery matches all given arguments.
 
     Args:
         state: one of `STATES`.
-        webhook_id: of the webhook they go to.
-        event_id: of their event.
-        type: of their event, or a pattern of types: ``call.*``.
-        code: of the answer to the last attempt: ``503``, ``5xx``, or ``none`` where no answer came.
+        webhook_id: the id of the webhook.
+        event_id: the id of the event.
+        type: the type of the event, or a pattern of types: ``call.*``.
+        code: the status of the answer to the last attempt: ``503``, ``5xx``, or ``none`` if no answer came.
 
     Raises:
         InvalidParameterError: there is no such state.
@@ -217,10 +217,10 @@ def _answered(status: int | None, code: str) -> bool:
 
 
 def report(account: Account, id: str) -> DeliveryReport:
-    """Everything that is known of a delivery.
+    """A delivery with its attempts.
 
     Raises:
-        Refusal: there is no such delivery, or no more.
+        Refusal: there is no such delivery, or it is not kept any more.
     """
     delivery = account.deliveries.get(id)
     if delivery is None:
@@ -243,7 +243,7 @@ def replay(account: Account, ids: Iterable[str] | None, now: float) -> int:
     """Deliver dead letters again; without `ids` all whose webhook is enabled. Return how many.
 
     Raises:
-        Refusal: one of the ids is no dead letter, or its webhook is disabled.
+        Refusal: one of the ids is not that of a dead letter, or its webhook is disabled.
     """
     dead = {delivery.id: delivery for delivery in dead_letters(account)}
     enabled = {webhook.id for webhook in account.webhooks.newest_first() if webhook.status == WebhookStatus.ENABLED}

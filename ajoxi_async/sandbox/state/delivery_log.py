@@ -1,8 +1,8 @@
-"""The attempts of an account's deliveries, and which deliveries are over: of each webhook the last thousand of both.
+"""The log of an account's deliveries: the last thousand attempts and the last thousand finished deliveries of each webhook.
 
 Rules:
-1. A delivery that is pending or dead is no business of this log: it is kept until it is delivered or its webhook is deleted.
-2. What has to go is told to the caller, who tells the journal.
+1. Pending and dead deliveries are not in this log: they are kept until they are delivered or their webhook is deleted.
+2. When the log is full, the methods return the id of the entry to be removed, and the caller reports it to the journal.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ajoxi_async.sandbox.state.webhook_records import Attempt
 
 __all__ = ["KEPT", "DeliveryLog"]
 
-#: Attempts, and deliveries that are over, that are kept of each webhook.
+#: How many attempts, and how many finished deliveries, are kept of each webhook.
 KEPT = 1_000
 
 
@@ -33,7 +33,7 @@ class DeliveryLog:
         self._over: dict[str, deque[str]] = {}
 
     def add(self, attempt: Attempt) -> str | None:
-        """Log an attempt; return the id of the one that it takes the place of."""
+        """Log an attempt; return the id of the oldest attempt if it was removed to make room."""
         self.attempts[attempt.id] = attempt
         ids = self._attempts_of.setdefault(attempt.webhook_id, deque())
         ids.append(attempt.id)
@@ -44,7 +44,7 @@ class DeliveryLog:
         return oldest
 
     def ended(self, webhook_id: str, delivery_id: str) -> str | None:
-        """Note that a delivery is over; return the id of the one that it takes the place of."""
+        """Note that a delivery is over; return the id of the delivery that is to be removed to make room, if any."""
         ids = self._over.setdefault(webhook_id, deque())
         ids.append(delivery_id)
         return ids.popleft() if len(ids) > KEPT else None

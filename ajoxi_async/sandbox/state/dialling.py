@@ -1,13 +1,14 @@
 """When the calls of a campaign ring (API reference: Outbound Dialer modes).
 
 Rules:
-1. Without agents a ``power`` or ``predictive`` campaign rings by itself, a call after the other at `Timing.campaign_pace`: each
-   call has its timer from the start.
-2. With agents it is held, and dials whenever an agent is free or a line ends, as many calls as its mode allows: see `pacing` and
-   `agents`. Of several campaigns the oldest dials first.
-3. A ``preview`` campaign is held until it is released, whether there are agents or not. What is released rings a call after the
-   other, at the same pace.
-4. Of a held campaign it is known how many calls are released, and how many of these rang. It is forgotten once all rang.
+1. Without agents, the calls of a ``power`` or ``predictive`` campaign ring by themselves, one after another at
+   `Timing.campaign_pace`: each call has its timer from the start.
+2. With agents, the campaign is held. Whenever an agent or a line becomes free, it dials as many calls as its mode allows: see
+   `pacing` and `agents`. The oldest campaign dials first.
+3. A ``preview`` campaign is held until its calls are released, with and without agents. Released calls ring one after another,
+   at the same pace.
+4. `Account.progress` counts how many calls of a held campaign are released, and how many of these rang. The entry is removed
+   once all calls rang.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ __all__ = ["dial_next", "held", "hold", "holds", "release", "use_room"]
 
 
 def holds(account: Account, mode: str) -> bool:
-    """Whether a campaign of a mode that begins now is held."""
+    """Whether a campaign of this mode is held if it is created now."""
     return mode == "preview" or account.settings.agents is not None
 
 
 def hold(account: Account, campaign_id: str, now: float) -> None:
-    """Hold a campaign whose calls were just queued; it dials for the first time when another one's first call would ring."""
+    """Hold a campaign whose calls were just queued. It dials first when the first call of an unheld campaign would ring."""
     _set(account, campaign_id, Progress(0, 0))
     account.later(now + _gap(account), "use_room")
 
@@ -43,14 +44,14 @@ def release(account: Account, id: str, amount: int | None, now: float) -> int:
     """Let calls of a preview campaign ring, at `Timing.campaign_pace`, the first at once; return how many.
 
     Args:
-        account: whose campaign it is.
-        id: of the campaign.
-        amount: calls at most, from 1; ``None`` for all that are left.
+        account: the account of the campaign.
+        id: the id of the campaign.
+        amount: how many calls at most, from 1; ``None`` for all that are left.
         now: the present moment.
 
     Raises:
         InvalidParameterError: `amount` is no number of calls.
-        Refusal: there is no such campaign, or it is of another mode, which nobody releases.
+        Refusal: there is no such campaign, or it is not of mode ``preview``.
     """
     if amount is not None and (type(amount) is not int or amount < 1):
         raise InvalidParameterError("amount", f"expected 1 or more, or nothing for all calls, got {str(amount)[:40]!r}")
@@ -71,14 +72,14 @@ def dial_next(account: Account, campaign_id: str, now: float) -> None:
 
 
 def use_room(account: Account, now: float) -> None:
-    """Let calls ring that wait for capacity, and campaigns dial that wait for agents."""
+    """Let calls that wait for capacity ring, and let campaigns that wait for agents dial."""
     calls.ring_waiting(account, now)
     for id, (rung, released) in list(account.progress.items()):
         campaign = account.campaigns[id]
         if campaign.mode == "preview" or rung < released:
             continue
         if account.settings.agents is None:
-            # Its agents were taken out of the settings: the rest rings as if there had been none.
+            # `Settings.agents` was removed meanwhile: the other calls ring as in a campaign without agents.
             _release(account, campaign, held(account, campaign), now)
             continue
         room = lines(campaign.mode, max(0, agents.free(account)), account.settings) - len(account.lines)

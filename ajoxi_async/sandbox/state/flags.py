@@ -10,7 +10,7 @@ _PARTS = 256
 
 
 class Flags:
-    """Ids for which something holds."""
+    """A set of ids."""
 
     def __init__(self) -> None:
         self._parts: dict[int, set[str]] = {}
@@ -18,7 +18,7 @@ class Flags:
         self._own: set[int] = set()
 
     def __contains__(self, id: str | None) -> bool:
-        # Nearly always empty, and asked several times by each request.
+        # The set is nearly always empty, and each request tests it several times.
         return bool(self._parts) and id is not None and id in self._parts.get(hash(id) % _PARTS, ())
 
     def __iter__(self) -> Iterator[str]:

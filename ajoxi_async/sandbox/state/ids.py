@@ -56,7 +56,7 @@ class Minter:
         return known
 
     def copy(self) -> Minter:
-        """Copy it: both mint the same ids from here on."""
+        """Copy it; the original and the copy mint the same ids from then on."""
         twin = Minter(self._seed)
         twin._scramblers, twin.minted = self._scramblers, self.minted.copy()
         return twin

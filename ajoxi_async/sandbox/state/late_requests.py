@@ -2,8 +2,8 @@
 
 Rules:
 1. A late request is a timer that holds the route, the id in its path and its body, so that snapshots and the journal have it.
-2. Its parameters were checked when it came. Everything else is decided when it is carried out: what is refused then leaves
-   nothing but ``request.refused`` in the record of the clock.
+2. Its parameters were checked when it came. Everything else is checked when it is carried out. If it is refused then, the only
+   sign of it is ``request.refused`` in the record of the clock.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _COMMANDS: dict[str, Callable[[Account, str, Any, float], object]] = {
 
 
 def lateness(route: str, params: Any) -> float | None:
-    """Seconds by which a magic number makes a request late; ``None`` where it does not."""
+    """Seconds after which a request is carried out because of a magic number; ``None`` if it is not postponed."""
     late = route in {"calls.create", "messages.send"} and magic(params.to).trouble == "late"
     return LATE if late else None
 
@@ -44,11 +44,11 @@ def postpone(account: Account, route: str, id: str, params: Any, moment: float) 
     """Let a request be carried out at a moment.
 
     Args:
-        account: whose request it is.
-        route: name of a route that makes something.
-        id: in its path; empty where the path has none.
+        account: the account of the request.
+        route: the name of its route, which creates an object.
+        id: the id in its path; empty if the path has none.
         params: its parameters.
-        moment: when.
+        moment: when it is to be carried out.
     """
     account.later(moment, "late_request", id or None, route, codec.encode(params).decode())
 

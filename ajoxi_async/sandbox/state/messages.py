@@ -35,8 +35,8 @@ def send(account: Account, params: MessageSend, now: float) -> Message:
     """Queue an outbound message; a timer is set for the moment when it is sent.
 
     Raises:
-        Refusal: `from_` is no number of the account that sends messages, or `to` cannot be reached, makes trouble or has
-            opted out.
+        Refusal: `from_` is not a number of the account that can send messages, `to` cannot be reached or has opted out, or it is
+            a magic number that refuses the message.
     """
     _require_texting(account, params.from_, "from")
     require_reachable(params.to, texting=True)
@@ -64,10 +64,10 @@ def send(account: Account, params: MessageSend, now: float) -> Message:
 
 
 def _require_texting(account: Account, phone_number: str, param: str) -> None:
-    """Check that a number is an active one of the account which messages were not turned off for.
+    """Check that a number is an active number of the account, and that messages are not turned off for it.
 
     Raises:
-        Refusal: it is not.
+        Refusal: the number is not active, or messages are turned off for it.
     """
     number = numbers.require_own(account, phone_number, param)
     if Capability.SMS not in number.capabilities or (number.sms is not None and number.sms.enabled is False):
@@ -97,7 +97,7 @@ def receive(account: Account, *, from_: str, to: str, body: str, now: float) -> 
 
 
 def sent(account: Account, id: str, now: float) -> None:
-    """It is on its way; a timer is set for its end, unless the number never confirms."""
+    """The message was sent; a timer is set for its delivery, unless the number never confirms."""
     message = _change(account, id, status=MessageStatus.SENT)
     account.fired("message.sent", id, now)
     outcome = magic(message.to).message
@@ -121,7 +121,7 @@ def delivered(account: Account, id: str, now: float) -> None:
 
 
 def reply(account: Account, id: str, now: float) -> None:
-    """The recipient answers it; the answer is lost where the number it came from is gone or takes no messages any more."""
+    """The recipient replies. The reply is lost if the account's number was released or takes no messages any more."""
     message = account.messages.get(id)
     assert message is not None
     with suppress(Refusal):

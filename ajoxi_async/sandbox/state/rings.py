@@ -68,12 +68,12 @@ class Rings:
         self._size += 1
 
     def get(self, place: int) -> Ring:
-        """The ring at a place, from 0."""
+        """The ring at a position, from 0."""
         page, row = self._pages[place // _PAGE], place % _PAGE
         return Ring(page.numbers[row], page.calls[row], at(page.moments[row]))
 
     def moment(self, place: int) -> float:
-        """When the ring at a place was, in seconds since the epoch."""
+        """The moment of the ring at a position, in seconds since the epoch."""
         return self._pages[place // _PAGE].moments[place % _PAGE]
 
     def of(self, number: str) -> list[Ring]:

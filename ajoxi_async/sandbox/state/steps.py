@@ -1,12 +1,12 @@
 """Commands that are carried out in steps, so that the event loop is not blocked by one that makes thousands of objects.
 
-Such a command is a generator: it changes the account, yields wherever others may have their turn, and returns its result.
+Such a command is a generator: it changes the account, yields where other tasks may run, and returns its result.
 
 Rules:
-1. What a command refuses, it refuses before its first change.
-2. Between two steps the account is half changed, which nobody sees. Requests, timers, a virtual clock and the journal wait
-   until the command is over; whoever cannot wait has it finished at once: see `World.account`.
-3. A command that was begun is carried out to its end, even if whoever asked for it goes away.
+1. If a command raises `Refusal`, it does so before its first change.
+2. A half-changed account is never visible between two steps. Requests, timers, a virtual clock and the journal wait until the
+   command is over. Code that cannot wait gets the account through `World.account`, which finishes the command first.
+3. A command that was begun is carried out to its end, even if the client that sent the request disconnects.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Steps = Generator[None, None, T]
 
 
 def at_once(steps: Steps[T]) -> T:
-    """Carry out a command without a pause, and return its result: for timers, which nobody waits for."""
+    """Carry out a command without a pause, and return its result. Timers use this, since they cannot wait."""
     command = Unfinished(steps)
     command.finish()
     return command.result()
@@ -51,13 +51,13 @@ class Unfinished(Generic[T]):
             next(self._steps)
         except StopIteration as end:
             self.over, self._result = True, end.value
-        except BaseException as error:  # raised by `result`, for whoever asked for the command
+        except BaseException as error:  # `result` raises it
             self.over, self._error = True, error
         finally:
             self._in_step = False
 
     def finish(self) -> None:
-        """Do all steps that are left; nothing for whoever is called by a step, and sees the account as it then is."""
+        """Do all steps that are left. Called from within a step it does nothing, so that the caller sees the account half changed."""
         while not (self.over or self._in_step):
             self.step()
 

@@ -34,16 +34,16 @@ class Delivery:
 
     Attributes:
         body: the bytes that every attempt posts.
-        since: the moment from which the schedule counts: the event's, or that of the last replay.
+        since: the beginning of the schedule: the moment of the event or of the last replay.
         due: the moment of the next attempt.
-        attempts: how many places of the schedule are behind it in this round.
+        attempts: how many attempts of the schedule this round has used.
         state: see `DeliveryState`.
         round: 1, and one more with each replay.
         created_at: the moment of the event.
         ended_at: when it was delivered, given up or dropped; ``None`` while it is pending.
-        status: of the answer to the last attempt.
+        status: the status of the answer to the last attempt.
         error: why the last attempt had no answer.
-        order: its place among timers of the same moment.
+        order: see `Timer.order`.
     """
 
     id: str
@@ -77,10 +77,10 @@ class Attempt:
     """One line of the delivery log.
 
     Attributes:
-        number: its place in the schedule, from 1.
-        round: of the delivery: 1, and one more with each replay.
-        at: when, on the sandbox's clock.
-        status: of the answer; ``None`` where none came, and `error` says why.
+        number: the number of the attempt in the schedule, from 1.
+        round: the round of the delivery: 1, and one more with each replay.
+        at: when it was made, on the sandbox's clock.
+        status: the status of the answer; ``None`` if none came, for the reason in `error`.
         latency: seconds until the answer.
         excerpt: the beginning of the answer's body.
     """
@@ -102,7 +102,7 @@ class Attempt:
 
     @property
     def id(self) -> str:
-        """Tells attempts apart."""
+        """The id of the attempt: delivery, round and number."""
         return f"{self.delivery_id}/{self.round}/{self.number}"
 
     @property
@@ -113,12 +113,12 @@ class Attempt:
 
 @frozen(kw_only=True)
 class DeliveryReport:
-    """A delivery with everything that is known of it.
+    """A delivery with its attempts.
 
     Attributes:
-        delivery: as it stands.
-        rounds: the attempts of each round that has any, by its number; the log keeps the last thousand of each webhook.
-        planned: the moments of the attempts that are still to come, should all of them fail.
+        delivery: its present state.
+        rounds: the attempts by the number of their round; the log keeps the last thousand of each webhook.
+        planned: the moments of the attempts to come, if each of them fails.
     """
 
     delivery: Delivery

@@ -133,7 +133,7 @@ class Journal:
 
     def _write_whole(self, world: World) -> None:
         self._replaced_worlds.add(world.key)
-        # So that it is seen that there is something to save.
+        # `World.run` saves only if the account has unsaved changes.
         world.account.mark_unsaved("world", "")
 
     async def save(self) -> None:
@@ -212,7 +212,7 @@ class Journal:
             before = keys.get(name)
             keys[name] = key_of(name, body)
             keys[name].kept |= before is not None and before.kept
-        # The ones that were used last come last, so that the others make room where the file holds too many.
+        # The worlds used last are loaded last, so that the others are dropped if the file holds too many.
         for name in sorted(found, key=lambda name: (keys[name].last_used_at or 0.0) if name in keys else 0.0):
             rows = found[name]
             world = self._worlds.of(name)

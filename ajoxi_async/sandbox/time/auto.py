@@ -13,8 +13,8 @@ class AutoClock(VirtualClock):
     """Time that jumps to the next instant by itself whenever nothing is under way.
 
     Args:
-        start: as of `VirtualClock`.
-        pause: real seconds before each jump, in which whoever was answered can ask again.
+        start: see `VirtualClock`.
+        pause: real seconds to wait before each jump, so that a client that has just got an answer can send its next request.
     """
 
     mode = "auto"

@@ -1,4 +1,4 @@
-"""What a clock offers, and what it needs of the worlds it moves.
+"""The interface of clocks, and that of the worlds that they move.
 
 Rules:
 1. Everything that takes time in the sandbox takes it from a clock, so that a test can let a day pass in no time.
@@ -21,7 +21,7 @@ __all__ = ["AdvanceOptions", "AdvanceStoppedError", "Clock", "NeverHappenedError
 
 
 class NeverHappenedError(AjoxiError):
-    """`advance` was told to wait for an event that did not come, or until nothing was due, which did not happen.
+    """`advance` waited for an event that did not come, or until nothing was due, and something still was.
 
     Attributes:
         fired: what happened instead.
@@ -59,20 +59,20 @@ class Participant(Protocol):
 
     @property
     def next_due(self) -> float | None:
-        """The moment of the next thing to do."""
+        """The moment at which something is due next."""
 
     @property
     def busy(self) -> bool:
-        """Whether something that was started is under way."""
+        """Whether something that was started is not over yet, such as the delivery of a webhook."""
 
     def run_due(self) -> bool:
-        """Carry out some of what is due, or start it where it takes time; return whether nothing more is due now."""
+        """Carry out some of what is due, or start what takes time; return whether nothing more is due now."""
 
     def wake(self) -> None:
         """Make `Clock.idle` return, since something new may be due."""
 
     async def quiet(self) -> None:
-        """Return once nothing that was started is under way."""
+        """Return once everything that was started is over."""
 
     def before_jump(self, goal: str) -> str | None:
         """Prepare for an advance that is about to move time, and return the id of the mark that was made."""
@@ -82,7 +82,7 @@ class Participant(Protocol):
 
 
 class Clock(Protocol):
-    """Tells the moment (seconds since the epoch) and waits for one."""
+    """A source of time: it gives the present moment, in seconds since the epoch, and waits for later ones."""
 
     mode: str
 

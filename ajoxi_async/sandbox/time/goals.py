@@ -1,4 +1,4 @@
-"""What an advance is told to reach, checked, and in words. Pure."""
+"""The goal of an advance: the arguments are checked, and described in words. Pure."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ __all__ = ["HORIZON", "Goal", "goal_of", "span_text"]
 #: Seconds after which an advance gives up waiting for an event or for idleness: a year.
 HORIZON = 366 * 86_400.0
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-#: Up to here a span is told in hours: "24 h" and not "1 d".
+#: Spans shorter than this are given in hours: "24 h" and not "1 d".
 _HOURS = 48 * 3_600
 
 
 @frozen
 class Goal:
-    """What an advance is told to reach.
+    """The goal of an advance. Exactly one of the attributes besides `label` is set.
 
     Attributes:
-        label: in words, such as ``+24 h`` or ``the next call.completed``.
-        seconds: how long time is to pass; ``None`` unless that was told.
-        moment: the moment that is to come; ``None`` unless that was told.
-        accepts: whether an event is the one that is waited for; ``None`` unless one is.
-        idle: whether nothing must be due any more.
-        next: whether the next thing that is due is the goal.
+        label: the goal in words, such as ``+24 h`` or ``the next call.completed``.
+        seconds: advance by this time.
+        moment: advance to this moment, in seconds since the epoch.
+        accepts: advance until this function returns true for an event.
+        idle: advance until nothing is due any more.
+        next: advance to the next moment at which something is due.
     """
 
     label: str
@@ -44,14 +44,14 @@ class Goal:
 
     @property
     def timed(self) -> bool:
-        """Whether the goal is a moment, which comes in any case."""
+        """Whether the goal is a moment, which is reached whatever happens."""
         return self.seconds is not None or self.moment is not None
 
     def end(self, now: float) -> float:
-        """The moment at which an advance that begins now is over at the latest.
+        """The latest moment at which an advance that begins now ends.
 
         Raises:
-            InvalidParameterError: the moment is past, or beyond what the wire can tell.
+            InvalidParameterError: the moment is past, or later than `LATEST`.
         """
         if self.moment is not None:
             if not now <= self.moment:
@@ -71,10 +71,10 @@ def goal_of(
     until_idle: bool = False,
     to_next: bool = False,
 ) -> Goal:
-    """Check what an advance is told.
+    """Check the arguments of an advance and return its goal; see `VirtualClock.advance`.
 
     Raises:
-        InvalidParameterError: none or several were given, or one that cannot be.
+        InvalidParameterError: not exactly one argument was given, or its value is not valid.
     """
     given = (seconds is not None) + (to is not None) + (until_event is not None) + bool(until_idle) + bool(to_next)
     if given != 1:
@@ -101,7 +101,7 @@ def goal_of(
 
 
 def span_text(seconds: float) -> str:
-    """A span of time for people: its two largest units, such as ``23 h 52 min``."""
+    """A span of time in its two largest units, such as ``23 h 52 min``."""
     if seconds < 60:
         return f"{round(seconds, 3):g} s"
     rest, parts = int(seconds), []

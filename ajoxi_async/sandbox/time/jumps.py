@@ -1,4 +1,4 @@
-"""How far an advance is, and what one that is over brought about."""
+"""Reports on advances: the progress of one that runs, and the result of one that has ended."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["AdvanceProgress", "Jump"]
 
 @frozen
 class AdvanceProgress:
-    """How far an advance is.
+    """The progress of an advance that runs.
 
     Attributes:
         began: the moment at which it began.
         now: the present moment.
-        end: the moment at which it is over; ``None`` where it waits for an event, or until nothing is due.
-        instants: the moments so far at which something was due.
+        end: the moment at which it will end; ``None`` if it waits for an event, or until nothing is due.
+        instants: the number of moments so far at which something was due.
     """
 
     began: datetime
@@ -31,16 +31,16 @@ class AdvanceProgress:
 
 @frozen
 class Jump:
-    """An advance that is over, or was stopped.
+    """An advance that has reached its goal or was stopped.
 
     Attributes:
-        goal: what it was told to reach, in words.
+        goal: the goal in words; see `Goal.label`.
         began: the moment at which it began.
         ended: the moment at which it ended.
-        instants: the moments between at which something was due.
-        fired: how often each thing happened, by the names that `Fired.what` has.
-        dead_letters: deliveries that were given up.
-        mark: the id of the mark that was made before it; ``None`` where marks are off.
+        instants: the number of moments in between at which something was due.
+        fired: how often each kind of event happened, by `Fired.what`.
+        dead_letters: the number of deliveries that were given up.
+        mark: the id of the mark that was made before it; ``None`` if no marks are kept.
         stopped: whether it ended before its goal was reached.
     """
 
@@ -55,7 +55,7 @@ class Jump:
 
     @property
     def summary(self) -> str:
-        """In words, such as ``23 h 52 min passed, 11 attempts, 1 dead letter``."""
+        """The result in words, such as ``23 h 52 min passed, 11 attempts, 1 dead letter``."""
         attempts = sum(amount for what, amount in self.fired.items() if what.startswith("delivery."))
         events = sum(self.fired.values()) - attempts
         counted = ((events, "event"), (attempts, "attempt"), (self.dead_letters, "dead letter"))

@@ -1,14 +1,15 @@
-"""Virtual time that flows by itself, for people: it can be paused, run at another speed, and jump.
+"""Virtual time that flows by itself, for people who watch. It can be paused, run at another speed, and jump.
 
 Rules:
-1. Time flows as the wall's does, `speed` seconds a second, and stands still while the clock is paused.
-2. A step of the flow is what an advance to that moment is: nothing is jumped over, and what an instant started is over before
-   time goes on. A step is made when something is due, every `STEP` seconds of the wall at most.
-3. Between two things that are due the moment is worked out when it is read, since nothing else depends on it: a world in
-   which nothing is due takes no processor time. A moment that is read is a whole millisecond.
-4. The same seed and the same commands at the same moments give the same, whatever the steps were.
+1. While the clock runs, `speed` seconds pass in each real second. While it is paused, its time stands still.
+2. The clock moves in steps. A step works as an advance to that moment does: it stops at each moment at which something is due,
+   and what was started at a moment is over before time goes on. A step is made when something is due, but not more often than
+   every `STEP` real seconds.
+3. Between two due moments the time is calculated when it is read, since nothing else depends on it. So a world in which
+   nothing is due takes no processor time. A time that is read is rounded down to a whole millisecond.
+4. The same seed and the same commands at the same moments give the same results, whatever the steps were.
 5. If a step takes longer than a quarter of a second, because a receiver does not answer or the machine is busy, or if the
-   machine was suspended, the time that was missed is not made up for.
+   machine was suspended, the clock does not catch up on the time that it missed.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from ajoxi_async.sandbox.time.virtual import EPOCH, VirtualClock
 
 __all__ = ["LiveClock"]
 
-#: Real seconds between two steps at least.
+#: The shortest time between two steps, in real seconds.
 STEP = 0.05
-#: Real seconds by which a step may be late and still make up for it.
+#: If a step is late by more than this, in real seconds, the clock does not catch up; see rule 5.
 _LATE = 0.25
-#: Seconds by which a step is planned later than what is due, since the moment that it reaches is rounded down.
+#: A step is planned this many seconds after the due moment, so that the moment that it reaches, rounded down, is not before it.
 _ROUNDED = 0.002
 FASTEST = 1_000_000.0
 
@@ -38,9 +39,9 @@ class LiveClock(VirtualClock):
     """Time that flows at a speed, can be paused and resumed, and takes `advance` at any time.
 
     Args:
-        start: as of `VirtualClock`.
-        speed: how many seconds pass in one second.
-        wall: tells real seconds; for tests.
+        start: see `VirtualClock`.
+        speed: how many seconds pass in one real second.
+        wall: returns the real time in seconds; tests replace it.
 
     Raises:
         InvalidParameterError: the speed is not above 0, or over a million.
@@ -53,23 +54,23 @@ class LiveClock(VirtualClock):
         self._speed = _checked(speed)
         self._running = True
         self._wall = wall
-        #: The wall's moment and the clock's from which it flows; ``None`` until the sandbox lets it flow.
+        #: The real time and the clock's time at which the present flow began; ``None`` until the sandbox calls `idle`.
         self._base: tuple[float, float] | None = None
-        #: The wall's moments of the last step, and at which the next one is to be made.
+        #: The real times of the last step and of the next one.
         self._stepped = self._planned = -math.inf
 
     @property
     def speed(self) -> float:
-        """How many seconds pass in one second while it runs."""
+        """How many seconds pass in one real second while the clock runs."""
         return self._speed
 
     @property
     def running(self) -> bool:
-        """Whether it flows, rather than being paused."""
+        """Whether the clock runs; ``False`` while it is paused."""
         return self._running
 
     def pause(self) -> None:
-        """Let time stand still. A step under way ends at its instant; deliveries under way end by themselves."""
+        """Let time stand still. A step under way ends at the instant that it has reached; deliveries under way go on."""
         self.now()
         self._running = False
         self._begin_anew()
@@ -78,7 +79,7 @@ class LiveClock(VirtualClock):
         """Let time flow, or flow at another speed.
 
         Args:
-            speed: how many seconds pass in one second; as before unless given.
+            speed: how many seconds pass in one real second; as before unless given.
 
         Raises:
             InvalidParameterError: the speed is not above 0, or over a million.
@@ -91,7 +92,7 @@ class LiveClock(VirtualClock):
 
     def now(self) -> float:
         """See `Clock`."""
-        # While a step is made, the moment is that of the step.
+        # During a step the step itself sets the time.
         if not self._moving.locked():
             self._catch_up()
         return self._now
@@ -119,13 +120,13 @@ class LiveClock(VirtualClock):
                     return
             await self._flow()
         except BaseException:
-            # The sandbox was closed: time stands where it is.
+            # The sandbox was closed: keep the time that was reached.
             self.now()
             self._base = None
             raise
 
     async def _flow(self) -> None:
-        """Make a step: up to the moment that is reached by now."""
+        """Make a step to the moment that belongs to the present real time."""
         async with self._moving:
             if (base := self._base) is None:
                 return
@@ -134,7 +135,7 @@ class LiveClock(VirtualClock):
             if self._stepped > self._planned + _LATE:
                 self._base = base = self._stepped, target
             await self._settle()
-            # The base is another one after a pause, another speed, or a rewind.
+            # A pause, a new speed, or a rewind meanwhile replaces the base and so ends this step.
             while self._base is base and not self._took_long():
                 moment = self._next()
                 if moment is None or moment > target:
@@ -156,12 +157,12 @@ class LiveClock(VirtualClock):
     def _catch_up(self) -> None:
         if self._running and self._base is not None:
             reached, following = self._reached(self._base), self._next()
-            # What is under way was started at this moment, and belongs to it.
+            # While something is under way, time stays at the moment at which it was started.
             if (following is None or following > reached) and not any(each.busy for each in self._participants):
                 self._now = max(self._now, reached)
 
     def _begin_anew(self) -> None:
-        """Flow from here on, as the speed is now, rather than from where it last began to."""
+        """Begin a new flow at the present moment, so that a changed speed does not affect the time before it."""
         self._base = None
         self._wake()
 

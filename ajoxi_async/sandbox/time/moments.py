@@ -1,4 +1,4 @@
-"""A moment is a number inside the sandbox (seconds since the epoch) and an aware time on the wire."""
+"""Conversion of moments: inside the sandbox they are numbers (seconds since the epoch), on the wire aware times."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 __all__ = ["LATEST", "at"]
 
-#: The last moment that time can reach, the beginning of the year 9999: later ones cannot be told on the wire.
+#: The last moment that a clock can reach, the beginning of the year 9999: the wire has no later times.
 LATEST = 253_370_764_800.0
 
 

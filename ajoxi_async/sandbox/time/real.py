@@ -24,7 +24,7 @@ class RealClock:
         speed: how many seconds pass in the sandbox in one second.
 
     Raises:
-        InvalidParameterError: the speed is not above 0, or has no end.
+        InvalidParameterError: the speed is not above 0, or is infinite.
     """
 
     mode = "real"
@@ -44,13 +44,13 @@ class RealClock:
         await anyio.sleep(max(0.0, (moment - self.now()) / self._speed))
 
     def join(self, participant: Participant) -> None:
-        """See `Clock`; real time passes by itself, so nothing is kept."""
+        """See `Clock`. Nothing to do, since real time passes by itself."""
 
     def leave(self, participant: Participant) -> None:
         """See `Clock`."""
 
     def start_at(self, moment: float) -> None:
-        """See `Clock`. Never goes back; goes ahead where an earlier, faster clock was ahead."""
+        """See `Clock`. The time is never set back; it is set forward if an earlier, faster clock was ahead."""
         self._wall += max(0.0, moment - self.now())
 
     async def idle(self, moment: float | None, woken: anyio.Event) -> None:

@@ -1,4 +1,4 @@
-"""Timers: what will be done at which moment. They are data, so that they can be copied, written to a file and listed.
+"""Timers: actions that are to be done at a moment. They are data, so that they can be copied, written to a file and listed.
 
 Rules:
 1. Timers fire in the order of their moments; those of one moment in the order in which they were set.
@@ -21,9 +21,9 @@ class Timer(NamedTuple):
 
     Attributes:
         moment: seconds since the epoch.
-        order: its place among the timers of one moment; unique in an account.
-        action: a name in `state.actions`.
-        args: arguments of the action, ids mostly.
+        order: decides between timers of one moment, the lower first; unique in an account.
+        action: the name of a function in `state.actions`.
+        args: arguments of the action, mostly ids.
     """
 
     moment: float
@@ -67,7 +67,7 @@ class Timers:
 
     def __init__(self) -> None:
         self._heap: list[Timer] = []
-        # Made when somebody asks for a timer by its order, which only the journal does.
+        # Built at the first call of `get`. Only the journal calls it.
         self._by_order: dict[int, Timer] | None = None
         self._order = 0
 
@@ -75,7 +75,7 @@ class Timers:
         return len(self._heap)
 
     def order(self) -> int:
-        """A new, higher order."""
+        """A new order, higher than those of all timers so far."""
         self._order += 1
         return self._order
 
@@ -109,12 +109,12 @@ class Timers:
         return sorted(self._heap)
 
     def first(self, start: int, amount: int) -> list[Timer]:
-        """Some timers in their order, from the one at place `start` on.
+        """Up to `amount` timers in the order in which they fire, beginning at position `start`.
 
         The cost grows with `start + amount` and hardly with the number of all timers.
         """
         found: list[Timer] = []
-        # A timer of the heap is never before its parent, so that only children of what was found can come next.
+        # A timer in the heap never fires before its parent, so that the next one is a child of a timer that was found.
         reached = [(self._heap[0], 0)] if self._heap else []
         while reached and len(found) < start + amount:
             timer, place = heapq.heappop(reached)

@@ -1,12 +1,13 @@
-"""Virtual time: moved by hand. `AutoClock` and `LiveClock` move it by themselves as well.
+"""Virtual time, which `advance` moves. `AutoClock` and `LiveClock` move it by themselves as well.
 
 Rules:
-1. Virtual time never jumps over a moment at which something is due. What was started at a moment, a webhook's delivery for
-   instance, is over before time goes on: what is under way is counted, not guessed from the event loop being idle.
-2. Advancing in steps, whichever they are, does the same as advancing at once.
+1. Virtual time never jumps over a moment at which something is due. What was started at a moment, such as the delivery of a
+   webhook, is over before time goes on. The clock knows this because worlds count what is under way; that the event loop is
+   idle would not prove it.
+2. Advancing in any number of steps does the same as advancing at once.
 3. The event loop gets its turn every few milliseconds, however long an advance is and however much is due at one instant.
-4. Advances of one clock wait for each other. One that is stopped or cancelled leaves time at an instant; what is due at this
-   instant is still carried out, but time does not go on.
+4. Advances of one clock run one after the other. An advance that is stopped or cancelled leaves the clock at the instant that
+   it has reached; what is due at this instant is still carried out, but time does not go on.
 """
 
 from __future__ import annotations
@@ -34,22 +35,22 @@ __all__ = ["EPOCH", "VirtualClock"]
 
 #: 2026-01-01T00:00:00Z
 EPOCH = 1_767_225_600.0
-#: Turns of the event loop that a reader gets, once woken, to come back to its waiting.
+#: How many turns of the event loop readers get after they were woken, so that they wait again before time goes on.
 _TURNS = 20
-#: Turns that readers which were only just started get before time moves.
+#: How many turns of the event loop an advance leaves before it begins, so that readers that were just started can wait.
 _FIRST_TURNS = 3
-#: Real seconds after which the event loop gets its turn.
+#: Real seconds of work after which the event loop gets its turn.
 _SLICE = 0.003
 
 
 @define(eq=False)
 class _Advance:
-    """An advance, from its call to its end."""
+    """An advance that runs or waits for its turn."""
 
     goal: Goal
-    tell: Callable[[AdvanceProgress], object] | None
+    on_progress: Callable[[AdvanceProgress], object] | None
     scope: anyio.CancelScope = field(factory=anyio.CancelScope)
-    #: A delivery under way keeps its place as None.
+    #: What happened, in order. ``None`` is the place of a delivery that is under way.
     fired: list[Fired | None] = field(factory=list)
     began: float = 0.0
     end: float = 0.0
@@ -63,7 +64,7 @@ class _Advance:
     _seen: int = 0
 
     def found(self) -> bool:
-        """Whether the event that is waited for is among what happened since the last look; count what happened."""
+        """Count what happened since the last call, and return whether the event that is waited for was among it."""
         fresh = [one for one in self.fired[self._seen :] if one is not None]
         self._seen = len(self.fired)
         for one in fresh:
@@ -111,11 +112,11 @@ class VirtualClock:
         self._arrivals = 0
         self._participants: list[Participant] = []
         self._moving = anyio.Lock()
-        #: Of each advance that runs or waits for another one.
+        #: The scopes of all advances that run or wait for their turn.
         self._scopes: set[anyio.CancelScope] = set()
         self._last_turn = 0.0
         self._advance: _Advance | None = None
-        #: What happens while time is advanced, in order; ``None`` at other times. A delivery under way keeps its place as None.
+        #: While an advance runs: its `_Advance.fired`, to which worlds append. ``None`` at other times.
         self.record: list[Fired | None] | None = None
 
     def now(self) -> float:
@@ -124,17 +125,17 @@ class VirtualClock:
 
     @property
     def progress(self) -> AdvanceProgress | None:
-        """How far the advance is that runs; ``None`` where none does."""
+        """The progress of the advance that runs; ``None`` if none does."""
         return None if self._advance is None else self._advance.progress(self._now)
 
     @property
     def advancing(self) -> bool:
-        """Whether an advance runs, or waits for another one."""
+        """Whether an advance runs or waits for its turn."""
         return bool(self._scopes)
 
     @property
     def joined(self) -> bool:
-        """Whether it is the time of any world."""
+        """Whether any world uses this clock."""
         return bool(self._participants)
 
     def join(self, participant: Participant) -> None:
@@ -143,7 +144,7 @@ class VirtualClock:
 
     def leave(self, participant: Participant) -> None:
         """See `Clock`."""
-        # Not removed from the list: a clock that is going through it would miss the next one.
+        # A new list: if the clock is iterating over the old one, removing an entry would make it skip the next.
         self._participants = [one for one in self._participants if one is not participant]
 
     def start_at(self, moment: float) -> None:
@@ -163,7 +164,7 @@ class VirtualClock:
         try:
             await entry[2].wait()
         except BaseException:
-            # Whoever waited is gone, so time need not stop at this moment.
+            # The waiting task was cancelled, so that time need not stop at this moment for it.
             if entry in self._waiting:
                 self._waiting.remove(entry)
                 heapq.heapify(self._waiting)
@@ -176,10 +177,10 @@ class VirtualClock:
     def stop_advance(self) -> bool:
         """Stop every advance that runs or waits for its turn; each raises `AdvanceStoppedError`.
 
-        Time stays at the instant that was reached. Deliveries that are under way end by themselves.
+        Time stays at the instant that was reached. Deliveries that are under way go on.
 
         Returns:
-            Whether there was one.
+            Whether there was an advance to stop.
         """
         stopped = bool(self._scopes)
         for scope in self._scopes:
@@ -198,25 +199,25 @@ class VirtualClock:
     ) -> list[Fired]:
         """Let time pass, stopping at each moment until everything due, deliveries included, has happened.
 
-        Exactly one of the first five is given. Advances of one clock wait for each other; a webhook receiver must not wait
-        for one before it answers, since the advance waits for the answer.
+        Exactly one of the first five arguments is given. Advances of one clock run one after the other. A webhook receiver
+        must not wait for an advance before it answers, since the advance waits for its answer.
 
         Args:
-            seconds: how long.
-            to: a moment, in seconds since the epoch or as an aware time.
-            until_event: until an event of this type, ``call.completed``, or until one that the function accepts; stops at
-                the end of its instant.
-            until_idle: until nothing is due any more: calls ended, messages delivered, deliveries made or given up.
-            to_next: to the next moment at which something is due in a world. Readers of live transcripts do not count.
-            progress: called at the end of each instant and of the advance. What it raises ends the advance.
+            seconds: advance by this time.
+            to: advance to this moment, in seconds since the epoch or as an aware time.
+            until_event: advance until an event of this type, such as ``call.completed``, or one for which the function returns
+                true. Time stops at the end of the event's instant.
+            until_idle: advance until nothing is due any more: calls ended, messages delivered, deliveries made or given up.
+            to_next: advance to the next moment at which something is due in a world. Readers of live transcripts do not count.
+            progress: called at the end of each instant and of the advance. If it raises, the advance ends with this error.
 
         Returns:
-            What happened, in its order.
+            What happened, in order.
 
         Raises:
-            InvalidParameterError: none or several were given, or a time that is past.
-            NeverHappenedError: nothing is due any more, or nothing but repetition within a year.
-            AdvanceStoppedError: it was stopped, or the world was rewound.
+            InvalidParameterError: not exactly one of the five was given, or a time that is past.
+            NeverHappenedError: nothing is due any more and the event did not come, or something is still due after a year.
+            AdvanceStoppedError: the advance was stopped, or the world was rewound.
         """
         goal = goal_of(seconds, to=to, until_event=until_event, until_idle=until_idle, to_next=to_next)
         if progress is not None and (why := why_not_plain(progress)):
@@ -234,7 +235,7 @@ class VirtualClock:
         return advance.happened()
 
     async def _run(self, advance: _Advance) -> None:
-        """Advance until the goal is reached or it is stopped, while nobody else moves time."""
+        """Advance until the goal is reached or the advance is stopped. The caller holds `_moving`."""
         self._catch_up()
         goal, scope = advance.goal, advance.scope
         advance.began, advance.end = self._now, goal.end(self._now)
@@ -254,8 +255,8 @@ class VirtualClock:
                 advance.instants += 1
                 self._move(advance, moment)
                 await self._settle()
-                self._tell()
-            # Checked after each wait, since a world that was rewound meanwhile has another time.
+                self._report_progress()
+            # Checked after each wait: if the world was rewound meanwhile, the clock has another time.
             if scope.cancel_called:
                 return
             if goal.accepts is not None and not found:
@@ -264,25 +265,25 @@ class VirtualClock:
                 raise advance.never("until_idle: things are still due after a year")
             if goal.timed:
                 self._move(advance, advance.end)
-                self._tell()
+                self._report_progress()
             advance.over = True
         finally:
             self._advance = self.record = None
             if advance.moved:
                 self._log(advance)
-            # Where it was stopped in the middle of an instant, the worlds go on with this instant by themselves.
+            # If the advance was stopped in the middle of an instant, the worlds carry out the rest of the instant.
             self._jumped()
 
     def _move(self, advance: _Advance, moment: float) -> None:
         if not advance.moved and moment > advance.began:
-            # Here and not earlier: nothing is under way that would be done twice after a rewind.
+            # Marks are made here and not earlier, when nothing is under way that a rewind would do a second time.
             marks = [participant.before_jump(advance.goal.label) for participant in self._participants]
             advance.moved, advance.mark = True, next((id for id in marks if id is not None), None)
         self._now = max(self._now, moment)
 
-    def _tell(self) -> None:
-        if self._advance is not None and self._advance.tell is not None:
-            self._advance.tell(self._advance.progress(self._now))
+    def _report_progress(self) -> None:
+        if self._advance is not None and self._advance.on_progress is not None:
+            self._advance.on_progress(self._advance.progress(self._now))
 
     def _log(self, advance: _Advance) -> None:
         advance.found()
@@ -294,7 +295,7 @@ class VirtualClock:
         self._wake()
 
     def _catch_up(self) -> None:
-        """Set the present moment, where time flows by itself."""
+        """Set the present moment; for clocks whose time flows by itself."""
 
     def _next_of_worlds(self, advance: _Advance) -> float:
         instants = [due for participant in self._participants if (due := participant.next_due) is not None]
@@ -303,7 +304,7 @@ class VirtualClock:
         return min(instants)
 
     def _next(self) -> float | None:
-        """The next moment at which something is due, or somebody waits for."""
+        """The next moment at which something is due, or for which a reader waits."""
         instants = [due for participant in self._participants if (due := participant.next_due) is not None]
         return min([*instants, *(entry[0] for entry in self._waiting[:1])], default=None)
 
@@ -312,7 +313,7 @@ class VirtualClock:
             participant.wake()
 
     async def _settle(self) -> None:
-        """Do everything that is due at this moment, and wait until it is over."""
+        """Do everything that is due at the present moment, and wait until it is over."""
         while True:
             woken, arrivals = 0, self._arrivals
             for participant in self._participants:
@@ -333,7 +334,7 @@ class VirtualClock:
                 return
 
     async def _give_turn(self) -> None:
-        """Let the event loop do something else, unless it did a moment ago."""
+        """Let the event loop run other tasks, unless it did so within the last `_SLICE` seconds."""
         if time.perf_counter() - self._last_turn >= _SLICE:
             await anyio.lowlevel.checkpoint()
             self._last_turn = time.perf_counter()

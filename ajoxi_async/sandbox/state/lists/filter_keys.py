@@ -1,7 +1,7 @@
-"""By which values the objects of each list are indexed, as pairs of filter and value.
+"""The values by which the objects of each list are indexed, as pairs of filter and value.
 
-Everything that the reference filters a list by is here but dates, which are found by their order, and what only the control
-surface asks for: dispositions, and the status of messages.
+These are all filters of the API reference except dates, which are found by the order of the objects, and the filters that only
+the control surface has: dispositions, and the status of messages.
 """
 
 from __future__ import annotations

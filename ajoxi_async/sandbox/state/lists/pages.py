@@ -46,7 +46,7 @@ class Pages(Generic[R]):
         self._pages: list[tuple[bytes | None, ...]] = []
         self._size = 0
         self._decode: Any = None
-        #: The bytes that were packed or unpacked last, and their object: what is changed was looked at just before.
+        #: The bytes that were packed or unpacked last, and their object. An object is usually read just before it is changed.
         self._last: tuple[bytes | None, Any] = (None, None)
 
     def copy(self) -> Pages[R]:

@@ -88,7 +88,7 @@ class Places:
         slot = mark & mask
         while part[slot] != (mark << 32 | position + 1):
             slot = slot + 1 & mask
-        # Not free: what was put further on because of it must still be found. Never 0, whatever the fingerprint.
+        # Marked as given up, not as free, so that ids stored in later slots because of this one are still found. Never 0.
         part[slot] = mark << 32 or 1 << 32
 
     def _grow(self, number: int) -> array[int]:

@@ -1,8 +1,8 @@
-"""From when to when the objects of each block of a list were made, so that a range of time is found without a look at each.
+"""The times at which the objects of each block of a list were made, so that a range of time is found without reading each object.
 
-Rule: objects come in the order of their moments nearly always, but need not: a clock can be set back, and a filled past can
-come after a call of today. A block is searched run by run; one of many short runs, or with an object that was removed, is
-looked at one by one.
+Rule: objects are nearly always added in the order of their moments, but not always: a clock can be set back, and `seed_calls`
+can add past calls after a present one. A block is searched by its runs of ordered objects. In a block with many short runs, or
+with an object that was removed, each object is looked at.
 """
 
 from __future__ import annotations

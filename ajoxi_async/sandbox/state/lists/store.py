@@ -6,8 +6,8 @@ Rules:
    none is skipped or repeated. A cursor that was made up, or is used with other filters, is refused.
 3. Every filter but `accept` goes through an index, and so does every combination of them: an answer takes a step for each
    4,096 positions of the list, and no look at an item that is not in it.
-4. An index follows each change of an item at once. Where an item was changed after a page, the next page shows it or not by
-   what it is then.
+4. The indexes are updated with each change of an item. If an item is changed between two pages, its new state decides whether
+   the next page shows it.
 5. A copy shares everything with its original until one of them changes.
 6. Objects are packed: see `pages`. Those that still change are found and replaced faster, the last `OPEN` of them at most.
 """
