@@ -77,7 +77,9 @@ def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subproce
     (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else ini))
     (path / "conftest.py").write_text(STOPWATCH)
     (path / "test_it.py").write_text(code)
-    arguments = ["-p", "ajoxi_async.testing", "-W", "error", "--strict-markers", "-q", *options]
+    # Plugins of others take seconds to import.
+    others = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:faker")
+    arguments = ["-p", "ajoxi_async.testing", *others, "-W", "error", "--strict-markers", "-q", *options]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=path,
