@@ -164,7 +164,7 @@ def agree(
     seen: list[Call] = []
     cursor = None
     while True:
-        page = held.page(limit=limit, cursor=cursor, filters="", keys=keys, since=since, until=until)
+        page = held.pick(limit=limit, cursor=cursor, filters="", keys=keys, since=since, until=until).page()
         assert len(page.data) == limit or not page.has_more
         seen += page.data
         cursor = page.next_cursor
@@ -245,7 +245,7 @@ def test_what_cannot_be_sent_is_refused_before_it_is_kept() -> None:
         calls.extend([Call(id="call_1"), Call(id="call_2", to="\ud800")])
     assert len(calls) == 0
     assert calls.get("call_1") is None
-    assert calls.page(limit=5, cursor=None, filters="").data == ()
+    assert calls.pick(limit=5, cursor=None, filters="").page().data == ()
 
 
 def test_a_number_taken_back_is_listed_once() -> None:
@@ -367,7 +367,7 @@ def test_no_filter_looks_at_everything() -> None:
         took = []
         for _ in range(5):
             began = time.process_time()
-            calls.page(limit=50, cursor=None, filters="", **one)
+            calls.pick(limit=50, cursor=None, filters="", **one).page()
             calls.rows(52_300, 60, **one)
             took.append(time.process_time() - began)
         assert min(took) < 0.01, one
@@ -394,7 +394,7 @@ def test_a_page_after_a_cursor_begins_there(monkeypatch: pytest.MonkeyPatch) -> 
     for cursor, blocks in [(None, {14}), (30_000, {7}), (60, {0})]:
         looked.clear()
         after = encode_cursor(cursor, "") if cursor is not None else None
-        page = calls.page(limit=50, cursor=after, filters="", keys=[("direction", "outbound")])
+        page = calls.pick(limit=50, cursor=after, filters="", keys=[("direction", "outbound")]).page()
         assert len(page.data) == 50
         assert set(looked) == blocks
 
@@ -419,7 +419,7 @@ def test_a_past_that_was_filled_many_times(monkeypatch: pytest.MonkeyPatch) -> N
     until = since + timedelta(minutes=10)
     assert calls.count(since=since, until=until) == 120
     assert len(looked) < 500
-    assert len(calls.page(limit=200, cursor=None, filters="", since=since, until=until).data) == 120
+    assert len(calls.pick(limit=200, cursor=None, filters="", since=since, until=until).page().data) == 120
 
 
 def test_many_ids_are_those_of_one_by_one() -> None:

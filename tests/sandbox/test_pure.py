@@ -54,7 +54,7 @@ def test_cursors_are_stable_under_inserts(count: int, limit: int, inserts: list[
     """Whatever arrives while a list is paged through, nothing that was there is skipped or repeated."""
     store, seen, cursor = fill(count), [], None
     for extra in [*inserts, *[0] * 100]:
-        page = store.page(limit=limit, cursor=cursor, filters="")
+        page = store.pick(limit=limit, cursor=cursor, filters="").page()
         seen += [item.id for item in page.data]
         cursor = page.next_cursor
         assert page.has_more == (cursor is not None)
@@ -70,7 +70,7 @@ def test_indexed_filters(count: int, limit: int) -> None:
     """An indexed filter finds what a look at everything would."""
     store, seen, cursor = fill(count), [], None
     while True:
-        page = store.page(limit=limit, cursor=cursor, filters="x", keys=[("parity", "1"), ("digit", "3")])
+        page = store.pick(limit=limit, cursor=cursor, filters="x", keys=[("parity", "1"), ("digit", "3")]).page()
         seen += [item.id for item in page.data]
         cursor = page.next_cursor
         if cursor is None:
@@ -90,10 +90,10 @@ def test_page_1000_costs_what_page_1_costs() -> None:
 
     for position in (100_000, 50_000, 100):
         looked_at = 0
-        store.page(limit=50, cursor=encode_cursor(position, ""), filters="", accept=accept)
+        store.pick(limit=50, cursor=encode_cursor(position, ""), filters="", accept=accept).page()
         assert looked_at == 51
     looked_at = 0
-    store.page(limit=50, cursor=None, filters="", keys=[("digit", "3")], accept=accept)
+    store.pick(limit=50, cursor=None, filters="", keys=[("digit", "3")], accept=accept).page()
     assert looked_at == 51
 
 

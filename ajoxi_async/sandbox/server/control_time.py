@@ -10,11 +10,9 @@ import msgspec
 from attrs import frozen
 
 from ajoxi_async.contract import codec
-from ajoxi_async.contract.base import Params
-from ajoxi_async.contract.checks import PageLimit
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.headers import DEFAULT_PAGE
 from ajoxi_async.contract.rules import Bounds
+from ajoxi_async.sandbox.server.control_lists import Window, window_of
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
@@ -31,9 +29,8 @@ _AT_ONCE = 500
 
 
 @frozen(kw_only=True, repr=False)
-class _Window(Params):
+class _TimerWindow(Window):
     at: Annotated[int, Bounds(0, LISTED)] | None = None
-    limit: PageLimit | None = None
 
 
 async def fired_json(fired: list[Fired]) -> msgspec.Raw:
@@ -125,12 +122,9 @@ def _pause(_: object, request: ControlRequest) -> Any:
 
 def _timers(_: object, request: ControlRequest) -> Any:
     """GET timers: the timers by position, the next one first."""
-    window = request.query(_Window)
-    start, world = window.at or 0, request.world
-    rows = [
-        {"at": codec.format_time(one.at), "kind": one.kind, "id": one.id}
-        for one in world.due(start, window.limit or DEFAULT_PAGE)
-    ]
+    start, amount = window_of(request.query(_TimerWindow))
+    world = request.world
+    rows = [{"at": codec.format_time(one.at), "kind": one.kind, "id": one.id} for one in world.due(start, amount)]
     return {"data": rows, "at": start, "total": len(world.account.timers)}
 
 

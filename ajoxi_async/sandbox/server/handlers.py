@@ -159,7 +159,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
                 return PageBody(tuple(found), encode_cursor(position, filters), True)
             found.append(number)
         return PageBody(tuple(found), None, False)
-    return account.numbers.page(
+    return account.numbers.pick(
         limit=limit,
         cursor=params.cursor,
         filters=filters,
@@ -170,7 +170,7 @@ def search_numbers(command: Command) -> PageBody[Number]:
         ],
         until=command.until(),
         accept=accept,
-    )
+    ).page()
 
 
 _COUNTRY_CODES = {"US": "1", "CA": "1", "GB": "44", "DE": "49", "FR": "33", "AU": "61"}
@@ -248,9 +248,9 @@ def retrieve_transcript(command: Command) -> Transcript | LongAnswer[Transcript]
 def list_webhooks(command: Command) -> PageBody[Webhook]:
     """GET /v1/webhooks: without secrets."""
     params: WebhookList = command.params
-    return command.account.webhooks.page(
+    return command.account.webhooks.pick(
         limit=params.limit or DEFAULT_PAGE, cursor=params.cursor, filters=_filters(params), until=command.until()
-    )
+    ).page()
 
 
 def create_webhook(command: Command) -> Webhook:

@@ -258,22 +258,6 @@ class Store(Generic[R]):
 
     # Lists
 
-    def page(
-        self,
-        *,
-        limit: int,
-        cursor: str | None,
-        filters: str,
-        keys: Sequence[tuple[str, str]] = (),
-        since: datetime | None = None,
-        until: datetime | None = None,
-        accept: Callable[[R], bool] | None = None,
-    ) -> PageBody[R]:
-        """One page, newest first; see `pick`."""
-        return self.pick(
-            limit=limit, cursor=cursor, filters=filters, keys=keys, since=since, until=until, accept=accept
-        ).page()
-
     def pick(
         self,
         *,
