@@ -93,13 +93,14 @@ def test_a_loop_that_stands_still_holds_up_no_other(ends: list[OtherLoop], backe
     exhaust(limiter)
     other = OtherLoop(limiter, backend, waiters)
     ends.append(other)
+    early = len(other.taken)  # On a slow machine its loop takes turns before it stands still.
     taken = asyncio.run(take(limiter, 30))
     gaps = [after - before for before, after in zip(taken, taken[1:], strict=False)]
     assert max(gaps[1:]) < 0.3
     assert taken[-1] - taken[0] < 2
     before = len(other.taken)
     other.end()
-    assert (before, len(other.taken)) == (0, waiters)
+    assert (before, len(other.taken)) == (early, waiters)
     assert not limiter._timers
     assert not limiter._queue.stalled
 
