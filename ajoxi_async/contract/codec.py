@@ -19,7 +19,7 @@ import attrs
 import msgspec
 
 from ajoxi_async.contract.base import Model, Params
-from ajoxi_async.contract.encoding.parsing import DecodeError, parse_json
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, DecodeError, TooDeepError, is_deeper, parse_json
 from ajoxi_async.contract.encoding.structuring import converter, structure, structure_many, to_wire, wire_name
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -63,16 +63,21 @@ class PageBody(typing.Generic[T]):
     has_more: bool
 
 
+_PAGE_FIELDS = frozenset(attrs.fields_dict(PageBody))
+
+
 def decode(body: bytes, cls: type[T]) -> T:
     """Decode a response body into a model."""
-    return structure(parse_json(body), cls, _has_fine_times(body))
+    return structure(parse_json(body, any_depth=True), cls, _has_fine_times(body))
 
 
 def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
     """Decode one page of a list. ``has_more`` missing is derived from ``next_cursor``, the rule of the reference."""
-    page = parse_json(body)
+    page = parse_json(body, any_depth=True)
     if type(page) is not dict or type(page.get("data")) is not list:
         raise DecodeError("not a page: expected an object with a list `data`")
+    if not _PAGE_FIELDS.issuperset(page) and is_deeper({**page, "data": None}, MAX_DEPTH):
+        raise TooDeepError
     data = structure_many(page["data"], cls, _has_fine_times(body))
     cursor = page.get("next_cursor")
     if cursor is not None and type(cursor) is not str:

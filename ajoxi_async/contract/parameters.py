@@ -97,7 +97,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
     if not parsed:
         given = {name: exact(item, name) for name, item in given.items()}
     try:
-        return msgspec.convert(preparer(cls)(given, ""), cls, strict=strict)
+        return msgspec.convert(preparer(cls)(given, "", 1), cls, strict=strict)
     except UnicodeEncodeError:
         raise InvalidParameterError("body", HALF_A_PAIR) from None
     except msgspec.ValidationError as error:

@@ -20,9 +20,9 @@ from ajoxi_async.contract.codec import DecodeError
 from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, MOST_FLOATS, MOST_PARTS, MOST_TEXTS, parse_json
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.messages import Message
-from ajoxi_async.contract.numbers import NumberUpdate, Routing, RoutingKind
+from ajoxi_async.contract.numbers import Number, NumberUpdate, Routing, RoutingKind
 from ajoxi_async.contract.signing import sign
-from ajoxi_async.contract.transcripts import Segment
+from ajoxi_async.contract.transcripts import Segment, Transcript
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.protocol.answers import error_body_of
 
@@ -247,6 +247,61 @@ def test_extra_fields_that_json_cannot_hold() -> None:
     routing = Routing(kind=RoutingKind.AGENT, target="a", extra={"a": object()})
     with pytest.raises(InvalidParameterError, match="expected what JSON can hold"):
         codec.encode(codec.parse_params({"routing": routing}, NumberUpdate))
+
+
+@pytest.mark.parametrize("limit", [1000, 100_000])
+@pytest.mark.parametrize(
+    ("document", "level", "read"),
+    [
+        (b'{"id": "call_1", "new": %s}', 1, lambda body: codec.decode(body, Call)),
+        (b'{"id": "num_1", "routing": {"kind": "agent", "new": %s}}', 2, lambda body: codec.decode(body, Number)),
+        (b'{"id": "t_1", "segments": [{"sequence": 1, "new": %s}]}', 3, lambda body: codec.decode(body, Transcript)),
+        (b'{"data": [{"id": "call_1", "new": %s}]}', 3, lambda body: codec.decode_page(body, Call)),
+        (b'{"data": [{"id": "call_1", "extra": %s}]}', 3, lambda body: codec.decode_page(body, Call)),
+        (b'{"data": [], "new": %s}', 1, lambda body: codec.decode_page(body, Call)),
+        (
+            b'{"data": [], "next_cursor": null, "has_more": false, "new": %s}',
+            1,
+            lambda body: codec.decode_page(body, Call),
+        ),
+    ],
+    ids=["object", "nested object", "nested list", "page", "page, extra", "beside a page", "beside a whole page"],
+)
+def test_unknown_fields_are_bounded_to_the_level(
+    document: bytes, level: int, read: Callable[[bytes], Any], limit: int
+) -> None:
+    """An unknown field may be as deep as the document may be, whatever the recursion limit, and not a level more."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, before))
+    try:
+        for kind in ("list", "object", "both"):
+            steps = 1 if kind != "both" else 2
+            most = (MAX_DEPTH - level) // steps * steps
+            read(document % _nested(most, kind))
+            for depth in (most + steps, 300, 50_000):
+                with pytest.raises(DecodeError, match="^not JSON: nested deeper than 64 levels"):
+                    read(document % _nested(depth, kind))
+    finally:
+        sys.setrecursionlimit(before)
+
+
+def test_known_fields_are_no_deeper_than_their_type() -> None:
+    """A known field that is nested too deep is refused, whether by its type or by the rule."""
+    for depth in (MAX_DEPTH, 5000, 50_000):
+        for name in (b"status", b"metadata", b"created_at", b"duration"):
+            with pytest.raises(DecodeError):
+                codec.decode(b'{"id": "call_1", "%s": %s}' % (name, _nested(depth, "list")), Call)
+
+
+def test_models_share_no_containers() -> None:
+    """Missing and null fields get containers of their own, so that a caller who changes one changes one model."""
+    one, other = codec.decode_page(b'{"data": [{"id": "a"}, {"id": "b", "metadata": null}]}', Call).data
+    for model in (one, other):
+        model.metadata["mine"] = model.id
+        model.extra["mine"] = model.id
+    assert (one.metadata, one.extra) == ({"mine": "a"}, {"mine": "a"})
+    assert (other.metadata, other.extra) == ({"mine": "b"}, {"mine": "b"})
+    assert codec.decode(b'{"id": "c"}', Call).metadata == codec.decode(b'{"id": "c"}', Call).extra == {}
 
 
 def test_unknown_fields_keep_sixty_levels() -> None:

@@ -2,7 +2,10 @@
 
 Rules:
 1. A document is nested at most `MAX_DEPTH` levels deep. This is checked on the bytes, before they are parsed: the parser
-   recurses, and its recursion limit depends on the Python version and on the depth of the caller's stack.
+   recurses, and its recursion limit depends on the Python version and on the depth of the caller's stack. Where a model is
+   built from the document, only the values of unknown fields can be nested deeply, so that it is quicker to check those
+   with `is_deeper`; see `contract.encoding.structuring`. Then Python's default recursion limit keeps the parser from
+   overflowing the stack, and with a higher limit the bytes are checked all the same.
 2. A document with invalid Unicode is accepted: half of a surrogate pair, escaped or encoded, and a sequence of bytes that is
    not UTF-8 are each replaced by one U+FFFD. They are searched for only after the parser has refused the document.
 3. In all other respects a document follows RFC 8259 exactly.
@@ -14,13 +17,23 @@ Rules:
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any, Final
 
 import msgspec
 
 from ajoxi_async.contract.errors import AjoxiError
 
-__all__ = ["MAX_DEPTH", "MOST_FLOATS", "MOST_PARTS", "MOST_TEXTS", "DecodeError", "parse_json"]
+__all__ = [
+    "MAX_DEPTH",
+    "MOST_FLOATS",
+    "MOST_PARTS",
+    "MOST_TEXTS",
+    "DecodeError",
+    "TooDeepError",
+    "is_deeper",
+    "parse_json",
+]
 
 #: The most levels of nested arrays and objects. The API's own documents have five.
 MAX_DEPTH: Final = 64
@@ -32,6 +45,8 @@ MOST_TEXTS: Final = 50_000
 #: The most numbers with a fraction or an exponent in a bounded document; a request of the API has none.
 MOST_FLOATS: Final = 1_000
 
+#: Python's default recursion limit. Parsing a level takes about 250 bytes of the stack, which may have only 512 KiB in a thread.
+_SAFE_RECURSION = 1000
 #: Up to about this many bytes it is quicker to test first whether there are few brackets than to call `_is_too_deep`.
 _SHORT = 4096
 
@@ -40,30 +55,44 @@ class DecodeError(AjoxiError):
     """A body does not have the documented form. The client reports it as `APIResponseValidationError`."""
 
 
-def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False) -> Any:
+class TooDeepError(DecodeError):
+    """A document is nested deeper than `MAX_DEPTH` levels."""
+
+    def __init__(self) -> None:
+        super().__init__(f"not JSON: nested deeper than {MAX_DEPTH} levels")
+
+
+def parse_json(body: bytes, *, strict: bool = False, bounded: bool = False, any_depth: bool = False) -> Any:
     """Parse a JSON document.
 
     Args:
         body: the document, UTF-8.
         strict: refuse invalid Unicode instead of replacing it (rule 2).
         bounded: refuse a document that takes long to parse (rule 4).
+        any_depth: the caller checks how deep the document is nested (rule 1).
 
     Raises:
         DecodeError: the document is not JSON, is nested deeper than `MAX_DEPTH`, or exceeds a limit of rule 4.
     """
-    if len(body) > _SHORT or _has_many_brackets(body):
+    if (not any_depth or sys.getrecursionlimit() > _SAFE_RECURSION) and (
+        len(body) > _SHORT or _has_many_brackets(body)
+    ):
         signs = _signs(body, bounded=bounded)
         brackets = signs.replace(b":", b"")
         if bounded and len(signs) - len(brackets) // 2 > MOST_PARTS:
             raise DecodeError(f"not taken: more than {MOST_PARTS} arrays, objects and members of objects")
         if _is_too_deep(brackets):
-            raise DecodeError(f"not JSON: nested deeper than {MAX_DEPTH} levels")
+            raise TooDeepError
     try:
         if bounded and len(body) > _SHORT:
             return msgspec.json.Decoder(float_hook=_FewFloats()).decode(body)
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         refused = error
+    except RecursionError:
+        if _is_too_deep(_signs(body, bounded=False)):
+            raise TooDeepError from None
+        raise
     if not strict and (sound := _replace_bad_text(body)) != body:
         try:
             return msgspec.json.decode(sound)
@@ -83,6 +112,17 @@ class _FewFloats:
             raise DecodeError(f"not taken: more than {MOST_FLOATS} numbers with a fraction or an exponent")
         self._left -= 1
         return float(text)
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Whether a parsed value has more than a number of levels of arrays and objects. It does not recurse."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [part for part in layer if type(part) is dict or type(part) is list]
+        if not layer:
+            return False
+        layer = [inner for part in layer for inner in (part.values() if type(part) is dict else part)]
+    return True
 
 
 def _has_many_brackets(body: bytes) -> bool:

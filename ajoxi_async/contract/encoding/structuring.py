@@ -5,7 +5,9 @@ Rules:
 2. A class with a field ``extra`` is a model: it keeps there what it does not know. Any other class is a set of parameters,
    which refuses what it does not know.
 3. ``null`` in a field of a model whose default is not ``None`` counts as missing.
-4. What is None in parameters is not sent.
+4. A body is nested at most `MAX_DEPTH` levels deep. `convert` refuses whatever is nested deeper than a field's type, so that
+   only the values of unknown fields are checked.
+5. What is None in parameters is not sent.
 
 cattrs dispatches; the structuring itself is msgspec's `convert`, which builds frozen attrs classes in C, about three
 times as fast as generated Python and without silent coercion.
@@ -24,7 +26,7 @@ import msgspec
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ajoxi_async.contract.encoding.exact_values import exact
-from ajoxi_async.contract.encoding.parsing import DecodeError
+from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, DecodeError, TooDeepError, is_deeper
 from ajoxi_async.contract.encoding.times import format_time, parse_time
 from ajoxi_async.contract.errors import InvalidParameterError
 
@@ -72,8 +74,8 @@ def _is_many(hint: Any) -> bool:
     return get_origin(hint) is tuple or any(get_origin(arg) is tuple for arg in get_args(hint))
 
 
-def _maker(default: Any) -> Callable[[], Any]:
-    return default.factory if isinstance(default, attrs.Factory) else lambda: default  # type: ignore[arg-type]
+def _value_of(default: Any) -> Any:
+    return default.factory() if isinstance(default, attrs.Factory) else default  # type: ignore[arg-type]
 
 
 def _find_time_fields(cls: type[Any]) -> frozenset[str]:
@@ -88,7 +90,11 @@ def _find_time_fields(cls: type[Any]) -> frozenset[str]:
 #: The names of the fields of a class that hold a time.
 time_fields: Callable[[Any], frozenset[str]] = cache(_find_time_fields)
 
-Prepare = Callable[[Any, str], Any]
+#: Takes the body, the path of its fields, for errors, and the level of the body in its document, from 1.
+Prepare = Callable[[Any, str, int], Any]
+
+#: Stands for what is missing; `convert` copies it.
+_EMPTY: dict[str, Any] = {}
 
 
 def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True) -> Prepare:
@@ -102,56 +108,73 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
     strict = strict or not is_model
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in NOT_SENT)]
     size = len(fields)
-    # Missing fields are filled in, because `convert` takes longer for a missing field than the merge does.
-    blank: dict[str, Any] = {wire_name(f.name): None for f in fields if f.default is not attrs.NOTHING}
+    # Missing fields are filled in, because `convert` takes longer for a missing field than the merge does. It copies the
+    # containers among these values.
+    blank = {wire_name(f.name): _value_of(f.default) for f in fields if f.default is not attrs.NOTHING}
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
     # A field whose default is None accepts null as it is.
-    filled = [(f.name, _maker(f.default)) for f in fields if f.default is not None and f.default is not attrs.NOTHING]
+    filled = [
+        (f.name, _value_of(f.default)) for f in fields if f.default is not None and f.default is not attrs.NOTHING
+    ]
     nested = [
         (f.name, preparer(inner, strict, odd_times), _is_many(hints[f.name]))
         for f in fields
         if (inner := nested_class(hints[f.name])) is not None
     ]
     times = tuple(sorted(time_fields(cls))) if odd_times else ()
+    is_flat = not times and not nested
     known = frozenset(wire_name(f.name) for f in fields)
 
-    def prepare(value: Any, path: str) -> Any:
+    # Without comprehensions, which would make its variables slower to read before Python 3.12.
+    def prepare(value: Any, path: str, level: int) -> Any:
         if type(value) is not dict:
             return _rebuild(value, cls, path) if strict and is_model and isinstance(value, cls) else value
         body = blank | value
-        extra: dict[str, Any] = {}
+        extra = _EMPTY
         if len(body) != size and not known.issuperset(body):
-            extra = {key: body.pop(key) for key in value if key not in known}
+            extra = _take_unknown(body, known)
             if strict:
-                name = f"{path}{next(iter(extra))}"
-                raise InvalidParameterError(
-                    name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}"
-                )
+                raise _no_such_parameter(path + next(iter(extra)), known)
+            if is_deeper(extra, MAX_DEPTH + 1 - level):
+                raise TooDeepError
         if is_model:
             body["extra"] = extra
         for wire, name in renamed:
             if wire in body:
                 body[name] = body.pop(wire)
-        for name, make in filled:
+        for name, default in filled:
             if body[name] is None:
-                body[name] = make()
+                body[name] = default
+        if is_flat:
+            return body
         for name in times:
             if type(text := body.get(name)) is str:
                 body[name] = parse_time(text) or text
         for name, prepare_inner, many in nested:
             inner = body.get(name)
             if inner:
-                body[name] = (
-                    [prepare_inner(item, f"{path}{name}.") for item in inner]
-                    if many and type(inner) is list
-                    else prepare_inner(inner, f"{path}{name}.")
-                )
+                if many and type(inner) is list:
+                    body[name] = _prepare_each(inner, prepare_inner, f"{path}{name}.", level + 2)
+                else:
+                    body[name] = prepare_inner(inner, f"{path}{name}.", level + 1)
         return body
 
     return prepare
 
 
-#: What prepares the body of a class: takes the body and the path of its fields, for errors.
+def _take_unknown(body: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
+    return {key: body.pop(key) for key in list(body) if key not in known}
+
+
+def _no_such_parameter(name: str, known: frozenset[str]) -> InvalidParameterError:
+    return InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
+
+
+def _prepare_each(items: list[Any], prepare: Prepare, path: str, level: int) -> list[Any]:
+    return [prepare(item, path, level) for item in items]
+
+
+#: What prepares the body of a class.
 preparer: Callable[..., Prepare] = cache(_build_preparer)
 
 
@@ -176,7 +199,7 @@ def structure(value: Any, cls: type[T], odd_times: bool = True) -> T:
         DecodeError: it does not fit.
     """
     try:
-        return msgspec.convert(preparer(cls, False, odd_times)(value, ""), cls)
+        return msgspec.convert(preparer(cls, False, odd_times)(value, "", 1), cls)
     except msgspec.ValidationError as error:
         if not odd_times:
             return structure(value, cls)
@@ -184,10 +207,9 @@ def structure(value: Any, cls: type[T], odd_times: bool = True) -> T:
 
 
 def structure_many(items: list[Any], cls: type[T], odd_times: bool) -> tuple[T, ...]:
-    """Build the models of a list; see `structure`."""
-    prepare = preparer(cls, False, odd_times)
+    """Build the models of a page's list; see `structure`."""
     try:
-        return msgspec.convert([prepare(item, "") for item in items], tuple[cls, ...])  # type: ignore[valid-type]
+        return msgspec.convert(_prepare_each(items, preparer(cls, False, odd_times), "", 3), tuple[cls, ...])  # type: ignore[valid-type]
     except msgspec.ValidationError as error:
         if not odd_times:
             return structure_many(items, cls, odd_times=True)
