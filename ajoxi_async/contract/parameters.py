@@ -96,6 +96,10 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
         raise InvalidParameterError(twice, f"expected once, not as {wire_name(twice)!r} as well")
     if not parsed:
         given = {name: exact(item, name) for name, item in given.items()}
+    return _convert(given, cls, strict)
+
+
+def _convert(given: dict[str, Any], cls: type[P], strict: bool) -> P:
     try:
         return msgspec.convert(preparer(cls)(given, "", 1), cls, strict=strict)
     except UnicodeEncodeError:
@@ -118,8 +122,12 @@ def parse_body(body: Any, cls: type[P]) -> P:
     if not known.issuperset(body):
         name = next(name for name in body if name not in known)
         raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
-    whole = {name: int(item) for name, item in body.items() if type(item) is float and item.is_integer()}
-    return parse_params(body | whole if whole else body, cls, parsed=True)
+    given = {
+        name: int(item) if type(item) is float and item.is_integer() else item
+        for name, item in body.items()
+        if item is not None
+    }
+    return _convert(given, cls, strict=True)
 
 
 converter.register_structure_hook_func(lambda cls: isinstance(cls, type) and issubclass(cls, Params), parse_params)

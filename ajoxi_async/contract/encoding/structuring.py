@@ -18,11 +18,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
 import msgspec
+from cattrs.fns import identity
 from cattrs.gen import make_dict_unstructure_fn, override
 
 from ajoxi_async.contract.encoding.exact_values import exact
@@ -216,10 +218,25 @@ def structure_many(items: list[Any], cls: type[T], odd_times: bool) -> tuple[T, 
         raise DecodeError(f"not a page of {cls.__name__}: {error}") from None
 
 
+#: Types whose values are written as they are.
+_PLAIN = frozenset({bool, float, int, str, type(None)})
+
+
+def _is_plain(hint: Any) -> bool:
+    return hint in _PLAIN or (get_origin(hint) in {UnionType, Union} and _PLAIN.issuperset(get_args(hint)))
+
+
 def _make_unstructure(cls: type[Any]) -> Callable[[Any], dict[str, Any]]:
     is_model = keeps_unknown(cls)
+    hints = get_type_hints(cls)
     overrides = {
-        f.name: override(rename=wire_name(f.name), omit=is_model and f.name in NOT_SENT) for f in attrs.fields(cls)
+        f.name: override(
+            rename=wire_name(f.name),
+            omit=is_model and f.name in NOT_SENT,
+            # Of plain values that may be None, cattrs looks up how to write each one.
+            unstruct_hook=identity if _is_plain(hints[f.name]) else None,
+        )
+        for f in attrs.fields(cls)
     }
     plain = make_dict_unstructure_fn(cls, converter, **overrides)  # type: ignore[arg-type]
     if is_model:
