@@ -1,47 +1,53 @@
 """The control surface: the sandbox's own commands over HTTP under ``/_ajoxi/``, for test suites in any language.
 
 Rules:
-1. It has a token of its own, which is not an API key. It accepts requests from this machine only, on whatever address the sandbox
-   listens.
-2. The Host header must name this machine, and an Origin must be the sandbox's own. This refuses the requests of a web page that
-   reaches the sandbox by DNS rebinding.
-3. ``X-Ajoxi-Key`` selects the world, by a key or the id of a key; without it, requests act on the world of the sandbox's own key.
+1. It has a token of its own, which is not an API key, and also accepts the sessions of the console.
+2. It accepts requests from this machine only, and none of other sites' pages: see `admission`.
+3. ``X-Ajoxi-Key`` selects the world, by a key or the id of a key; without it, or with ``main``, requests act on the world of the
+   sandbox's own key.
 4. Bodies are JSON objects, checked like those of the API; errors have the API's envelope.
 """
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import define, field
 
-from ajoxi_async.contract import codec, headers
-from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
+from ajoxi_async.contract import codec
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import (
+    control_conversations,
     control_deliveries,
     control_feed,
     control_keys,
+    control_ledger,
     control_lists,
     control_outcomes,
+    control_overview,
+    control_receivers,
     control_snapshots,
     control_time,
+    control_vocabulary,
 )
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
+from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control_conversations import Conversations
+from ajoxi_async.sandbox.server.control_ledger import LedgerFile
+from ajoxi_async.sandbox.server.control_receivers import Receivers
+from ajoxi_async.sandbox.server.control_request import PREFIX, ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
-from ajoxi_async.sandbox.server.control_time import fired_json
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
+from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["Control"]
+__all__ = ["KEY_HEADER", "Control"]
 
 KEY_HEADER = "x-ajoxi-key"
 
@@ -55,47 +61,45 @@ class Control:
         own_key: the key whose world a request acts on if it names no key.
         token: the token that requests must have.
         requests: the log of the API's last requests.
+        signed_in: whether the headers of a request have the cookie of a console session.
+        base_url: returns the URL at which this machine reaches the sandbox.
+        ledger: a ledger of the dialer to show, if one was given.
         snapshots: the snapshots that were made with the control surface.
+        conversations: the threads of messages that were asked for.
+        receivers: the test receivers.
     """
 
     worlds: Worlds
     own_key: str = field(repr=False)
     token: str = field(repr=False)
     requests: RequestLog = field(factory=RequestLog)
+    signed_in: Callable[[Mapping[str, str]], bool] = field(default=lambda _: False)
+    base_url: Callable[[], str] = field(default=lambda: "")
+    ledger: LedgerFile | None = None
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
+    conversations: Conversations = field(factory=Conversations, init=False)
+    receivers: Receivers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.receivers = Receivers(self.worlds)
 
     async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
         """Answer a request that came from `peer`."""
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
-            self._admit(sent, peer)
+            check_machine(sent, peer)
+            if (posted := await self.receivers.receive(request.url.partition("?")[0], request, sent)) is not None:
+                return posted
+            check_site(sent)
+            check_token(request.method, sent, self.token, self.signed_in)
             status, shown = await self._respond(request, sent)
             if isinstance(shown, StreamedResponse):
-                return shown
+                return StreamedResponse({**DATA_HEADERS, **shown.headers}, shown.chunks, shown.status)
             if self.worlds.save is not None:
                 await self.worlds.save()
-        except (NeverHappenedError, AdvanceStoppedError) as error:
-            code = "never_happened" if isinstance(error, NeverHappenedError) else "advance_stopped"
-            status, shown = 409, {**error_body(code, error.message), "fired": await fired_json(error.fired)}
-        except InvalidParameterError as error:
-            code = "missing_parameter" if error.missing else "invalid_parameter"
-            status, shown = 400, error_body(code, error.why, codec.wire_name(error.param))
-        except Refusal as refusal:
-            status = refusal.status or CODE_STATUS[refusal.code]
-            shown = error_body(refusal.code, refusal.message, refusal.param)
-        return Response(status, {headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
-
-    def _admit(self, sent: Mapping[str, str], peer: str | None) -> None:
-        if peer is None or not _is_loopback(peer):
-            raise Refusal("permission_denied", "the control surface answers this machine alone")
-        host = sent.get("host", "")
-        if not _is_local_host(host):
-            raise Refusal("permission_denied", "the Host header does not name this machine")
-        if "origin" in sent and sent["origin"].lower() != f"http://{host.lower()}":
-            raise Refusal("permission_denied", "the Origin header is another site's")
-        scheme, _, token = sent.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(token.strip()), _bytes(self.token)):
-            raise Refusal("authentication_required", "send 'Authorization: Bearer' with the control token, no API key")
+        except REFUSED as error:
+            return await error_answer(error)
+        return json_answer(status, shown)
 
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
         try:
@@ -106,19 +110,57 @@ class Control:
             raise Refusal("invalid_json", "a request that cannot be read") from None
         if type(body) is not dict:
             raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
-        found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(parts.path))]
-        if not found:
-            raise Refusal("not_found", f"expected one of {', '.join(sorted({route.path for route in ROUTES}))}")
-        for route, match in found:
-            if route.method == request.method:
-                key = sent.get(KEY_HEADER, self.own_key)
-                id = match.groupdict().get("id", "")
-                addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body)
-                for world in list(self.worlds.by_key.values()):
-                    await world.whole()
-                answer = route.act(self, addressed)
-                return route.status, await answer if isinstance(answer, Awaitable) else answer
-        raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
+        route, id = _find(request.method, parts.path)
+        # A page of the console that is looked at makes no world.
+        make_world = request.method != "GET" or "authorization" in sent
+        key = sent.get(KEY_HEADER, self.own_key)
+        addressed = self._addressed(key, id, pairs, body, make_world=make_world)
+        return route.status, await self._carry_out(route, addressed)
+
+    def _addressed(
+        self, key: str, id: str, pairs: list[tuple[str, str]], body: dict[str, Any], *, make_world: bool
+    ) -> ControlRequest:
+        return ControlRequest(self.worlds, self.requests, key, id, pairs, body, make_world, self.base_url())
+
+    async def _carry_out(self, route: Route, addressed: ControlRequest) -> Any:
+        for world in list(self.worlds.by_key.values()):
+            await world.whole()
+        answer = route.act(self, addressed)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def world(self, key: str | None, *, make: bool) -> World:
+        """The world of a key.
+
+        Args:
+            key: the key, or the id of one; ``None`` for the sandbox's own.
+            make: whether it is made if it does not exist yet.
+
+        Raises:
+            InvalidParameterError: the key is not one of this sandbox.
+            Refusal: the world does not exist, and is not to be made.
+        """
+        named = key if key is not None else self.own_key
+        return self._addressed(named, "", [], {}, make_world=make).world
+
+    async def look(self, url: str, key: str) -> Any:
+        """The content of the answer to a GET, for the console's feed.
+
+        Args:
+            url: path and query, without the prefix of the surface.
+            key: the key of the world to look at, or the id of this key. No world is made.
+
+        Raises:
+            Refusal: there is no such route or world, or the route refuses.
+            InvalidParameterError: a parameter is wrong.
+        """
+        path, _, query = url.partition("?")
+        route, id = _find("GET", PREFIX + path)
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50, errors="strict")
+        except ValueError:
+            raise Refusal("invalid_json", "a query that cannot be read") from None
+        addressed = self._addressed(key, id, pairs, {}, make_world=False)
+        return await self._carry_out(route, addressed)
 
     # One method for each route
 
@@ -182,8 +224,24 @@ ROUTES = (
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
     *control_lists.ROUTES,
+    *control_conversations.ROUTES,
+    *control_overview.ROUTES,
+    *control_receivers.ROUTES,
+    *control_ledger.ROUTES,
+    *control_vocabulary.ROUTES,
     *control_feed.ROUTES,
 )
+
+
+def _find(method: str, path: str) -> tuple[Route, str]:
+    """The route of a request, and the id in its path."""
+    found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(path))]
+    if not found:
+        raise Refusal("not_found", f"expected one of {', '.join(sorted({route.path for route in ROUTES}))}")
+    for route, match in found:
+        if route.method == method:
+            return route, match.groupdict().get("id", "")
+    raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 
 
 def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -191,25 +249,3 @@ def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
         if name not in given:
             raise InvalidParameterError(name, "required", missing=True)
     return given
-
-
-def _bytes(text: str) -> bytes:
-    # aiohttp decodes bytes of a header that are not UTF-8 to halves of surrogate pairs.
-    return text.encode(errors="surrogatepass")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    inside = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (inside or ip).is_loopback
-
-
-def _is_local_host(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return name == "localhost" or _is_loopback(name)

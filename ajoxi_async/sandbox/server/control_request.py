@@ -16,9 +16,11 @@ from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["PREFIX", "ControlRequest", "Route"]
+__all__ = ["LATEST", "PREFIX", "ControlRequest", "Route"]
 
 PREFIX = "/_ajoxi/"
+#: What stands for the id of the newest object.
+LATEST = "latest"
 
 P = TypeVar("P", bound=Params)
 
@@ -34,6 +36,8 @@ class ControlRequest:
         id: the id in the path; empty if the path has none.
         pairs: the names and values of the query.
         body: the JSON object of the body; empty if there is none.
+        make_world: whether the world of a key that was not used yet is made.
+        base_url: the URL at which this machine reaches the sandbox.
     """
 
     worlds: Worlds
@@ -42,13 +46,16 @@ class ControlRequest:
     id: str
     pairs: list[tuple[str, str]]
     body: dict[str, Any]
+    make_world: bool = True
+    base_url: str = ""
 
     @property
     def world(self) -> World:
-        """The world that the request acts on. It is made if it does not exist yet.
+        """The world that the request acts on. It is made if it does not exist yet, unless the request only looks.
 
         Raises:
             InvalidParameterError: the key is not one of this sandbox.
+            Refusal: the world does not exist, and the request only looks.
         """
         try:
             key = self.worlds.named(self.key)
@@ -56,6 +63,8 @@ class ControlRequest:
             key = ""
         if not self.worlds.accepts(key):
             raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox, or the id of one")
+        if not self.make_world and key not in self.worlds.by_key:
+            raise Refusal("not_found", "no request was sent with this key yet, so that it has no world")
         return self.worlds.of(key)
 
     def take(self, **kinds: Any) -> dict[str, Any]:
