@@ -27,6 +27,7 @@ const TALLEST = Math.floor(16_000_000 / ROW);
  * @property {string} label
  * @property {string} size its part of `grid-template-columns`
  * @property {import('./cells.js').Draw} draw
+ * @property {string} [narrow] the same in a narrow list
  * @property {'narrow' | 'middle' | 'wide'} [from] the narrowest list that shows it; every list, unless given
  * @property {string} [className]
  */
@@ -59,7 +60,7 @@ export function createList(options) {
   const body = element('div', { role: 'rowgroup', class: 'list-body' });
   const head = element('div', { role: 'rowgroup', class: 'list-head' },
     element('div', { role: 'row', class: 'list-row', 'aria-rowindex': 1 }, ...columns.map((column) =>
-      element('div', { role: 'columnheader', class: `cell ${column.className ?? ''}`, 'data-from': column.from ?? 'narrow' }, column.label))));
+      element('div', { role: 'columnheader', class: `cell ${(column.className ?? '').replace('mono', '')}`, 'data-from': column.from ?? 'narrow' }, column.label))));
   const grid = element('div', { role: 'grid', class: 'list', 'aria-label': label, 'aria-colcount': columns.length }, head, body);
   const pill = element('button', { class: 'pill', type: 'button' });
   const root = element('div', { class: 'list-frame' }, grid, pill);
@@ -257,5 +258,5 @@ const WIDTHS = ['narrow', 'middle', 'wide'];
 /** The columns of a list of one of three widths. */
 function template(columns, width) {
   const shown = columns.filter((column) => WIDTHS.indexOf(column.from ?? 'narrow') <= WIDTHS.indexOf(width));
-  return shown.map((column) => column.size).join(' ');
+  return shown.map((column) => (width === 'narrow' && column.narrow) || column.size).join(' ');
 }

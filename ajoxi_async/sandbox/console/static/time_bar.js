@@ -2,7 +2,6 @@
  * The bar of time on every page: what time it is in the world, play, pause, speed, jumps, and what is due next.
  */
 import { get, post, send } from './api.js';
-import { addressOf } from './palette.js';
 import { fullTime, relative } from './format.js';
 import { icon } from './icons.js';
 import { attempt, notify } from './notices.js';
@@ -102,12 +101,11 @@ const WHAT = { end: 'call ends', answer: 'call is answered', ring: 'call rings',
 /** What a timer does, in words. @param {string} kind */
 export const whatIsDue = (kind) => WHAT[kind] ?? kind.replaceAll('_', ' ');
 
-function dueView() {
+function nextButton() {
   const due = nextDue.value;
-  if (due === null) return html`<span class="due quiet">nothing is due</span>`;
-  const href = addressOf(due.id ?? '');
-  return html`<span class="due"><span class="quiet">next ${relative(Date.parse(due.at), moment.value)}:</span>
-    ${href ? html`<a href=${href}>${whatIsDue(due.kind)}</a>` : whatIsDue(due.kind)}</span>`;
+  const text = due === null ? 'nothing is due' : `${whatIsDue(due.kind)} ${relative(Date.parse(due.at), moment.value)}`;
+  return html`<button class="next" title=${tooltip('time.next')} ?disabled=${due === null} @click=${() => run('time.next')}>${icon('next')}
+    <span>Next:</span> <span class="quiet">${text}</span></button>`;
 }
 
 function progressView() {
@@ -129,10 +127,9 @@ function controls() {
       <button aria-pressed=${clock.value.speed === speed} @click=${() => setSpeed(speed)}>${speed}×</button>`)}</span>` : nothing}
     <span class="group" role="group" aria-label="Jump">${JUMPS.map((jump) => html`
       <button title=${tooltip(jump.id)} @click=${() => run(jump.id)}>${jump.text}</button>`)}</span>
-    <button title=${tooltip('time.next')} ?disabled=${nextDue.value === null} @click=${() => run('time.next')}>${icon('next')} Next</button>
     <button title=${tooltip('time.idle')} @click=${() => run('time.idle')}>Until idle</button>
-    <a class="button" href=${address('time')} title="Marks to go back to">${icon('rewind')} Rewind</a>
-    ${dueView()}`;
+    <a class="button" href=${address('time')} aria-label="Rewind: marks to go back to" title="Rewind: marks to go back to">${icon('rewind')}</a>
+    ${nextButton()}`;
 }
 
 /** The bar. */
