@@ -53,7 +53,7 @@ export async function send(method, path, body, abort) {
   const text = await answer.text();
   const shown = parsed(text);
   if (answer.ok) return shown;
-  if (answer.status === 401 && !path.startsWith('as/')) signedIn.value = false;
+  if (answer.status === 401 && !path.startsWith('console/as/')) signedIn.value = false;
   const { code = 'error', message = `The sandbox answered ${answer.status}.` } = shown?.error ?? {};
   throw new ApiError(answer.status, code, message, shown);
 }
@@ -89,4 +89,4 @@ export function query(values) {
  * @param {string} path such as `/v1/calls`
  * @param {object} [body]
  */
-export const asApi = (method, path, body) => send(method, `as${path}`, body);
+export const asApi = (method, path, body) => send(method, `console/as${path}`, body);

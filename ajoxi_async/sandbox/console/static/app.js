@@ -2,6 +2,7 @@
  * The console: the side bar, the time bar, and the page of the present address between them.
  */
 import { signedIn } from './api.js';
+import { badgeOf } from './badges.js';
 import { icon } from './icons.js';
 import { noticesView } from './notices.js';
 import { openHelp, openPalette } from './palette.js';
@@ -11,8 +12,7 @@ import { address, go, route } from './router.js';
 import { signIn, signInPage } from './session.js';
 import { addCommands, run, tooltip } from './shortcuts.js';
 import { connection, followWorld } from './store.js';
-import { badges } from './badges.js';
-import { timeBar, timeCommands } from './time_bar.js';
+import { mountTimeBar } from './time_bar.js';
 import { effect, element, html, nothing, show, signal, untracked } from './view.js';
 
 /** Whether the side bar is open on a narrow page. */
@@ -52,12 +52,12 @@ function showConsole(app) {
     main.focus();
   });
   app.replaceChildren(skip, element('div', { class: 'frame' }, side, bar, main), corner);
-  followWorld();
   const stops = [
+    followWorld(),
     show(side, sideBar),
-    show(bar, timeBar),
+    mountTimeBar(bar),
     show(corner, noticesView),
-    addCommands(...globalCommands(), ...timeCommands()),
+    addCommands(...globalCommands()),
     followPage(main),
   ];
   return () => {
@@ -129,9 +129,8 @@ function globalCommands() {
 }
 
 function pageLink(page, current) {
-  const badge = badges[page.name]?.() ?? nothing;
   return html`<li><a href=${address(page.name)} aria-current=${page.name === current ? 'page' : nothing} title=${tooltip(`go.${page.name}`)}>
-    ${icon(page.name)}<span class="label">${page.title}</span>${badge}</a></li>`;
+    ${icon(page.name)}<span class="label">${page.title}</span>${badgeOf(page.name)}</a></li>`;
 }
 
 function sideBar() {

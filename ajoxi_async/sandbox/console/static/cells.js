@@ -1,8 +1,7 @@
 /**
  * The cells of lists: each kind of cell has a function that draws a row's value into it. Text reaches them as text nodes only.
  */
-import { iconElement } from './icons.js';
-import { words } from './format.js';
+import { badgeElement, statusElement } from './badge.js';
 
 /**
  * @callback Draw
@@ -25,38 +24,22 @@ export const link = (value, href) => (cell, row) => {
     anchor.tabIndex = -1;
     cell.replaceChildren(anchor);
   }
-  if (anchor.textContent !== value(row)) anchor.textContent = value(row);
+  const shown = value(row);
+  if (anchor.textContent !== shown) anchor.textContent = shown;
   anchor.setAttribute('href', href(row));
 };
 
-/** The icon and the colour of each state: nothing is said by colour alone. */
-const STATES = {
-  queued: ['ring', 'quiet'], ringing: ['half', 'warn'], answered: ['dot', 'good'], completed: ['check', 'quiet'],
-  voicemail: ['check', 'quiet'], no_answer: ['close', 'warn'], busy: ['close', 'warn'], failed: ['alert', 'bad'], canceled: ['close', 'quiet'],
-  pending: ['half', 'warn'], delivered: ['check', 'good'], dead: ['alert', 'bad'], dropped: ['close', 'quiet'], failing: ['alert', 'warn'],
-  sent: ['check', 'quiet'], received: ['incoming', 'quiet'], undelivered: ['alert', 'bad'], active: ['dot', 'good'], disabled: ['close', 'bad'],
-  running: ['half', 'warn'], inbound: ['incoming', ''], outbound: ['outgoing', ''],
+/** A cell whose element is made anew when its value has another text. */
+const remade = (value, make) => (cell, row) => {
+  const shown = value(row);
+  const key = String(shown);
+  if (cell.dataset.shown === key) return;
+  cell.dataset.shown = key;
+  cell.replaceChildren(...(shown === null || shown === undefined ? [] : [make(shown)]));
 };
-
-/** The class of an HTTP status. @param {number | null} status */
-export const toneOfStatus = (status) => (status === null ? 'bad' : status < 300 ? 'good' : status < 400 ? '' : status < 500 ? 'warn' : 'bad');
-
-/** Icon and tone of a state. @param {string | null | undefined} name */
-export const stateOf = (name) => STATES[name] ?? ['ring', ''];
 
 /** A state with its icon and word. @param {(row: any) => string | null | undefined} value @returns {Draw} */
-export const state = (value) => (cell, row) => {
-  const name = value(row);
-  if (cell.dataset.state === (name ?? '')) return;
-  cell.dataset.state = name ?? '';
-  cell.replaceChildren(...(name ? [badge(name)] : []));
-};
+export const state = (value) => remade(value, badgeElement);
 
-/** A badge as an element. @param {string} name @param {string} [shown] */
-export function badge(name, shown = words(name)) {
-  const [drawn, tone] = stateOf(name);
-  const made = document.createElement('span');
-  made.className = `badge ${tone}`;
-  made.append(iconElement(drawn), shown);
-  return made;
-}
+/** An HTTP status; `undefined` shows nothing, `0` that no answer came. @param {(row: any) => number} value @returns {Draw} */
+export const status = (value) => remade(value, (shown) => statusElement(shown || null));

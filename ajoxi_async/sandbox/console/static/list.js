@@ -36,7 +36,8 @@ const TALLEST = Math.floor(16_000_000 / ROW);
  * @typedef {object} ListOptions
  * @property {string} label what the list is called
  * @property {Column[]} columns
- * @property {import('./list_rows.js').Load} load
+ * @property {(at: number, limit: number) => string} path the path of a GET that answers rows by their position, the newest first
+ * @property {(error: unknown) => void} [failed] the list cannot be read
  * @property {(row: any) => void} open opens a row: Enter, or a double click
  * @property {(id: string | null) => void} [choose] a row was chosen, or none
  * @property {(total: number) => void} [counted] the number of rows became known or changed
@@ -45,8 +46,8 @@ const TALLEST = Math.floor(16_000_000 / ROW);
 
 /** Make a list. @param {ListOptions} options */
 export function createList(options) {
-  const { label, columns, load, open, choose = () => {}, counted = () => {} } = options;
-  const rows = new Rows(load, { changed: schedule, failed: complain });
+  const { label, columns, path, open, choose = () => {}, counted = () => {}, failed = complain } = options;
+  const rows = new Rows(path, { changed: schedule, failed });
   /** The elements in use, by the index of their row. @type {Map<number, HTMLElement>} */
   const used = new Map();
   /** @type {HTMLElement[]} */
@@ -222,11 +223,9 @@ export function createList(options) {
     { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: () => choosing(null) },
   );
 
-  rows.refresh();
+  rows.restart();
   return {
     element: root,
-    /** Objects changed, or all of them (`null`). @param {string[] | null} ids */
-    changed: (ids) => rows.change(ids),
     /** The filters changed: begin at the top again. */
     restart() {
       used.forEach((row) => {

@@ -3,24 +3,22 @@
  *
  * Filters and the chosen row are in the address, each under its own name.
  */
-import { ApiError } from './api.js';
 import { filterBar, filterCommands } from './filters.js';
 import { count } from './format.js';
 import { createList } from './list.js';
+import { complain } from './notices.js';
 import { go, route, setQuery } from './router.js';
 import { addCommands } from './shortcuts.js';
-import { onChange } from './store.js';
 import { effect, element, html, nothing, show, signal, untracked } from './view.js';
 
 /**
  * @typedef {object} ListPage
  * @property {string} title
- * @property {string} kind the kind of the objects in the feed
  * @property {import('./list.js').Column[]} columns
  * @property {string[]} names the names of the filters
  * @property {string} hint an example for the field of filters
  * @property {[string, Record<string, string>][]} [presets]
- * @property {(at: number, limit: number, filters: Record<string, string>, abort: AbortSignal) => Promise<any>} load
+ * @property {(at: number, limit: number, filters: Record<string, string>) => string} path the path of a GET that answers rows by position
  * @property {(id: string) => string} href the address of an object
  * @property {(root: HTMLElement, id: string) => () => void} [panel] shows the chosen row; a list without one only opens rows
  * @property {() => unknown} empty the template where there is no object at all
@@ -44,21 +42,17 @@ export function mountListPage(root, page) {
     label: page.title,
     columns: page.columns,
     chosen: page.panel ? route.peek().query.get('selected') : null,
-    async load(at, limit, abort) {
-      try {
-        const answer = await page.load(at, limit, filtersNow(), abort);
-        problem.value = '';
-        return answer;
-      } catch (error) {
-        if (!(error instanceof ApiError) || error.status !== 400) throw error;
-        problem.value = error.message;
-        return { data: [], at, total: 0 };
-      }
+    path: (at, limit) => page.path(at, limit, filtersNow()),
+    failed(error) {
+      if (error.status !== 400) complain(error);
+      problem.value = error.message;
+      total.value = 0;
     },
     open: (row) => go(page.href(row.id)),
     choose: (id) => page.panel && setQuery({ selected: id }),
     counted: (amount) => {
       total.value = amount;
+      problem.value = '';
     },
   });
   split.append(list.element);
@@ -83,7 +77,6 @@ export function mountListPage(root, page) {
     }),
     followFilters(list, filtersNow, total),
     page.panel ? followPanel(split, list, page) : () => {},
-    onChange(page.kind, list.changed),
     addCommands(...filterCommands(isFiltered, () => change({}))),
     list.dispose,
   ];

@@ -4,45 +4,42 @@
  * Rules:
  * 1. The newest object is row 0 of the sandbox's list. While the list is held, `newer` counts the objects that came since: the row
  *    with index i is at position i + newer, so that known rows keep their index.
- * 2. One request is under way at a time, for the rows that are shown; what is asked meanwhile is asked after it.
- * 3. A live list is read again when something changed; a held one when a shown row changed, and otherwise only counted.
+ * 2. The rows that are shown are followed: the feed sends them again when they change. Rows that are scrolled to are read at once,
+ *    one request at a time, and followed when the list comes to rest.
  */
+import { ApiError, get } from './api.js';
+import { follow } from './store.js';
 
 /** The most rows of one request. */
 const AT_ONCE = 100;
-/** Real milliseconds between two readings because of changes: of a live list, and of one that is held. */
-const PAUSE_MS = { live: 15, held: 250 };
-/** Rows that are kept beyond the shown ones. */
+/** Rows that are followed after the shown ones: as many objects may come until others have to be followed. */
+const SLACK = 20;
+/** Milliseconds without a scroll after which the list is at rest. */
+const REST_MS = 120;
+/** Rows that are kept. */
 const KEPT = 2_000;
-
-/**
- * @callback Load
- * @param {number} at
- * @param {number} limit
- * @param {AbortSignal} abort
- * @returns {Promise<{data: any[], at: number, total: number}>}
- */
 
 export class Rows {
   /**
-   * @param {Load} load
+   * @param {(at: number, limit: number) => string} path the path of a GET that answers rows by their position
    * @param {{changed: () => void, failed: (error: unknown) => void}} events
    */
-  constructor(load, { changed, failed }) {
-    this.load = load;
+  constructor(path, { changed, failed }) {
+    this.path = path;
     this.onChanged = changed;
     this.onFailed = failed;
+    this.items = new Map();
+    this.indexes = new Map();
     this.total = 0;
     this.newer = 0;
     this.held = false;
     /** Whether the list was read at least once. */
     this.known = false;
-    this.items = new Map();
-    this.indexes = new Map();
     this.shown = [0, 39];
-    this.dirty = true;
-    this.timer = 0;
     this.abort = null;
+    this.rest = 0;
+    /** The first position that is followed and how many, and what stops it. */
+    this.followed = { at: -1, limit: 0, stop: () => {} };
   }
 
   idOf(item) {
@@ -53,18 +50,12 @@ export class Rows {
     return this.items.get(index);
   }
 
-  find(id) {
-    return this.items.get(this.indexes.get(id));
-  }
-
   /** Hold the list still, or let it be live. @param {boolean} held */
   hold(held) {
     if (held === this.held) return;
     this.held = held;
-    if (!held) {
-      this.newer = 0;
-      this.refresh();
-    }
+    if (!held) this.newer = 0;
+    this.settle();
   }
 
   forget() {
@@ -78,42 +69,27 @@ export class Rows {
     this.abort = null;
     this.forget();
     this.newer = 0;
-    this.dirty = true;
+    this.known = false;
+    this.followed.stop();
+    this.followed = { at: -1, limit: 0, stop: () => {} };
+    this.settle();
     this.read();
   }
 
   stop() {
-    clearTimeout(this.timer);
+    clearTimeout(this.rest);
     this.abort?.abort();
-    this.stopped = true;
+    this.followed.stop();
   }
 
-  /** Objects changed. @param {string[] | null} ids */
-  change(ids) {
-    if (ids === null) return this.refresh();
-    this.dirty = true;
-    this.timer ||= setTimeout(() => {
-      this.timer = 0;
-      this.read();
-    }, this.held ? PAUSE_MS.held : PAUSE_MS.live);
-    return undefined;
-  }
-
-  /** Read the shown rows again. */
-  refresh() {
-    this.dirty = true;
-    this.read();
-  }
-
-  /** Read rows that are to be shown and not known. @param {number} first @param {number} last */
+  /** These rows are shown now: read those that are not known, and follow them when the list is at rest. */
   ensure(first, last) {
+    const same = first === this.shown[0] && last === this.shown[1];
     this.shown = [first, Math.max(first, last)];
-    for (let index = first; index <= last; index += 1) {
-      if (!this.items.has(index)) {
-        this.read();
-        return;
-      }
-    }
+    if (this.missing()) this.read();
+    if (same && this.followed.at >= 0) return;
+    clearTimeout(this.rest);
+    this.rest = setTimeout(() => this.settle(), this.followed.at < 0 ? 0 : REST_MS);
   }
 
   missing() {
@@ -122,44 +98,60 @@ export class Rows {
     return false;
   }
 
+  /** Follow the rows that are shown. */
+  settle() {
+    const [first, last] = this.shown;
+    const at = this.held ? first + this.newer : 0;
+    const limit = this.held ? last - first + 1 + SLACK : last + 1;
+    if (at === this.followed.at && limit === this.followed.limit) return;
+    const { stop } = this.followed;
+    this.followed = { at, limit, stop: () => {} };
+    this.followed.stop = follow(this.path(at, limit), (answer) => this.take(answer));
+    stop();
+  }
+
   async read() {
-    if (this.abort !== null || this.stopped || (!this.dirty && this.known && !this.missing())) return;
+    if (this.abort !== null) return;
     const abort = new AbortController();
     this.abort = abort;
-    this.dirty = false;
     const [first, last] = this.shown;
-    const begin = Math.max(0, first);
     try {
-      const answer = await this.load(begin + this.newer, Math.min(AT_ONCE, last - begin + 1), abort.signal);
+      const answer = await get(this.path(first + this.newer, Math.min(AT_ONCE, last - first + 1)), abort.signal);
       if (abort.signal.aborted) return;
+      this.abort = null;
       this.take(answer);
     } catch (error) {
       if (abort.signal.aborted) return;
-      this.onFailed(error);
       this.abort = null;
+      this.onFailed(error);
       return;
     }
-    this.abort = null;
-    this.onChanged();
-    if (this.dirty) this.change([]);
-    else if (this.missing()) this.read();
+    if (this.missing()) this.read();
   }
 
-  take({ data, at, total }) {
+  take(answer) {
+    if (answer.error) {
+      this.onFailed(new ApiError(400, answer.error.code, answer.error.message));
+      return;
+    }
+    const { data, at, total } = answer;
     if (this.held && this.known) {
       this.newer = Math.max(0, this.newer + this.shift(data, at, total));
       this.total = Math.max(0, total - this.newer);
+      // So many objects came that the shown ones are about to leave the followed rows.
+      if (this.followed.at >= 0 && this.shown[0] + this.newer - this.followed.at > SLACK) this.settle();
     } else {
       this.total = total;
       this.newer = 0;
-      if (this.items.size > 0) this.forget();
+      if (at === 0) this.forget();
     }
     this.known = true;
     data.forEach((item, place) => this.keep(at + place - this.newer, item));
     if (this.items.size > KEPT) this.trim();
+    this.onChanged();
   }
 
-  /** How many objects came since the last reading: a known row among those read tells, otherwise the length of the list. */
+  /** How many objects came since the last answer: a known row in this one tells, otherwise the length of the list. */
   shift(data, at, total) {
     for (const [place, item] of data.entries()) {
       const known = this.indexes.get(this.idOf(item));

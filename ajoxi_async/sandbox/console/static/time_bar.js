@@ -6,9 +6,9 @@ import { fullTime, relative } from './format.js';
 import { icon } from './icons.js';
 import { attempt, notify } from './notices.js';
 import { address } from './router.js';
-import { run, tooltip } from './shortcuts.js';
-import { clock, moment, onChange, readClock } from './store.js';
-import { html, nothing, signal } from './view.js';
+import { addCommands, run, tooltip } from './shortcuts.js';
+import { clock, follow, moment, setClock } from './store.js';
+import { html, nothing, show, signal } from './view.js';
 
 export const SPEEDS = [1, 10, 100];
 const JUMPS = [
@@ -19,24 +19,15 @@ const JUMPS = [
 ];
 
 /** The next timer: moment, kind and id; `null` if nothing is due. */
-export const nextDue = signal(null);
+const nextDue = signal(null);
 const jumping = signal(false);
 /** Whether the controls are open on a narrow page. */
 const open = signal(false);
 
-let readingDue = false;
-
-async function readDue() {
-  if (readingDue) return;
-  readingDue = true;
-  setTimeout(async () => {
-    readingDue = false;
-    const answer = await get('timers?limit=1').catch(() => ({ data: [] }));
-    nextDue.value = answer.data[0] ?? null;
-  }, 200);
-}
-
-for (const kind of ['clock', 'call', 'delivery', 'message']) onChange(kind, readDue);
+/** Follow what is due next. */
+const followDue = () => follow('timers?limit=1', ({ data = [] }) => {
+  nextDue.value = data[0] ?? null;
+});
 
 /** Whether time can be advanced: a real clock only passes by itself. */
 export const canJump = () => clock.value !== null && ['live', 'manual', 'auto'].includes(modeOf(clock.value));
@@ -57,17 +48,14 @@ export async function advance(goal) {
     if (data.length) notify(data.at(-1).summary, address('time'));
   });
   jumping.value = false;
-  await readClock();
 }
 
 const setSpeed = (speed) => attempt(async () => {
-  await post('clock/run', { speed });
-  await readClock();
+  setClock(await post('clock/run', { speed }));
 });
 
 const playOrPause = () => attempt(async () => {
-  await post(clock.peek().running ? 'clock/pause' : 'clock/run');
-  await readClock();
+  setClock(await post(clock.peek().running ? 'clock/pause' : 'clock/run'));
 });
 
 const stop = () => attempt(() => send('DELETE', 'clock/advance'));
@@ -76,7 +64,7 @@ const stop = () => attempt(() => send('DELETE', 'clock/advance'));
 const advancing = () => jumping.value || Boolean(clock.value?.advance);
 
 /** The commands of time, which work on every page. */
-export function timeCommands() {
+function timeCommands() {
   const ready = () => canJump() && !advancing();
   const faster = (step) => {
     const place = SPEEDS.findIndex((speed) => speed >= (clock.peek().speed ?? 1));
@@ -132,8 +120,15 @@ function controls() {
     ${nextButton()}`;
 }
 
-/** The bar. */
-export function timeBar() {
+/** Show the bar. @param {HTMLElement} root */
+export function mountTimeBar(root) {
+  const stops = [followDue(), show(root, timeBar), addCommands(...timeCommands())];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+function timeBar() {
   if (clock.value === null) return html`<section class="time-bar" aria-label="Time"></section>`;
   const { running } = clock.value;
   return html`

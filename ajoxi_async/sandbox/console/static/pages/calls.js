@@ -1,5 +1,5 @@
 /** The calls: a live list with a panel that follows the chosen call. */
-import { asApi, get, query } from '../api.js';
+import { asApi, query } from '../api.js';
 import { link, state, text } from '../cells.js';
 import { emptyPage } from '../empty.js';
 import { minutes, phone, shownTime } from '../format.js';
@@ -47,14 +47,13 @@ function parameters(filters) {
 export function mount(root) {
   return mountListPage(root, {
     title: 'Calls',
-    kind: 'call',
     columns: CALL_COLUMNS,
     names: NAMES,
     hint: 'status:ringing disposition:busy direction:inbound metadata.team:blue',
     presets: [
       ['In progress', { status: 'answered' }], ['No answer', { disposition: 'no_answer' }], ['Inbound', { direction: 'inbound' }],
     ],
-    load: (at, limit, filters, abort) => get(`calls${query({ at, limit, ...parameters(filters) })}`, abort),
+    path: (at, limit, filters) => `calls${query({ at, limit, ...parameters(filters) })}`,
     href,
     panel: (panel, id) => mountCall(panel, id, { inPanel: true }),
     actions: () => html`<button @click=${placeTestCall}>Place a test call</button>`,
