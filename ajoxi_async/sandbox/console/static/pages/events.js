@@ -16,7 +16,7 @@ export function mount(root) {
     columns: [
       { label: 'At', size: '13rem', narrow: 'minmax(0, 1.2fr)', className: 'time', draw: text((row) => fullTime(row.at)) },
       { label: 'Event', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', draw: text((row) => row.what) },
-      { label: 'Object', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', className: 'mono', draw: link((row) => row.id, (row) => addressOf(row.id) ?? '#') },
+      { label: 'Object', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', className: 'mono', draw: link((row) => row.id, (row) => addressOf(row.id)) },
     ],
     names: ['type', 'id'],
     hint: 'type:call.* id:call_…',
