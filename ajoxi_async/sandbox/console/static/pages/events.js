@@ -4,8 +4,8 @@ import { link, text } from '../cells.js';
 import { emptyPage } from '../empty.js';
 import { fullTime } from '../format.js';
 import { mountListPage } from '../list_page.js';
-import { addressOf } from '../palette.js';
-import { placeTestCall, TEST_CALL } from './calls.js';
+import { addressOf } from '../router.js';
+import { placeTestCall, TEST_CALL } from '../test_call.js';
 
 const key = ({ at, what, id }) => `${at} ${what} ${id}`;
 
@@ -29,7 +29,7 @@ export function mount(root) {
       text: 'Everything that happens in the world is listed here in order: calls are answered and end, recordings become ready, webhooks are delivered or fail.',
       action: 'Place a test call',
       run: placeTestCall,
-      request: { method: 'POST', url: '/v1/calls', route: 'calls.create', body: TEST_CALL },
+      request: TEST_CALL,
     }),
   });
 }

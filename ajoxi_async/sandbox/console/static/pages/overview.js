@@ -4,13 +4,12 @@ import { liveCalls, troubledDeliveries } from '../badges.js';
 import { emptyPage } from '../empty.js';
 import { count, phone, relative, shownTime, words } from '../format.js';
 import { icon } from '../icons.js';
-import { addressOf } from '../palette.js';
-import { address } from '../router.js';
+import { address, addressOf } from '../router.js';
 import { counts, followTranscript, live, moment } from '../store.js';
 import { table } from '../table.js';
+import { placeTestCall, TEST_CALL } from '../test_call.js';
 import { whatIsDue } from '../time_bar.js';
 import { effect, html, nothing, show, signal, svg, untracked } from '../view.js';
-import { placeTestCall, TEST_CALL } from './calls.js';
 
 /** Live calls whose lines are shown. */
 const HEARD = 6;
@@ -61,7 +60,7 @@ const emptyView = () => emptyPage({
   text: 'It is a whole phone company in one process: calls ring and people talk, messages are delivered, webhooks are signed and sent. Place a call and watch it, or point your code at this address.',
   action: 'Place a test call',
   run: placeTestCall,
-  request: { method: 'POST', url: '/v1/calls', route: 'calls.create', body: TEST_CALL },
+  request: TEST_CALL,
 });
 
 function tile(name, href, amount, text, tone = '') {

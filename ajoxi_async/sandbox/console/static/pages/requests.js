@@ -5,8 +5,7 @@ import { emptyPage } from '../empty.js';
 import { latency, shownTime } from '../format.js';
 import { mountListPage } from '../list_page.js';
 import { address } from '../router.js';
-import { placeTestCall, TEST_CALL } from './calls.js';
-import { mountRequest } from './request.js';
+import { placeTestCall, TEST_CALL } from '../test_call.js';
 
 const href = (id) => address('requests', id);
 
@@ -34,14 +33,14 @@ export function mount(root) {
       return `requests${query({ at, limit, ...given })}`;
     },
     href,
-    panel: (panel, id) => mountRequest(panel, id, { inPanel: true }),
+    panel: async (panel, id) => (await import('./request.js')).mountRequest(panel, id, { inPanel: true }),
     empty: () => emptyPage({
       icon: 'requests',
       title: 'No requests yet',
       text: 'Every request that your code sends is kept here with its answer, both sides whole: headers, bodies, how long it took, and which fault struck it.',
       action: 'Send one: place a test call',
       run: placeTestCall,
-      request: { method: 'POST', url: '/v1/calls', route: 'calls.create', body: TEST_CALL },
+      request: TEST_CALL,
     }),
   });
 }

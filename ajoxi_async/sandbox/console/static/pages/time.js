@@ -4,7 +4,7 @@ import { confirm } from '../dialog.js';
 import { counted, fullTime, relative, shownTime } from '../format.js';
 import { icon } from '../icons.js';
 import { attempt, notify } from '../notices.js';
-import { addressOf } from '../palette.js';
+import { addressOf } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
 import { clock, live, moment } from '../store.js';
 import { table } from '../table.js';
@@ -31,8 +31,10 @@ export function mount(root) {
         ${canJump() ? jumpForms(vocabulary.value.value) : teach()}
         <div class="cards">
           ${card(`Due next${timers.value.value ? ` (${timers.value.value.total})` : ''}`, dueView(timers.value.value?.data ?? []))}
-          ${card('Marks to go back to', marksView(snapshots.value.value?.data ?? []))}
-          ${card('Jumps', jumpsView(jumps.value.value?.data ?? [], snapshots.value.value?.data ?? []))}
+          <div class="stack">
+            ${card('Marks to go back to', marksView(snapshots.value.value?.data ?? []))}
+            ${card('Jumps', jumpsView(jumps.value.value?.data ?? [], snapshots.value.value?.data ?? []))}
+          </div>
         </div>`;
     }),
   ];
