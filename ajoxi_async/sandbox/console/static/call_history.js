@@ -67,6 +67,6 @@ export function callTimeline(root, id, { value: { created_at: begin } }) {
     ['Since it was placed', ({ at }) => `+${spanText((Date.parse(at) - Date.parse(begin)) / 1000)}`],
     ['At', ({ at }) => shownTime(at)],
     ['What', ({ kind }) => kind],
-    ['', ({ shown }) => shown],
+    ['Details', ({ shown }) => shown],
   ], entries(), 'Nothing happened yet.'));
 }

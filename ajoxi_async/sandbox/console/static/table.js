@@ -12,9 +12,9 @@ import { html, nothing } from './view.js';
 export function table(label, columns, rows, none) {
   if (rows.length === 0) return html`<p class="quiet none">${none}</p>`;
   return html`
-    <div class="table" role="region" tabindex="0" aria-label=${label}>
+    <div class="table" role="group" tabindex="0" aria-label=${label}>
       <table><caption class="hidden">${label}</caption>
-        <thead><tr>${columns.map(([name]) => html`<th scope="col">${name}</th>`)}</tr></thead>
+        <thead><tr>${columns.map(([name]) => html`<th scope="col">${name || html`<span class="hidden">Actions</span>`}</th>`)}</tr></thead>
         <tbody>${rows.map((row) => html`<tr>${columns.map(([, cell]) => html`<td>${cell(row) ?? nothing}</td>`)}</tr>`)}</tbody>
       </table>
     </div>`;
