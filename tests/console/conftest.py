@@ -12,6 +12,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from .browser import HOW_TO_GET_IT, find_browser, started
+from .modules import Call, module_functions
 from .watching import PATIENCE
 
 
@@ -32,3 +33,10 @@ async def browser(playwright: Playwright, missing: Callable[[str], None]) -> Asy
     else:
         async with started(playwright, path) as browser:
             yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def call(browser: Browser) -> AsyncIterator[Call]:
+    """Calls functions of the console's modules: ``await call("diff.js", "lineDiff", [[before, after], ...])``."""
+    async with module_functions(browser) as call:
+        yield call
