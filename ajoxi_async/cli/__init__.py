@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from ajoxi_async.cli import output, webhooks
+from ajoxi_async.cli import console_link, output, webhooks
 from ajoxi_async.cli.interrupts import interrupts
 from ajoxi_async.cli.output import OutputError, say, warn
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -66,6 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         "--max-worlds", type=int, metavar="N", help="worlds of keys that come unminted (default: 1000)"
     )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
+    sandbox.add_argument("--open", action="store_true", help="open the console in the browser")
+    sandbox.add_argument("--no-console", action="store_true", help="without the console")
+    sandbox.add_argument(
+        "--console-remote",
+        action="store_true",
+        help="keep the console with --allow-remote; it answers this machine alone",
+    )
     webhooks.add_parser(commands)
     return parser
 
@@ -75,6 +82,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _has_console(options: argparse.Namespace) -> bool:
+    """Whether the sandbox has a console: unless it is not wanted, or other machines reach the sandbox."""
+    return not options.no_console and (_is_loopback(options.host) or options.console_remote)
 
 
 async def _sandbox(options: argparse.Namespace) -> None:
@@ -100,11 +112,14 @@ async def _sandbox(options: argparse.Namespace) -> None:
         marks=options.marks,
         public_url=options.public_url,
         db=options.db,
+        console=_has_console(options),
         allow_remote_webhooks=options.allow_remote_webhooks,
     )
     with interrupts() as interrupt:
         async with sandbox:
             say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
+            if _has_console(options):
+                await console_link.offer(lambda: sandbox.console_url, open_it=options.open)
             # Only the sandbox runs in this process. The imported modules stay, so the garbage collector need not visit them.
             gc.collect()
             gc.freeze()
@@ -151,6 +166,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
+    if options.open and not _has_console(options):
+        parser.error("--open: there is no console; with --allow-remote, --console-remote keeps it")
     if options.speed != 1 and options.clock in {"manual", "auto"}:
         parser.error("--speed is of --clock real and live, where time passes by itself")
     if not 0 < options.speed < math.inf or options.rate_limit < 0 or options.marks < 0 or not 0 <= options.port < 65536:

@@ -17,6 +17,7 @@ The packages and modules, from the bottom up:
 - `world`, `worlds`: a world has the state, time, faults and deliveries of one key; `worlds` has the keys and their worlds.
 - `storage`: the file that keeps worlds between runs.
 - `server`: answers requests, over HTTP or in memory, and has the control surface.
+- `console`: a web page that shows a sandbox and acts on it.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from ajoxi_async.sandbox.outcomes.population import Population
 from ajoxi_async.sandbox.outcomes.settings import Settings
 from ajoxi_async.sandbox.outcomes.timing import Timing
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url
+from ajoxi_async.sandbox.server.addresses import checked_public_url, listening_url, reaches_loopback
 from ajoxi_async.sandbox.server.app import App
 from ajoxi_async.sandbox.server.memory import MemoryTransport
 from ajoxi_async.sandbox.server.request_log import LoggedRequest, RequestLog
@@ -69,6 +70,8 @@ from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import MAX_WORLDS, Worlds
 
 if TYPE_CHECKING:
+    from ajoxi_async.sandbox.console.console import Console
+    from ajoxi_async.sandbox.server.control import Control
     from ajoxi_async.sandbox.storage.journal import Journal
 
 __all__ = [
@@ -132,6 +135,7 @@ class Sandbox:
         marks: how many of the snapshots that are made before each jump in time are kept; 0 for none.
         public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers use the
             address to which their request was sent.
+        console: whether the sandbox has a console, a web page that shows it: see `console_url`.
         db: a file that keeps the worlds from one run to the next, even if the process is killed; memory unless given.
 
     Attributes:
@@ -161,6 +165,7 @@ class Sandbox:
         control_token: str | None = None,
         marks: int = 10,
         public_url: str | None = None,
+        console: bool = False,
         db: str | PathLike[str] | None = None,
     ) -> None:
         if type(marks) is not int or marks < 0:
@@ -172,6 +177,10 @@ class Sandbox:
                 raise InvalidParameterError(name, f"expected {kind.__name__}(...), got {type(given).__name__}")
         if not isinstance(clock, str) and not hasattr(clock, "wait_until"):
             raise InvalidParameterError("clock", f"expected the name of a mode or a clock, got {type(clock).__name__}")
+        if console and (port is None or not reaches_loopback(host)):
+            raise InvalidParameterError("console", "expected a socket that listens on loopback, or on every address")
+        self._console_wanted = console
+        self._console: Console | None = None
         self._write_timeout = write_timeout
         self._marks_kept = marks
         self._host, self._port = host, port
@@ -270,10 +279,33 @@ class Sandbox:
         from ajoxi_async.sandbox.server.http import Server
 
         control = Control(self._worlds, self.api_key, self.control_token, self.requests)
-        server = Server(self._app, control, self._write_timeout)
+        console = await self._open_console(control) if self._console_wanted else None
+        server = Server(self._app, control, self._write_timeout, console)
         stack.push_async_callback(_whole, server.stop)
         port = await server.start(self._host, port)
         self._app.base_url = listening_url(self._host, port)
+        if console is not None:
+            console.sessions.use_port(port)
+            self._console = console
+
+    async def _open_console(self, control: Control) -> Console:
+        from ajoxi_async.sandbox.console.console import Console
+
+        console = Console(self._app, control)
+        control.signed_in = console.sessions.signed_in
+        await console.load()
+        return console
+
+    @property
+    def console_url(self) -> str:
+        """A new link that opens the console in a browser. It works once and for five minutes.
+
+        Raises:
+            ConfigurationError: the sandbox has no console, or is not open.
+        """
+        if self._console is None or self._hosting is None:
+            raise ConfigurationError("console_url: expected an open sandbox that was made with console=True")
+        return f"{self.base_url}{self._console.new_link()}"
 
     def _pause(self) -> None:
         self._tasks = None

@@ -26,10 +26,12 @@ from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.world import World
 
-__all__ = ["MAX_WORLDS", "Worlds"]
+__all__ = ["MAIN", "MAX_WORLDS", "Worlds"]
 
 #: The default of `max_worlds`.
 MAX_WORLDS = 1_000
+#: The name of the sandbox's own key and of its world.
+MAIN = "main"
 #: Seconds by which the time of a key's last use may be late in the journal, so that not every request writes it.
 _USE_GRAIN = 60.0
 _KEY = re.compile(r"AJX_(?P<mode>LIVE|TEST)_[\x21-\x7e]{1,200}")
@@ -151,11 +153,13 @@ class Worlds:
         """Return the key that `name` identifies.
 
         Args:
-            name: a key, which is returned as it is, or the id of one.
+            name: a key, which is returned as it is, or the id of one, or ``main`` for the sandbox's own.
 
         Raises:
             Refusal: no accepted key has this id.
         """
+        if name == MAIN:
+            return self.own_key
         if not name.startswith(ID_PREFIX):
             return name
         for key in self.listed():

@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +23,7 @@ from ajoxi_async.contract.codec import PageBody
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.recordings import Recording
 
-__all__ = ["checked_public_url", "listening_url", "origin_of", "with_origin"]
+__all__ = ["checked_public_url", "listening_url", "origin_of", "reaches_loopback", "with_origin"]
 
 #: A host name or an address, and a port.
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
@@ -33,6 +34,15 @@ def listening_url(host: str, port: int) -> str:
     """The URL under which this machine reaches a socket that listens on a host."""
     host = _EVERY_ADDRESS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def reaches_loopback(host: str) -> bool:
+    """Whether a socket that listens on a host is reached on loopback. A name other than ``localhost`` may be any address."""
+    try:
+        address = ipaddress.ip_address(_EVERY_ADDRESS.get(host, host))
+    except ValueError:
+        return True
+    return address.is_loopback
 
 
 def checked_public_url(given: str) -> str:

@@ -1,26 +1,23 @@
 """The control surface: the sandbox's own commands over HTTP under ``/_ajoxi/``, for test suites in any language.
 
 Rules:
-1. It has a token of its own, which is not an API key. It accepts requests from this machine only, on whatever address the sandbox
-   listens.
-2. The Host header must name this machine, and an Origin must be the sandbox's own. This refuses the requests of a web page that
-   reaches the sandbox by DNS rebinding.
-3. ``X-Ajoxi-Key`` selects the world, by a key or the id of a key; without it, requests act on the world of the sandbox's own key.
+1. It has a token of its own, which is not an API key, and also accepts the sessions of the console.
+2. It accepts requests from this machine only, and none of other sites' pages: see `admission`.
+3. ``X-Ajoxi-Key`` selects the world, by a key or the id of a key; without it, or with ``main``, requests act on the world of the
+   sandbox's own key.
 4. Bodies are JSON objects, checked like those of the API; errors have the API's envelope.
 """
 
 from __future__ import annotations
 
-import hmac
-import ipaddress
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from attrs import define, field
 
-from ajoxi_async.contract import codec, headers
-from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, error_body
+from ajoxi_async.contract import codec
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
@@ -33,12 +30,12 @@ from ajoxi_async.sandbox.server import (
     control_snapshots,
     control_time,
 )
+from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
+from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
-from ajoxi_async.sandbox.server.control_time import fired_json
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
-from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 from ajoxi_async.sandbox.worlds import Worlds
 
 __all__ = ["Control"]
@@ -55,6 +52,7 @@ class Control:
         own_key: the key whose world a request acts on if it names no key.
         token: the token that requests must have.
         requests: the log of the API's last requests.
+        signed_in: whether the headers of a request have the cookie of a console session.
         snapshots: the snapshots that were made with the control surface.
     """
 
@@ -62,40 +60,27 @@ class Control:
     own_key: str = field(repr=False)
     token: str = field(repr=False)
     requests: RequestLog = field(factory=RequestLog)
+    signed_in: Callable[[Mapping[str, str]], bool] = field(default=lambda _: False)
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
 
     async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
         """Answer a request that came from `peer`."""
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
-            self._admit(sent, peer)
+            self._admit(request, sent, peer)
             status, shown = await self._respond(request, sent)
             if isinstance(shown, StreamedResponse):
-                return shown
+                return StreamedResponse({**DATA_HEADERS, **shown.headers}, shown.chunks, shown.status)
             if self.worlds.save is not None:
                 await self.worlds.save()
-        except (NeverHappenedError, AdvanceStoppedError) as error:
-            code = "never_happened" if isinstance(error, NeverHappenedError) else "advance_stopped"
-            status, shown = 409, {**error_body(code, error.message), "fired": await fired_json(error.fired)}
-        except InvalidParameterError as error:
-            code = "missing_parameter" if error.missing else "invalid_parameter"
-            status, shown = 400, error_body(code, error.why, codec.wire_name(error.param))
-        except Refusal as refusal:
-            status = refusal.status or CODE_STATUS[refusal.code]
-            shown = error_body(refusal.code, refusal.message, refusal.param)
-        return Response(status, {headers.CONTENT_TYPE: headers.JSON}, codec.encode(shown))
+        except REFUSED as error:
+            return await error_answer(error)
+        return json_answer(status, shown)
 
-    def _admit(self, sent: Mapping[str, str], peer: str | None) -> None:
-        if peer is None or not _is_loopback(peer):
-            raise Refusal("permission_denied", "the control surface answers this machine alone")
-        host = sent.get("host", "")
-        if not _is_local_host(host):
-            raise Refusal("permission_denied", "the Host header does not name this machine")
-        if "origin" in sent and sent["origin"].lower() != f"http://{host.lower()}":
-            raise Refusal("permission_denied", "the Origin header is another site's")
-        scheme, _, token = sent.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(_bytes(token.strip()), _bytes(self.token)):
-            raise Refusal("authentication_required", "send 'Authorization: Bearer' with the control token, no API key")
+    def _admit(self, request: Request, sent: Mapping[str, str], peer: str | None) -> None:
+        check_machine(sent, peer)
+        check_site(sent)
+        check_token(request.method, sent, self.token, self.signed_in)
 
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
         try:
@@ -191,25 +176,3 @@ def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:
         if name not in given:
             raise InvalidParameterError(name, "required", missing=True)
     return given
-
-
-def _bytes(text: str) -> bytes:
-    # aiohttp decodes bytes of a header that are not UTF-8 to halves of surrogate pairs.
-    return text.encode(errors="surrogatepass")
-
-
-def _is_loopback(address: str) -> bool:
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return False
-    inside = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    return (inside or ip).is_loopback
-
-
-def _is_local_host(host: str) -> bool:
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return False
-    return name == "localhost" or _is_loopback(name)

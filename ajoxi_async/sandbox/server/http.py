@@ -1,4 +1,4 @@
-"""The sandbox's HTTP server: translates between aiohttp.web and `App` or `Control`."""
+"""The sandbox's HTTP server: translates between aiohttp.web and `App`, `Control` or the console."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import random
 import socket
 import struct
 import zlib
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Protocol
 
 from aiohttp import ClientError, web
 
@@ -51,12 +51,38 @@ class _Listener(web.Server):
         return _Connection(self, loop=asyncio.get_running_loop(), access_log=_parser_log, logger=_parser_log)
 
 
-class Server:
-    """One listening socket."""
+class Surface(Protocol):
+    """Answers requests under a path of its own."""
 
-    def __init__(self, app: App, control: Control, write_timeout: float) -> None:
+    @property
+    def prefix(self) -> str:
+        """The beginning of these paths."""
+        ...
+
+    @property
+    def shared_headers(self) -> Mapping[str, str]:
+        """Headers of the API's answers, which share the origin of this surface."""
+        ...
+
+    async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
+        """Answer a request that came from `peer`."""
+        ...
+
+
+class Server:
+    """One listening socket.
+
+    Args:
+        app: answers the API's requests.
+        control: answers those to the control surface.
+        write_timeout: seconds after which a reader of a stream that reads nothing is disconnected.
+        console: answers the requests under its prefix, if there is one.
+    """
+
+    def __init__(self, app: App, control: Control, write_timeout: float, console: Surface | None = None) -> None:
         self._app = app
         self._control = control
+        self._console = console
         self._write_timeout = write_timeout
         self._runner: web.ServerRunner | None = None
 
@@ -91,20 +117,32 @@ class Server:
                 return refused
         request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
         try:
-            if request.url.startswith(PREFIX):
-                answer: Response | StreamedResponse = await self._control.handle(request, incoming.remote)
-            else:
-                answer = await self._app.handle(request)
+            answer, shown = await self._answer(request, incoming.remote)
         except ConnectionBrokenError as error:
             return _hung_up(incoming, error)
         if isinstance(answer, Response) and len(answer.body) > _AT_ONCE:
+            shown = {**shown, "Content-Length": str(len(answer.body))}
             answer = _in_pieces(answer)
         if isinstance(answer, Response):
-            return web.Response(status=answer.status, headers=answer.headers, body=answer.body or None)
-        return await self._stream(incoming, answer)
+            return web.Response(status=answer.status, headers=shown, body=answer.body or None)
+        return await self._stream(incoming, answer, shown)
 
-    async def _stream(self, incoming: web.BaseRequest, answer: StreamedResponse) -> web.StreamResponse:
-        response = web.StreamResponse(status=answer.status, headers=answer.headers)
+    async def _answer(
+        self, request: Request, peer: str | None
+    ) -> tuple[Response | StreamedResponse, Mapping[str, str]]:
+        """The answer to a request, and the headers to send with it."""
+        console = self._console
+        if not request.url.startswith(PREFIX):
+            answer = await self._app.handle(request)
+            return answer, answer.headers if console is None else {**answer.headers, **console.shared_headers}
+        surface = console if console is not None and request.url.startswith(console.prefix) else self._control
+        answer = await surface.handle(request, peer)
+        return answer, answer.headers
+
+    async def _stream(
+        self, incoming: web.BaseRequest, answer: StreamedResponse, shown: Mapping[str, str]
+    ) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, headers=shown)
         await response.prepare(incoming)
         try:
             async for chunk in answer.chunks:
@@ -128,8 +166,7 @@ def _in_pieces(answer: Response) -> StreamedResponse:
         for first in range(0, len(answer.body), _AT_ONCE):
             yield answer.body[first : first + _AT_ONCE]
 
-    length = {"Content-Length": str(len(answer.body))}
-    return StreamedResponse({**answer.headers, **length}, pieces(), answer.status)
+    return StreamedResponse(answer.headers, pieces(), answer.status)
 
 
 def _hung_up(incoming: web.BaseRequest, error: ConnectionBrokenError) -> web.Response:

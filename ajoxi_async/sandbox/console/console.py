@@ -1,0 +1,151 @@
+"""The console over HTTP, under ``/_ajoxi/console/``: the shell, its files, signing in, the feed, and acting through the API.
+
+Rules:
+1. The address of a page is ``{world}/…``, where the world is ``main`` or the id of a key. Each of them is answered with the shell.
+2. Everything else is admitted as on the control surface (see `admission`), whose routes the pages use as well.
+3. ``POST session`` exchanges a code, or the control token, for a session; ``DELETE session`` ends it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
+from urllib.parse import urlsplit
+
+import anyio.to_thread
+from attrs import define, field
+
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.sandbox.console import static_files
+from ajoxi_async.sandbox.console.sessions import Sessions
+from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
+from ajoxi_async.sandbox.keys import ID_PREFIX
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.admission import (
+    SAFE_METHODS,
+    check_machine,
+    check_own_page,
+    check_site,
+    check_token,
+    is_bearer,
+)
+from ajoxi_async.sandbox.server.app import App
+from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control_request import PREFIX
+from ajoxi_async.sandbox.worlds import MAIN
+
+__all__ = ["CONSOLE", "Console"]
+
+#: The path of the console.
+CONSOLE: Final = f"{PREFIX}console/"
+_PAGE: Final = re.compile(rf"(?:(?:{MAIN}|{ID_PREFIX}[0-9a-f]+)(?:/.*)?)?")
+
+
+@define(eq=False, repr=False)
+class Console:
+    """The console of one sandbox.
+
+    Attributes:
+        app: answers the API's requests.
+        control: the control surface.
+        sessions: who is signed in.
+    """
+
+    #: The links without the slash at the end lead to the console as well.
+    prefix: ClassVar[str] = CONSOLE.rstrip("/")
+    #: The API shares the origin of the console and answers with what strangers sent. Recordings may be played by the pages that
+    #: somebody develops on another port of this machine.
+    shared_headers: ClassVar[Mapping[str, str]] = MappingProxyType(
+        {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-site"}
+    )
+
+    app: App
+    control: Control
+    sessions: Sessions = field(factory=Sessions)
+    _files: Mapping[str, static_files.StaticFile] = field(factory=dict, init=False)
+
+    async def load(self) -> None:
+        """Read the files of the console. Called once, before the first request."""
+        self._files = await anyio.to_thread.run_sync(static_files.read_all)
+
+    def new_link(self) -> str:
+        """A new link to the console, from the path on. It works once."""
+        return f"{CONSOLE}#code={self.sessions.new_code()}"
+
+    async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
+        """See `Surface`."""
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        try:
+            check_machine(sent, peer)
+            path = urlsplit(request.url).path
+            if path == self.prefix:
+                return Response(308, {headers.LOCATION: CONSOLE}, b"")
+            name = path.removeprefix(CONSOLE)
+            if request.method in SAFE_METHODS and (static := self._static(name, sent)) is not None:
+                return static
+            if name == "session":
+                return self._session(request, sent)
+            check_site(sent)
+            check_token(request.method, sent, self.control.token, self.sessions.signed_in)
+            return await self._respond(request, name, sent)
+        except REFUSED as error:
+            return await error_answer(error)
+
+    def _static(self, name: str, sent: Mapping[str, str]) -> Response | None:
+        if _PAGE.fullmatch(name):
+            if (sent.get("sec-fetch-mode", "navigate"), sent.get("sec-fetch-dest", "document")) != (
+                "navigate",
+                "document",
+            ):
+                raise Refusal("permission_denied", "the console is opened as a page of its own, not within another one")
+            return static_files.serve(self._files[static_files.SHELL], sent)
+        if not name.startswith("static/"):
+            return None
+        check_site(sent, "none")
+        file = self._files.get(name.removeprefix("static/"))
+        if file is None:
+            raise Refusal("not_found", "no such file")
+        return static_files.serve(file, sent)
+
+    def _session(self, request: Request, sent: Mapping[str, str]) -> Response:
+        """POST session: sign in with ``{"code"}`` or ``{"token"}``. DELETE session: sign out."""
+        check_site(sent)
+        check_own_page(request.method, sent)
+        if request.method == "DELETE":
+            self.sessions.sign_out(sent)
+            return json_answer(200, {}, {"Set-Cookie": f"{self.sessions.cookie}=; Max-Age=0; {_COOKIE}"})
+        if request.method != "POST":
+            raise Refusal("method_not_allowed", "expected POST or DELETE")
+        secret = self._exchange(_object(request))
+        return json_answer(201, {}, {"Set-Cookie": f"{self.sessions.cookie}={secret}; {_COOKIE}"})
+
+    def _exchange(self, given: dict[str, Any]) -> str:
+        code, token = given.get("code"), given.get("token")
+        if type(code) is str and len(given) == 1:
+            return self.sessions.exchange(code)
+        if type(token) is str and len(given) == 1:
+            if not is_bearer({"authorization": f"Bearer {token}"}, self.control.token):
+                raise Refusal("authentication_required", "this is not the control token of this sandbox")
+            return self.sessions.start()
+        raise InvalidParameterError("code", "expected the code of a link, or 'token' with the control token")
+
+    async def _respond(self, request: Request, name: str, sent: Mapping[str, str]) -> Response | StreamedResponse:
+        raise Refusal("not_found", "no such route of the console")
+
+
+_COOKIE: Final = f"HttpOnly; SameSite=Strict; Path={PREFIX}"
+
+
+def _object(request: Request) -> dict[str, Any]:
+    try:
+        body = codec.parse_json(request.body or b"", strict=True, bounded=True)
+    except codec.DecodeError:
+        raise Refusal("invalid_json", "a body that cannot be read") from None
+    if type(body) is not dict:
+        raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
+    return body
