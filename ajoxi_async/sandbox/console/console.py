@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl
 
 import anyio.to_thread
 from attrs import define, field
@@ -21,11 +21,14 @@ from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.console import static_files
+from ajoxi_async.sandbox.console.feed import compressed
+from ajoxi_async.sandbox.console.feeds import FEEDS, Feeds
 from ajoxi_async.sandbox.console.sessions import Sessions
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.keys import ID_PREFIX
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.admission import (
+    DATA_HEADERS,
     SAFE_METHODS,
     check_machine,
     check_own_page,
@@ -34,7 +37,7 @@ from ajoxi_async.sandbox.server.admission import (
     is_bearer,
 )
 from ajoxi_async.sandbox.server.app import App
-from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.server.control import KEY_HEADER, Control
 from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
 from ajoxi_async.sandbox.server.control_request import PREFIX
 from ajoxi_async.sandbox.worlds import MAIN
@@ -54,6 +57,7 @@ class Console:
         app: answers the API's requests.
         control: the control surface.
         sessions: who is signed in.
+        feeds: the open feeds.
     """
 
     #: The links without the slash at the end lead to the console as well.
@@ -67,7 +71,12 @@ class Console:
     app: App
     control: Control
     sessions: Sessions = field(factory=Sessions)
+    feeds: Feeds = field(init=False)
     _files: Mapping[str, static_files.StaticFile] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.feeds = Feeds(self.app, self.control, self.sessions)
+        self.sessions.on_end = self.feeds.end_session
 
     async def load(self) -> None:
         """Read the files of the console. Called once, before the first request."""
@@ -82,7 +91,7 @@ class Console:
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
             check_machine(sent, peer)
-            path = urlsplit(request.url).path
+            path = request.url.partition("?")[0]
             if path == self.prefix:
                 return Response(308, {headers.LOCATION: CONSOLE}, b"")
             name = path.removeprefix(CONSOLE)
@@ -135,7 +144,39 @@ class Console:
         raise InvalidParameterError("code", "expected the code of a link, or 'token' with the control token")
 
     async def _respond(self, request: Request, name: str, sent: Mapping[str, str]) -> Response | StreamedResponse:
-        raise Refusal("not_found", "no such route of the console")
+        if name.startswith("as/v1/"):
+            return await self._act(request, sent)
+        if name == "feed" and request.method == "GET":
+            return self._open_feed(request, sent)
+        if name.startswith("feed/") and request.method == "POST":
+            self.feeds.show(name.removeprefix("feed/"), _object(request))
+            return json_answer(200, {})
+        raise Refusal("not_found", "expected session, feed, feed/{id} or as/v1/...")
+
+    async def _act(self, request: Request, sent: Mapping[str, str]) -> Response | StreamedResponse:
+        """ANY as/v1/...: what the API does, in the world of X-Ajoxi-Key."""
+        world = self.control.world(sent.get(KEY_HEADER), make=request.method not in SAFE_METHODS)
+        url = "/" + request.url.removeprefix(CONSOLE).removeprefix("as/")
+        answer = await self.app.act(world, Request(request.method, url, request.headers, request.body))
+        shown = {**answer.headers, **DATA_HEADERS}
+        if isinstance(answer, StreamedResponse):
+            return StreamedResponse(shown, answer.chunks, answer.status)
+        return Response(answer.status, shown, answer.body)
+
+    def _open_feed(self, request: Request, sent: Mapping[str, str]) -> StreamedResponse:
+        """GET feed?world=main: see `feed`."""
+        given = dict(parse_qsl(request.url.partition("?")[2], keep_blank_values=True, max_num_fields=10))
+        for name in given.keys() - {"world"}:
+            raise InvalidParameterError(name[:100], "no such parameter; expected world")
+        if len(self.feeds) >= FEEDS:
+            raise Refusal("rate_limited", f"{FEEDS} feeds are open")
+        world = self.control.world(given.get("world", sent.get(KEY_HEADER)), make=False)
+        session = self.sessions.of(sent) if "authorization" not in sent else None
+        shown = {headers.CONTENT_TYPE: headers.EVENT_STREAM, **DATA_HEADERS}
+        chunks = self.feeds.events(world, session)
+        if "gzip" not in sent.get("accept-encoding", ""):
+            return StreamedResponse(shown, chunks)
+        return StreamedResponse({**shown, "Content-Encoding": "gzip"}, compressed(chunks))
 
 
 _COOKIE: Final = f"HttpOnly; SameSite=Strict; Path={PREFIX}"

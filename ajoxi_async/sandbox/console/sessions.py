@@ -92,21 +92,17 @@ class Sessions:
     def of(self, sent: Mapping[str, str]) -> bytes | None:
         """The name of the session whose cookie these headers have, and note that it was used; ``None`` if there is none."""
         name = self._named(sent)
-        if name is None:
-            return None
-        if not self.alive(name):
-            return None
-        self._sessions[name] = self.now()
-        return name
+        return name if name is not None and self.touch(name) else None
 
-    def alive(self, name: bytes) -> bool:
-        """Whether a session has not ended."""
+    def touch(self, name: bytes) -> bool:
+        """Note that a session is used; return whether it has not ended."""
         used = self._sessions.get(name)
         if used is None:
             return False
         if self.now() - used >= IDLE:
             self._end(name)
             return False
+        self._sessions[name] = self.now()
         return True
 
     def signed_in(self, sent: Mapping[str, str]) -> bool:

@@ -24,7 +24,7 @@ __all__ = ["KINDS", "MOST", "ChangeFeed", "ChangeSet", "Changes", "checked_kinds
 #: The most objects of one kind that a batch lists.
 MOST = 2_000
 #: The kinds of objects that change. The id of a ``ring`` is its position in `World.rings`, that of ``opted_out`` a phone
-#: number, and that of the clock is ``clock``.
+#: number, that of the clock is ``clock``, and that of the settings is empty.
 KINDS = (
     "call",
     "message",
@@ -40,6 +40,8 @@ KINDS = (
     "clock",
     "key",
     "request",
+    "settings",
+    "receiver",
 )
 
 

@@ -10,6 +10,9 @@ Rules:
 5. If a fault or a magic number loses the answer to a request and lets it be carried out later, it is postponed: see
    `late_requests`.
 6. Before a command runs, everything that is due by its moment is carried out.
+7. A request that the console makes for its user has a world in place of a key. Quota, permissions, faults and the magic number for
+   429 do not apply to it. Its request ids are drawn apart, so that those of the API's requests are the same with and without a
+   console. A GET of the console changes nothing, not even what is due, and is not logged.
 """
 
 from __future__ import annotations
@@ -149,9 +152,11 @@ class App:
     _logs: live_transcript.LiveLogs = field(factory=live_transcript.LiveLogs, init=False)
     _paths: _Paths = field(factory=_Paths, init=False)
     _request_ids: random.Random = field(init=False)
+    _console_ids: random.Random = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._request_ids = random.Random(f"{self.worlds.seed}/requests")
+        self._console_ids = random.Random(f"{self.worlds.seed}/requests of the console")
 
     async def handle(self, request: Request, source: str = "api") -> Response | StreamedResponse:
         """Answer a request and log it.
@@ -184,6 +189,63 @@ class App:
             entry.latency = time.perf_counter() - began
             self.requests.add(entry)
         return response
+
+    async def act(self, world: World, request: Request) -> Response | StreamedResponse:
+        """Answer a request that the console makes for its user, and log it unless it is a GET (rule 7).
+
+        Args:
+            world: the world to act on.
+            request: the request as the API takes it.
+
+        Raises:
+            ConnectionBrokenError: a magic number in the request loses its answer.
+        """
+        began = time.perf_counter()
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        if request.method == "GET":
+            return await self._look(world, request, LoggedRequest("", request, sent, "console"))
+        answer = {headers.REQUEST_ID: f"req_{self._console_ids.getrandbits(64):016x}"}
+        entry = LoggedRequest(answer[headers.REQUEST_ID], request, sent, "console")
+        entry.key_id, entry.moment = world.id, world.clock.now()
+        try:
+            response = await self._act(world, request, answer, entry)
+            entry.answered(response)
+        except ConnectionBrokenError:
+            entry.error = BROKEN
+            raise
+        finally:
+            entry.latency = time.perf_counter() - began
+            self.requests.add(entry)
+        return response
+
+    async def _act(
+        self, world: World, request: Request, answer: dict[str, str], entry: LoggedRequest
+    ) -> Response | StreamedResponse:
+        try:
+            parts = _split(request.url)
+            routed = self._find(request, parts.path, answer, entry)
+            response = await self._respond(world, routed, parts, answer)
+        except (Refusal, InvalidParameterError) as error:
+            response = _refused(error, answer)
+        return response if self.worlds.save is None else await self._after_saving(response, answer)
+
+    async def _look(self, world: World, request: Request, entry: LoggedRequest) -> Response:
+        answer: dict[str, str] = {}
+        try:
+            parts = _split(request.url)
+            routed = self._find(request, parts.path, answer, entry)
+            route = routed.route
+            if route.streaming:
+                raise Refusal("permission_denied", "the console's feed has live transcripts, and it disturbs no clock")
+            params = _params(route, parts.query, None)
+            await world.whole()
+            result: Any = HANDLERS[route.name](Command(world.account, world.clock.now(), routed.id, params))
+            if isinstance(result, LongAnswer):
+                make = partial(_made, route, result, routed.origin, answer)
+                return await anyio.to_thread.run_sync(make, abandon_on_cancel=True)
+            return _answer(route, with_origin(result, routed.origin), answer)
+        except (Refusal, InvalidParameterError) as error:
+            return _refused(error, answer)
 
     def log_unread(self, request: Request, status: int, id: str) -> None:
         """Log a request whose body could not be read, and which the server answered itself."""
@@ -240,10 +302,17 @@ class App:
         answer: dict[str, str],
         entry: LoggedRequest,
     ) -> _RoutedRequest:
-        sent = entry.request_headers
         if take_throttle(world.account):
             answer[headers.RETRY_AFTER] = "1"
             raise Refusal("rate_limited", "the number asked for before makes this a 429")
+        routed = self._find(request, path, answer, entry)
+        if self.worlds.denies(world.key, routed.route.name):
+            raise Refusal("permission_denied", f"this key may not use {routed.route.name}")
+        return routed
+
+    def _find(self, request: Request, path: str, answer: dict[str, str], entry: LoggedRequest) -> _RoutedRequest:
+        """Find the route of a request and parse its body."""
+        sent = entry.request_headers
         found, id = self._paths.find(path)
         routes = [route for route in found if route.method == request.method]
         if not routes:
@@ -252,8 +321,6 @@ class App:
         body = self._body(request, sent) if request.method in {"POST", "PUT"} else None
         route = _choose(routes, sent.get("accept", ""), body)
         entry.route = route.name
-        if self.worlds.denies(world.key, route.name):
-            raise Refusal("permission_denied", f"this key may not use {route.name}")
         origin = origin_of(sent, self.public_url, self.base_url)
         return _RoutedRequest(route, id, body, sent.get("last-event-id"), origin)
 

@@ -27,18 +27,20 @@ from ajoxi_async.sandbox.server import (
     control_keys,
     control_lists,
     control_outcomes,
+    control_overview,
     control_snapshots,
     control_time,
 )
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
 from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control_request import PREFIX, ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
+from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["Control"]
+__all__ = ["KEY_HEADER", "Control"]
 
 KEY_HEADER = "x-ajoxi-key"
 
@@ -91,19 +93,52 @@ class Control:
             raise Refusal("invalid_json", "a request that cannot be read") from None
         if type(body) is not dict:
             raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
-        found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(parts.path))]
-        if not found:
-            raise Refusal("not_found", f"expected one of {', '.join(sorted({route.path for route in ROUTES}))}")
-        for route, match in found:
-            if route.method == request.method:
-                key = sent.get(KEY_HEADER, self.own_key)
-                id = match.groupdict().get("id", "")
-                addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body)
-                for world in list(self.worlds.by_key.values()):
-                    await world.whole()
-                answer = route.act(self, addressed)
-                return route.status, await answer if isinstance(answer, Awaitable) else answer
-        raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
+        route, id = _find(request.method, parts.path)
+        # A page of the console that is looked at makes no world.
+        make_world = request.method != "GET" or "authorization" in sent
+        key = sent.get(KEY_HEADER, self.own_key)
+        addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body, make_world)
+        return route.status, await self._carry_out(route, addressed)
+
+    async def _carry_out(self, route: Route, addressed: ControlRequest) -> Any:
+        for world in list(self.worlds.by_key.values()):
+            await world.whole()
+        answer = route.act(self, addressed)
+        return await answer if isinstance(answer, Awaitable) else answer
+
+    def world(self, key: str | None, *, make: bool) -> World:
+        """The world of a key.
+
+        Args:
+            key: the key, or the id of one; ``None`` for the sandbox's own.
+            make: whether it is made if it does not exist yet.
+
+        Raises:
+            InvalidParameterError: the key is not one of this sandbox.
+            Refusal: the world does not exist, and is not to be made.
+        """
+        named = key if key is not None else self.own_key
+        return ControlRequest(self.worlds, self.requests, named, "", [], {}, make).world
+
+    async def look(self, url: str, key: str) -> Any:
+        """The content of the answer to a GET, for the console's feed.
+
+        Args:
+            url: path and query, without the prefix of the surface.
+            key: the key of the world to look at, or the id of this key. No world is made.
+
+        Raises:
+            Refusal: there is no such route or world, or the route refuses.
+            InvalidParameterError: a parameter is wrong.
+        """
+        path, _, query = url.partition("?")
+        route, id = _find("GET", PREFIX + path)
+        try:
+            pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50, errors="strict")
+        except ValueError:
+            raise Refusal("invalid_json", "a query that cannot be read") from None
+        addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, {}, False)
+        return await self._carry_out(route, addressed)
 
     # One method for each route
 
@@ -167,8 +202,20 @@ ROUTES = (
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
     *control_lists.ROUTES,
+    *control_overview.ROUTES,
     *control_feed.ROUTES,
 )
+
+
+def _find(method: str, path: str) -> tuple[Route, str]:
+    """The route of a request, and the id in its path."""
+    found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(path))]
+    if not found:
+        raise Refusal("not_found", f"expected one of {', '.join(sorted({route.path for route in ROUTES}))}")
+    for route, match in found:
+        if route.method == method:
+            return route, match.groupdict().get("id", "")
+    raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 
 
 def _required(given: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class ControlRequest:
         id: the id in the path; empty if the path has none.
         pairs: the names and values of the query.
         body: the JSON object of the body; empty if there is none.
+        make_world: whether the world of a key that was not used yet is made.
     """
 
     worlds: Worlds
@@ -42,13 +43,15 @@ class ControlRequest:
     id: str
     pairs: list[tuple[str, str]]
     body: dict[str, Any]
+    make_world: bool = True
 
     @property
     def world(self) -> World:
-        """The world that the request acts on. It is made if it does not exist yet.
+        """The world that the request acts on. It is made if it does not exist yet, unless the request only looks.
 
         Raises:
             InvalidParameterError: the key is not one of this sandbox.
+            Refusal: the world does not exist, and the request only looks.
         """
         try:
             key = self.worlds.named(self.key)
@@ -56,6 +59,8 @@ class ControlRequest:
             key = ""
         if not self.worlds.accepts(key):
             raise InvalidParameterError("X-Ajoxi-Key", "expected a key of this sandbox, or the id of one")
+        if not self.make_world and key not in self.worlds.by_key:
+            raise Refusal("not_found", "no request was sent with this key yet, so that it has no world")
         return self.worlds.of(key)
 
     def take(self, **kinds: Any) -> dict[str, Any]:

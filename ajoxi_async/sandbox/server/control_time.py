@@ -22,7 +22,7 @@ from ajoxi_async.sandbox.time.timers import Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 from ajoxi_async.sandbox.world import LISTED, World
 
-__all__ = ["ROUTES", "fired_json"]
+__all__ = ["ROUTES", "clock_json", "fired_json"]
 
 #: How many events are written before other tasks may run; they take a few milliseconds.
 _AT_ONCE = 500
@@ -49,7 +49,8 @@ async def fired_json(fired: list[Fired]) -> msgspec.Raw:
     return msgspec.Raw(b"[" + b",".join(pieces) + b"]")
 
 
-def _clock(world: World) -> dict[str, Any]:
+def clock_json(world: World) -> dict[str, Any]:
+    """The answer to GET clock."""
     clock = world.clock
     now = clock.now()
     progress = clock.progress if isinstance(clock, VirtualClock) else None
@@ -73,7 +74,7 @@ def _clock(world: World) -> dict[str, Any]:
 
 def _show(_: object, request: ControlRequest) -> Any:
     """GET clock: mode, present moment, next due moment, and the progress of an advance that runs."""
-    return _clock(request.world)
+    return clock_json(request.world)
 
 
 async def _advance(_: object, request: ControlRequest) -> Any:
@@ -110,14 +111,14 @@ def _stop(_: object, request: ControlRequest) -> Any:
 def _run(_: object, request: ControlRequest) -> Any:
     """POST clock/run: let the time of a live clock flow, at `speed` if it is given."""
     request.world.resume(speed=request.take(speed=int | float).get("speed"))
-    return _clock(request.world)
+    return clock_json(request.world)
 
 
 def _pause(_: object, request: ControlRequest) -> Any:
     """POST clock/pause: let the time of a live clock stand still."""
     request.take()
     request.world.pause()
-    return _clock(request.world)
+    return clock_json(request.world)
 
 
 def _timers(_: object, request: ControlRequest) -> Any:

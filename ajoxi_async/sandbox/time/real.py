@@ -35,6 +35,11 @@ class RealClock:
         self._speed = speed
         self._wall, self._monotonic = time.time(), time.monotonic()
 
+    @property
+    def speed(self) -> float:
+        """How many seconds pass in one real second."""
+        return self._speed
+
     def now(self) -> float:
         """See `Clock`."""
         return self._wall + (time.monotonic() - self._monotonic) * self._speed
