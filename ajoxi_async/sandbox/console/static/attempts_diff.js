@@ -38,7 +38,7 @@ function namedRows(title, before, after) {
   const changed = rows.filter((row) => !row.same);
   const same = rows.filter((row) => row.same);
   return html`
-    <tbody><tr class="group"><th colspan="3" scope="rowgroup">${title}${changed.length ? nothing : html` <span class="quiet">did not change</span>`}</th></tr>
+    <tbody><tr class="part"><th colspan="3" scope="rowgroup">${title}</th></tr>
       ${changed.map((row) => html`<tr class="changed"><th scope="row">${row.name}</th>
         <td class="removed">${row.before ?? html`<span class="quiet">not sent</span>`}</td>
         <td class="added">${row.after ?? html`<span class="quiet">not sent</span>`}</td></tr>`)}
@@ -47,7 +47,7 @@ function namedRows(title, before, after) {
 }
 
 const bodyRows = (body) => html`
-  <tbody><tr class="group"><th colspan="3" scope="rowgroup">Body <span class="quiet">the same bytes in every attempt</span></th></tr>
+  <tbody><tr class="part"><th colspan="3" scope="rowgroup">Body</th></tr>
     ${fold(counted(new TextEncoder().encode(body).length, 'byte'), html`<pre>${pretty(body)}</pre>`)}</tbody>`;
 
 const fold = (amount, inside) => html`

@@ -16,8 +16,8 @@ const BEND = 5;
 
 /** The moments of the schedule that the axis names, in seconds, with their names. */
 export const TICKS = {
-  log: [[0, 'at once'], [5, '5 s'], [60, '1 min'], [600, '10 min'], [3_600, '1 h'], [6 * 3_600, '6 h'], [DAY, '24 h']],
-  linear: [[0, 'at once'], [6 * 3_600, '6 h'], [12 * 3_600, '12 h'], [18 * 3_600, '18 h'], [DAY, '24 h']],
+  log: [[0, '0'], [5, '5 s'], [60, '1 min'], [600, '10 min'], [3_600, '1 h'], [6 * 3_600, '6 h'], [DAY, '24 h']],
+  linear: [[0, '0'], [6 * 3_600, '6 h'], [12 * 3_600, '12 h'], [18 * 3_600, '18 h'], [DAY, '24 h']],
 };
 
 /**

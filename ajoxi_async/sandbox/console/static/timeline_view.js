@@ -9,8 +9,8 @@ import { html, nothing, svg } from './view.js';
 
 const ROW = 44;
 const TOP = 14;
-/** How near two marks may be, as a share of the axis. */
-const GAP = 0.028;
+/** How near two marks may be, as a share of the axis: less than their width, so that they still overlap a little. */
+const gap = () => (innerWidth < 640 ? 0.05 : 0.022);
 const SHAPES = {
   planned: svg`<circle class="mark planned" r="6"></circle>`,
   delivered: svg`<circle class="mark good" r="7"></circle><path class="sign" d="M-3 0l2 2.500 4-5"></path>`,
@@ -57,7 +57,7 @@ const tick = (x, name, bottom, anchor) => svg`
   <text class="tick-name" x=${x} y=${bottom + 16} text-anchor=${anchor}>${name}</text>`;
 
 function roundRow(round, y, { scale, chosen, choose, many }) {
-  const places = spread(round.marks.map((mark) => place((mark.at - round.since) / 1_000, scale)), GAP);
+  const places = spread(round.marks.map((mark) => place((mark.at - round.since) / 1_000, scale)), gap());
   return svg`
     <line class="axis" x1=${percent(0)} x2=${percent(1)} y1=${y} y2=${y}></line>
     ${many ? svg`<text class="round-name" x=${percent(0)} y=${y - 12}>round ${round.round}</text>` : nothing}

@@ -59,10 +59,8 @@ export function mount(root, { id, title }) {
   const row = (mark) => html`
     <tr aria-current=${mark.key === chosen.value?.key ? 'true' : nothing}>
       <th scope="row"><a href=${address('deliveries', id, { attempt: mark.key, with: route.value.query.get('with') })}>${mark.key}</a></th>
-      <td>${stateBadge(mark.state)}</td>
-      <td>${mark.attempt.status ?? '–'}</td>
+      <td>${stateBadge(mark.state, mark.attempt.status ?? 'no answer')}</td>
       <td>${shownTime(mark.at)}</td><td class="number">${latency(mark.attempt.latency)}</td>
-      <td class="fill">${mark.attempt.error ?? ''}</td>
     </tr>`;
 
   const pick = (name, label, none) => html`
@@ -92,13 +90,13 @@ export function mount(root, { id, title }) {
   };
 
   const shown = (value) => html`
-    <header class="head"><h1 tabindex="-1" data-focus><code>${value.id}</code></h1>${stateBadge(value.state)}
-      <span class="head-actions">${value.state === 'dead' ? html`<button class="primary" title=${tooltip('delivery.replay')}
-        @click=${() => run('delivery.replay')}>${icon('rewind')} Replay</button>` : nothing}</span></header>
+    <header class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${stateBadge(value.state)}</h1>
+      ${value.state === 'dead' ? html`<button class="primary" title=${tooltip('delivery.replay')}
+        @click=${() => run('delivery.replay')}>${icon('rewind')} Replay</button>` : nothing}</header>
     <p class="facts"><span role="status">${said(value)}</span>
       <span><span class="quiet">event</span> <code>${value.type}</code> <code>${value.event_id}</code></span>
       <span><span class="quiet">to</span> <a href=${address('webhooks', value.webhook_id)}>${value.webhook_id}</a></span></p>
-    <section class="panel timeline-panel" aria-label="Timeline">
+    <section class="surface timeline-panel" aria-label="Timeline">
       ${timelineView(value, { scale: scale.value, chosen: chosen.value?.key ?? null, now: moment.value, choose: (key) => setQuery({ attempt: key }) })}
       <p class="legend"><span class="group" role="group" aria-label="Axis">${['log', 'linear'].map((name) => html`
         <button aria-pressed=${scale.value === name} @click=${() => {
@@ -106,11 +104,11 @@ export function mount(root, { id, title }) {
         }}>${name === 'log' ? 'Logarithmic' : 'Linear'}</button>`)}</span>
         ${value.planned.length ? html`<span class="quiet">Hollow marks are planned, if every attempt before them fails.</span>` : nothing}</p>
     </section>
-    ${made.value.length ? html`
+    ${made.value.length ? html`<div class="attempts-split">
       <div class="scroll" tabindex="0" role="region" aria-label="Attempts"><table class="plain-table attempts">
-        <thead><tr>${['Attempt', 'State', 'Answer', 'At', 'Latency', 'Error'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+        <thead><tr>${['Attempt', 'Answer', 'At', 'Latency'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
         <tbody>${made.value.map(row)}</tbody></table></div>
-      ${inspector(value)}` : html`<p class="quiet">The first attempt is made as soon as the clock moves.</p>`}`;
+      ${inspector(value)}</div>` : html`<p class="quiet">The first attempt is made as soon as the clock moves.</p>`}`;
 
   const stop = show(root, () => {
     const { value, error } = delivery.state.value;

@@ -68,10 +68,10 @@ export function mount(root) {
     const { value = [] } = keys.state.value;
     const routes = vocabulary.value?.routes ?? [];
     return html`
-      <header class="head"><h1>Keys</h1><span class="quiet">${count(value.length)}</span></header>
+      <header class="page-head"><h1>Keys</h1><span class="quiet">${count(value.length)}</span></header>
       <p class="lead">Each key has a world of its own: objects, clock, faults and rate limit. Give one to each test worker, and they
         share a sandbox without seeing each other.</p>
-      <form class="panel" @submit=${mint} aria-label="Mint a key">
+      <form class="surface" @submit=${mint} aria-label="Mint a key">
         <div class="fields">
           <label>Label <input name="label" maxlength="100" placeholder="ci" autocomplete="off"></label>
           <label>Mode <select name="mode"><option value="test">test</option><option value="live">live</option></select></label>
