@@ -1,6 +1,5 @@
 /** The sandbox's own receivers of webhooks, which answer as one wants: made, switched, and asked for what came in. */
-import { asApi, get, post, send } from './api.js';
-import { showSecret } from './secret.js';
+import { asApi, post, send } from './api.js';
 
 /** The answers of a test endpoint, and what the sandbox does after each. */
 export const ANSWERS = [
@@ -12,20 +11,15 @@ export const ANSWERS = [
 ];
 
 /**
- * Make a test endpoint and subscribe it. Its secret is shown once.
+ * Make a test endpoint and subscribe it.
  *
  * @param {{answer: string | number, events: string[]}} options
- * @returns {Promise<any>} the webhook
+ * @returns {Promise<any>} the webhook, with its secret
  */
 export async function createTestEndpoint({ answer, events }) {
   const receiver = await post('receivers', { answer });
-  const webhook = await asApi('POST', '/v1/webhooks', { url: receiver.url, events });
-  await showSecret('The endpoint’s secret', 'Secret', webhook.secret, 'Every delivery is signed with it. The test endpoint knows it already.');
-  return webhook;
+  return asApi('POST', '/v1/webhooks', { url: receiver.url, events });
 }
 
 /** @param {string} id @param {string} answer */
 export const switchAnswer = (id, answer) => send('PUT', `receivers/${encodeURIComponent(id)}`, { answer });
-
-/** @param {AbortSignal} [abort] */
-export const readReceivers = (abort) => get('receivers', abort);

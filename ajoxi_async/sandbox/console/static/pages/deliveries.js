@@ -5,7 +5,6 @@
  */
 import { get, post, query } from '../api.js';
 import { link, state, text } from '../cells.js';
-import { counts } from '../counts.js';
 import { emptyPage } from '../empty.js';
 import { count, counted, shownTime } from '../format.js';
 import { icon } from '../icons.js';
@@ -13,6 +12,7 @@ import { mountListPage } from '../list_page.js';
 import { replay } from '../replay.js';
 import { address, go } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
+import { counts } from '../store.js';
 import { createTestEndpoint } from '../test_endpoints.js';
 import { html, nothing, signal } from '../view.js';
 
@@ -48,6 +48,8 @@ function toggle(ticked, id) {
   for (const box of document.querySelectorAll('.page-deliveries .list input[type=checkbox]')) box.checked = next.has(box.value);
 }
 
+const deadOnes = () => counts.value?.deliveries_by_state.dead ?? 0;
+
 const href = (id) => address('deliveries', id);
 
 /** @type {import('../pages.js').Mount} */
@@ -67,7 +69,7 @@ export function mount(root) {
   const removeCommands = addCommands(
     { id: 'deliveries.tick', label: 'Tick the dead letter', group: 'Deliveries', keys: 's', enabled: () => focused()?.state === 'dead', run: () => toggle(ticked, focused().id) },
     { id: 'deliveries.replay', label: 'Replay the ticked dead letters', group: 'Deliveries', keys: 'r', enabled: () => ticked.value.size > 0, run: replayTicked },
-    { id: 'deliveries.replay-all', label: 'Replay all dead letters', group: 'Deliveries', keys: 'R', enabled: () => counts.value.dead > 0, run: replayAll },
+    { id: 'deliveries.replay-all', label: 'Replay all dead letters', group: 'Deliveries', keys: 'R', enabled: () => deadOnes() > 0, run: replayAll },
   );
   const unmount = mountListPage(root, {
     title: 'Deliveries',
@@ -77,11 +79,11 @@ export function mount(root) {
     presets: [['Dead', { state: 'dead' }], ['Failing', { state: 'failing' }], ['Pending', { state: 'pending' }], ['Delivered', { state: 'delivered' }]],
     href,
     load: (at, limit, filters, abort) => get(`deliveries${query({ at, limit, ...filters })}`, abort),
-    actions: () => (counts.value.dead === 0 ? nothing : html`
+    actions: () => (deadOnes() === 0 ? nothing : html`
       ${ticked.value.size > 0 ? html`<button class="primary" title=${tooltip('deliveries.replay')} @click=${() => run('deliveries.replay')}>
         ${icon('rewind')} Replay ${count(ticked.value.size)} ticked</button>` : nothing}
       <button title=${tooltip('deliveries.replay-all')} @click=${() => run('deliveries.replay-all')}>${icon('rewind')} Replay all
-        ${counted(counts.value.dead, 'dead letter')}</button>`),
+        ${counted(deadOnes(), 'dead letter')}</button>`),
     columns: [
       { label: '', size: '1.6rem', draw: tickCell(ticked) },
       { label: 'State', size: '7rem', draw: state(stateName) },

@@ -5,7 +5,6 @@
  * 1. Without a chosen attempt the newest is shown, and the page follows the next one. A chosen one stays (`?attempt=1.3`).
  * 2. After a replay nothing is chosen, so that the page shows the new round as soon as it has an attempt.
  */
-import { get } from '../api.js';
 import { attemptsDiff } from '../attempts_diff.js';
 import { attemptView } from '../attempt_view.js';
 import { stateBadge } from '../state_badge.js';
@@ -13,7 +12,7 @@ import { deliveryAsCurl } from '../delivery_curl.js';
 import { counted, latency, relative, shownTime } from '../format.js';
 import { icon } from '../icons.js';
 import { copy } from '../notices.js';
-import { reading } from '../reading.js';
+import { followObject } from '../object_view.js';
 import { replay } from '../replay.js';
 import { address, route, setQuery } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
@@ -24,11 +23,11 @@ import { computed, effect, html, nothing, show, signal } from '../view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
-  const delivery = reading((abort) => get(`deliveries/${encodeURIComponent(id)}`, abort), ['delivery']);
+  const delivery = followObject(`deliveries/${encodeURIComponent(id)}`);
   const scale = signal(/** @type {'log' | 'linear'} */ ('log'));
   const marks = computed(() => {
     const { value } = delivery.state.value;
-    return value === undefined ? [] : roundsOf(value).flatMap((round) => round.marks.map((mark) => ({ ...mark, since: round.since })));
+    return value === null ? [] : roundsOf(value).flatMap((round) => round.marks.map((mark) => ({ ...mark, since: round.since })));
   });
   const made = computed(() => marks.value.filter((mark) => mark.attempt !== null));
   const named = (name) => made.value.find((mark) => mark.key === route.value.query.get(name)) ?? null;
@@ -42,9 +41,7 @@ export function mount(root, { id, title }) {
   const compare = () => setQuery({ with: other.peek() !== null ? null : (made.peek().find((mark) => mark.key !== chosen.peek().key)?.key ?? null) });
   const curl = () => copy(deliveryAsCurl(chosen.peek().attempt, delivery.state.peek().value.body), 'curl');
   const again = async () => {
-    if (!(await replay([id]))) return;
-    setQuery({ attempt: null, with: null });
-    await delivery.again();
+    if (await replay([id])) setQuery({ attempt: null, with: null });
   };
   const has = () => chosen.value !== null;
   const removeCommands = addCommands(
@@ -111,9 +108,9 @@ export function mount(root, { id, title }) {
       ${inspector(value)}</div>` : html`<p class="quiet">The first attempt is made as soon as the clock moves.</p>`}`;
 
   const stop = show(root, () => {
-    const { value, error } = delivery.state.value;
-    if (value !== undefined) return shown(value);
-    return error === null ? nothing : html`<div class="empty"><h1 tabindex="-1" data-focus>${id}</h1><p>${error.message}</p>
+    const { value, problem } = delivery.state.value;
+    if (value !== null) return shown(value);
+    return problem === '' ? nothing : html`<div class="empty"><h1 tabindex="-1" data-focus>${id}</h1><p>${problem}</p>
       <a class="button" href=${address('deliveries')}>Show all deliveries</a></div>`;
   });
   return () => {

@@ -1,24 +1,19 @@
 /** The page of keys: each with a world of its own; minted here, shown once, revoked here. */
-import { get, post, send } from '../api.js';
+import { post, send } from '../api.js';
 import { confirm } from '../dialog.js';
 import { count, counted, shownTime } from '../format.js';
 import { icon } from '../icons.js';
 import { attempt, notify } from '../notices.js';
-import { reading } from '../reading.js';
 import { BASE, route } from '../router.js';
 import { showSecret } from '../secret.js';
+import { live } from '../store.js';
 import { vocabulary } from '../vocabulary.js';
 import { html, nothing, show, signal } from '../view.js';
 
-const read = async (abort) => {
-  const [keys, worlds] = await Promise.all([get('keys', abort), get('worlds', abort)]);
-  const counts = new Map(worlds.data.map((world) => [world.id, world.counts]));
-  return keys.data.map((key) => ({ ...key, counts: counts.get(key.id) ?? null }));
-};
-
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
-  const keys = reading(read, ['key', 'call', 'message']);
+  const keys = live('keys');
+  const worlds = live('worlds');
   const denied = signal(/** @type {string[]} */ ([]));
 
   async function mint(event) {
@@ -29,7 +24,6 @@ export function mount(root) {
       const made = await post('keys', { label: label.trim(), mode, deny: denied.peek() });
       form.reset();
       denied.value = [];
-      await keys.again();
       await showSecret('The new key', 'API key', made.key, 'It has a world of its own, in which nothing has happened yet.');
     });
   }
@@ -41,11 +35,10 @@ export function mount(root) {
     await attempt(async () => {
       await send('DELETE', `keys/${encodeURIComponent(key.id)}`);
       notify(`${name} is revoked`);
-      await keys.again();
     });
   }
 
-  const row = (key) => {
+  const row = (key, counts) => {
     const here = route.value.world === (key.own ? 'main' : key.id);
     const world = key.own ? 'main' : key.id;
     return html`
@@ -55,7 +48,7 @@ export function mount(root) {
         <td><code>${key.key}</code></td>
         <td>${key.deny.length ? key.deny.map((name) => html`<code class="tag">${name}</code> `) : html`<span class="quiet">nothing</span>`}</td>
         <td>${key.last_used_at === null ? html`<span class="quiet">never</span>` : new Date(key.last_used_at).toLocaleString()}</td>
-        <td>${key.counts === null ? html`<span class="quiet">none yet</span>` : counted(key.counts.calls ?? key.counts.call ?? 0, 'call')}</td>
+        <td>${counts ? counted(counts.calls, 'call') : html`<span class="quiet">none yet</span>`}</td>
         <td class="row-actions">
           ${here ? html`<span class="quiet">shown now</span>` : html`<a class="button" href="${BASE}${encodeURIComponent(world)}/"
             aria-label="Show the world of ${key.label || key.id}">Show</a>`}
@@ -65,8 +58,9 @@ export function mount(root) {
   };
 
   const stop = show(root, () => {
-    const { value = [] } = keys.state.value;
-    const routes = vocabulary.value?.routes ?? [];
+    const value = keys.value.value?.data ?? [];
+    const counts = new Map((worlds.value.value?.data ?? []).map((world) => [world.id, world.counts]));
+    const routes = (vocabulary.value?.routes ?? []).map((one) => one.name);
     return html`
       <header class="page-head"><h1>Keys</h1><span class="quiet">${count(value.length)}</span></header>
       <p class="lead">Each key has a world of its own: objects, clock, faults and rate limit. Give one to each test worker, and they
@@ -88,11 +82,12 @@ export function mount(root) {
       <div class="scroll" tabindex="0" role="region" aria-label="Keys">
         <table class="plain-table"><thead><tr><th scope="col">Key</th><th scope="col">Masked</th><th scope="col">Denied</th>
           <th scope="col">Last used</th><th scope="col">World</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-          <tbody>${value.map(row)}</tbody></table>
+          <tbody>${value.map((key) => row(key, counts.get(key.id)))}</tbody></table>
       </div>`;
   });
   return () => {
     stop();
     keys.stop();
+    worlds.stop();
   };
 }
