@@ -1,7 +1,7 @@
 /** Two attempts of a delivery beside each other: what changed between them; what did not is folded away. */
 import { folded, lineDiff, namedDiff } from './diff.js';
 import { counted, fullTime, latency } from './format.js';
-import { pretty } from './pretty.js';
+import { prettyBody } from './json.js';
 import { html, nothing } from './view.js';
 
 const facts = (attempt) => ({
@@ -48,16 +48,16 @@ function namedRows(title, before, after) {
 
 const bodyRows = (body) => html`
   <tbody><tr class="part"><th colspan="3" scope="rowgroup">Body</th></tr>
-    ${fold(counted(new TextEncoder().encode(body).length, 'byte'), html`<pre>${pretty(body)}</pre>`)}</tbody>`;
+    ${fold(counted(new TextEncoder().encode(body).length, 'byte'), html`<pre>${prettyBody(body)}</pre>`)}</tbody>`;
 
 const fold = (amount, inside) => html`
   <tr class="fold"><td colspan="3"><details><summary>${amount} the same</summary>${inside}</details></td></tr>`;
 
 function textRows(title, before, after) {
   if (!before && !after) return nothing;
-  const runs = folded(lineDiff(pretty(before), pretty(after)), (row) => row.kind === 'same', 2);
+  const runs = folded(lineDiff(prettyBody(before), prettyBody(after)), (row) => row.kind === 'same', 2);
   const line = (row) => html`<div class="line ${row.kind}"><span class="sign">${SIGNS[row.kind]}</span>${row.text}</div>`;
-  return html`<h3>${title}</h3><div class="lines">${runs.map((run) => (run.folded
+  return html`<h3>${title}</h3><div class="diff-lines">${runs.map((run) => (run.folded
     ? html`<details><summary>${counted(run.rows.length, 'line')} the same</summary>${run.rows.map(line)}</details>`
     : run.rows.map(line)))}</div>`;
 }

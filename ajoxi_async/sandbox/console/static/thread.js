@@ -1,11 +1,11 @@
 /** One conversation: its messages as bubbles, and the field in which either side writes. */
 import { ApiError, asApi, post } from './api.js';
+import { badge } from './badge.js';
 import { phone, shownTime } from './format.js';
 import { icon } from './icons.js';
 import { followObject } from './object_view.js';
 import { address } from './router.js';
 import { addCommands } from './shortcuts.js';
-import { stateBadge } from './state_badge.js';
 import { live } from './store.js';
 import { effect, element, html, nothing, show, signal } from './view.js';
 
@@ -13,7 +13,7 @@ import { effect, element, html, nothing, show, signal } from './view.js';
 const MOST = 200;
 
 /** How a message that was sent stands. @param {any} message */
-const standing = (message) => (message.direction === 'inbound' ? nothing : stateBadge(message.error ?? message.status));
+const standing = (message) => (message.direction === 'inbound' ? nothing : badge(message.error ?? message.status));
 
 const bubble = (message) => html`
   <li class="bubble ${message.direction}">

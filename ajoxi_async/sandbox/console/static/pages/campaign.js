@@ -1,12 +1,12 @@
 /** The page of one campaign: exact counts, how its calls ended, its pace and when it will be over, on the world's clock. */
 import { post, query } from '../api.js';
+import { badge } from '../badge.js';
 import { count, counted, shownTime, spanText, words } from '../format.js';
 import { attempt, notify } from '../notices.js';
 import { followObject } from '../object_view.js';
 import { address } from '../router.js';
 import { shareBar } from '../share_bar.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
-import { stateBadge } from '../state_badge.js';
 import { moment } from '../store.js';
 import { effect, html, nothing, show } from '../view.js';
 
@@ -42,7 +42,7 @@ export function mount(root, { id, title }) {
     { id: 'campaign.release-all', label: 'Release all calls', group: 'Campaign', keys: 'R', enabled: isHeld, run: () => release(null) },
   );
   const stopTitle = effect(() => title(`${campaign.state.value.value?.name || id} ${campaign.state.value.value?.status ?? ''}`));
-  const calls = (values) => `${address('calls')}${query({ campaign_id: id, ...values })}`;
+  const calls = (values) => `${address('calls')}${query({ campaign: id, ...values })}`;
 
   const parts = (value) => {
     const { queued = 0, ringing = 0, answered = 0 } = value.by_status;
@@ -61,7 +61,7 @@ export function mount(root, { id, title }) {
   }
 
   const shown = (value) => html`
-    <div class="page-head"><h1 tabindex="-1" data-focus>${value.name || value.id}${stateBadge(value.status)}</h1>
+    <div class="page-head"><h1 tabindex="-1" data-focus>${value.name || value.id}${badge(value.status)}</h1>
       ${isHeld() ? html`<button class="primary" title=${tooltip('campaign.release')} @click=${() => run('campaign.release')}>Release the next</button>
         <button title=${tooltip('campaign.release-all')} @click=${() => run('campaign.release-all')}>Release all ${count(value.held)}</button>` : nothing}</div>
     <p class="facts"><code>${value.id}</code><span>${value.mode}</span><span><span class="quiet">created</span> ${shownTime(value.created_at)}</span>

@@ -1,12 +1,12 @@
 /** The page of campaigns: those of the API, and those of the dialer whose ledger the sandbox was given (`--ledger`). */
 import { ApiError, asApi } from '../api.js';
+import { badge } from '../badge.js';
 import { openDialog } from '../dialog.js';
 import { emptyPage } from '../empty.js';
 import { count, shownTime } from '../format.js';
 import { icon } from '../icons.js';
 import { address, go } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
-import { stateBadge } from '../state_badge.js';
 import { live } from '../store.js';
 import { html, nothing, show, signal } from '../view.js';
 import { vocabulary } from '../vocabulary.js';
@@ -57,7 +57,7 @@ const ended = (campaign) => campaign.by_status.completed ?? 0;
 
 const row = (campaign) => html`
   <tr><th scope="row"><a href=${address('campaigns', campaign.id)}>${campaign.name || campaign.id}</a></th>
-    <td>${stateBadge(campaign.status)}</td><td>${campaign.mode}</td>
+    <td>${badge(campaign.status)}</td><td>${campaign.mode}</td>
     <td class="number">${count(ended(campaign))} of ${count(campaign.calls)}</td>
     <td class="fill"><progress aria-label="Ended calls of ${campaign.name || campaign.id}" max=${campaign.calls} value=${ended(campaign)}></progress></td>
     <td>${shownTime(campaign.created_at)}</td></tr>`;

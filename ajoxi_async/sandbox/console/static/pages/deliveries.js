@@ -73,12 +73,11 @@ export function mount(root) {
   );
   const unmount = mountListPage(root, {
     title: 'Deliveries',
-    kind: 'delivery',
     names: ['state', 'type', 'code', 'webhook_id', 'event_id'],
     hint: 'state:dead  type:call.completed  code:5xx',
     presets: [['Dead', { state: 'dead' }], ['Failing', { state: 'failing' }], ['Pending', { state: 'pending' }], ['Delivered', { state: 'delivered' }]],
     href,
-    load: (at, limit, filters, abort) => get(`deliveries${query({ at, limit, ...filters })}`, abort),
+    path: (at, limit, filters) => `deliveries${query({ at, limit, ...filters })}`,
     actions: () => (deadOnes() === 0 ? nothing : html`
       ${ticked.value.size > 0 ? html`<button class="primary" title=${tooltip('deliveries.replay')} @click=${() => run('deliveries.replay')}>
         ${icon('rewind')} Replay ${count(ticked.value.size)} ticked</button>` : nothing}

@@ -5,9 +5,9 @@
  * 1. Without a chosen attempt the newest is shown, and the page follows the next one. A chosen one stays (`?attempt=1.3`).
  * 2. After a replay nothing is chosen, so that the page shows the new round as soon as it has an attempt.
  */
-import { attemptsDiff } from '../attempts_diff.js';
 import { attemptView } from '../attempt_view.js';
-import { stateBadge } from '../state_badge.js';
+import { attemptsDiff } from '../attempts_diff.js';
+import { badge } from '../badge.js';
 import { deliveryAsCurl } from '../delivery_curl.js';
 import { counted, latency, relative, shownTime } from '../format.js';
 import { icon } from '../icons.js';
@@ -56,7 +56,7 @@ export function mount(root, { id, title }) {
   const row = (mark) => html`
     <tr aria-current=${mark.key === chosen.value?.key ? 'true' : nothing}>
       <th scope="row"><a href=${address('deliveries', id, { attempt: mark.key, with: route.value.query.get('with') })}>${mark.key}</a></th>
-      <td>${stateBadge(mark.state, mark.attempt.status ?? 'no answer')}</td>
+      <td>${badge(mark.state, mark.attempt.status ?? 'no answer')}</td>
       <td>${shownTime(mark.at)}</td><td class="number">${latency(mark.attempt.latency)}</td>
     </tr>`;
 
@@ -87,9 +87,9 @@ export function mount(root, { id, title }) {
   };
 
   const shown = (value) => html`
-    <header class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${stateBadge(value.state)}</h1>
+    <div class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${badge(value.state)}</h1>
       ${value.state === 'dead' ? html`<button class="primary" title=${tooltip('delivery.replay')}
-        @click=${() => run('delivery.replay')}>${icon('rewind')} Replay</button>` : nothing}</header>
+        @click=${() => run('delivery.replay')}>${icon('rewind')} Replay</button>` : nothing}</div>
     <p class="facts"><span role="status">${said(value)}</span>
       <span><span class="quiet">event</span> <code>${value.type}</code> <code>${value.event_id}</code></span>
       <span><span class="quiet">to</span> <a href=${address('webhooks', value.webhook_id)}>${value.webhook_id}</a></span></p>

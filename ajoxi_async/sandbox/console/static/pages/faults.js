@@ -124,7 +124,7 @@ export function mount(root) {
   const row = (fault) => html`
     <tr><th scope="row">${words(fault.action)}</th><td>${effectText(fault)}</td><td><code>${fault.match}</code></td>
       <td>${whenText(fault)}${fault.begins ? html`, from ${shownTime(fault.begins)}` : nothing}</td>
-      <td class="number">${count(fault.matched)}</td><td class="number"><strong>${firedText(fault)}</strong></td>
+      <td class="number" data-label="matched">${count(fault.matched)}</td><td class="number" data-label="fired"><strong>${firedText(fault)}</strong></td>
       <td class="row-actions"><button aria-label="Remove ${words(fault.action)} on ${fault.match}" @click=${() => remove(fault)}>Remove</button></td></tr>`;
 
   const stop = show(root, () => {

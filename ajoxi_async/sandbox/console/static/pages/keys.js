@@ -1,7 +1,7 @@
 /** The page of keys: each with a world of its own; minted here, shown once, revoked here. */
 import { post, send } from '../api.js';
 import { confirm } from '../dialog.js';
-import { count, counted, shownTime } from '../format.js';
+import { count, counted } from '../format.js';
 import { icon } from '../icons.js';
 import { attempt, notify } from '../notices.js';
 import { BASE, route } from '../router.js';
@@ -46,8 +46,8 @@ export function mount(root) {
         <th scope="row">${key.own ? 'The sandbox’s own' : key.label || html`<span class="quiet">no label</span>`}
           <code class="quiet">${key.id}</code></th>
         <td><code>${key.key}</code></td>
-        <td>${key.deny.length ? key.deny.map((name) => html`<code class="tag">${name}</code> `) : html`<span class="quiet">nothing</span>`}</td>
-        <td>${key.last_used_at === null ? html`<span class="quiet">never</span>` : new Date(key.last_used_at).toLocaleString()}</td>
+        <td data-label="denied">${key.deny.length ? key.deny.map((name) => html`<code class="tag">${name}</code> `) : html`<span class="quiet">nothing</span>`}</td>
+        <td data-label="used">${key.last_used_at === null ? html`<span class="quiet">never</span>` : new Date(key.last_used_at).toLocaleString()}</td>
         <td>${counts ? counted(counts.calls, 'call') : html`<span class="quiet">none yet</span>`}</td>
         <td class="row-actions">
           ${here ? html`<span class="quiet">shown now</span>` : html`<a class="button" href="${BASE}${encodeURIComponent(world)}/"
@@ -62,7 +62,7 @@ export function mount(root) {
     const counts = new Map((worlds.value.value?.data ?? []).map((world) => [world.id, world.counts]));
     const routes = (vocabulary.value?.routes ?? []).map((one) => one.name);
     return html`
-      <header class="page-head"><h1>Keys</h1><span class="quiet">${count(value.length)}</span></header>
+      <div class="page-head"><h1>Keys<small>${count(value.length)}</small></h1></div>
       <p class="lead">Each key has a world of its own: objects, clock, faults and rate limit. Give one to each test worker, and they
         share a sandbox without seeing each other.</p>
       <form class="surface" @submit=${mint} aria-label="Mint a key">

@@ -49,6 +49,7 @@ export function mount(root, { id, title }) {
       ${id === null ? nothing : html`<a class="button" href=${address('messages')}>${icon('calls')} Use the phone</a>`}</div>`),
     show(side, () => {
       const found = conversations.value.value;
+      split.classList.toggle('blank', found?.total === 0);
       if (found === null) return nothing;
       if (found.total === 0) {
         return emptyPage({

@@ -1,5 +1,6 @@
 /** The page of numbers: the account's own, those on offer, and the magic numbers with their meanings. */
 import { ApiError, asApi, query } from '../api.js';
+import { badge } from '../badge.js';
 import { confirm, openDialog } from '../dialog.js';
 import { count, phone, words } from '../format.js';
 import { icon } from '../icons.js';
@@ -8,7 +9,6 @@ import { attempt, notify } from '../notices.js';
 import { followOwnNumbers } from '../own_numbers.js';
 import { address, go, route, setQuery } from '../router.js';
 import { addCommands } from '../shortcuts.js';
-import { stateBadge } from '../state_badge.js';
 import { follow, live } from '../store.js';
 import { chosenTab, tabRow } from '../tabs.js';
 import { effect, html, nothing, show, signal } from '../view.js';
@@ -66,9 +66,9 @@ const switchTexts = (number) => attempt(() =>
   asApi('PUT', `/v1/numbers/${encodeURIComponent(number.id)}`, { sms: { enabled: number.sms?.enabled === false } }));
 
 const ownRow = (number) => html`
-  <tr><th scope="row">${phone(number.phone_number)}</th><td>${stateBadge(number.status)}</td>
+  <tr><th scope="row">${phone(number.phone_number)}</th><td>${badge(number.status)}</td>
     <td>${[number.country, number.region].filter(Boolean).join(', ')}</td><td>${number.capabilities.join(', ')}</td>
-    <td class="fill">${routingText(number)}</td><td>${number.sms?.enabled === false ? 'off' : 'on'}</td>
+    <td class="fill" data-label="calls go to">${routingText(number)}</td><td data-label="texts">${number.sms?.enabled === false ? 'off' : 'on'}</td>
     <td class="row-actions"><button aria-label="Route calls to ${phone(number.phone_number)}" @click=${() => openRouting(number)}>Route</button>
       <button aria-label="Texts of ${phone(number.phone_number)} ${number.sms?.enabled === false ? 'on' : 'off'}" @click=${() => switchTexts(number)}>Texts ${number.sms?.enabled === false ? 'on' : 'off'}</button>
       <button aria-label="Release ${phone(number.phone_number)}" @click=${() => release(number)}>Release</button></td></tr>`;

@@ -27,7 +27,7 @@ const signOut = () => attempt(async () => {
 
 /** @type {import('../pages.js').Mount} */
 export const mount = (root) => show(root, () => html`
-  <header class="page-head"><h1>Settings</h1></header>
+  <div class="page-head"><h1>Settings</h1></div>
   <p class="lead">They are kept in this browser, and hold for every sandbox that it shows on this port.</p>
   ${choice('theme', 'Theme', theme, THEMES, THEME_WORDS)}
   ${choice('times', 'Times are shown', times, TIMES, TIME_WORDS)}

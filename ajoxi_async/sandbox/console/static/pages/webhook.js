@@ -1,5 +1,6 @@
 /** The page of one webhook: its endpoint, how its deliveries end, its secret, and the switch of a test endpoint. */
 import { asApi, post } from '../api.js';
+import { badge } from '../badge.js';
 import { confirm } from '../dialog.js';
 import { count, counted, shownTime } from '../format.js';
 import { icon } from '../icons.js';
@@ -9,7 +10,6 @@ import { address, go } from '../router.js';
 import { showSecret } from '../secret.js';
 import { shareBar } from '../share_bar.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
-import { stateBadge } from '../state_badge.js';
 import { live } from '../store.js';
 import { ANSWERS, switchAnswer } from '../test_endpoints.js';
 import { html, nothing, show } from '../view.js';
@@ -66,11 +66,11 @@ export function mount(root, { id, title }) {
   ].map((part) => ({ ...part, tone: TONES[part.name], href: address('deliveries', null, { webhook_id: id, state: part.name }) }));
 
   const deliveryRow = (row) => html`
-    <tr><th scope="row"><a href=${address('deliveries', row.id)}>${row.id}</a></th><td>${stateBadge(row.state === 'pending' && row.attempts ? 'failing' : row.state)}</td>
-      <td>${row.type}</td><td class="number">${row.attempts}</td><td class="fill">${row.status ?? row.error ?? '–'}</td><td>${shownTime(row.ended_at ?? row.due)}</td></tr>`;
+    <tr><th scope="row"><a href=${address('deliveries', row.id)}>${row.id}</a></th><td>${badge(row.state === 'pending' && row.attempts ? 'failing' : row.state)}</td>
+      <td>${row.type}</td><td class="number" data-label="attempts">${row.attempts}</td><td class="fill">${row.status ?? row.error ?? '–'}</td><td>${shownTime(row.ended_at ?? row.due)}</td></tr>`;
 
   const shown = (value) => html`
-    <div class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${stateBadge(value.status === 'enabled' ? 'active' : 'disabled', value.status)}</h1>
+    <div class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${badge(value.status === 'enabled' ? 'active' : 'disabled', value.status)}</h1>
       <button title=${tooltip('webhook.rotate')} @click=${() => run('webhook.rotate')}>${icon('rewind')} Rotate secret</button>
       <button class="danger" @click=${remove}>Delete</button></div>
     <p class="facts"><code>${value.url}</code><span><span class="quiet">created</span> ${shownTime(value.created_at)}</span></p>

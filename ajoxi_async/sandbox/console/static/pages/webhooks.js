@@ -1,11 +1,11 @@
 /** The page of webhooks: which endpoints are subscribed to what, and how their deliveries end. */
+import { badge } from '../badge.js';
 import { emptyPage } from '../empty.js';
 import { openEndpointDialog } from '../endpoint_dialog.js';
 import { count } from '../format.js';
 import { icon } from '../icons.js';
 import { address, go } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
-import { stateBadge } from '../state_badge.js';
 import { live } from '../store.js';
 import { html, nothing, show } from '../view.js';
 
@@ -23,10 +23,10 @@ function row(webhook, receiver) {
   return html`
     <tr>
       <th scope="row"><a href=${address('webhooks', webhook.id)}>${webhook.id}</a></th>
-      <td>${stateBadge(webhook.status === 'enabled' ? 'active' : 'disabled', webhook.status)}</td>
+      <td>${badge(webhook.status === 'enabled' ? 'active' : 'disabled', webhook.status)}</td>
       <td class="fill">${receiver ? html`test endpoint, answers <strong>${receiver.answer}</strong>` : html`<code>${webhook.url}</code>`}</td>
       <td>${webhook.events.length === 7 ? 'all events' : webhook.events.length === 1 ? webhook.events[0] : `${webhook.events.length} events`}</td>
-      <td class="number">${successText(webhook.attempts)}</td>
+      <td class="number" data-label="succeeded">${successText(webhook.attempts)}</td>
       <td>${failing ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'failing' })}>${count(failing)} failing</a>` : pending
         ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'pending' })}>${count(pending)} pending</a>` : nothing}
         ${dead ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'dead' })}>${count(dead)} dead</a>` : nothing}</td>
