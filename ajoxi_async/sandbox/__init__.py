@@ -109,6 +109,9 @@ __all__ = [
     "zone_of",
 ]
 
+#: How many events the console can show of each world.
+EVENTS = 2_000
+
 
 class Sandbox:
     """A simulator that runs within its ``async with`` block. Another task of the same event loop may leave the block.
@@ -279,6 +282,7 @@ class Sandbox:
         from ajoxi_async.sandbox.server.http import Server
 
         control = Control(self._worlds, self.api_key, self.control_token, self.requests)
+        control.base_url = lambda: self._app.base_url
         console = await self._open_console(control) if self._console_wanted else None
         server = Server(self._app, control, self._write_timeout, console)
         stack.push_async_callback(_whole, server.stop)
@@ -324,6 +328,8 @@ class Sandbox:
             key, new_account, clock, self._post, self._start, self._worlds.rate_limit, self._save, self._marks_kept
         )
         world.on_watched = self._watched
+        if self._console_wanted:
+            world.keep_events(EVENTS)
         if self._journal is not None:
             self._journal.watch(world)
         if self._tasks is not None:

@@ -105,6 +105,8 @@ class World:
         feed: the change feed for subscribers.
         epoch: how often the account was replaced.
         streams: answers that are being sent piece by piece.
+        events: the last events, the oldest first; ``None`` unless `keep_events` was called.
+        events_seen: how many events were put into `events` so far.
         ended: whether the world is gone, because its key was deleted or it was dropped to make room for another.
     """
 
@@ -127,6 +129,8 @@ class World:
     feed: ChangeFeed = field(init=False)
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
+    events: deque[Fired] | None = field(default=None, init=False)
+    events_seen: int = field(default=0, init=False)
     ended: bool = field(default=False, init=False)
     #: The same as `feed.watched`, kept as an attribute because each command reads it.
     _followed: bool = field(default=False, init=False)
@@ -159,7 +163,7 @@ class World:
     def _use(self, account: Account) -> None:
         account.faults = self.faults
         account.watch(self.feed.mark if self.feed.watched else None)
-        if isinstance(self.clock, VirtualClock):
+        if isinstance(self.clock, VirtualClock) or self.events is not None:
             account.on_fired = self._record
         self._account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
@@ -171,10 +175,18 @@ class World:
         self.faults.changed = partial(mark, "fault") if mark is not None else None
         self.on_watched(self)
 
-    def _record(self, fired: object) -> None:
+    def keep_events(self, amount: int) -> None:
+        """Keep the last events from now on, at most `amount`. An advance returns its events in any case."""
+        self.events = deque(maxlen=amount)
+        self._account.on_fired = self._record
+
+    def _record(self, fired: Fired) -> None:
         record = getattr(self.clock, "record", None)
         if record is not None:
             record.append(fired)
+        if self.events is not None:
+            self.events.append(fired)
+            self.events_seen += 1
 
     # Commands that take several steps
 
@@ -321,6 +333,9 @@ class World:
             raise InvalidParameterError("snapshot", "expected one of this world; its ids would be those of another key")
         if isinstance(self.clock, VirtualClock):
             self.clock.start_at(snapshot.moment)
+            if self.events is not None:
+                # What happened later has not happened.
+                self.events = deque((one for one in self.events if one.at <= at(snapshot.moment)), self.events.maxlen)
         self._replace(snapshot.account.copy())
 
     def marks(self) -> tuple[Snapshot, ...]:
@@ -344,6 +359,8 @@ class World:
         self.quota = Quota(self.rate_limit)
         self._marks.clear()
         self._jumps.clear()
+        if self.events is not None:
+            self.events.clear()
         self._replace(self._fresh_account())
 
     def end(self) -> None:
@@ -603,6 +620,7 @@ class World:
         event_id: str | None = None,
         type: str | None = None,
         code: int | str | None = None,
+        about: str | None = None,
     ) -> tuple[Delivery, ...]:
         """The deliveries that match all given arguments, the newest first.
 
@@ -613,12 +631,15 @@ class World:
             event_id: the id of their event.
             type: the type of their event, or a pattern of types: ``call.*``.
             code: the status of the answer to the last attempt: 503, ``"5xx"``, or ``"none"`` if no answer came.
+            about: the id of an object that their event is about, or any other text in their body.
 
         Raises:
             InvalidParameterError: there is no such state.
         """
         shown = str(code) if code is not None else None
-        accepts = deliveries.matching(state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown)
+        accepts = deliveries.matching(
+            state=state, webhook_id=webhook_id, event_id=event_id, type=type, code=shown, about=about
+        )
         return tuple(filter(accepts, reversed(self.account.deliveries.values())))
 
     def dead_letters(self) -> tuple[Delivery, ...]:
@@ -636,6 +657,33 @@ class World:
         amount = deliveries.replay(self.account, ids or None, self.clock.now())
         self.changed()
         return amount
+
+    def resend(self, delivery_id: str) -> None:
+        """Deliver a finished delivery again, in a new round, whatever became of it: see `replay`.
+
+        Raises:
+            Refusal: there is no such delivery, it is still pending, or its webhook is disabled.
+        """
+        deliveries.resend(self.account, delivery_id, self.clock.now())
+        self.changed()
+
+    def retry(self, delivery_id: str) -> None:
+        """Make the next attempt of a pending delivery now. If it fails, the schedule goes on as if it had been made in time.
+
+        Raises:
+            Refusal: there is no such delivery, it is not pending or is being posted, or its webhook is disabled.
+        """
+        deliveries.retry(self.account, delivery_id, self.clock.now())
+        self.changed()
+
+    def discard(self, delivery_id: str) -> None:
+        """Remove a dead letter.
+
+        Raises:
+            Refusal: there is no such dead letter.
+        """
+        deliveries.discard(self.account, delivery_id)
+        self.changed()
 
     def rotate_secret(self, webhook_id: str) -> str:
         """Give a webhook a new secret and return it. For 24 hours deliveries are signed with the old one as well.

@@ -31,7 +31,7 @@ from ajoxi_async.contract.routes import ROUTES, Route
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.time.moments import at
 
-__all__ = ["Action", "Fault", "Faults", "When"]
+__all__ = ["SECONDS", "Action", "Fault", "Faults", "When", "names_of"]
 
 When = Literal["nth", "every", "times", "probability"]
 Action = Literal[
@@ -61,7 +61,7 @@ _CODE = re.compile(r"[\x21-\x7e]{1,100}")
 #: The longest time of a fault, in seconds.
 _LONGEST = 86_400
 #: The seconds of each action if none are given.
-_SECONDS = {
+SECONDS = {
     "latency": 1.0,
     "slow": 1.0,
     "rate_limit_storm": 1.0,
@@ -179,8 +179,8 @@ class Faults:
         # A pattern that matches nothing is refused: the fault would never strike, and a test would pass without testing it.
         _check(
             "match",
-            isinstance(match, str) and any(fnmatchcase(name, match) for name in _names(action)),
-            f"expected a pattern such as 'calls.*', that matches one of {', '.join(_names(action))}",
+            isinstance(match, str) and any(fnmatchcase(name, match) for name in names_of(action)),
+            f"expected a pattern such as 'calls.*', that matches one of {', '.join(names_of(action))}",
         )
         _check("n", type(n) is int and n >= 1, "expected 1 or more")
         _check("p", _number(p) and 0 <= p <= 1, "expected 0 to 1")
@@ -208,7 +208,7 @@ class Faults:
             status=status,
             code=code,
             retry_after=retry_after,
-            seconds=_SECONDS.get(action, 0.0) if seconds is None else float(seconds),
+            seconds=SECONDS.get(action, 0.0) if seconds is None else float(seconds),
             events=events,
             begins=self.now() + (delay or 0) if action == "outage" else None,
         )
@@ -281,7 +281,7 @@ class Faults:
 
 
 @cache
-def _names(action: Action) -> tuple[str, ...]:
+def names_of(action: Action) -> tuple[str, ...]:
     """The names that a fault of this action can match."""
     if action.startswith("webhook_"):
         return tuple(EventType)
@@ -296,7 +296,7 @@ def _names(action: Action) -> tuple[str, ...]:
 @cache
 def _answers(action: Action) -> frozenset[str]:
     """The routes at whose answers a fault of this action strikes."""
-    return frozenset() if action.startswith("webhook_") or action == "sse_cut" else frozenset(_names(action))
+    return frozenset() if action.startswith("webhook_") or action == "sse_cut" else frozenset(names_of(action))
 
 
 def _number(value: object) -> bool:

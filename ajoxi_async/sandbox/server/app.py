@@ -12,7 +12,7 @@ Rules:
 6. Before a command runs, everything that is due by its moment is carried out.
 7. A request that the console makes for its user has a world in place of a key. Quota, permissions, faults and the magic number for
    429 do not apply to it. Its request ids are drawn apart, so that those of the API's requests are the same with and without a
-   console. A GET of the console changes nothing, not even what is due, and is not logged.
+   console. A GET of the console changes nothing, not even what is due, and is not logged. ``latest`` is the id of the newest object.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
+from ajoxi_async.sandbox.server.control_request import LATEST
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
 from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld
@@ -62,6 +63,10 @@ from ajoxi_async.sandbox.worlds import Worlds
 __all__ = ["App"]
 
 MAX_BODY = 1024 * 1024
+#: The kind of the objects whose id is in the path of a route, by the beginning of the route's name.
+_KINDS = {
+    "calls": "call", "transcripts": "call", "numbers": "number", "recordings": "recording", "webhooks": "webhook"
+}  # fmt: skip
 #: Events after which the connection of a live transcript with number 0123 is ended.
 CUT_AFTER = 3
 
@@ -223,7 +228,7 @@ class App:
     ) -> Response | StreamedResponse:
         try:
             parts = _split(request.url)
-            routed = self._find(request, parts.path, answer, entry)
+            routed = _newest(world, self._find(request, parts.path, answer, entry))
             response = await self._respond(world, routed, parts, answer)
         except (Refusal, InvalidParameterError) as error:
             response = _refused(error, answer)
@@ -239,6 +244,7 @@ class App:
                 raise Refusal("permission_denied", "the console's feed has live transcripts, and it disturbs no clock")
             params = _params(route, parts.query, None)
             await world.whole()
+            routed = _newest(world, routed)
             result: Any = HANDLERS[route.name](Command(world.account, world.clock.now(), routed.id, params))
             if isinstance(result, LongAnswer):
                 make = partial(_made, route, result, routed.origin, answer)
@@ -450,6 +456,15 @@ async def _catch_up(world: World, moment: float) -> float:
     moment = world.clock.now()
     run_due(world.account, moment)
     return moment
+
+
+def _newest(world: World, routed: _RoutedRequest) -> _RoutedRequest:
+    """A request of the console in which ``latest`` stands for the id of the newest object."""
+    store = world.account.stores.get(_KINDS.get(routed.route.name.partition(".")[0], ""))
+    if routed.id != LATEST or store is None:
+        return routed
+    newest = store.rows(0, 1).items
+    return evolve(routed, id=newest[0].id if newest else LATEST)
 
 
 def _split(url: str) -> SplitResult:

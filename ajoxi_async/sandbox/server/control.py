@@ -22,18 +22,23 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import (
+    control_conversations,
     control_deliveries,
     control_feed,
     control_keys,
     control_lists,
     control_outcomes,
     control_overview,
+    control_receivers,
     control_snapshots,
     control_time,
+    control_vocabulary,
     control_webhooks,
 )
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
 from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control_conversations import Conversations
+from ajoxi_async.sandbox.server.control_receivers import Receivers
 from ajoxi_async.sandbox.server.control_request import PREFIX, ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
 from ajoxi_async.sandbox.server.request_log import RequestLog
@@ -56,7 +61,10 @@ class Control:
         token: the token that requests must have.
         requests: the log of the API's last requests.
         signed_in: whether the headers of a request have the cookie of a console session.
+        base_url: returns the URL at which this machine reaches the sandbox.
         snapshots: the snapshots that were made with the control surface.
+        conversations: the threads of messages that were asked for.
+        receivers: the test receivers.
     """
 
     worlds: Worlds
@@ -64,13 +72,23 @@ class Control:
     token: str = field(repr=False)
     requests: RequestLog = field(factory=RequestLog)
     signed_in: Callable[[Mapping[str, str]], bool] = field(default=lambda _: False)
+    base_url: Callable[[], str] = field(default=lambda: "")
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
+    conversations: Conversations = field(factory=Conversations, init=False)
+    receivers: Receivers = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.receivers = Receivers(self.worlds)
 
     async def handle(self, request: Request, peer: str | None) -> Response | StreamedResponse:
         """Answer a request that came from `peer`."""
         sent = {name.lower(): value for name, value in request.headers.items()}
         try:
-            self._admit(request, sent, peer)
+            check_machine(sent, peer)
+            if (posted := await self.receivers.receive(request.url.partition("?")[0], request, sent)) is not None:
+                return posted
+            check_site(sent)
+            check_token(request.method, sent, self.token, self.signed_in)
             status, shown = await self._respond(request, sent)
             if isinstance(shown, StreamedResponse):
                 return StreamedResponse({**DATA_HEADERS, **shown.headers}, shown.chunks, shown.status)
@@ -79,11 +97,6 @@ class Control:
         except REFUSED as error:
             return await error_answer(error)
         return json_answer(status, shown)
-
-    def _admit(self, request: Request, sent: Mapping[str, str], peer: str | None) -> None:
-        check_machine(sent, peer)
-        check_site(sent)
-        check_token(request.method, sent, self.token, self.signed_in)
 
     async def _respond(self, request: Request, sent: Mapping[str, str]) -> tuple[int, Any]:
         try:
@@ -98,8 +111,13 @@ class Control:
         # A page of the console that is looked at makes no world.
         make_world = request.method != "GET" or "authorization" in sent
         key = sent.get(KEY_HEADER, self.own_key)
-        addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, body, make_world)
+        addressed = self._addressed(key, id, pairs, body, make_world=make_world)
         return route.status, await self._carry_out(route, addressed)
+
+    def _addressed(
+        self, key: str, id: str, pairs: list[tuple[str, str]], body: dict[str, Any], *, make_world: bool
+    ) -> ControlRequest:
+        return ControlRequest(self.worlds, self.requests, key, id, pairs, body, make_world, self.base_url())
 
     async def _carry_out(self, route: Route, addressed: ControlRequest) -> Any:
         for world in list(self.worlds.by_key.values()):
@@ -119,7 +137,7 @@ class Control:
             Refusal: the world does not exist, and is not to be made.
         """
         named = key if key is not None else self.own_key
-        return ControlRequest(self.worlds, self.requests, named, "", [], {}, make).world
+        return self._addressed(named, "", [], {}, make_world=make).world
 
     async def look(self, url: str, key: str) -> Any:
         """The content of the answer to a GET, for the console's feed.
@@ -138,7 +156,7 @@ class Control:
             pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=50, errors="strict")
         except ValueError:
             raise Refusal("invalid_json", "a query that cannot be read") from None
-        addressed = ControlRequest(self.worlds, self.requests, key, id, pairs, {}, False)
+        addressed = self._addressed(key, id, pairs, {}, make_world=False)
         return await self._carry_out(route, addressed)
 
     # One method for each route
@@ -204,7 +222,10 @@ ROUTES = (
     *control_deliveries.ROUTES,
     *control_webhooks.ROUTES,
     *control_lists.ROUTES,
+    *control_conversations.ROUTES,
     *control_overview.ROUTES,
+    *control_receivers.ROUTES,
+    *control_vocabulary.ROUTES,
     *control_feed.ROUTES,
 )
 

@@ -10,10 +10,11 @@ from attrs import frozen
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import as_json
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.webhook_records import Delivery
+from ajoxi_async.sandbox.world import World
 
 __all__ = ["ROUTES"]
 
@@ -28,6 +29,7 @@ class _DeliveryWindow(Window):
     event_id: str | None = None
     type: str | None = None
     code: str | None = None
+    about: str | None = None
 
 
 @frozen(kw_only=True, repr=False)
@@ -41,21 +43,28 @@ def _version(request: ControlRequest) -> str:
     return f"{request.world.epoch}.{request.world.account.delivery_log.version}"
 
 
-async def _list(_: object, request: ControlRequest) -> Any:
-    """GET deliveries: by position, without bodies."""
-    params, world = request.query(_DeliveryWindow), request.world
+async def _matching(world: World, params: _DeliveryWindow) -> list[Delivery]:
+    """The deliveries that match, the newest first, found in pieces."""
     accepts = deliveries.matching(
         state=params.state,
         webhook_id=params.webhook_id,
         event_id=params.event_id,
         type=params.type,
         code=params.code,
+        about=params.about,
     )
-    version, newest_first = _version(request), list(reversed(world.account.deliveries.values()))
+    newest_first = list(reversed(world.account.deliveries.values()))
     found: list[Delivery] = []
     for first in range(0, len(newest_first), _AT_ONCE):
         found.extend(filter(accepts, newest_first[first : first + _AT_ONCE]))
         await anyio.lowlevel.checkpoint()
+    return found
+
+
+async def _list(_: object, request: ControlRequest) -> Any:
+    """GET deliveries: by position, without bodies."""
+    params, version = request.query(_DeliveryWindow), _version(request)
+    found = await _matching(request.world, params)
     start, amount = window_of(params)
     rows = as_json(found[start : start + amount])
     for row in rows:
@@ -75,9 +84,15 @@ def _attempts(_: object, request: ControlRequest) -> Any:
     return listed(as_json(found[start : start + amount]), start, len(found), _version(request))
 
 
-def _one(_: object, request: ControlRequest) -> Any:
-    """GET deliveries/{id}: with its body, its rounds of attempts, and when it will be tried again."""
-    report = request.world.delivery(request.id)
+async def _one(_: object, request: ControlRequest) -> Any:
+    """GET deliveries/{id}: with its body, its rounds of attempts, and when it will be tried again.
+
+    ``latest`` is the newest that matches the filters.
+    """
+    world, id = request.world, request.id
+    if id == LATEST:
+        id = next((one.id for one in await _matching(world, request.query(_DeliveryWindow))), LATEST)
+    report = world.delivery(id)
     (shown,) = as_json([report.delivery])
     return {
         **shown,
@@ -104,6 +119,26 @@ def _replay(_: object, request: ControlRequest) -> Any:
     return {"replayed": request.world.replay(*(ids or ()))}
 
 
+def _retry(_: object, request: ControlRequest) -> Any:
+    """POST deliveries/{id}/retry: make the next attempt of a pending delivery now."""
+    request.take()
+    request.world.retry(request.id)
+    return {}
+
+
+def _resend(_: object, request: ControlRequest) -> Any:
+    """POST deliveries/{id}/resend: deliver a finished delivery again, in a new round."""
+    request.take()
+    request.world.resend(request.id)
+    return {}
+
+
+def _discard(_: object, request: ControlRequest) -> Any:
+    """DELETE dead-letters/{id}."""
+    request.world.discard(request.id)
+    return {}
+
+
 def _rotate_secret(_: object, request: ControlRequest) -> Any:
     """POST webhooks/{id}/rotate-secret."""
     return {"secret": request.world.rotate_secret(request.id)}
@@ -114,7 +149,10 @@ ROUTES = (
     Route("GET", "deliveries/attempts", _attempts),
     Route("GET", "deliveries/pending", _pending),
     Route("GET", "deliveries/{id}", _one),
+    Route("POST", "deliveries/{id}/retry", _retry),
+    Route("POST", "deliveries/{id}/resend", _resend),
     Route("GET", "dead-letters", _dead_letters),
     Route("POST", "dead-letters/replay", _replay),
+    Route("DELETE", "dead-letters/{id}", _discard),
     Route("POST", "webhooks/{id}/rotate-secret", _rotate_secret),
 )

@@ -24,13 +24,13 @@ from ajoxi_async.contract.headers import DEFAULT_PAGE
 from ajoxi_async.contract.messages import Channel, MessageStatus
 from ajoxi_async.contract.rules import Bounds
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
-from ajoxi_async.sandbox.server.request_log import CUT_BODY, LoggedRequest
+from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
+from ajoxi_async.sandbox.server.request_log import CUT_BODY, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.state.lists import filter_keys
 from ajoxi_async.sandbox.state.lists.store import Store
 
-__all__ = ["ROUTES", "Window", "listed", "window_of"]
+__all__ = ["ROUTES", "Window", "listed", "request_json", "window_of"]
 
 _LAST_ROW = 1_000_000_000
 
@@ -79,6 +79,7 @@ class _RequestWindow(Window):
     source: str | None = None
     key_id: str | None = None
     fault: str | None = None
+    about: str | None = None
 
 
 def window_of(params: Window) -> tuple[int, int]:
@@ -132,29 +133,38 @@ def _recordings(_: object, request: ControlRequest) -> Any:
     return _rows(request, request.world.account.recordings, params, _keys(agent_id=params.agent_id))
 
 
-def _requests(_: object, request: ControlRequest) -> Any:
-    """GET requests: the requests with all keys, without headers and bodies."""
-    params, log = request.query(_RequestWindow), request.requests
-    found = log.find(
+def _found_requests(params: _RequestWindow, log: RequestLog) -> tuple[LoggedRequest, ...]:
+    return log.find(
         route=params.route,
         status=params.status,
         method=params.method,
         source=params.source,
         key_id=params.key_id,
         fault=params.fault,
+        about=params.about,
     )
+
+
+def _requests(_: object, request: ControlRequest) -> Any:
+    """GET requests: the requests with all keys, without headers and bodies."""
+    params, log = request.query(_RequestWindow), request.requests
+    found = _found_requests(params, log)
     start, amount = window_of(params)
     rows = found[::-1][start : start + amount]
-    return listed([_request(entry) for entry in rows], start, len(found), str(log.version))
+    return listed([request_json(entry) for entry in rows], start, len(found), str(log.version))
 
 
 def _one_request(_: object, request: ControlRequest) -> Any:
-    """GET requests/{id}: a request with its answer, bodies up to 64 KiB."""
-    entry = request.requests.get(request.id)
+    """GET requests/{id}: a request with its answer, bodies up to 64 KiB; ``latest`` is the newest that matches the filters."""
+    log = request.requests
+    if request.id == LATEST:
+        entry = next(iter(_found_requests(request.query(_RequestWindow), log)[-1:]), None)
+    else:
+        entry = log.get(request.id)
     if entry is None:
         raise Refusal("not_found", f"no request {request.id[:60]} is kept")
     return {
-        **_request(entry),
+        **request_json(entry),
         "request_headers": dict(entry.request_headers),
         "request_body": entry.request_body[:CUT_BODY].decode(errors="replace"),
         "response_headers": dict(entry.response_headers),
@@ -168,7 +178,8 @@ def _clear_requests(_: object, request: ControlRequest) -> Any:
     return {}
 
 
-def _request(entry: LoggedRequest) -> dict[str, Any]:
+def request_json(entry: LoggedRequest) -> dict[str, Any]:
+    """A request without headers and bodies."""
     return {
         "id": entry.id,
         "method": entry.method,

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from attrs import asdict
 
 from ajoxi_async.contract import checks
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import as_json
 
 __all__ = ["ROUTES"]
@@ -37,8 +37,10 @@ def _campaigns(_: object, request: ControlRequest) -> Any:
 
 
 def _campaign(_: object, request: ControlRequest) -> Any:
-    """GET campaigns/{id}."""
-    return as_json([request.world.campaign(request.id)])[0]
+    """GET campaigns/{id}; ``latest`` is the newest."""
+    campaigns = request.world.account.campaigns
+    id = next(reversed(campaigns), LATEST) if request.id == LATEST else request.id
+    return as_json([request.world.campaign(id)])[0]
 
 
 def _release(_: object, request: ControlRequest) -> Any:

@@ -16,9 +16,11 @@ from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.world import World
 from ajoxi_async.sandbox.worlds import Worlds
 
-__all__ = ["PREFIX", "ControlRequest", "Route"]
+__all__ = ["LATEST", "PREFIX", "ControlRequest", "Route"]
 
 PREFIX = "/_ajoxi/"
+#: What stands for the id of the newest object.
+LATEST = "latest"
 
 P = TypeVar("P", bound=Params)
 
@@ -35,6 +37,7 @@ class ControlRequest:
         pairs: the names and values of the query.
         body: the JSON object of the body; empty if there is none.
         make_world: whether the world of a key that was not used yet is made.
+        base_url: the URL at which this machine reaches the sandbox.
     """
 
     worlds: Worlds
@@ -44,6 +47,7 @@ class ControlRequest:
     pairs: list[tuple[str, str]]
     body: dict[str, Any]
     make_world: bool = True
+    base_url: str = ""
 
     @property
     def world(self) -> World:

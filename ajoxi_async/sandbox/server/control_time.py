@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
 import anyio.lowlevel
@@ -12,17 +13,18 @@ from attrs import frozen
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.rules import Bounds
-from ajoxi_async.sandbox.server.control_lists import Window, window_of
+from ajoxi_async.sandbox.refusal import Refusal
+from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
 from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 from ajoxi_async.sandbox.time.jumps import Jump
 from ajoxi_async.sandbox.time.live import LiveClock
-from ajoxi_async.sandbox.time.timers import Fired
+from ajoxi_async.sandbox.time.timers import Due, Fired
 from ajoxi_async.sandbox.time.virtual import VirtualClock
 from ajoxi_async.sandbox.world import LISTED, World
 
-__all__ = ["ROUTES", "clock_json", "fired_json"]
+__all__ = ["ROUTES", "clock_json", "due_json", "fired_json"]
 
 #: How many events are written before other tasks may run; they take a few milliseconds.
 _AT_ONCE = 500
@@ -43,7 +45,7 @@ async def fired_json(fired: list[Fired]) -> msgspec.Raw:
     while fired:
         batch = fired[: -_AT_ONCE - 1 : -1]
         del fired[-_AT_ONCE:]
-        rows = [{"at": codec.format_time(one.at), "what": one.what, "id": one.id} for one in batch]
+        rows = [_event(one) for one in batch]
         pieces.append(codec.encode(rows)[1:-1])
         await anyio.lowlevel.checkpoint()
     return msgspec.Raw(b"[" + b",".join(pieces) + b"]")
@@ -125,8 +127,41 @@ def _timers(_: object, request: ControlRequest) -> Any:
     """GET timers: the timers by position, the next one first."""
     start, amount = window_of(request.query(_TimerWindow))
     world = request.world
-    rows = [{"at": codec.format_time(one.at), "kind": one.kind, "id": one.id} for one in world.due(start, amount)]
+    rows = [due_json(one) for one in world.due(start, amount)]
     return {"data": rows, "at": start, "total": len(world.account.timers)}
+
+
+def due_json(due: Due) -> dict[str, Any]:
+    """A timer as lists show it."""
+    return {"at": codec.format_time(due.at), "kind": due.kind, "id": due.id}
+
+
+@frozen(kw_only=True, repr=False)
+class _EventWindow(Window):
+    type: str | None = None
+    id: str | None = None
+
+
+def _events(_: object, request: ControlRequest) -> Any:
+    """GET events: the last events by position, the newest first; of the types in ``?type=call.*``, or of the object with ``?id=``.
+
+    A sandbox without a console keeps no events.
+    """
+    params, world = request.query(_EventWindow), request.world
+    if world.events is None:
+        raise Refusal("not_found", "events are kept by a sandbox that has a console")
+    found = [
+        one
+        for one in reversed(world.events)
+        if (params.type is None or fnmatchcase(one.what, params.type)) and params.id in {None, one.id}
+    ]
+    start, amount = window_of(params)
+    rows = [_event(one) for one in found[start : start + amount]]
+    return listed(rows, start, len(found), f"{world.epoch}.{world.events_seen}")
+
+
+def _event(fired: Fired) -> dict[str, Any]:
+    return {"at": codec.format_time(fired.at), "what": fired.what, "id": fired.id}
 
 
 def _jumps(_: object, request: ControlRequest) -> Any:
@@ -156,4 +191,5 @@ ROUTES = (
     Route("POST", "clock/pause", _pause),
     Route("GET", "clock/jumps", _jumps),
     Route("GET", "timers", _timers),
+    Route("GET", "events", _events),
 )

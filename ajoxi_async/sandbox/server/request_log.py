@@ -116,6 +116,15 @@ class LoggedRequest:
         """The body of the answer; empty for a stream."""
         return _SECRET.sub(rb"\g<prefix>***", self._response_body)
 
+    def contains(self, text: str) -> bool:
+        """Whether the URL or one of the bodies contains a text, outside of secrets."""
+        wanted = text.encode(errors="replace")
+        return (
+            text in self.url
+            or (wanted in self._request_body and wanted in self.request_body)
+            or (wanted in self._response_body and wanted in self.response_body)
+        )
+
     def trim(self) -> int:
         """Shorten long bodies (rule 3), replace the headers of `_SECRET_HEADERS`, and return the size in bytes."""
         if len(self._request_body) > WHOLE_BODY:
@@ -165,6 +174,9 @@ class RequestLog:
     def __iter__(self) -> Iterator[LoggedRequest]:
         return iter(tuple(self._entries))
 
+    def __reversed__(self) -> Iterator[LoggedRequest]:
+        return reversed(tuple(self._entries))
+
     def get(self, id: str) -> LoggedRequest | None:
         """The request with this id; ``None`` if it is not in the log, or not any more."""
         return next((entry for entry in reversed(self._entries) if entry.id == id), None)
@@ -178,6 +190,7 @@ class RequestLog:
         source: str | None = None,
         key_id: str | None = None,
         fault: str | None = None,
+        about: str | None = None,
     ) -> tuple[LoggedRequest, ...]:
         """The requests that match all given arguments, the oldest first.
 
@@ -188,6 +201,7 @@ class RequestLog:
             source: ``"api"`` or ``"console"``.
             key_id: the id of its key, as ``GET /_ajoxi/keys`` lists it.
             fault: the action or the id of a fault that was applied to it.
+            about: a text that its URL or one of its bodies contains, such as the id of an object.
         """
         wanted = str(status).lower() if status is not None else None
         return tuple(
@@ -199,6 +213,7 @@ class RequestLog:
             and (source is None or entry.source == source)
             and (key_id is None or entry.key_id == key_id)
             and (fault is None or any(fault in {one.action, one.id} for one in entry.faults))
+            and (about is None or entry.contains(about))
         )
 
     def clear(self) -> None:

@@ -6,6 +6,7 @@ Rules:
 3. A failed delivery is tried again at the moments of `SCHEDULE`, for up to 24 hours; after the last attempt it is a dead
    letter. An attempt made late, because the sandbox did not run, counts for all attempts that were due by then.
 4. A replayed dead letter starts the schedule again, in a new round: same event id, same bytes, signed with the current secret.
+   Any other finished delivery can be sent again in the same way.
 5. Finished deliveries are kept with their body; `DeliveryLog` limits how many of each webhook.
 """
 
@@ -32,6 +33,7 @@ __all__ = [
     "STATES",
     "add",
     "dead_letters",
+    "discard",
     "emit",
     "forget_webhook",
     "matching",
@@ -39,6 +41,8 @@ __all__ = [
     "record_attempt",
     "replay",
     "report",
+    "resend",
+    "retry",
     "target",
 ]
 
@@ -182,6 +186,7 @@ def matching(
     event_id: str | None = None,
     type: str | None = None,
     code: str | None = None,
+    about: str | None = None,
 ) -> Callable[[Delivery], bool]:
     """A function that tests whether a delivery matches all given arguments.
 
@@ -191,10 +196,12 @@ def matching(
         event_id: the id of the event.
         type: the type of the event, or a pattern of types: ``call.*``.
         code: the status of the answer to the last attempt: ``503``, ``5xx``, or ``none`` if no answer came.
+        about: the id of an object that the event is about, or any other text in its body.
 
     Raises:
         InvalidParameterError: there is no such state.
     """
+    text = about.encode(errors="replace") if about is not None else b""
     if state is not None and state not in STATES:
         raise InvalidParameterError("state", f"expected one of {', '.join(STATES)}")
 
@@ -202,6 +209,7 @@ def matching(
         return bool(
             (webhook_id is None or one.webhook_id == webhook_id)
             and (event_id is None or one.event_id == event_id)
+            and text in one.body
             and (
                 state is None or (one.state == state if state != "failing" else one.state == "pending" and one.attempts)
             )
@@ -222,9 +230,7 @@ def report(account: Account, id: str) -> DeliveryReport:
     Raises:
         Refusal: there is no such delivery, or it is not kept any more.
     """
-    delivery = account.deliveries.get(id)
-    if delivery is None:
-        raise Refusal("not_found", f"no delivery {id[:60]}")
+    delivery = _require(account, id)
     rounds: dict[int, tuple[Attempt, ...]] = {}
     for attempt in account.delivery_log.of(delivery.webhook_id):
         if attempt.delivery_id == id:
@@ -255,13 +261,71 @@ def replay(account: Account, ids: Iterable[str] | None, now: float) -> int:
         if id not in able:
             raise Refusal("invalid_state", f"the webhook of {id[:60]} is disabled")
     for id in chosen:
-        order = account.timers.order()
-        delivery, again = dead[id], dead[id].round + 1
-        add(
-            account,
-            evolve(delivery, since=now, due=now, attempts=0, state="pending", ended_at=None, round=again, order=order),
-        )
+        _start_again(account, dead[id], now)
     return len(chosen)
+
+
+def _start_again(account: Account, delivery: Delivery, now: float) -> None:
+    order, again = account.timers.order(), delivery.round + 1
+    add(
+        account,
+        evolve(delivery, since=now, due=now, attempts=0, state="pending", ended_at=None, round=again, order=order),
+    )
+
+
+def resend(account: Account, id: str, now: float) -> None:
+    """Deliver a finished delivery again, whatever became of it: as `replay` does with dead letters.
+
+    Raises:
+        Refusal: there is no such delivery, it is still pending, or its webhook is disabled or gone.
+    """
+    delivery = _require(account, id)
+    if delivery.state == "pending":
+        raise Refusal("invalid_state", f"{id[:60]} is still to be delivered; retry it")
+    _require_enabled(account, delivery)
+    account.delivery_log.reopened(delivery.webhook_id, id)
+    _start_again(account, delivery, now)
+
+
+def retry(account: Account, id: str, now: float) -> None:
+    """Make the next attempt of a pending delivery now. It counts as the next one of the schedule.
+
+    Raises:
+        Refusal: there is no such delivery, it is not pending or being posted, or its webhook is disabled.
+    """
+    delivery = _require(account, id)
+    if delivery.state != "pending":
+        raise Refusal("invalid_state", f"{id[:60]} is not pending; resend it")
+    if id in account.posting:
+        raise Refusal("invalid_state", f"{id[:60]} is being posted")
+    _require_enabled(account, delivery)
+    account.timers.remove(delivery.timer())
+    add(account, evolve(delivery, due=now, order=account.timers.order()))
+
+
+def discard(account: Account, id: str) -> None:
+    """Remove a dead letter. Its attempts stay in the log.
+
+    Raises:
+        Refusal: there is no such dead letter.
+    """
+    if not _require(account, id).dead:
+        raise Refusal("invalid_state", f"{id[:60]} is not a dead letter")
+    del account.deliveries[id]
+    _changed(account, id)
+
+
+def _require(account: Account, id: str) -> Delivery:
+    delivery = account.deliveries.get(id)
+    if delivery is None:
+        raise Refusal("not_found", f"no delivery {id[:60]}")
+    return delivery
+
+
+def _require_enabled(account: Account, delivery: Delivery) -> None:
+    webhook = account.webhooks.get(delivery.webhook_id)
+    if webhook is None or webhook.status != WebhookStatus.ENABLED:
+        raise Refusal("invalid_state", f"the webhook of {delivery.id[:60]} is disabled")
 
 
 def _body(event_id: str, kind: EventType, data: Resource, moment: float, mode: str) -> bytes:

@@ -49,6 +49,12 @@ class DeliveryLog:
         ids.append(delivery_id)
         return ids.popleft() if len(ids) > KEPT else None
 
+    def reopened(self, webhook_id: str, delivery_id: str) -> None:
+        """Note that a delivery that was over is made again."""
+        ids = self._over.get(webhook_id)
+        if ids is not None and delivery_id in ids:
+            ids.remove(delivery_id)
+
     def of(self, webhook_id: str) -> list[Attempt]:
         """The attempts of a webhook, in the order in which they ended."""
         return [self.attempts[id] for id in self._attempts_of.get(webhook_id, ())]

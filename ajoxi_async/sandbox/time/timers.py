@@ -98,6 +98,18 @@ class Timers:
             del self._by_order[timer.order]
         return timer
 
+    def remove(self, timer: Timer) -> None:
+        """Remove a timer, if it is set. This looks at all timers, so it is for what people do by hand."""
+        try:
+            place = self._heap.index(timer)
+        except ValueError:
+            return
+        if self._by_order is not None:
+            del self._by_order[timer.order]
+        self._heap[place] = self._heap[-1]
+        self._heap.pop()
+        heapq.heapify(self._heap)
+
     def get(self, order: int) -> Timer | None:
         """The timer with this order; ``None`` once it has fired."""
         if self._by_order is None:

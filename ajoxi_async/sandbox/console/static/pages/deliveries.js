@@ -101,7 +101,7 @@ export function mount(root) {
         + 'A test endpoint receives them without a server of yours.',
       action: 'Create a test endpoint and a message',
       run: async () => {
-        await createTestEndpoint({ answer: 204, events: ['message.received'] });
+        await createTestEndpoint({ answer: '204', events: ['message.received'] });
         await post('inbound/messages', { from: '+12125550123', body: 'Hello' });
         go(address('deliveries'));
       },

@@ -53,8 +53,8 @@ export function mount(root, { id, title }) {
 
   const switchView = (shown) => html`
     <fieldset class="choices"><legend>The test endpoint answers</legend>
-      ${ANSWERS.map((one) => html`<label class="check"><input type="radio" name="answer" value=${one.answer} .checked=${String(shown.answer) === one.answer}
-        @change=${() => choose(one.answer)}><span><strong>${one.name}</strong> <span class="quiet">${one.text}</span></span></label>`)}
+      ${ANSWERS.map((one) => html`<label class="check"><input type="radio" name="answer" value=${one.answer} .checked=${shown.answer === one.answer}
+        @change=${() => choose(String(one.answer))}><span><strong>${one.name}</strong> <span class="quiet">${one.text}</span></span></label>`)}
     </fieldset>`;
 
   const states = ({ deliveries }) => [
