@@ -5,16 +5,18 @@
  * 1. Without a chosen attempt the newest is shown, and the page follows the next one. A chosen one stays (`?attempt=1.3`).
  * 2. After a replay nothing is chosen, so that the page shows the new round as soon as it has an attempt.
  */
+import { get, post, send } from '../api.js';
 import { attemptView } from '../attempt_view.js';
 import { attemptsDiff } from '../attempts_diff.js';
 import { badge } from '../badge.js';
 import { deliveryAsCurl } from '../delivery_curl.js';
+import { confirm } from '../dialog.js';
 import { counted, latency, relative, shownTime } from '../format.js';
 import { icon } from '../icons.js';
-import { copy } from '../notices.js';
+import { attempt, copy, notify } from '../notices.js';
 import { followObject } from '../object_view.js';
 import { replay } from '../replay.js';
-import { address, route, setQuery } from '../router.js';
+import { address, go, route, setQuery } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
 import { moment } from '../store.js';
 import { isDelivered, roundsOf } from '../timeline.js';
@@ -23,6 +25,19 @@ import { computed, effect, html, nothing, show, signal } from '../view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
+  return id === 'latest' ? openLatest() : mountDelivery(root, id, title);
+}
+
+/** Go to the newest delivery that has the filters of the address. */
+function openLatest() {
+  attempt(async () => {
+    const { id } = await get(`deliveries/latest${location.search}`);
+    go(address('deliveries', id), { replace: true });
+  });
+  return () => {};
+}
+
+function mountDelivery(root, id, title) {
   const delivery = followObject(`deliveries/${encodeURIComponent(id)}`);
   const scale = signal(/** @type {'log' | 'linear'} */ ('log'));
   const marks = computed(() => {
@@ -43,9 +58,29 @@ export function mount(root, { id, title }) {
   const again = async () => {
     if (await replay([id])) setQuery({ attempt: null, with: null });
   };
+  const path = `deliveries/${encodeURIComponent(id)}`;
+  const retry = () => attempt(async () => {
+    await post(`${path}/retry`);
+    setQuery({ attempt: null, with: null });
+  });
+  const resend = () => attempt(async () => {
+    await post(`${path}/resend`);
+    setQuery({ attempt: null, with: null });
+  });
+  const discard = async () => {
+    if (!(await confirm(`Discard ${id}?`, 'It is removed with its attempts, and cannot be replayed.', 'Discard'))) return;
+    await attempt(async () => {
+      await send('DELETE', `dead-letters/${encodeURIComponent(id)}`);
+      notify(`${id} is discarded`);
+      go(address('deliveries'));
+    });
+  };
+  const stateNow = () => delivery.state.value.value?.state;
   const has = () => chosen.value !== null;
   const removeCommands = addCommands(
-    { id: 'delivery.replay', label: 'Replay this delivery', group: 'Delivery', keys: 'r', enabled: () => delivery.state.value.value?.state === 'dead', run: again },
+    { id: 'delivery.replay', label: 'Replay this delivery', group: 'Delivery', keys: 'r', enabled: () => stateNow() === 'dead', run: again },
+    { id: 'delivery.retry', label: 'Make the next attempt now', group: 'Delivery', keys: 'r', enabled: () => stateNow() === 'pending', run: retry },
+    { id: 'delivery.resend', label: 'Deliver it again', group: 'Delivery', keys: 'r', enabled: () => ['delivered', 'dropped'].includes(stateNow()), run: resend },
     { id: 'delivery.next', label: 'Next attempt', group: 'Delivery', keys: 'j', enabled: has, run: step(1) },
     { id: 'delivery.before', label: 'Attempt before', group: 'Delivery', keys: 'k', enabled: has, run: step(-1) },
     { id: 'delivery.compare', label: 'Compare with the first attempt', group: 'Delivery', keys: 'd', enabled: () => made.value.length > 1, run: compare },
@@ -86,10 +121,15 @@ export function mount(root, { id, title }) {
     return `${counted(length, 'attempt')}${last && isDelivered(last.attempt) ? `, answered ${last.attempt.status}` : ''}`;
   };
 
+  const action = (name, words, className = '') => html`<button class=${className} title=${tooltip(name)} @click=${() => run(name)}>${icon('rewind')} ${words}</button>`;
+  const actionsOf = ({ state }) => {
+    if (state === 'dead') return html`<button class="danger" @click=${discard}>Discard</button>${action('delivery.replay', 'Replay', 'primary')}`;
+    return state === 'pending' ? action('delivery.retry', 'Try now') : action('delivery.resend', 'Deliver again');
+  };
+
   const shown = (value) => html`
     <div class="page-head"><h1 tabindex="-1" data-focus><code>${value.id}</code>${badge(value.state)}</h1>
-      ${value.state === 'dead' ? html`<button class="primary" title=${tooltip('delivery.replay')}
-        @click=${() => run('delivery.replay')}>${icon('rewind')} Replay</button>` : nothing}</div>
+      ${actionsOf(value)}</div>
     <p class="facts"><span role="status">${said(value)}</span>
       <span><span class="quiet">event</span> <code>${value.type}</code> <code>${value.event_id}</code></span>
       <span><span class="quiet">to</span> <a href=${address('webhooks', value.webhook_id)}>${value.webhook_id}</a></span></p>

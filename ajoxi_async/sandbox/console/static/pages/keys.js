@@ -48,7 +48,7 @@ export function mount(root) {
         <td><code>${key.key}</code></td>
         <td data-label="denied">${key.deny.length ? key.deny.map((name) => html`<code class="tag">${name}</code> `) : html`<span class="quiet">nothing</span>`}</td>
         <td data-label="used">${key.last_used_at === null ? html`<span class="quiet">never</span>` : new Date(key.last_used_at).toLocaleString()}</td>
-        <td>${counts ? counted(counts.calls, 'call') : html`<span class="quiet">none yet</span>`}</td>
+        <td>${counts ? counted(counts.calls, 'call') : html`<span class="quiet">no world yet</span>`}</td>
         <td class="row-actions">
           ${here ? html`<span class="quiet">shown now</span>` : html`<a class="button" href="${BASE}${encodeURIComponent(world)}/"
             aria-label="Show the world of ${key.label || key.id}">Show</a>`}

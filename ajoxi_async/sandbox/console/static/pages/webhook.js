@@ -55,6 +55,8 @@ export function mount(root, { id, title }) {
     <fieldset class="choices"><legend>The test endpoint answers</legend>
       ${ANSWERS.map((one) => html`<label class="check"><input type="radio" name="answer" value=${one.answer} .checked=${shown.answer === one.answer}
         @change=${() => choose(String(one.answer))}><span><strong>${one.name}</strong> <span class="quiet">${one.text}</span></span></label>`)}
+      <p class="quiet" role="status">${shown.received === 0 ? 'It has received nothing yet.'
+        : `It received ${counted(shown.received, 'post')}, ${shown.valid === shown.received ? 'all' : count(shown.valid)} with a valid signature.`}</p>
     </fieldset>`;
 
   const states = ({ deliveries }) => [
