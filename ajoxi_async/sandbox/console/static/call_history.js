@@ -53,17 +53,24 @@ export function callRequests(root, id) {
   ], rowsOf(requests), 'No request that is still in the log was about this call. The log keeps the last 2,000.'));
 }
 
-/** Everything about a call in the order of its moments. @param {HTMLElement} root @param {string} id @param {any} call */
-export function callTimeline(root, id, { value: { created_at: begin } }) {
-  const events = live(`events${query({ id, limit: 200 })}`);
+/**
+ * Everything about a call in the order of its moments.
+ *
+ * @param {HTMLElement} root
+ * @param {string} id
+ * @param {string} begin when it was placed
+ * @param {string | null} recording the id of its recording
+ */
+export function callTimeline(root, id, begin, recording) {
+  const events = [id, ...(recording ? [recording] : [])].map((one) => live(`events${query({ id: one, limit: 200 })}`));
   const deliveries = about('deliveries', id);
   const requests = about('requests', id);
   const entries = () => [
-    ...rowsOf(events).map((row) => ({ at: row.at, kind: 'event', shown: row.what })),
-    ...rowsOf(deliveries).map((row) => ({ at: row.created_at, kind: 'webhook', shown: html`${deliveryLink(row)} ${badge(row.state)}` })),
     ...rowsOf(requests).map((row) => ({ at: row.moment ?? row.at, kind: 'request', shown: html`${requestLink(row)} ${statusBadge(row.status)}` })),
+    ...events.flatMap(rowsOf).map((row) => ({ at: row.at, kind: 'event', shown: row.what })),
+    ...rowsOf(deliveries).map((row) => ({ at: row.created_at, kind: 'webhook', shown: html`${deliveryLink(row)} ${badge(row.state)}` })),
   ].sort((one, other) => Date.parse(one.at) - Date.parse(other.at));
-  return mounted(root, [events, deliveries, requests], () => table('What happened, in order', [
+  return mounted(root, [...events, deliveries, requests], () => table('What happened, in order', [
     ['Since it was placed', ({ at }) => `+${spanText((Date.parse(at) - Date.parse(begin)) / 1000)}`],
     ['At', ({ at }) => shownTime(at)],
     ['What', ({ kind }) => kind],

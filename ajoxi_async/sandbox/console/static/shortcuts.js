@@ -91,11 +91,12 @@ document.addEventListener('keydown', (event) => {
   const sequence = pressed && `${pressed} ${key}`;
   clearTimeout(forget);
   pressed = '';
-  const found = (sequence && usable.findLast((one) => one.keys === sequence)) || usable.findLast((one) => one.keys === key);
+  // A second key that completes no sequence does nothing: it was not meant as a command of its own.
+  const found = usable.findLast((one) => one.keys === (sequence || key));
   if (found !== undefined) {
     event.preventDefault();
     found.run();
-  } else if (!typing && usable.some((one) => one.keys.startsWith(`${key} `))) {
+  } else if (!sequence && !typing && usable.some((one) => one.keys.startsWith(`${key} `))) {
     pressed = key;
     forget = setTimeout(() => {
       pressed = '';

@@ -59,7 +59,7 @@ export function mountCall(root, id, { title = () => {}, inPanel = false }) {
   const transcript = createTranscript();
   const head = element('div', { class: 'call-head' });
   const tabs = element('div');
-  const body = element('div', { class: 'tab-panel', role: 'tabpanel', tabindex: '-1' });
+  const body = element('div', { class: 'call-tab', role: 'tabpanel', tabindex: '-1' });
   root.classList.add('call');
   root.append(head, tabs, body);
 
@@ -97,6 +97,8 @@ function followTab(body, id, call, problem, spoken, transcript) {
   const stopFollowing = effect(() => {
     const tab = chosenTab(TABS);
     const missing = call.value === null || problem.value !== '';
+    // The timeline shows what happened to the recording as well.
+    const recording = call.value?.recording_id ?? null;
     untracked(() => {
       stop();
       body.replaceChildren();
@@ -108,7 +110,7 @@ function followTab(body, id, call, problem, spoken, transcript) {
       body.append(inside);
       if (tab === 'transcript') stop = show(inside, () => transcriptView(call.value, spoken.value, transcript));
       else if (tab === 'json') stop = show(inside, () => codeBlock('The call as the API answers it', pretty(call.value)));
-      else stop = HISTORIES[tab](inside, id, call);
+      else stop = HISTORIES[tab](inside, id, call.peek().created_at, recording);
     });
   });
   return () => {

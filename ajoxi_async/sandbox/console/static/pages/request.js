@@ -96,11 +96,19 @@ function requestView(request, inPanel, hasPython) {
     </div>`;
 }
 
+const TEXT = /json|text|urlencoded|xml/;
+
+function bodyView(name, headers, body) {
+  if (!body) return html`<p class="quiet none">No body.</p>`;
+  const type = Object.entries(headers).find(([header]) => header.toLowerCase() === 'content-type')?.[1] ?? 'text/plain';
+  return TEXT.test(type) ? codeBlock(`${name} body`, prettyBody(body)) : html`<p class="quiet none">A body of the type ${type}, which is not text.</p>`;
+}
+
 function side(name, headers, body) {
   return html`
     <section aria-label=${name}>
       <h2>${name}</h2>
-      ${body ? codeBlock(`${name} body`, prettyBody(body)) : html`<p class="quiet none">No body.</p>`}
+      ${bodyView(name, headers, body)}
       <details><summary>${Object.keys(headers).length} headers</summary>
         <dl class="headers">${Object.entries(headers).map(([header, value]) => html`<div><dt>${header}</dt><dd>${value}</dd></div>`)}</dl></details>
     </section>`;
