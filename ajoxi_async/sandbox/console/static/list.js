@@ -10,12 +10,12 @@
  *    row that has the focus stays in the document wherever the list is scrolled.
  * 4. One row is in the order of Tab; arrows, `j`, `k`, Page Up, Page Down, Home and End move between rows.
  */
+import { ROW, RowPool } from './list_pool.js';
 import { Rows } from './list_rows.js';
 import { complain } from './notices.js';
 import { addCommands, keysText } from './shortcuts.js';
 import { element } from './view.js';
 
-const ROW = 36;
 /** Rows beyond the visible ones, above and below. */
 const MARGIN = 6;
 const MOST = 58;
@@ -49,15 +49,12 @@ const TALLEST = Math.floor(16_000_000 / ROW);
 export function createList(options) {
   const { label, columns, path, open, choose = () => {}, counted = () => {}, failed = complain } = options;
   const rows = new Rows(path, { changed: schedule, failed, key: options.key });
-  /** The elements in use, by the index of their row. @type {Map<number, HTMLElement>} */
-  const used = new Map();
-  /** @type {HTMLElement[]} */
-  const spare = [];
   let chosenId = options.chosen ?? null;
   /** The index of the row in the order of Tab. */
   let active = 0;
   let scheduled = 0;
-  let total = -1;
+  /** The number of rows that was drawn last. */
+  let drawn = -1;
 
   const body = element('div', { role: 'rowgroup', class: 'list-body' });
   const head = element('div', { role: 'rowgroup', class: 'list-head' },
@@ -66,6 +63,7 @@ export function createList(options) {
   const grid = element('div', { role: 'grid', class: 'list', 'aria-label': label, 'aria-colcount': columns.length }, head, body);
   const pill = element('button', { class: 'pill', type: 'button' });
   const root = element('div', { class: 'list-frame' }, grid, pill);
+  const pool = new RowPool(body, () => newRow(columns));
   for (const name of ['narrow', 'middle', 'wide']) grid.style.setProperty(`--${name}`, template(columns, name));
 
   function schedule() {
@@ -73,54 +71,35 @@ export function createList(options) {
   }
 
   const hasFocus = () => body.contains(document.activeElement);
-  const isHeld = () => chosenId !== null || grid.scrollTop > 0 || hasFocus();
+
+  /** The height that is left for rows. It is measured when the list is resized, since measuring costs a layout. */
+  let height = ROW;
 
   function draw() {
     scheduled = 0;
-    rows.hold(isHeld());
+    const top = grid.scrollTop;
+    rows.hold(chosenId !== null || top > 0 || hasFocus());
     const shown = Math.min(rows.total, TALLEST);
-    const height = Math.max(grid.clientHeight - head.offsetHeight, ROW);
-    const first = Math.max(0, Math.floor(grid.scrollTop / ROW) - MARGIN);
+    const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
     const last = Math.min(shown - 1, first + Math.min(MOST, Math.ceil(height / ROW) + 2 * MARGIN) - 1);
-    body.style.height = `${shown * ROW}px`;
-    grid.setAttribute('aria-rowcount', String(rows.total + 1));
     active = Math.max(0, Math.min(active, shown - 1));
-    const focused = [...used].find(([, row]) => row === document.activeElement)?.[0] ?? -1;
-    for (const [index, row] of used) {
-      if ((index < first || index > last) && index !== focused) {
-        used.delete(index);
-        row.remove();
-        spare.push(row);
-      }
-    }
-    for (let index = last; index >= first; index -= 1) place(index);
-    if (focused >= 0 && (focused < first || focused > last)) fill(used.get(focused), focused);
+    pool.arrange(first, last, fill);
     rows.ensure(first, last);
     drawPill();
-    if (total !== rows.total && rows.known) {
-      total = rows.total;
-      counted(total);
-    }
-  }
-
-  function place(index) {
-    let row = used.get(index);
-    if (row === undefined) {
-      row = spare.pop() ?? newRow(columns);
-      used.set(index, row);
-      row.style.top = `${index * ROW}px`;
-      row.setAttribute('aria-rowindex', String(index + 2));
-      // In the order of the list, which screen readers follow.
-      body.insertBefore(row, used.get(index + 1) ?? null);
-    }
-    fill(row, index);
+    if (drawn === rows.total) return;
+    drawn = rows.total;
+    body.style.height = `${shown * ROW}px`;
+    grid.setAttribute('aria-rowcount', String(rows.total + 1));
+    if (rows.known) counted(rows.total);
   }
 
   function fill(row, index) {
     const item = rows.at(index);
     const id = item === undefined ? null : rows.idOf(item);
-    row.tabIndex = index === active ? 0 : -1;
-    row.setAttribute('aria-selected', String(id !== null && id === chosenId));
+    const tabIndex = index === active ? 0 : -1;
+    const selected = String(id !== null && id === chosenId);
+    if (row.tabIndex !== tabIndex) row.tabIndex = tabIndex;
+    if (row.ariaSelected !== selected) row.ariaSelected = selected;
     row.classList.toggle('loading', item === undefined);
     if (item === undefined || row.item === item) return;
     const before = row.item !== undefined && rows.idOf(row.item) === id ? row.textContent : null;
@@ -159,18 +138,17 @@ export function createList(options) {
     if (rows.total === 0) return;
     active = Math.max(0, Math.min(index, Math.min(rows.total, TALLEST) - 1));
     const top = active * ROW;
-    const height = grid.clientHeight - head.offsetHeight;
     if (top < grid.scrollTop) grid.scrollTop = top;
     else if (top + ROW > grid.scrollTop + height) grid.scrollTop = top + ROW - height;
     cancelAnimationFrame(scheduled);
     draw();
-    used.get(active)?.focus({ preventScroll: true });
+    pool.of(active)?.focus({ preventScroll: true });
     const item = rows.at(active);
     // The panel follows once it is open.
     if (chosenId !== null && item !== undefined) choosing(rows.idOf(item));
   }
 
-  const page = () => Math.max(1, Math.floor((grid.clientHeight - head.offsetHeight) / ROW) - 1);
+  const page = () => Math.max(1, Math.floor(height / ROW) - 1);
   const MOVES = {
     ArrowDown: () => active + 1, ArrowUp: () => active - 1, PageDown: () => active + page(), PageUp: () => active - page(),
     Home: () => 0, End: () => rows.total - 1,
@@ -192,7 +170,7 @@ export function createList(options) {
     const item = rows.at(index);
     if (item === undefined) return;
     active = index;
-    used.get(index).focus({ preventScroll: true });
+    pool.of(index).focus({ preventScroll: true });
     choosing(rows.idOf(item));
   });
   body.addEventListener('dblclick', (event) => {
@@ -206,14 +184,16 @@ export function createList(options) {
   });
 
   const indexOf = (target) => {
-    const row = target.closest('[role=row]');
-    return row === null ? -1 : Number(row.getAttribute('aria-rowindex')) - 2;
+    return target.closest('[role=row]')?.index ?? -1;
   };
 
   body.addEventListener('focusout', schedule);
   grid.addEventListener('scroll', schedule, { passive: true });
   pill.addEventListener('click', resume);
-  const resized = new ResizeObserver(schedule);
+  const resized = new ResizeObserver(() => {
+    height = Math.max(grid.clientHeight - head.offsetHeight, ROW);
+    schedule();
+  });
   resized.observe(grid);
 
   const step = (by) => () => move(hasFocus() ? active + by : active);
@@ -229,9 +209,7 @@ export function createList(options) {
     element: root,
     /** The filters changed: begin at the top again. */
     restart() {
-      used.forEach((row) => {
-        row.item = undefined;
-      });
+      pool.clear();
       rows.restart();
       resume();
     },

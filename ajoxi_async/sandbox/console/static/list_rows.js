@@ -37,6 +37,7 @@ export class Rows {
     /** Whether the list was read at least once. */
     this.known = false;
     this.shown = [0, 39];
+    this.upwards = false;
     this.abort = null;
     this.rest = 0;
     /** The first position that is followed and how many, and what stops it. */
@@ -82,6 +83,7 @@ export class Rows {
   /** These rows are shown now: read those that are not known, and follow them when the list is at rest. */
   ensure(first, last) {
     const same = first === this.shown[0] && last === this.shown[1];
+    this.upwards = first < this.shown[0];
     this.shown = [first, Math.max(first, last)];
     if (this.missing()) this.read();
     if (same && this.followed.at >= 0) return;
@@ -112,8 +114,11 @@ export class Rows {
     const abort = new AbortController();
     this.abort = abort;
     const [first, last] = this.shown;
+    // More than is shown, in the direction of the scroll.
+    const begin = this.upwards ? Math.max(0, last + 1 - AT_ONCE) : first;
+    const limit = this.known ? AT_ONCE : last - first + 1;
     try {
-      const answer = await get(this.path(first + this.newer, Math.min(AT_ONCE, last - first + 1)), abort.signal);
+      const answer = await get(this.path(begin + this.newer, limit), abort.signal);
       if (abort.signal.aborted) return;
       this.abort = null;
       this.take(answer);
@@ -133,10 +138,11 @@ export class Rows {
     }
     const { data, at, total } = answer;
     if (this.held && this.known) {
-      this.newer = Math.max(0, this.newer + this.shift(data, at, total));
+      const came = this.shift(data, at, total);
+      this.newer = Math.max(0, this.newer + came);
       this.total = Math.max(0, total - this.newer);
       // So many objects came that the shown ones are about to leave the followed rows.
-      if (this.followed.at >= 0 && this.shown[0] + this.newer - this.followed.at > SLACK) this.settle();
+      if (came > 0 && this.shown[0] + this.newer - this.followed.at > SLACK) this.settle();
     } else {
       this.total = total;
       this.newer = 0;
