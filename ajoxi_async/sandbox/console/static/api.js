@@ -44,8 +44,9 @@ export async function send(method, path, body, abort) {
   if (route.peek().world !== 'main') headers['X-Ajoxi-Key'] = route.peek().world;
   let answer;
   try {
-    const content = method === 'GET' ? undefined : JSON.stringify(body ?? {});
-    answer = await fetch(`/_ajoxi/${path}`, { method, headers, body: content, signal: abort, cache: 'no-store' });
+    const options = { method, headers, signal: abort, cache: 'no-store' };
+    if (method !== 'GET') options.body = JSON.stringify(body ?? {});
+    answer = await fetch(`/_ajoxi/${path}`, options);
   } catch (error) {
     if (abort?.aborted) throw error;
     throw new ApiError(0, 'unreachable', 'The sandbox does not answer. Is it still running?');

@@ -5,7 +5,6 @@ import { signedIn } from './api.js';
 import { badgeOf } from './badges.js';
 import { icon } from './icons.js';
 import { noticesView } from './notices.js';
-import { openHelp, openPalette } from './palette.js';
 import { PAGES } from './pages.js';
 import { followTheme, isDark, theme } from './preferences.js';
 import { address, go, route } from './router.js';
@@ -25,6 +24,8 @@ const menuOpen = signal(false);
  */
 export async function start(code) {
   followTheme();
+  // The page is loaded while the session is looked up.
+  moduleOf(route.peek())?.load();
   await signIn(code);
   const app = document.getElementById('app');
   app.replaceChildren();
@@ -66,6 +67,13 @@ function showConsole(app) {
   };
 }
 
+/** The page of an address, and how its module is loaded; `null` if there is no such page. */
+function moduleOf({ page, id }) {
+  const found = PAGES.find((one) => one.name === page);
+  const load = id === null ? found?.load : found?.one;
+  return load ? { title: found.title, load } : null;
+}
+
 /** Show the page of the address. It is mounted anew for another page or object, and not for another query. */
 function followPage(main) {
   let mounted = '';
@@ -80,16 +88,16 @@ function followPage(main) {
       menuOpen.value = false;
       unmount();
       unmount = () => {};
-      const found = PAGES.find((one) => one.name === page);
+      const found = moduleOf({ page, id });
       const root = element('div', { class: `content page-${page}` });
       const focus = !first;
       first = false;
-      if (found === undefined || (id !== null && found.one === undefined)) {
+      if (found === null) {
         unmount = show(root, notFound);
         setTitle('Not found');
       } else {
         setTitle(found.title);
-        const module = await (id === null ? found.load() : found.one());
+        const module = await found.load();
         if (mounted !== key) return;
         unmount = module.mount(root, { id, title: setTitle });
       }
@@ -117,8 +125,8 @@ function globalCommands() {
     ...PAGES.map((page) => ({
       id: `go.${page.name}`, label: `Go to ${page.title}`, group: 'Go', keys: `g ${page.key}`, run: () => go(address(page.name)),
     })),
-    { id: 'palette', label: 'Find a command', group: 'Console', keys: 'mod+k', inFields: true, run: openPalette },
-    { id: 'help', label: 'Show all shortcuts', group: 'Console', keys: '?', run: openHelp },
+    { id: 'palette', label: 'Find a command', group: 'Console', keys: 'mod+k', inFields: true, run: async () => (await import('./palette.js')).openPalette() },
+    { id: 'help', label: 'Show all shortcuts', group: 'Console', keys: '?', run: async () => (await import('./palette.js')).openHelp() },
     { id: 'theme', label: 'Switch between light and dark', group: 'Console', keys: 'y', run: () => {
       theme.value = isDark() ? 'light' : 'dark';
     } },

@@ -15,8 +15,13 @@ export const text = (value) => (cell, row) => {
   if (cell.textContent !== shown) cell.textContent = shown;
 };
 
-/** A link to the row's page, which Ctrl-click opens in another tab. @param {(row: any) => string} value @param {(row: any) => string} href @returns {Draw} */
+/** A link to the row's page, which Ctrl-click opens in another tab; text where there is no page. @param {(row: any) => string} value @param {(row: any) => string | null} href @returns {Draw} */
 export const link = (value, href) => (cell, row) => {
+  const target = href(row);
+  if (target === null) {
+    text(value)(cell, row);
+    return;
+  }
   let anchor = cell.firstElementChild;
   if (!(anchor instanceof HTMLAnchorElement)) {
     anchor = document.createElement('a');
@@ -26,7 +31,7 @@ export const link = (value, href) => (cell, row) => {
   }
   const shown = value(row);
   if (anchor.textContent !== shown) anchor.textContent = shown;
-  anchor.setAttribute('href', href(row));
+  anchor.setAttribute('href', target);
 };
 
 /** A cell whose element is made anew when its value has another text. */

@@ -91,8 +91,8 @@ class Feed {
 
   interest() {
     const visible = [...this.followers].filter((one) => !one.hidden);
-    const paths = new Set(visible.flatMap((one) => [...one.views]));
-    const calls = new Set(visible.flatMap((one) => [...one.calls]));
+    const paths = new Set(visible.flatMap((one) => Array.from(one.views)));
+    const calls = new Set(visible.flatMap((one) => Array.from(one.calls)));
     for (const path of paths) {
       if (this.names.has(path)) continue;
       this.named += 1;
@@ -112,13 +112,12 @@ class Feed {
     const views = new Map(Object.entries(state.views).map(([name, answer]) => [paths.get(name), answer]));
     for (const [path, answer] of views) if (path !== undefined) this.answers.set(path, answer);
     for (const [id, news] of Object.entries(state.transcripts)) this.hear(id, news);
-    this.last = { epoch: state.epoch, clock: state.clock, counts: state.counts };
+    const { epoch, clock, counts } = state;
+    this.last = { kind: 'state', epoch, clock, counts, views: [], transcripts: [] };
     for (const follower of this.followers) {
-      follower.tell({
-        kind: 'state', ...this.last,
-        views: [...views].filter(([path]) => follower.views.has(path)),
-        transcripts: Object.entries(state.transcripts).filter(([id]) => follower.calls.has(id)),
-      });
+      const shown = [...views].filter(([path]) => follower.views.has(path));
+      const transcripts = Object.entries(state.transcripts).filter(([id]) => follower.calls.has(id));
+      follower.tell({ kind: 'state', epoch, clock, counts, views: shown, transcripts });
     }
   }
 
@@ -174,7 +173,7 @@ export function pageOf(tell) {
       feed.followers.add(follower);
       follower.views = new Set();
       follower.calls = new Set();
-      if (feed.last !== null) tell({ kind: 'state', ...feed.last, views: [], transcripts: [] });
+      if (feed.last !== null) tell(feed.last);
     }
     if (views !== undefined) feed?.follow(follower, views, calls);
     else feed?.settle();

@@ -38,6 +38,7 @@ const TALLEST = Math.floor(16_000_000 / ROW);
  * @property {Column[]} columns
  * @property {(at: number, limit: number) => string} path the path of a GET that answers rows by their position, the newest first
  * @property {(error: unknown) => void} [failed] the list cannot be read
+ * @property {(row: any) => string} [key] what tells a row from others; its id, unless given
  * @property {(row: any) => void} open opens a row: Enter, or a double click
  * @property {(id: string | null) => void} [choose] a row was chosen, or none
  * @property {(total: number) => void} [counted] the number of rows became known or changed
@@ -47,7 +48,7 @@ const TALLEST = Math.floor(16_000_000 / ROW);
 /** Make a list. @param {ListOptions} options */
 export function createList(options) {
   const { label, columns, path, open, choose = () => {}, counted = () => {}, failed = complain } = options;
-  const rows = new Rows(path, { changed: schedule, failed });
+  const rows = new Rows(path, { changed: schedule, failed, key: options.key });
   /** The elements in use, by the index of their row. @type {Map<number, HTMLElement>} */
   const used = new Map();
   /** @type {HTMLElement[]} */

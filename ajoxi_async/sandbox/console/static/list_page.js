@@ -19,8 +19,9 @@ import { effect, element, html, nothing, show, signal, untracked } from './view.
  * @property {string} hint an example for the field of filters
  * @property {[string, Record<string, string>][]} [presets]
  * @property {(at: number, limit: number, filters: Record<string, string>) => string} path the path of a GET that answers rows by position
- * @property {(id: string) => string} href the address of an object
- * @property {(root: HTMLElement, id: string) => () => void} [panel] shows the chosen row; a list without one only opens rows
+ * @property {(id: string, row: any) => string | null} href the address of a row's object, if it has one
+ * @property {(row: any) => string} [key] what tells a row from others; its id, unless given
+ * @property {(root: HTMLElement, id: string) => (() => void) | Promise<() => void>} [panel] shows the chosen row; a list without one only opens rows
  * @property {() => unknown} empty the template where there is no object at all
  * @property {() => unknown} [actions] buttons beside the heading
  */
@@ -48,7 +49,11 @@ export function mountListPage(root, page) {
       problem.value = error.message;
       total.value = 0;
     },
-    open: (row) => go(page.href(row.id)),
+    key: page.key,
+    open(row) {
+      const href = page.href(row.id, row);
+      if (href !== null) go(href);
+    },
     choose: (id) => page.panel && setQuery({ selected: id }),
     counted: (amount) => {
       total.value = amount;
@@ -109,19 +114,23 @@ function followPanel(split, list, page) {
     const id = route.value.query.get('selected');
     if (id === before) return;
     before = id;
-    untracked(() => {
+    untracked(async () => {
       stop();
       stop = () => {};
       panel.replaceChildren();
       list.choose(id);
-      if (id === null) panel.remove();
-      else {
-        stop = page.panel(panel, id);
-        split.append(panel);
+      if (id === null) {
+        panel.remove();
+        return;
       }
+      split.append(panel);
+      const stopThis = await page.panel(panel, id);
+      if (before === id) stop = stopThis;
+      else stopThis();
     });
   });
   return () => {
+    before = undefined;
     stopFollowing();
     stop();
   };

@@ -22,10 +22,11 @@ const KEPT = 2_000;
 export class Rows {
   /**
    * @param {(at: number, limit: number) => string} path the path of a GET that answers rows by their position
-   * @param {{changed: () => void, failed: (error: unknown) => void}} events
+   * @param {{changed: () => void, failed: (error: unknown) => void, key?: (row: any) => string}} options
    */
-  constructor(path, { changed, failed }) {
+  constructor(path, { changed, failed, key = ({ id }) => id }) {
     this.path = path;
+    this.idOf = key;
     this.onChanged = changed;
     this.onFailed = failed;
     this.items = new Map();
@@ -40,10 +41,6 @@ export class Rows {
     this.rest = 0;
     /** The first position that is followed and how many, and what stops it. */
     this.followed = { at: -1, limit: 0, stop: () => {} };
-  }
-
-  idOf(item) {
-    return item.id;
   }
 
   at(index) {

@@ -2,21 +2,10 @@
  * The palette (`Ctrl + K`): every command by name, and every object by its id. And the help (`?`): every command with its keys.
  */
 import { openDialog } from './dialog.js';
-import { address, go } from './router.js';
+import { addressOf, go } from './router.js';
 import { commands, keysText } from './shortcuts.js';
 import { singleKeys } from './preferences.js';
 import { computed, html, signal, untracked } from './view.js';
-
-/** Which page shows the object with an id of this prefix. */
-const PAGE_OF = {
-  call: 'calls', req: 'requests', dlv: 'deliveries', wh: 'webhooks', cmp: 'campaigns', num: 'numbers',
-};
-
-/** The address of the object with an id, or `null` if its prefix belongs to no page. @param {string} id */
-export function addressOf(id) {
-  const prefix = /^([a-z]+)_[\w.-]+$/.exec(id.trim())?.[1];
-  return prefix !== undefined && PAGE_OF[prefix] !== undefined ? address(PAGE_OF[prefix], id.trim()) : null;
-}
 
 /** Open the palette. */
 export function openPalette() {

@@ -54,6 +54,17 @@ function search(query) {
   return text && `?${text}`;
 }
 
+/** Which page shows the object with an id of this prefix. */
+const PAGE_OF = {
+  call: 'calls', req: 'requests', dlv: 'deliveries', wh: 'webhooks', cmp: 'campaigns', num: 'numbers',
+};
+
+/** The address of the object with an id, or `null` if its prefix belongs to no page. @param {string} id */
+export function addressOf(id) {
+  const prefix = /^([a-z]+)_[\w.-]+$/.exec(id.trim())?.[1];
+  return prefix !== undefined && PAGE_OF[prefix] !== undefined ? address(PAGE_OF[prefix], id.trim()) : null;
+}
+
 /**
  * Go to an address of the console.
  *

@@ -78,7 +78,7 @@ export function createTranscript() {
       tail.grew();
     },
     /** The finals so far, in the order of the conversation. */
-    finals: () => [...lines].sort(([one], [other]) => one - other).map(([, line]) => line.segment).filter((segment) => segment.is_final),
+    finals: () => Array.from(lines).sort(([one], [other]) => one - other).map(([, line]) => line.segment).filter((segment) => segment.is_final),
     size: () => lines.size,
     /** Nothing more will be said. */
     end() {

@@ -1,22 +1,12 @@
 /** The calls: a live list with a panel that follows the chosen call. */
-import { asApi, query } from '../api.js';
+import { query } from '../api.js';
 import { link, state, text } from '../cells.js';
 import { emptyPage } from '../empty.js';
 import { minutes, phone, shownTime } from '../format.js';
 import { mountListPage } from '../list_page.js';
-import { attempt } from '../notices.js';
-import { address, go } from '../router.js';
+import { address } from '../router.js';
+import { placeTestCall, TEST_CALL } from '../test_call.js';
 import { html } from '../view.js';
-import { mountCall } from './call.js';
-
-/** The request behind the button of the empty page. */
-export const TEST_CALL = { to: '+14155550123', from: '+14155550100', record: true };
-
-/** Place a test call and open it. */
-export const placeTestCall = () => attempt(async () => {
-  const call = await asApi('POST', '/v1/calls', TEST_CALL);
-  go(address('calls', call.id));
-});
 
 const href = (id) => address('calls', id);
 
@@ -55,7 +45,7 @@ export function mount(root) {
     ],
     path: (at, limit, filters) => `calls${query({ at, limit, ...parameters(filters) })}`,
     href,
-    panel: (panel, id) => mountCall(panel, id, { inPanel: true }),
+    panel: async (panel, id) => (await import('./call.js')).mountCall(panel, id, { inPanel: true }),
     actions: () => html`<button @click=${placeTestCall}>Place a test call</button>`,
     empty: () => emptyPage({
       icon: 'calls',
@@ -63,7 +53,7 @@ export function mount(root) {
       text: 'Calls that your code places appear here as they ring, are answered and end. No phone rings: the sandbox plays both sides, and its people talk.',
       action: 'Place a test call',
       run: placeTestCall,
-      request: { method: 'POST', url: '/v1/calls', route: 'calls.create', body: TEST_CALL },
+      request: TEST_CALL,
     }),
   });
 }
