@@ -29,8 +29,16 @@ _AXE = """async (options) => {
 class Console:
     """An open sandbox, and a page of the browser that is signed in to its console."""
 
-    def __init__(self, sandbox: Sandbox, context: BrowserContext, watch: Watch, page: Page, open_context: OpenContext) -> None:
-        self.sandbox, self.context, self.watch, self.page, self.open_context = sandbox, context, watch, page, open_context
+    def __init__(
+        self, sandbox: Sandbox, context: BrowserContext, watch: Watch, page: Page, open_context: OpenContext
+    ) -> None:
+        self.sandbox, self.context, self.watch, self.page, self.open_context = (
+            sandbox,
+            context,
+            watch,
+            page,
+            open_context,
+        )
 
     async def show(self, path: str) -> None:
         """Go to a page of the console without loading it anew."""
@@ -53,11 +61,13 @@ class Console:
 
 
 @asynccontextmanager
-async def opened_console(browser: Browser, *, size: dict[str, int] = WIDE, theme: str = "light", **options: Any) -> AsyncIterator[Console]:
-    """Open a sandbox and sign in to its console. Its clock is live and paused, unless `options` of `Sandbox` say otherwise."""
+async def opened_console(
+    browser: Browser, *, size: dict[str, int] = WIDE, theme: str = "light", flowing: bool = False, **options: Any
+) -> AsyncIterator[Console]:
+    """Open a sandbox and sign in to its console. Its clock is live, and paused unless `flowing`; `options` are those of `Sandbox`."""
     made: dict[str, Any] = {"console": True, "clock": "live", "timing": Timing.human(), "rate_limit": None, **options}
     async with Sandbox(**made) as sandbox, watched_contexts(browser) as open_context:
-        if made["clock"] == "live":
+        if made["clock"] == "live" and not flowing:
             sandbox.pause()
         context, watch = await open_context(
             sandbox.base_url, viewport=size, color_scheme=theme, permissions=["clipboard-read", "clipboard-write"]

@@ -21,7 +21,9 @@ async def fill(console: Console) -> list[str]:
     """Give the world objects of every kind, and return the pages of some of them."""
     sandbox = console.sandbox
     async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
-        failing = await client.webhooks.create(url="http://127.0.0.1:9/hook", events=["call.completed", "message.received"])
+        failing = await client.webhooks.create(
+            url="http://127.0.0.1:9/hook", events=["call.completed", "message.received"]
+        )
         await client.calls.create(to="+15005550100", from_="+14155550100", record=True)
         sandbox.world().inbound_message(from_="+12125550123", body="Hello")
         await sandbox.advance(24 * 3600)
