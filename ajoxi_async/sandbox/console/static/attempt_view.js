@@ -6,14 +6,14 @@ import { html, nothing } from './view.js';
 const headerRows = (headers) => Object.entries(headers).map(([name, value]) => html`<tr><th scope="row">${name}</th><td>${value}</td></tr>`);
 
 const headerTable = (name, headers) => (Object.keys(headers).length
-  ? html`<table class="headers" aria-label=${name}><tbody>${headerRows(headers)}</tbody></table>` : nothing);
+  ? html`<table class="header-table" aria-label=${name}><tbody>${headerRows(headers)}</tbody></table>` : nothing);
 
 /**
  * @param {any} attempt
  * @param {string} body the bytes that were posted
  */
 export const attemptView = (attempt, body) => html`
-  <div class="sides">
+  <div class="both-sides">
     <section><h3>Posted</h3><p class="line-one"><code>POST ${attempt.url}</code></p>${headerTable('Request headers', attempt.request_headers)}
       <pre tabindex="0" role="region" aria-label="Request body">${prettyBody(body)}</pre></section>
     <section><h3>Answered</h3><p class="line-one">${attempt.status === null

@@ -112,5 +112,6 @@ export function folded(rows, isSame, beside = 0) {
     runs.at(-1).rows.push(row);
   });
   // Folding a single row would hide as much as it shows.
-  return runs.map((run) => (run.folded && run.rows.length === 1 && beside > 0 ? { ...run, folded: false } : run));
+  for (const run of runs) run.folded &&= run.rows.length > 1 || beside === 0;
+  return runs;
 }

@@ -34,7 +34,8 @@ export function mountThread(root, id, title) {
   const problem = signal('');
   const body = signal('');
   const head = element('div');
-  const list = element('ol', { class: 'bubbles', role: 'log', 'aria-label': 'Messages', tabindex: '0' });
+  const rows = element('ol');
+  const list = element('div', { class: 'bubbles', role: 'log', 'aria-label': 'Messages', tabindex: '0' }, rows);
   const foot = element('div');
   root.append(head, list, foot);
 
@@ -79,7 +80,7 @@ export function mountThread(root, id, title) {
         ${value.opted_out ? html`<span class="badge bad">${icon('close')}opted out</span>` : nothing}</div>
         ${value.opted_out ? html`<p class="opted-out">This number texted STOP. Messages and calls to it are refused with <code>opted_out</code> until it texts START.</p>` : nothing}`;
     }),
-    show(list, () => (messages.value.value?.data ?? []).toReversed().map(bubble)),
+    show(rows, () => (messages.value.value?.data ?? []).toReversed().map(bubble)),
     effect(() => {
       if (messages.value.value !== null && atEnd) queueMicrotask(() => { list.scrollTop = list.scrollHeight; });
     }),

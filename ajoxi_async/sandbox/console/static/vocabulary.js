@@ -9,9 +9,15 @@ import { effect, signal } from './view.js';
  */
 export const vocabulary = signal(null);
 
+async function read() {
+  try {
+    vocabulary.value = await get('vocabulary');
+  } catch {
+    // The pages say themselves that the sandbox does not answer; forms have no choices until it does.
+  }
+}
+
 effect(() => {
   if (!signedIn.value || vocabulary.peek() !== null) return;
-  get('vocabulary').then((words) => {
-    vocabulary.value = words;
-  }, () => {});
+  read();
 });

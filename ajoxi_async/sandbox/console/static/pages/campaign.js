@@ -11,7 +11,7 @@ import { moment } from '../store.js';
 import { effect, html, nothing, show } from '../view.js';
 
 const TONES = {
-  answered: 'good', voicemail: 'accent', no_answer: 'warn', busy: 'warn2', failed: 'bad', canceled: 'line',
+  answered: 'good', voicemail: 'accent', no_answer: 'warn', busy: 'warn2', failed: 'bad', canceled: 'faint',
 };
 
 /**
@@ -47,8 +47,8 @@ export function mount(root, { id, title }) {
   const parts = (value) => {
     const { queued = 0, ringing = 0, answered = 0 } = value.by_status;
     return [
-      ...Object.entries(value.by_disposition).map(([name, amount]) => ({ name: words(name), amount, tone: TONES[name] ?? 'line', href: calls({ disposition: name }) })),
-      { name: 'live', amount: ringing + answered, tone: 'live', href: calls({ status: 'ringing' }) },
+      ...Object.entries(value.by_disposition).map(([name, amount]) => ({ name: words(name), amount, tone: TONES[name] ?? 'faint', href: calls({ disposition: name }) })),
+      { name: 'live', amount: ringing + answered, tone: 'going', href: calls({ status: 'ringing' }) },
       { name: 'queued', amount: queued, tone: 'rest', href: calls({ status: 'queued' }) },
     ];
   };

@@ -84,7 +84,7 @@ export function mount(root) {
       <button title=${tooltip('deliveries.replay-all')} @click=${() => run('deliveries.replay-all')}>${icon('rewind')} Replay all
         ${counted(deadOnes(), 'dead letter')}</button>`),
     columns: [
-      { label: '', size: '1.6rem', draw: tickCell(ticked) },
+      { label: '✓', size: '1.6rem', draw: tickCell(ticked) },
       { label: 'State', size: '7rem', draw: state(stateName) },
       { label: 'Delivery', size: 'minmax(6rem, 1fr)', className: 'mono', draw: link((row) => row.id, (row) => href(row.id)) },
       { label: 'Event', size: 'minmax(9rem, 1.3fr)', from: 'middle', draw: text((row) => row.type) },

@@ -65,7 +65,7 @@ export function mount(root) {
   };
 
   function usePreset(preset) {
-    form.value = { ...Object.fromEntries(Object.entries({ n: 1, p: 0.5, ...preset.fault }).map(([name, value]) => [name, String(value)])) };
+    form.value = Object.fromEntries(Object.entries({ n: 1, p: 0.5, ...preset.fault }).map(([name, value]) => [name, String(value)]));
     problem.value = '';
     root.querySelector('#add-fault')?.focus();
   }

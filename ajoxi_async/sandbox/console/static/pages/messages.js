@@ -31,7 +31,7 @@ export function mount(root, { id, title }) {
   const head = element('div');
   const side = element('nav', { class: 'threads', 'aria-label': 'Conversations' });
   const main = element('section', { class: 'thread', 'aria-label': id === null ? 'A phone' : 'Conversation' });
-  const split = element('div', { class: `messages ${id === null ? '' : 'open'}` }, side, main);
+  const split = element('div', { class: `messages ${id === null ? '' : 'chosen'}` }, side, main);
   root.append(head, split);
   const step = (by) => () => {
     const rows = conversations.value.peek()?.data ?? [];
@@ -49,7 +49,7 @@ export function mount(root, { id, title }) {
       ${id === null ? nothing : html`<a class="button" href=${address('messages')}>${icon('calls')} Use the phone</a>`}</div>`),
     show(side, () => {
       const found = conversations.value.value;
-      split.classList.toggle('blank', found?.total === 0);
+      split.classList.toggle('nobody', found?.total === 0);
       if (found === null) return nothing;
       if (found.total === 0) {
         return emptyPage({

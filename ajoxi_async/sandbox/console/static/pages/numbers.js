@@ -16,7 +16,7 @@ import { vocabulary } from '../vocabulary.js';
 
 const TABS = [{ name: 'owned', title: 'Yours' }, { name: 'available', title: 'On offer' }, { name: 'magic', title: 'Magic numbers' }];
 const COUNTRIES = ['US', 'CA', 'GB', 'DE', 'FR', 'AU'];
-const MOST = 200;
+const MOST = 50;
 /** What the target of a routing is, by its kind; a kind that is not here has none. */
 const TARGETS = { agent: 'Agent id', extension: 'Extension', queue: 'Queue', forward: 'Number to forward to' };
 

@@ -15,7 +15,7 @@ import { ANSWERS, switchAnswer } from '../test_endpoints.js';
 import { html, nothing, show } from '../view.js';
 
 const LAST = 10;
-const TONES = { delivered: 'good', failing: 'warn', pending: 'quiet', dead: 'bad', dropped: 'line' };
+const TONES = { delivered: 'good', failing: 'warn', pending: 'quiet', dead: 'bad', dropped: 'faint' };
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
@@ -59,13 +59,12 @@ export function mount(root, { id, title }) {
         : `It received ${counted(shown.received, 'post')}, ${shown.valid === shown.received ? 'all' : count(shown.valid)} with a valid signature.`}</p>
     </fieldset>`;
 
-  const states = ({ deliveries }) => [
-    { name: 'delivered', amount: deliveries.delivered },
-    { name: 'failing', amount: deliveries.failing },
-    { name: 'pending', amount: deliveries.pending - deliveries.failing },
-    { name: 'dead', amount: deliveries.dead },
-    { name: 'dropped', amount: deliveries.dropped },
-  ].map((part) => ({ ...part, tone: TONES[part.name], href: address('deliveries', null, { webhook_id: id, state: part.name }) }));
+  const states = ({ deliveries }) => Object.entries(TONES).map(([name, tone]) => ({
+    name,
+    tone,
+    amount: deliveries[name] - (name === 'pending' ? deliveries.failing : 0),
+    href: address('deliveries', null, { webhook_id: id, state: name }),
+  }));
 
   const deliveryRow = (row) => html`
     <tr><th scope="row"><a href=${address('deliveries', row.id)}>${row.id}</a></th><td>${badge(row.state === 'pending' && row.attempts ? 'failing' : row.state)}</td>
