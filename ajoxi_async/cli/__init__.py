@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     sandbox.add_argument("--open", action="store_true", help="open the console in the browser")
+    sandbox.add_argument("--ledger", metavar="FILE", help="a ledger of the dialer, for the console to show")
     sandbox.add_argument("--no-console", action="store_true", help="without the console")
     sandbox.add_argument(
         "--console-remote",
@@ -113,6 +114,7 @@ async def _sandbox(options: argparse.Namespace) -> None:
         public_url=options.public_url,
         db=options.db,
         console=_has_console(options),
+        ledger=options.ledger,
         allow_remote_webhooks=options.allow_remote_webhooks,
     )
     with interrupts() as interrupt:
@@ -166,6 +168,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return webhooks.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
+    if options.ledger is not None and not _has_console(options):
+        parser.error("--ledger: there is no console to show it")
     if options.open and not _has_console(options):
         parser.error("--open: there is no console; with --allow-remote, --console-remote keeps it")
     if options.speed != 1 and options.clock in {"manual", "auto"}:

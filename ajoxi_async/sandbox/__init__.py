@@ -139,6 +139,7 @@ class Sandbox:
         public_url: the address under which others reach the sandbox, for the URLs of media; unless given, answers use the
             address to which their request was sent.
         console: whether the sandbox has a console, a web page that shows it: see `console_url`.
+        ledger: the file of a ledger of the dialer, which the console shows and does not change.
         db: a file that keeps the worlds from one run to the next, even if the process is killed; memory unless given.
 
     Attributes:
@@ -169,6 +170,7 @@ class Sandbox:
         marks: int = 10,
         public_url: str | None = None,
         console: bool = False,
+        ledger: str | PathLike[str] | None = None,
         db: str | PathLike[str] | None = None,
     ) -> None:
         if type(marks) is not int or marks < 0:
@@ -182,7 +184,10 @@ class Sandbox:
             raise InvalidParameterError("clock", f"expected the name of a mode or a clock, got {type(clock).__name__}")
         if console and (port is None or not reaches_loopback(host)):
             raise InvalidParameterError("console", "expected a socket that listens on loopback, or on every address")
+        if ledger is not None and not console:
+            raise InvalidParameterError("ledger", "expected console=True with it, since the console shows it")
         self._console_wanted = console
+        self._ledger = ledger
         self._console: Console | None = None
         self._write_timeout = write_timeout
         self._marks_kept = marks
@@ -279,9 +284,12 @@ class Sandbox:
 
     async def _listen(self, stack: AsyncExitStack, port: int) -> None:
         from ajoxi_async.sandbox.server.control import Control
+        from ajoxi_async.sandbox.server.control_ledger import LedgerFile
         from ajoxi_async.sandbox.server.http import Server
 
         control = Control(self._worlds, self.api_key, self.control_token, self.requests)
+        if self._ledger is not None:
+            control.ledger = LedgerFile(self._ledger)
         control.base_url = lambda: self._app.base_url
         console = await self._open_console(control) if self._console_wanted else None
         server = Server(self._app, control, self._write_timeout, console)

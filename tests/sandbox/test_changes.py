@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request
-from ajoxi_async.sandbox import Changes, ChangeSubscription, Fired, Timing
+from ajoxi_async.sandbox import Changes, ChangeSubscription, Timing
 from ajoxi_async.sandbox.feed.changes import KINDS, MOST, ChangeFeed
 
 from .test_control import surface
+from .wires import Watch, played
 
 TO, FROM = "+15005550100", "+14155550100"
 
@@ -377,94 +378,33 @@ async def test_snapshots_are_told_of() -> None:
 # Nothing else notices
 
 
-Wires = dict[str, list[Any]]
-
-
-async def played(seed: int, subscribers: int, stalled: bool) -> Wires:
-    """What goes over each wire, of commands drawn by a seed, with so many subscribers: answers, streams, deliveries."""
-    rng = random.Random(seed)
-    wires: Wires = {"answers": [], "fired": []}
+def followed(subscribers: int, stalled: bool) -> Watch:
+    """So many subscribers; with `stalled`, the first one takes nothing."""
     told: list[Changes] = []
-
-    async def post(url: str, headers: dict[str, str], body: bytes) -> int:
-        wire = wires.setdefault(url, [])
-        wire.append((dict(headers), body))
-        # Decided by what came over this wire: which of two endpoints is asked first may differ from run to run.
-        drawn = random.Random(f"{seed}/{url}/{len(wire)}")
-        for _ in range(drawn.randrange(3)):
-            await anyio.lowlevel.checkpoint()
-        return drawn.choice((200, 200, 500))
 
     async def follow(changes: ChangeSubscription) -> None:
         async for batch in changes:
             told.append(batch)
 
-    def happened(fired: list[Fired]) -> None:
-        wires["fired"].append([(one.at, one.what, one.id) for one in fired])
+    @asynccontextmanager
+    async def watch(sandbox: Sandbox) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack, anyio.create_task_group() as followers:
+            for number in range(subscribers):
+                changes = await stack.enter_async_context(sandbox.changes(every=0 if number % 2 else 0.001))
+                if number or not stalled:
+                    followers.start_soon(follow, changes)
+            yield
+            followers.cancel_scope.cancel()
+        assert bool(told) == (subscribers > stalled)
 
-    async with (
-        Sandbox(port=None, clock="manual", seed=seed, rate_limit=None, post=post) as sandbox,
-        AsyncExitStack() as stack,
-        anyio.create_task_group() as followers,
-    ):
-        for number in range(subscribers):
-            changes = await stack.enter_async_context(sandbox.changes(every=0 if number % 2 else 0.001))
-            if number or not stalled:
-                followers.start_soon(follow, changes)
-        sent = {"Authorization": f"Bearer {sandbox.api_key}", "Content-Type": "application/json"}
-
-        async def ask(method: str, path: str, body: Any = None) -> Any:
-            encoded = json.dumps(body).encode() if body is not None else None
-            answer = await sandbox.transport().send(Request(method, f"http://x/v1/{path}", sent, encoded))
-            wires["answers"].append((method, path, answer.status, dict(answer.headers), answer.body))
-            return json.loads(answer.body) if answer.status < 300 else None
-
-        async def read(path: str, wire: list[Any]) -> None:
-            request = Request("GET", f"http://x/v1/{path}", {**sent, "Accept": "text/event-stream"})
-            async with sandbox.transport().stream(request) as stream:
-                wire.append((stream.status, b"".join([chunk async for chunk in stream.chunks()])))
-
-        async with anyio.create_task_group() as readers:
-            for name in ("a", "b"):
-                events = ["call.started", "call.completed", "message.delivered"]
-                await ask("POST", "webhooks", {"url": f"http://127.0.0.1:9/{name}", "events": events})
-            calls: list[str] = []
-            for number in range(25):
-                to = f"+1500555{rng.choice((100, 101, 102, 104, 122, 143, 161)):04d}"
-                match rng.randrange(9):
-                    case 0 | 1:
-                        body = {"to": to, "from": FROM, "record": True, "ai_receptionist": True}
-                        made = await ask("POST", "calls", body)
-                        calls.extend([made["id"]] if made else [])
-                    case 2:
-                        await ask("POST", "messages", {"to": to, "from": FROM, "body": "hi"})
-                    case 3:
-                        campaign = {"name": "c", "mode": "power", "contacts": [to, TO]}
-                        await ask("POST", "calls", {"from": FROM, "campaign": campaign})
-                    case 4:
-                        await ask("GET", f"calls?limit={rng.randrange(1, 9)}")
-                    case 5:
-                        happened(await sandbox.clock.advance(rng.choice((0, 0.4, 1, 60))))
-                    case 6 if calls:
-                        path = f"transcripts/{rng.choice(calls)}"
-                        readers.start_soon(read, path, wires.setdefault(f"{path}, {number}", []))
-                    case 7:
-                        sandbox.faults.add(action="status", when="probability", p=0.3, match="calls.*")
-                    case 8:
-                        sandbox.inbound_message(from_=to, body=rng.choice(("STOP", "hi")))
-            happened(await sandbox.clock.advance(until_idle=True))
-        await ask("GET", "calls?limit=200")
-        await ask("GET", "messages?limit=200")
-        followers.cancel_scope.cancel()
-    assert bool(told) == (subscribers > stalled)
-    return wires
+    return watch
 
 
 @settings(max_examples=8, deadline=None)
 @given(st.integers(0, 2**32))
 def test_the_same_with_any_number_of_subscribers(seed: int) -> None:
     """The same seed and commands give the same bytes on every wire with 0, 1 and 5 subscribers, one of which takes nothing."""
-    alone = anyio.run(played, seed, 0, False)
+    alone = anyio.run(played, seed, followed(0, False))
     assert sum(map(len, alone.values())) > 20
-    assert anyio.run(played, seed, 1, False) == alone
-    assert anyio.run(played, seed, 5, True) == alone
+    assert anyio.run(played, seed, followed(1, False)) == alone
+    assert anyio.run(played, seed, followed(5, True)) == alone

@@ -26,7 +26,7 @@ from attrs import define, field
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.frames import event_frame, retry_frame
-from ajoxi_async.sandbox.console.interest import EVERYTHING, Interest, kinds_of
+from ajoxi_async.sandbox.console.interest import EVERYTHING, SECOND, Interest, kinds_of
 from ajoxi_async.sandbox.console.spoken import Spoken
 from ajoxi_async.sandbox.conversation.live_log import LiveLog
 from ajoxi_async.sandbox.feed.changes import Changes
@@ -103,6 +103,7 @@ class Feed:
     _spoken: dict[str, Spoken] = field(factory=dict, init=False)
     _woken: anyio.Event = field(factory=anyio.Event, init=False)
     _ended: bool = field(default=False, init=False)
+    _next_second: float = field(default=0.0, init=False)
 
     def show(self, interest: Interest) -> None:
         """Follow something else from now on."""
@@ -144,7 +145,7 @@ class Feed:
             self.world.feed.unsubscribe(held)
 
     async def _event(self, batch: Changes, stale: frozenset[str]) -> bytes:
-        touched = frozenset(batch.changed) | batch.stale | stale
+        touched = frozenset(batch.changed) | batch.stale | stale | self._seconds()
         state = batch.epoch, batch.seq
         # What is awaited comes first, so that the clock is not older than the views.
         views = await self._views(touched, state)
@@ -162,13 +163,22 @@ class Feed:
         }
         return event_frame("state", codec.encode(shown), f"{batch.epoch}-{batch.seq}")
 
+    def _seconds(self) -> frozenset[str]:
+        """`SECOND`, if a second has passed since it was last returned."""
+        now = time.monotonic()
+        if now < self._next_second:
+            return frozenset()
+        self._next_second = now + 1.0
+        return frozenset({SECOND})
+
     async def _views(self, touched: frozenset[str], state: tuple[int, int]) -> dict[str, msgspec.Raw]:
         """The views whose answer has changed, by their names."""
         views = {}
         for name, url in self._interest.views.items():
             if name in self._sent and not kinds_of(url) & touched:
                 continue
-            answer = await self.reads.get(url, self.world, state)
+            shared = SECOND not in kinds_of(url)
+            answer = await (self.reads.get(url, self.world, state) if shared else self.reads.read(url, self.world))
             # The page may want something else by now; then this answer would mislead it.
             if self._interest.views.get(name) == url and self._sent.get(name) != (url, answer):
                 views[name] = msgspec.Raw(answer)
@@ -194,7 +204,7 @@ class Feed:
     async def _patience(self) -> float:
         """Real seconds after which an event is due although nothing was changed."""
         speed = _speed(self.world)
-        patience = _HEARTBEAT
+        patience = 1.0 if self._interest.every_second else _HEARTBEAT
         for id, spoken in list(self._spoken.items()) if speed else ():
             log, _ = await self._log(id)
             moment = spoken.next_moment(log)

@@ -16,11 +16,13 @@ from attrs import frozen
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox.feed.changes import KINDS
 
-__all__ = ["API", "EVERYTHING", "Interest", "kinds_of", "parse"]
+__all__ = ["API", "EVERYTHING", "SECOND", "Interest", "kinds_of", "parse"]
 
 #: The beginning of views that are GETs of the API.
 API: Final = "v1/"
 EVERYTHING: Final = frozenset(KINDS)
+#: In place of a kind: a view that is read every second, because nothing tells when it changes.
+SECOND: Final = "second"
 _NOTHING: Final[frozenset[str]] = frozenset()
 _MOST_VIEWS, _MOST_CALLS, _LONGEST_NAME, _LONGEST_URL = 60, 20, 100, 2_000
 
@@ -42,6 +44,7 @@ _KINDS: Final[Mapping[str, frozenset[str]]] = {
     "timers": frozenset({"clock"}),
     "settings": frozenset({"settings"}),
     "receivers": frozenset({"receiver"}),
+    "ledger": frozenset({SECOND}),
     "vocabulary": _NOTHING,
     "zones": _NOTHING,
     "v1/calls": frozenset({"call"}),
@@ -64,6 +67,11 @@ class Interest:
 
     views: Mapping[str, str] = {}
     calls: tuple[str, ...] = ()
+
+    @property
+    def every_second(self) -> bool:
+        """Whether one of the views is read every second."""
+        return any(SECOND in kinds_of(url) for url in self.views.values())
 
 
 def parse(given: Mapping[str, Any]) -> Interest:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import random
 import re
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -208,7 +209,8 @@ class App:
         began = time.perf_counter()
         sent = {name.lower(): value for name, value in request.headers.items()}
         if request.method == "GET":
-            return await self._look(world, request, LoggedRequest("", request, sent, "console"))
+            id = f"req_{secrets.token_hex(8)}"
+            return await self._look(world, request, LoggedRequest(id, request, sent, "console"))
         answer = {headers.REQUEST_ID: f"req_{self._console_ids.getrandbits(64):016x}"}
         entry = LoggedRequest(answer[headers.REQUEST_ID], request, sent, "console")
         entry.key_id, entry.moment = world.id, world.clock.now()
@@ -235,7 +237,7 @@ class App:
         return response if self.worlds.save is None else await self._after_saving(response, answer)
 
     async def _look(self, world: World, request: Request, entry: LoggedRequest) -> Response:
-        answer: dict[str, str] = {}
+        answer = {headers.REQUEST_ID: entry.id}
         try:
             parts = _split(request.url)
             routed = self._find(request, parts.path, answer, entry)

@@ -26,6 +26,7 @@ from ajoxi_async.sandbox.server import (
     control_deliveries,
     control_feed,
     control_keys,
+    control_ledger,
     control_lists,
     control_outcomes,
     control_overview,
@@ -38,6 +39,7 @@ from ajoxi_async.sandbox.server import (
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
 from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
 from ajoxi_async.sandbox.server.control_conversations import Conversations
+from ajoxi_async.sandbox.server.control_ledger import LedgerFile
 from ajoxi_async.sandbox.server.control_receivers import Receivers
 from ajoxi_async.sandbox.server.control_request import PREFIX, ControlRequest, Route
 from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
@@ -62,6 +64,7 @@ class Control:
         requests: the log of the API's last requests.
         signed_in: whether the headers of a request have the cookie of a console session.
         base_url: returns the URL at which this machine reaches the sandbox.
+        ledger: a ledger of the dialer to show, if one was given.
         snapshots: the snapshots that were made with the control surface.
         conversations: the threads of messages that were asked for.
         receivers: the test receivers.
@@ -73,6 +76,7 @@ class Control:
     requests: RequestLog = field(factory=RequestLog)
     signed_in: Callable[[Mapping[str, str]], bool] = field(default=lambda _: False)
     base_url: Callable[[], str] = field(default=lambda: "")
+    ledger: LedgerFile | None = None
     snapshots: KeptSnapshots = field(factory=KeptSnapshots, init=False)
     conversations: Conversations = field(factory=Conversations, init=False)
     receivers: Receivers = field(init=False)
@@ -225,6 +229,7 @@ ROUTES = (
     *control_conversations.ROUTES,
     *control_overview.ROUTES,
     *control_receivers.ROUTES,
+    *control_ledger.ROUTES,
     *control_vocabulary.ROUTES,
     *control_feed.ROUTES,
 )
