@@ -12,7 +12,7 @@ from playwright.async_api import Locator, Page, expect
 
 from .opening import NARROW, WIDE
 
-#: How many times Tab has to be pressed until an element has the focus: the order of Tab of its document or open dialog.
+#: How many times Tab, or if it is below 0 Shift+Tab, has to be pressed until an element has the focus.
 _TABS = """(wanted) => {
   const scope = document.querySelector('dialog[open]') ?? document;
   const visible = (one) => one.checkVisibility({ visibilityProperty: true }) && !one.closest('[hidden], [inert]');
@@ -21,7 +21,10 @@ _TABS = """(wanted) => {
   const group = (one) => (one.type === 'radio' && one.name ? one.name : one);
   const stops = all.filter((one, place) => one.type !== 'radio' || (all.find((other) => other.type === 'radio' && other.name === one.name && other.checked) ?? all.find((other) => other.name === one.name)) === one);
   const place = stops.findIndex((one) => one === wanted || group(one) === group(wanted));
-  return [place - stops.indexOf(document.activeElement), stops.length];
+  const at = stops.indexOf(document.activeElement);
+  if (at >= 0) return place - at;
+  const after = stops.findIndex((one) => document.activeElement.compareDocumentPosition(one) & Node.DOCUMENT_POSITION_FOLLOWING);
+  return place >= after ? place - after + 1 : place - after;
 }"""
 _HAS_FOCUS = "(wanted) => document.activeElement === wanted || (wanted.type === 'radio' && document.activeElement.name === wanted.name)"
 
@@ -46,6 +49,9 @@ class Hand(Protocol):
 
     async def tick(self, box: Locator) -> None:
         """Tick a box or choose a radio button."""
+
+    async def open_newest(self, grid: Locator) -> None:
+        """Open the newest row of a list."""
 
     async def time(self, button: str) -> None:
         """Press a button of the bar of time."""
@@ -80,6 +86,9 @@ class Mouse:
 
     async def tick(self, box: Locator) -> None:
         await box.check()
+
+    async def open_newest(self, grid: Locator) -> None:
+        await grid.get_by_role("row").nth(1).get_by_role("link").first.click()
 
     async def time(self, button: str) -> None:
         await self.page.get_by_role("region", name="Time").get_by_role("button", name=button).click()
@@ -152,6 +161,10 @@ class Keyboard:
             await self.page.keyboard.press("Space")
         assert await box.is_checked()
 
+    async def open_newest(self, grid: Locator) -> None:
+        await expect(grid.get_by_role("row").nth(1)).to_be_visible()
+        await self._keys("j Enter")
+
     async def time(self, button: str) -> None:
         await self._keys(self._times[button])
 
@@ -173,17 +186,21 @@ class Keyboard:
 
     async def _reach(self, control: Locator) -> None:
         await expect(control).to_be_visible()
+        if await control.get_attribute("role") == "tab" and await control.get_attribute("aria-selected") == "false":
+            # Tab leads to the chosen one of a row of tabs, and the arrows from there to the others.
+            await self._reach(control.locator("xpath=..").get_by_role("tab", selected=True))
+            for _ in range(10):
+                if await control.evaluate(_HAS_FOCUS):
+                    return
+                await self.page.keyboard.press("ArrowRight")
         for _ in range(3):
-            away, stops = await control.evaluate(_TABS)
-            # From the window itself, the first Tab leads to the first control.
-            for _ in range(min(abs(away), stops)):
+            away = await control.evaluate(_TABS)
+            for _ in range(abs(away)):
                 await self.page.keyboard.press("Tab" if away > 0 else "Shift+Tab")
             if await control.evaluate(_HAS_FOCUS):
                 return
-        raise AssertionError(
-            f"the keyboard does not reach {control}; the focus is on "
-            + await self.page.evaluate("() => document.activeElement.outerHTML.slice(0, 200)")
-        )
+        focus = await self.page.evaluate("() => document.activeElement.outerHTML.slice(0, 200)")
+        raise AssertionError(f"the keyboard does not reach {control}; the focus is on {focus}")
 
 
 HANDS: dict[str, type[Mouse] | type[Keyboard]] = {"mouse": Mouse, "keyboard": Keyboard, "narrow": Narrow}

@@ -10,9 +10,11 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from attrs import evolve
 from playwright.async_api import Locator, Page, expect
 
 from ajoxi_async import AsyncAjoxi, PermissionDeniedError, Sandbox
+from ajoxi_async.sandbox import Timing
 
 from .hands import HANDS, Hand
 from .opening import Console, opened_console
@@ -102,8 +104,7 @@ class Newcomer:
         await self.hand.go("Calls")
         row = self.page.get_by_role("grid", name="Calls").get_by_role("row", name=re.compile("415 555 0123"))
         await expect(row).to_be_visible()
-        await row.focus()
-        await self.page.keyboard.press("Enter")
+        await self.hand.open_newest(self.page.get_by_role("grid", name="Calls"))
         await self.address(f"/calls/({self.call})$")
         await expect(self.main.locator(".steps")).to_contain_text("answered")
         await self.hand.press(self.page.get_by_role("tab", name="Webhooks"))
@@ -190,8 +191,7 @@ class Newcomer:
 
     async def opens_the_delivery(self) -> None:
         """8. One mark is full and ten are hollow; the command of the clipboard posts the same bytes; the secret is rotated."""
-        await self.page.get_by_role("grid", name="Deliveries").get_by_role("row").nth(1).focus()
-        await self.page.keyboard.press("Enter")
+        await self.hand.open_newest(self.page.get_by_role("grid", name="Deliveries"))
         await self.address(f"/deliveries/({self.delivery})")
         await expect(
             self.page.get_by_role("img", name="Timeline of 24 hours: 1 attempts made, 10 planned, pending")
@@ -236,8 +236,7 @@ class Newcomer:
     async def compares_attempts(self) -> None:
         """10. Between the first and the last attempt the signature changed, since the secret did; the body is folded away."""
         await self.hand.go("Deliveries")
-        await self.page.get_by_role("grid", name="Deliveries").get_by_role("row").nth(1).focus()
-        await self.page.keyboard.press("Enter")
+        await self.hand.open_newest(self.page.get_by_role("grid", name="Deliveries"))
         await expect(self.heading(re.compile("dead"))).to_be_visible()
         await self.hand.choose(self.field("compared with"), "1.1")
         diff = self.page.get_by_role("region", name="What changed")
@@ -304,8 +303,7 @@ class Newcomer:
         await self.page.keyboard.press("Enter")
         grid = self.page.get_by_role("grid", name="Requests")
         await expect(grid).to_have_attribute("aria-rowcount", "3")
-        await grid.get_by_role("row").nth(1).focus()
-        await self.page.keyboard.press("Enter")
+        await self.hand.open_newest(grid)
         await self.address("/requests/(req_[0-9a-f]+)")
         await expect(self.main).to_contain_text("Struck by status")
         await self.hand.press(self.button("Copy as Python"))
@@ -330,7 +328,6 @@ class Newcomer:
         await self.hand.press(self.dialog.get_by_role("button", name="Start"))
         await self.address("/campaigns/camp_")
         await self.hand.time("100×")
-        await self.hand.time("Play")
         await expect(self.heading(re.compile("completed"))).to_be_visible(timeout=60_000)
         await self.hand.time("Pause")
         await expect(self.button("Play")).to_be_visible()
@@ -362,7 +359,9 @@ class Newcomer:
 async def test_fifteen_steps(browser, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step shows what it should, whatever the page is used with."""
     hand = HANDS[name]
-    async with opened_console(browser, size=hand.size, flowing=True) as console:
+    # People talk for so long that the transcript is watched while it goes on, on a slow machine as well.
+    timing = evolve(Timing.human(), talk=200)
+    async with opened_console(browser, size=hand.size, flowing=True, timing=timing) as console:
         newcomer = Newcomer(console, hand(console.page))
         await newcomer.opens_the_link()
         await newcomer.places_a_call()

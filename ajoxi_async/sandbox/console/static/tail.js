@@ -3,7 +3,8 @@
  *
  * Rules:
  * 1. At the end it follows. A gesture away from it (wheel, a key that scrolls up, dragging) stops following at once.
- * 2. Scrolling back to the end, or `resume`, follows again.
+ * 2. Scrolling back to the end, or `resume`, follows again. An event of the program's last scroll that comes after the gesture, while
+ *    the end is still shown, is no scrolling back.
  * 3. The program scrolls only while it follows, so that its own scrolling is never taken for the person's.
  * 4. Nothing else changes the state: not a resize, a new line, or another theme.
  */
@@ -17,10 +18,14 @@ const UP = new Set(['ArrowUp', 'PageUp', 'Home']);
 export function followEnd(scroller) {
   const following = signal(true);
   let dragging = false;
+  /** Whether the end was out of sight since following stopped. */
+  let left = false;
   const atEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight <= NEAR;
   const scrolls = () => scroller.scrollHeight > scroller.clientHeight + NEAR;
   const away = () => {
-    if (scrolls()) following.value = false;
+    if (!scrolls()) return;
+    following.value = false;
+    left = false;
   };
   const resume = () => {
     following.value = true;
@@ -42,8 +47,10 @@ export function followEnd(scroller) {
   addEventListener('pointerup', release);
   addEventListener('pointercancel', release);
   scroller.addEventListener('scroll', () => {
-    if (dragging && !atEnd()) following.value = false;
-    else if (!following.peek() && atEnd()) following.value = true;
+    if (!atEnd()) {
+      left = true;
+      if (dragging) following.value = false;
+    } else if (left && !following.peek()) following.value = true;
   }, { passive: true });
   const resized = new ResizeObserver(() => {
     if (following.peek()) scroller.scrollTop = scroller.scrollHeight;
