@@ -21,7 +21,6 @@ from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.console import static_files
-from ajoxi_async.sandbox.console.feed import compressed
 from ajoxi_async.sandbox.console.feeds import FEEDS, Feeds
 from ajoxi_async.sandbox.console.sessions import Sessions
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
@@ -173,10 +172,10 @@ class Console:
         world = self.control.world(given.get("world", sent.get(KEY_HEADER)), make=False)
         session = self.sessions.of(sent) if "authorization" not in sent else None
         shown = {headers.CONTENT_TYPE: headers.EVENT_STREAM, **DATA_HEADERS}
-        chunks = self.feeds.events(world, session)
-        if "gzip" not in sent.get("accept-encoding", ""):
-            return StreamedResponse(shown, chunks)
-        return StreamedResponse({**shown, "Content-Encoding": "gzip"}, compressed(chunks))
+        packed = "gzip" in sent.get("accept-encoding", "")
+        if packed:
+            shown["Content-Encoding"] = "gzip"
+        return StreamedResponse(shown, self.feeds.events(world, session, packed=packed))
 
 
 _COOKIE: Final = f"HttpOnly; SameSite=Strict; Path={PREFIX}"

@@ -3,8 +3,8 @@
 Rules:
 1. It sends state, not history: a view is read when it is written, so that changes meanwhile are folded into it. A reader that is
    slow, or stalls, costs nothing but its connection.
-2. The first change after a quiet period is sent at once; after that an event goes out every `EVERY` seconds at most, and less
-   often if reading the views takes long.
+2. The first change after a quiet period is sent at once. While changes go on, the feeds of a world write at the same moments, every
+   `EVERY` seconds, or less often so that they take at most `SHARE` of the time.
 3. An answer that two pages show is read and encoded once for the same state of the world.
 4. Each event has the clock and the counts of the world. Its id is ``EPOCH-SEQ``. A reader that connects again is sent the whole
    state of its views, so that nothing is missing, whatever its last event was; another epoch says that the world was replaced.
@@ -17,7 +17,6 @@ import secrets
 import time
 import zlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
 from typing import Any, Final
 
 import anyio
@@ -36,12 +35,12 @@ from ajoxi_async.sandbox.time.live import LiveClock
 from ajoxi_async.sandbox.time.real import RealClock
 from ajoxi_async.sandbox.world import World
 
-__all__ = ["EVERY", "Feed", "SharedReads", "compressed"]
+__all__ = ["EVERY", "SHARE", "Feed", "SharedReads"]
 
 #: The shortest time between two events, in real seconds.
 EVERY: Final = 0.05
-#: Of the time between two events, at most this part is spent on reading views.
-_SHARE: Final = 0.1
+#: Of the time, at most this part is spent by all feeds of a world, so that the API keeps its rate.
+SHARE: Final = 0.04
 _LONGEST_PAUSE: Final = 1.0
 #: Real seconds after which the clock is sent although nothing changed.
 _HEARTBEAT: Final = 15.0
@@ -49,6 +48,8 @@ _RECONNECT_MS: Final = 1_000
 #: The shortest time until a call is listened to again, in real seconds.
 _LISTEN: Final = 0.02
 
+#: zlib's: fast, and with gzip's header.
+_LEVEL, _GZIP = 1, 31
 #: Answers that the feeds of a world share.
 _KEPT: Final = 100
 
@@ -68,6 +69,23 @@ class SharedReads:
     read: Read
     logs: LiveLogs = field(factory=lambda: LiveLogs(most_events=50_000))
     _answers: dict[str, tuple[tuple[int, int], bytes]] = field(factory=dict, init=False)
+    #: The present round of events: when it began, what its events took, and when the next round begins.
+    _began: float = field(default=0.0, init=False)
+    _spent: float = field(default=0.0, init=False)
+    _next: float = field(default=0.0, init=False)
+
+    def took(self, began: float, ended: float) -> None:
+        """Note that an event was made between two moments of `time.perf_counter`."""
+        if began >= self._next:
+            self._began, self._spent = began, 0.0
+        self._spent += ended - began
+        self._next = self._began + min(_LONGEST_PAUSE, max(EVERY, self._spent / SHARE))
+
+    async def next_round(self) -> None:
+        """Wait until the next round of events."""
+        # Feeds that write later in a round put off the next one.
+        while (pause := self._next - time.perf_counter()) > 0:  # noqa: ASYNC110 - it is the time that is waited for
+            await anyio.sleep(pause)
 
     async def get(self, url: str, world: World, state: tuple[int, int]) -> bytes:
         """The answer to a GET in a state of the world, which is named by epoch and number of changes."""
@@ -90,6 +108,7 @@ class Feed:
         reads: what it shares with the other feeds of this world.
         session: the session that it belongs to; ``None`` if it was opened with the control token.
         in_use: called from time to time; returns whether the feed's session goes on.
+        packed: whether the events are written in gzip's format.
         id: names it in requests that change its interest.
     """
 
@@ -97,6 +116,7 @@ class Feed:
     reads: SharedReads
     session: bytes | None
     in_use: Callable[[], bool]
+    packed: bool = False
     id: str = field(factory=lambda: f"feed_{secrets.token_hex(8)}", init=False)
     _interest: Interest = field(factory=Interest, init=False)
     _sent: dict[str, tuple[str, bytes]] = field(factory=dict, init=False)
@@ -123,19 +143,20 @@ class Feed:
     async def events(self) -> AsyncGenerator[bytes]:
         """The events, until the feed or the world ends."""
         held = self.world.feed.subscribe(EVERYTHING, self._wake)
+        packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if self.packed else None
         try:
-            yield retry_frame(_RECONNECT_MS) + event_frame(
-                "hello", codec.encode({"feed": self.id, "world": self.world.id})
-            )
+            hello = event_frame("hello", codec.encode({"feed": self.id, "world": self.world.id}))
+            yield _packed(packer, retry_frame(_RECONNECT_MS) + hello)
             stale = EVERYTHING
             while not (self._ended or held.ended):
                 began = time.perf_counter()
                 batch = self.world.feed.take(held)
                 self._woken = anyio.Event()
-                yield await self._event(batch, stale)
+                event = _packed(packer, await self._event(batch, stale))
+                self.reads.took(began, time.perf_counter())
+                yield event
                 stale = frozenset()
-                spent = time.perf_counter() - began
-                await anyio.sleep(min(_LONGEST_PAUSE, max(EVERY, spent / _SHARE)))
+                await self.reads.next_round()
                 with anyio.move_on_after(await self._patience()) as quiet:
                     if not self.world.feed.has(held):
                         await self._woken.wait()
@@ -221,9 +242,6 @@ def _speed(world: World) -> float:
     return clock.speed if isinstance(clock, RealClock) else 0.0
 
 
-async def compressed(chunks: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
-    """The chunks in gzip's format, each so that it can be read at once."""
-    packer = zlib.compressobj(wbits=31)
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            yield packer.compress(chunk) + packer.flush(zlib.Z_SYNC_FLUSH)
+def _packed(packer: Any, event: bytes) -> bytes:
+    """An event as it is written: as it is, or so packed that it can be read at once."""
+    return event if packer is None else packer.compress(event) + packer.flush(zlib.Z_SYNC_FLUSH)

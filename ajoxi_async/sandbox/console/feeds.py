@@ -61,15 +61,16 @@ class Feeds:
             if feed.session == session:
                 feed.end()
 
-    async def events(self, world: World, session: bytes | None) -> AsyncGenerator[bytes]:
+    async def events(self, world: World, session: bytes | None, *, packed: bool = False) -> AsyncGenerator[bytes]:
         """The events of a new feed.
 
         Args:
             world: the world to follow.
             session: the session that it belongs to; ``None`` if it was opened with the control token.
+            packed: whether they are written in gzip's format.
         """
         reads = self._reads.setdefault(world, SharedReads(self._read))
-        feed = Feed(world, reads, session, lambda: session is None or self.sessions.touch(session))
+        feed = Feed(world, reads, session, lambda: session is None or self.sessions.touch(session), packed)
         self._open[feed.id] = feed
         try:
             async with aclosing(feed.events()) as events:

@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
+import msgspec
 from attrs import frozen
 
+from ajoxi_async.contract import codec
 from ajoxi_async.contract.base import Params, Time
 from ajoxi_async.contract.calls import CallStatus, Direction, Disposition
 from ajoxi_async.contract.checks import Metadata, PageLimit
@@ -33,6 +35,9 @@ from ajoxi_async.sandbox.state.lists.store import Store
 __all__ = ["ROUTES", "Window", "listed", "request_json", "window_of"]
 
 _LAST_ROW = 1_000_000_000
+#: Rows that are kept as JSON, by the packed object. They are of any store, since an id is of one kind of object.
+_KEPT = 1_000
+_encoded: dict[bytes, msgspec.Raw] = {}
 
 
 @frozen(kw_only=True, repr=False)
@@ -98,9 +103,20 @@ def _keys(**given: str | None) -> list[tuple[str, str]]:
 
 def _rows(request: ControlRequest, store: Store[Any], params: Any, keys: Sequence[tuple[str, str]]) -> dict[str, Any]:
     start, amount = window_of(params)
-    rows = store.rows(start, amount, keys=keys, since=params.created_after, until=params.created_before)
+    rows = store.packed_rows(start, amount, keys=keys, since=params.created_after, until=params.created_before)
     version = f"{request.world.epoch}.{store.version}"
-    return listed([item.to_dict() for item in rows.items], start, rows.total, version)
+    return listed([_row(packed, store) for packed in rows.items], start, rows.total, version)
+
+
+def _row(packed: bytes, store: Store[Any]) -> msgspec.Raw:
+    """An object as JSON. Pages ask for the same rows again and again, and few of them have changed since."""
+    known = _encoded.get(packed)
+    if known is None:
+        known = msgspec.Raw(codec.encode(store.unpack(packed)))
+        if len(_encoded) >= _KEPT:
+            _encoded.clear()
+        _encoded[packed] = known
+    return known
 
 
 def _calls(_: object, request: ControlRequest) -> Any:

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from sys import byteorder
 
-__all__ = ["BLOCK", "EMPTY", "Positions", "add", "bits_of", "blocks_of", "extend", "remove", "walk_down"]
+__all__ = ["BLOCK", "EMPTY", "Positions", "add", "bits_of", "blocks_of", "extend", "remove", "size_of", "walk_down"]
 
 #: Positions in a block.
 BLOCK = 4096
@@ -107,6 +107,13 @@ def bits_of(positions: Positions, block: int) -> int:
             bits |= 1 << (held[index] & _INSIDE)
         return bits
     return positions[block] if block < len(positions) else 0
+
+
+def size_of(positions: Positions) -> int:
+    """How many positions are in the set."""
+    if isinstance(positions, bytes):
+        return len(positions) // 4
+    return sum(bits.bit_count() for bits in positions)
 
 
 def walk_down(bits: int, block: int) -> Iterator[int]:
