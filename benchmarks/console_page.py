@@ -71,7 +71,8 @@ SCROLL = """(seconds) => new Promise((done) => {
   requestAnimationFrame(step);
 })"""
 
-JUMP = """(index) => new Promise((done) => {
+JUMP = (
+    """(index) => new Promise((done) => {
   const began = performance.now();
   document.querySelector('.list').scrollTop = index * %d;
   const look = () => {
@@ -80,7 +81,9 @@ JUMP = """(index) => new Promise((done) => {
     else requestAnimationFrame(look);
   };
   look();
-})""" % ROW
+})"""
+    % ROW
+)
 
 FILTER = """() => new Promise((done) => {
   const first = () => document.querySelector('.list-body .list-row:not(.loading) a')?.textContent;
@@ -130,7 +133,11 @@ class Server:
     def __init__(self, held: int) -> None:
         command = [sys.executable, __file__, "--serve", "--held", str(held)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(HERE)}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE)},
         )
         self.url, self.token = json.loads(self._process.stdout.readline())
 
@@ -181,7 +188,9 @@ async def under_load(page, session, server: Server, seconds: float) -> None:
     """Print how late changes reach the page, and what it costs."""
     await page.evaluate(WATCH)
     sent = {"bytes": 0}
-    session.on("Network.dataReceived", lambda event: sent.__setitem__("bytes", sent["bytes"] + event["encodedDataLength"]))
+    session.on(
+        "Network.dataReceived", lambda event: sent.__setitem__("bytes", sent["bytes"] + event["encodedDataLength"])
+    )
     placed = await server.place(seconds)
     await asyncio.sleep(1)
     seen = await page.evaluate("() => window.seen")

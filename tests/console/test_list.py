@@ -95,7 +95,9 @@ async def test_few_rows_tell_the_whole_truth(browser) -> None:
         await page.keyboard.press("End")
         await expect(row(page, 19_999)).to_be_focused()
         await expect(row(page, 19_999)).to_contain_text("call_", use_inner_text=True)
-        indexes = await page.locator(".list-body [role=row]").evaluate_all("(all) => all.map((one) => one.ariaRowIndex)")
+        indexes = await page.locator(".list-body [role=row]").evaluate_all(
+            "(all) => all.map((one) => one.ariaRowIndex)"
+        )
         assert indexes == sorted(indexes, key=int), "the rows are not in the order of the list"
         await page.keyboard.press("Home")
         await page.keyboard.press("Enter")
