@@ -27,7 +27,6 @@ sys.path.append(str(HERE))
 
 #: New calls a second. Each rings, is answered and ends: three changes.
 CALLS_A_SECOND = 167
-ROW = 36
 
 FIRST_ROW = """() => {
   const found = () => document.querySelector('.list-body .list-row a')?.textContent;
@@ -71,10 +70,9 @@ SCROLL = """(seconds) => new Promise((done) => {
   requestAnimationFrame(step);
 })"""
 
-JUMP = (
-    """(index) => new Promise((done) => {
+JUMP = """(index) => new Promise((done) => {
   const began = performance.now();
-  document.querySelector('.list').scrollTop = index * %d;
+  document.querySelector('.list').scrollTop = index * 36;
   const look = () => {
     const row = document.querySelector(`.list-row[aria-rowindex="${index + 6}"]`);
     if (row && !row.classList.contains('loading')) done(performance.now() - began);
@@ -82,8 +80,6 @@ JUMP = (
   };
   look();
 })"""
-    % ROW
-)
 
 FILTER = """() => new Promise((done) => {
   const first = () => document.querySelector('.list-body .list-row:not(.loading) a')?.textContent;
