@@ -59,7 +59,7 @@ CORRECTED = """async () => {
   const { createTranscript } = await import('/_ajoxi/console/static/transcript.js');
   const segment = (revision, is_final, text) => ({ sequence: 1, revision, is_final, text, speaker: 'agent', start: 0, sentiment: null });
   const transcript = createTranscript();
-  const shown = () => transcript.element.querySelector('.line').innerText.split('\\n').filter(Boolean).slice(1);
+  const shown = () => [...transcript.element.querySelectorAll('time, em, .line p')].map((one) => one.textContent).filter(Boolean);
   const states = [[1, false, 'in three'], [2, true, 'in three days'], [1, false, 'in'], [3, true, 'in three days'], [4, true, 'in 3 days'], [2, true, 'old']]
     .map((one) => { transcript.show([segment(...one)]); return shown(); });
   transcript.dispose();
