@@ -127,7 +127,7 @@ function lost(kind) {
   // The stream was refused: the session is over, the world is not there, or the sandbox is being restarted.
   const again = () => say({ hidden: document.hidden });
   get('clock').then(again, (error) => {
-    if (error.status > 0) trouble.value = error.message;
+    if (error.status > 0) trouble.value = `This world cannot be shown: ${error.message}`;
     setTimeout(again, 1_000);
   });
 }
