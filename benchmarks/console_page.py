@@ -27,7 +27,6 @@ sys.path.append(str(HERE))
 
 #: New calls a second. Each rings, is answered and ends: three changes.
 CALLS_A_SECOND = 167
-ROW = 36
 
 FIRST_ROW = """() => {
   const found = () => document.querySelector('.list-body .list-row a')?.textContent;
@@ -73,14 +72,14 @@ SCROLL = """(seconds) => new Promise((done) => {
 
 JUMP = """(index) => new Promise((done) => {
   const began = performance.now();
-  document.querySelector('.list').scrollTop = index * %d;
+  document.querySelector('.list').scrollTop = index * 36;
   const look = () => {
     const row = document.querySelector(`.list-row[aria-rowindex="${index + 6}"]`);
     if (row && !row.classList.contains('loading')) done(performance.now() - began);
     else requestAnimationFrame(look);
   };
   look();
-})""" % ROW
+})"""
 
 FILTER = """() => new Promise((done) => {
   const first = () => document.querySelector('.list-body .list-row:not(.loading) a')?.textContent;
@@ -130,7 +129,11 @@ class Server:
     def __init__(self, held: int) -> None:
         command = [sys.executable, __file__, "--serve", "--held", str(held)]
         self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(HERE)}
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(HERE)},
         )
         self.url, self.token = json.loads(self._process.stdout.readline())
 
@@ -181,7 +184,9 @@ async def under_load(page, session, server: Server, seconds: float) -> None:
     """Print how late changes reach the page, and what it costs."""
     await page.evaluate(WATCH)
     sent = {"bytes": 0}
-    session.on("Network.dataReceived", lambda event: sent.__setitem__("bytes", sent["bytes"] + event["encodedDataLength"]))
+    session.on(
+        "Network.dataReceived", lambda event: sent.__setitem__("bytes", sent["bytes"] + event["encodedDataLength"])
+    )
     placed = await server.place(seconds)
     await asyncio.sleep(1)
     seen = await page.evaluate("() => window.seen")

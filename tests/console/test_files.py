@@ -53,12 +53,13 @@ def test_no_file_names_another_host():
         assert set(re.findall(r"https?://[\w.-]+[^\s'\"`)]*", path.read_text())) <= allowed, path.name
 
 
-def test_the_shell_preloads_what_the_first_script_needs():
-    """The modules that every page needs are named in the shell, so that they are not found one after the other."""
+def test_the_shell_preloads_what_pages_need():
+    """The modules that every page and every list need are named in the shell, so that they are not found one after the other."""
     named = re.findall(
         r'rel="modulepreload" href="/_ajoxi/console/static/([^"]+)"', (STATIC / "index.html").read_text()
     )
-    assert named == sorted(str(path.relative_to(STATIC)) for path in closure(STATIC / "app.js"))
+    needed = closure(STATIC / "app.js") | closure(STATIC / "list_page.js")
+    assert named == sorted(str(path.relative_to(STATIC)) for path in needed)
 
 
 def test_no_module_sets_html():

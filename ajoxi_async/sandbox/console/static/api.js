@@ -55,8 +55,13 @@ export async function send(method, path, body, abort) {
   const shown = parsed(text);
   if (answer.ok) return shown;
   if (answer.status === 401 && !path.startsWith('console/as/')) signedIn.value = false;
-  const { code = 'error', message = `The sandbox answered ${answer.status}.` } = shown?.error ?? {};
-  throw new ApiError(answer.status, code, message, shown);
+  throw refusal(shown, answer.status);
+}
+
+/** The error of an envelope, with the parameter that was refused. @param {any} body @param {number} [status] */
+export function refusal(body, status = 400) {
+  const { code = 'error', message = `The sandbox answered ${status}.`, param } = body?.error ?? {};
+  return new ApiError(status, code, param ? `${param}: ${message}` : message, body);
 }
 
 function parsed(text) {

@@ -10,7 +10,7 @@ import { followTheme, isDark, theme } from './preferences.js';
 import { address, go, route } from './router.js';
 import { signIn, signInPage } from './session.js';
 import { addCommands, run, tooltip } from './shortcuts.js';
-import { connection, followWorld } from './store.js';
+import { connection, followWorld, trouble } from './store.js';
 import { mountTimeBar } from './time_bar.js';
 import { effect, element, html, nothing, show, signal, untracked } from './view.js';
 
@@ -45,7 +45,9 @@ function showSignIn(app) {
 function showConsole(app) {
   const main = element('main', { id: 'main', class: 'page', tabindex: '-1' });
   const side = element('nav', { class: 'side', id: 'side', 'aria-label': 'Pages' });
-  const bar = element('header', { class: 'bar' });
+  const time = element('div');
+  const banner = element('div', { role: 'alert' });
+  const bar = element('header', { class: 'bar' }, time, banner);
   const corner = element('div');
   const skip = element('a', { class: 'skip', href: '#main' }, 'Skip to the page');
   skip.addEventListener('click', (event) => {
@@ -56,7 +58,8 @@ function showConsole(app) {
   const stops = [
     followWorld(),
     show(side, sideBar),
-    mountTimeBar(bar),
+    mountTimeBar(time),
+    show(banner, () => (trouble.value ? html`<p class="banner">${icon('alert')} ${trouble.value}</p>` : nothing)),
     show(corner, noticesView),
     addCommands(...globalCommands()),
     followPage(main),
@@ -97,9 +100,10 @@ function followPage(main) {
         setTitle('Not found');
       } else {
         setTitle(found.title);
-        const module = await found.load();
+        const module = await found.load().catch(() => null);
         if (mounted !== key) return;
-        unmount = module.mount(root, { id, title: setTitle });
+        if (module === null) unmount = show(root, notLoaded);
+        else unmount = module.mount(root, { id, title: setTitle });
       }
       main.replaceChildren(root);
       // A screen reader begins with the heading of the new page.
@@ -119,6 +123,10 @@ const setTitle = (text) => {
 const notFound = () => html`
   <div class="empty"><h1>No such page</h1><p>The console has no page at this address.</p>
     <a class="button primary" href=${address('overview')}>Go to the overview</a></div>`;
+
+const notLoaded = () => html`
+  <div class="empty"><h1>The page did not load</h1><p>The sandbox did not send it. Is it still running?</p>
+    <button class="primary" @click=${() => location.reload()}>Load it again</button></div>`;
 
 function globalCommands() {
   return [

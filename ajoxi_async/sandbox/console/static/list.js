@@ -101,6 +101,7 @@ export function createList(options) {
     if (row.tabIndex !== tabIndex) row.tabIndex = tabIndex;
     if (row.ariaSelected !== selected) row.ariaSelected = selected;
     row.classList.toggle('loading', item === undefined);
+    row.ariaBusy = String(item === undefined);
     if (item === undefined || row.item === item) return;
     const before = row.item !== undefined && rows.idOf(row.item) === id ? row.textContent : null;
     row.item = item;
@@ -183,9 +184,7 @@ export function createList(options) {
     schedule();
   });
 
-  const indexOf = (target) => {
-    return target.closest('[role=row]')?.index ?? -1;
-  };
+  const indexOf = (target) => target.closest('[role=row]')?.index ?? -1;
 
   body.addEventListener('focusout', schedule);
   grid.addEventListener('scroll', schedule, { passive: true });

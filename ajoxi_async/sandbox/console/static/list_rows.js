@@ -7,7 +7,7 @@
  * 2. The rows that are shown are followed: the feed sends them again when they change. Rows that are scrolled to are read at once,
  *    one request at a time, and followed when the list comes to rest.
  */
-import { ApiError, get } from './api.js';
+import { get, refusal } from './api.js';
 import { follow } from './store.js';
 
 /** The most rows of one request. */
@@ -133,7 +133,7 @@ export class Rows {
 
   take(answer) {
     if (answer.error) {
-      this.onFailed(new ApiError(400, answer.error.code, answer.error.message));
+      this.onFailed(refusal(answer));
       return;
     }
     const { data, at, total } = answer;

@@ -13,6 +13,9 @@ import { effect, signal } from './view.js';
 /** `connecting`, `live`, or `lost`. */
 export const connection = signal('connecting');
 
+/** Why the connection was lost, in a sentence; empty while it is not. */
+export const trouble = signal('');
+
 /**
  * The clock of the world as `GET clock` shows it, and its moment in milliseconds as `at`; `null` until it is known.
  *
@@ -103,6 +106,7 @@ export const followTranscript = (id, act) => followIn(transcripts, id, act);
 function take(message) {
   if (message.kind === 'state') {
     connection.value = 'live';
+    trouble.value = '';
     epoch.value = message.epoch;
     if (JSON.stringify(message.counts) !== JSON.stringify(counts.peek())) counts.value = message.counts;
     setClock(message.clock);
@@ -118,10 +122,14 @@ function take(message) {
 
 function lost(kind) {
   connection.value = 'lost';
+  trouble.value ||= 'The connection to the sandbox is lost. Trying again…';
   if (kind !== 'closed') return;
-  // The stream was refused: either the session is over, which the request finds out, or the sandbox is being restarted.
-  const retry = () => say({ hidden: document.hidden });
-  get('clock').then(retry, () => setTimeout(retry, 1_000));
+  // The stream was refused: the session is over, the world is not there, or the sandbox is being restarted.
+  const again = () => say({ hidden: document.hidden });
+  get('clock').then(again, (error) => {
+    if (error.status > 0) trouble.value = error.message;
+    setTimeout(again, 1_000);
+  });
 }
 
 let received = 0;

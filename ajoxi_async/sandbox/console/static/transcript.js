@@ -3,7 +3,7 @@
  *
  * Rules:
  * 1. A line has one place, by its sequence number. An interim grows in this place and its final replaces it there; a final that
- *    comes again with a higher revision is marked as corrected. An older revision than the shown one is ignored.
+ *    comes again with another text is marked as corrected. An older revision than the shown one is ignored.
  * 2. Finals are read out by screen readers, from a log beside the lines; interims are not.
  * 3. The page follows the newest line as `tail.js` says; finals that come meanwhile are counted.
  */

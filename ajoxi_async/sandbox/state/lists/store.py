@@ -342,6 +342,19 @@ class Store(Generic[R]):
             total += within
         return Rows(tuple(found), total)
 
+    def packed_newest_first(
+        self,
+        *,
+        keys: Sequence[tuple[str, str]] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> Iterator[bytes]:
+        """The objects of a filtered list, still packed, for a search that looks at each. Others may be added meanwhile."""
+        for block, bits in self._matching(keys, since, until, len(self._pages)):
+            for position in walk_down(bits, block):
+                if (packed := self._packed(position)) is not None:
+                    yield packed
+
     def count(
         self,
         *,

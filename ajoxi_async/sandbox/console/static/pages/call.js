@@ -9,6 +9,7 @@ import { callRequests, callTimeline, callWebhooks } from '../call_history.js';
 import { minutes, phone, shownTime } from '../format.js';
 import { icon } from '../icons.js';
 import { codeBlock, pretty } from '../json.js';
+import { attempt } from '../notices.js';
 import { address, go, route } from '../router.js';
 import { sentimentLine } from '../sentiment.js';
 import { addCommands, tooltip } from '../shortcuts.js';
@@ -41,7 +42,10 @@ export function mount(root, { id, title }) {
 /** `/calls/latest?status=…`: the newest call with these properties. */
 function openLatest() {
   const filters = Object.fromEntries(route.peek().query);
-  get(`calls${query({ limit: 1, ...filters })}`).then(({ data }) => go(address('calls', data[0]?.id ?? null), { replace: true }));
+  attempt(async () => {
+    const { data } = await get(`calls${query({ limit: 1, ...filters })}`);
+    go(address('calls', data[0]?.id ?? null), { replace: true });
+  });
   return () => {};
 }
 

@@ -12,13 +12,13 @@ const href = (id) => address('calls', id);
 
 /** The columns of lists of calls. @type {import('../list.js').Column[]} */
 export const CALL_COLUMNS = [
-  { label: 'Status', size: '7.5rem', narrow: '6.8rem', draw: state((call) => call.status) },
+  { label: 'Status', size: '7.5rem', narrow: '7.6rem', draw: state((call) => call.status) },
   { label: 'To', size: 'minmax(8rem, 1.2fr)', narrow: 'minmax(0, 1fr)', draw: link((call) => phone(call.to), (call) => href(call.id)), className: 'mono' },
   { label: 'From', size: 'minmax(8rem, 1.2fr)', from: 'middle', draw: text((call) => phone(call.from)), className: 'mono' },
   { label: 'Result', size: '8rem', from: 'middle', draw: state((call) => call.disposition) },
   { label: 'Direction', size: '7.5rem', from: 'wide', draw: state((call) => call.direction) },
   { label: 'Duration', size: '5rem', from: 'wide', className: 'number', draw: text((call) => (call.duration ? minutes(call.duration) : '–')) },
-  { label: 'Placed', size: 'minmax(5.5rem, 9rem)', narrow: '5rem', className: 'time', draw: text((call) => shownTime(call.created_at)) },
+  { label: 'Placed', size: 'minmax(5.5rem, 9rem)', from: 'middle', className: 'time', draw: text((call) => shownTime(call.created_at)) },
   { label: 'Id', size: 'minmax(8rem, 1fr)', from: 'wide', className: 'mono', draw: text((call) => call.id) },
 ];
 

@@ -4,7 +4,7 @@ import { statusBadge } from '../badge.js';
 import { fullTime, latency, size } from '../format.js';
 import { icon } from '../icons.js';
 import { codeBlock, prettyBody } from '../json.js';
-import { copy } from '../notices.js';
+import { attempt, copy } from '../notices.js';
 import { address, addressOf, go, route } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
 import { asCurl, asPython } from '../snippets.js';
@@ -13,8 +13,10 @@ import { html, nothing, show, signal } from '../view.js';
 
 export function mount(root, { id, title }) {
   if (id === 'latest') {
-    get(`requests${query({ limit: 1, ...Object.fromEntries(route.peek().query) })}`)
-      .then(({ data }) => go(address('requests', data[0]?.id ?? null), { replace: true }));
+    attempt(async () => {
+      const { data } = await get(`requests${query({ limit: 1, ...Object.fromEntries(route.peek().query) })}`);
+      go(address('requests', data[0]?.id ?? null), { replace: true });
+    });
     return () => {};
   }
   const remove = addCommands({ id: 'request.back', label: 'Back to the requests', group: 'Request', keys: 'Escape', run: () => go(address('requests')) });
