@@ -34,6 +34,10 @@ class Watch:
         context.on("request", self._on_request)
         context.on("requestfailed", self._on_failed)
 
+    def allow(self, pattern: str) -> None:
+        """Allow what matches this pattern from now on, whether it comes or not."""
+        self._allowed.append(re.compile(pattern))
+
     @contextmanager
     def allowing(self, *patterns: str) -> Iterator[None]:
         """Allow what matches these patterns, within the block and later. Each has to be seen within the block."""

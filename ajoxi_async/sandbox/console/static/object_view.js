@@ -1,5 +1,5 @@
 /** One object that a page follows: its newest state, or why there is none. */
-import { follow } from './store.js';
+import { follow, refusal } from './store.js';
 import { signal } from './view.js';
 
 /**
@@ -12,7 +12,8 @@ import { signal } from './view.js';
 export function followObject(path) {
   const state = signal({ value: null, problem: '' });
   const stop = follow(path, (answer) => {
-    state.value = answer.error ? { value: null, problem: answer.error.message } : { value: answer, problem: '' };
+    const refused = refusal(answer);
+    state.value = refused ? { value: null, problem: refused.message } : { value: answer, problem: '' };
   });
   return { state, stop };
 }

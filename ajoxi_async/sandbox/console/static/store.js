@@ -67,6 +67,14 @@ function followIn(all, key, act) {
 }
 
 /**
+ * Why a view is refused, or `null` if it is not. An object may have a text named `error` itself, as deliveries and requests do.
+ *
+ * @param {any} answer
+ * @returns {{code: string, message: string} | null}
+ */
+export const refusal = (answer) => (typeof answer?.error?.code === 'string' ? answer.error : null);
+
+/**
  * Follow a view.
  *
  * @param {string} path of a GET, without `/_ajoxi/`
@@ -89,7 +97,7 @@ export function follow(path, act) {
 export function live(path) {
   const value = signal(null);
   const stop = follow(path, (answer) => {
-    value.value = answer.error ? null : answer;
+    value.value = refusal(answer) ? null : answer;
   });
   return { value, stop };
 }

@@ -60,7 +60,7 @@ export function mountThread(root, id, title) {
   }
 
   const removeCommands = addCommands(
-    { id: 'thread.in', label: 'Text in: the other side writes', group: 'Conversation', keys: 'mod+Enter', inFields: true, run: () => write(true) },
+    { id: 'thread.in', label: 'Text in: the other side writes', group: 'Conversation', keys: 'mod+enter', inFields: true, run: () => write(true) },
     { id: 'thread.write', label: 'Write', group: 'Conversation', keys: 'r', run: () => foot.querySelector('textarea')?.focus() },
   );
 

@@ -31,6 +31,7 @@ export function paceOf(campaign, now) {
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
+  root.classList.add('scrolls');
   const campaign = followObject(`campaigns/${encodeURIComponent(id)}`);
   const release = (amount) => attempt(async () => {
     const { released } = await post(`campaigns/${encodeURIComponent(id)}/release`, amount === null ? {} : { amount });

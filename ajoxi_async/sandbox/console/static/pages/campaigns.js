@@ -5,10 +5,11 @@ import { openDialog } from '../dialog.js';
 import { emptyPage } from '../empty.js';
 import { count, shownTime } from '../format.js';
 import { icon } from '../icons.js';
+import { followLedger } from '../ledger_view.js';
 import { address, go } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
 import { live } from '../store.js';
-import { html, nothing, show, signal } from '../view.js';
+import { html, show, signal } from '../view.js';
 import { vocabulary } from '../vocabulary.js';
 
 const MODES = {
@@ -64,13 +65,15 @@ const row = (campaign) => html`
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
+  root.classList.add('scrolls');
   const campaigns = live('campaigns');
+  const ledger = followLedger();
   const removeCommands = addCommands({ id: 'campaigns.start', label: 'Start a campaign', group: 'Campaigns', keys: 'a', run: openCampaignDialog });
   const stop = show(root, () => {
     const { value } = campaigns.value;
     if (value === null) return html`<div class="page-head"><h1>Campaigns</h1></div>`;
     if (value.data.length === 0) {
-      return html`<div class="page-head"><h1>Campaigns</h1></div>${emptyPage({
+      return html`<div class="page-head"><h1>Campaigns</h1></div>${ledger.view()}${emptyPage({
         icon: 'campaigns',
         title: 'No campaign yet',
         text: 'A campaign dials a list of contacts. Here is how far it is, exactly, by how its calls ended.',
@@ -85,11 +88,13 @@ export function mount(root) {
         <button class="primary" title=${tooltip('campaigns.start')} @click=${() => run('campaigns.start')}>${icon('campaigns')} Start a campaign</button></div>
       <div class="scroll" tabindex="0" role="region" aria-label="Campaigns"><table class="plain-table">
         <thead><tr>${['Campaign', 'Status', 'Mode', 'Ended', 'Progress', 'Created'].map((name) => html`<th scope="col" class=${name === 'Ended' ? 'number' : ''}>${name}</th>`)}</tr></thead>
-        <tbody>${value.data.toReversed().map(row)}</tbody></table></div>${nothing}`;
+        <tbody>${value.data.toReversed().map(row)}</tbody></table></div>
+      ${ledger.view()}`;
   });
   return () => {
     stop();
     removeCommands();
     campaigns.stop();
+    ledger.stop();
   };
 }

@@ -38,6 +38,7 @@ function openLatest() {
 }
 
 function mountDelivery(root, id, title) {
+  root.classList.add('scrolls');
   const delivery = followObject(`deliveries/${encodeURIComponent(id)}`);
   const scale = signal(/** @type {'log' | 'linear'} */ ('log'));
   const marks = computed(() => {

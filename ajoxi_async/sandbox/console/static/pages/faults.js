@@ -56,6 +56,7 @@ export function firedText({ when, n, fired }) {
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
+  root.classList.add('scrolls');
   const faults = live('faults');
   const form = signal(/** @type {Record<string, string>} */ (BLANK));
   const problem = signal('');

@@ -12,6 +12,7 @@ import { html, nothing, show, signal } from '../view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
+  root.classList.add('scrolls');
   const keys = live('keys');
   const worlds = live('worlds');
   const denied = signal(/** @type {string[]} */ ([]));

@@ -97,6 +97,7 @@ const magicView = () => html`
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
+  root.classList.add('scrolls');
   const owned = followOwnNumbers();
   const porting = live('v1/numbers?status=porting&limit=200');
   const offered = signal(null);

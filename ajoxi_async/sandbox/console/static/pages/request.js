@@ -8,7 +8,7 @@ import { attempt, copy } from '../notices.js';
 import { address, addressOf, go, route } from '../router.js';
 import { addCommands, run, tooltip } from '../shortcuts.js';
 import { asCurl, asPython } from '../snippets.js';
-import { follow } from '../store.js';
+import { follow, refusal } from '../store.js';
 import { html, nothing, show, signal } from '../view.js';
 
 export function mount(root, { id, title }) {
@@ -44,8 +44,8 @@ export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
   const hasPython = () => request.peek() !== null && asPython(described()) !== null;
   const stops = [
     follow(`requests/${encodeURIComponent(id)}`, (answer) => {
-      gone.value = Boolean(answer.error);
-      if (answer.error) return;
+      gone.value = refusal(answer) !== null;
+      if (gone.peek()) return;
       request.value = answer;
       title(`${answer.status ?? 'no answer'} ${answer.method} ${answer.url}`);
     }),

@@ -26,7 +26,12 @@ const signOut = () => attempt(async () => {
 });
 
 /** @type {import('../pages.js').Mount} */
-export const mount = (root) => show(root, () => html`
+export function mount(root) {
+  root.classList.add('scrolls');
+  return show(root, settingsView);
+}
+
+const settingsView = () => html`
   <div class="page-head"><h1>Settings</h1></div>
   <p class="lead">They are kept in this browser, and hold for every sandbox that it shows on this port.</p>
   ${choice('theme', 'Theme', theme, THEMES, THEME_WORDS)}
@@ -41,4 +46,4 @@ export const mount = (root) => show(root, () => html`
   <section class="choices"><h2>Session</h2>
     <p class="quiet">This browser is signed in until the sandbox ends, or for twelve hours after it was last used.</p>
     <button @click=${signOut}>Sign out</button>
-  </section>`);
+  </section>`;

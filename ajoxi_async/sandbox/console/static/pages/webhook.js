@@ -19,6 +19,7 @@ const TONES = { delivered: 'good', failing: 'warn', pending: 'quiet', dead: 'bad
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
+  root.classList.add('scrolls');
   const path = encodeURIComponent(id);
   const webhook = followObject(`webhooks/${path}`);
   const last = live(`deliveries?webhook_id=${path}&limit=${LAST}`);

@@ -35,6 +35,7 @@ function row(webhook, receiver) {
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
+  root.classList.add('scrolls');
   const webhooks = live('webhooks?limit=200');
   const receivers = live('receivers');
   const receiverOf = (webhook) => receivers.value.value?.data.find((one) => one.url === webhook.url);
