@@ -118,6 +118,8 @@ async def test_filters_are_in_the_address(browser) -> None:
         await expect(grid(page)).to_have_attribute("aria-rowcount", "3")
         await page.get_by_role("button", name="Remove the filter status").click()
         await expect(page).not_to_have_url(re.compile("status"))
+        # As many as before: the count is shown all the same.
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Calls2")
         await page.locator("[data-filter]").fill("colour:blue")
         await page.keyboard.press("Enter")
         assert "colour" not in page.url

@@ -86,11 +86,11 @@ export function createList(options) {
     pool.arrange(first, last, fill);
     rows.ensure(first, last);
     drawPill();
-    if (drawn === rows.total) return;
+    if (!rows.known || drawn === rows.total) return;
     drawn = rows.total;
     body.style.height = `${shown * ROW}px`;
     grid.setAttribute('aria-rowcount', String(rows.total + 1));
-    if (rows.known) counted(rows.total);
+    counted(rows.total);
   }
 
   function fill(row, index) {
@@ -209,6 +209,7 @@ export function createList(options) {
     /** The filters changed: begin at the top again. */
     restart() {
       pool.clear();
+      drawn = -1;
       rows.restart();
       resume();
     },
