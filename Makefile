@@ -42,6 +42,7 @@ test-sdist: $(VENV)/.test
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/oxlint ajoxi_async/sandbox/console/static
 	$(BIN)/mypy
 	$(BIN)/mypy --strict $(TYPED)
 	$(BIN)/pyright --pythonpath $(BIN)/python

@@ -34,6 +34,7 @@ from ajoxi_async.sandbox.server import (
     control_snapshots,
     control_time,
     control_vocabulary,
+    control_webhooks,
 )
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
 from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
@@ -223,6 +224,7 @@ ROUTES = (
     *control_snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
     *control_deliveries.ROUTES,
+    *control_webhooks.ROUTES,
     *control_lists.ROUTES,
     *control_conversations.ROUTES,
     *control_overview.ROUTES,

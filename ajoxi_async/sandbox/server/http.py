@@ -154,6 +154,9 @@ class Server:
             _hung_up(incoming, error)
         except TimeoutError:
             _hung_up(incoming, ConnectionBrokenError(reset=True))
+        except ConnectionResetError:
+            # The reader went away, as a page does that is closed.
+            pass
         finally:
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response

@@ -251,7 +251,7 @@ class Account:
             self.unsaved[kind, id] = None
 
     def mark_counted(self, kind: str, id: str) -> None:
-        """Report to `on_changed` only that the counts of an object changed; the object itself did not."""
+        """Report to `on_changed` only that what belongs to an object changed, its counts or secrets; the object itself did not."""
         if self.on_changed is not None:
             self.on_changed(kind, id)
 

@@ -57,6 +57,7 @@ def rotate_secret(account: Account, id: str, now: float) -> str:
     fresh = account.derive_secret(id, account.mint("secret"))
     account.secrets[id] = (Secret(fresh), Secret(account.secrets[id][0].value, now + ROTATION))
     account.mark_unsaved("secret", id)
+    account.mark_counted("webhook", id)
     return fresh
 
 

@@ -1,0 +1,117 @@
+/** One request: what was sent and what was answered, side by side, and the same as code. */
+import { get, query } from '../api.js';
+import { statusBadge } from '../badge.js';
+import { fullTime, latency, size } from '../format.js';
+import { icon } from '../icons.js';
+import { codeBlock, prettyBody } from '../json.js';
+import { attempt, copy } from '../notices.js';
+import { address, addressOf, go, route } from '../router.js';
+import { addCommands, run, tooltip } from '../shortcuts.js';
+import { asCurl, asPython } from '../snippets.js';
+import { follow, refusal } from '../store.js';
+import { html, nothing, show, signal } from '../view.js';
+
+export function mount(root, { id, title }) {
+  if (id === 'latest') {
+    attempt(async () => {
+      const { data } = await get(`requests${query({ limit: 1, ...Object.fromEntries(route.peek().query) })}`);
+      go(address('requests', data[0]?.id ?? null), { replace: true });
+    });
+    return () => {};
+  }
+  const remove = addCommands({ id: 'request.back', label: 'Back to the requests', group: 'Request', keys: 'Escape', run: () => go(address('requests')) });
+  const stop = mountRequest(root, id, { title });
+  return () => {
+    remove();
+    stop();
+  };
+}
+
+/**
+ * Show a request.
+ *
+ * @param {HTMLElement} root
+ * @param {string} id
+ * @param {{title?: (text: string) => void, inPanel?: boolean}} options
+ */
+export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
+  const request = signal(/** @type {any} */ (null));
+  const gone = signal(false);
+  const described = () => {
+    const { method, url, route: name, request_body: body } = request.peek();
+    return { method, url, route: name, body };
+  };
+  const hasPython = () => request.peek() !== null && asPython(described()) !== null;
+  const stops = [
+    follow(`requests/${encodeURIComponent(id)}`, (answer) => {
+      gone.value = refusal(answer) !== null;
+      if (gone.peek()) return;
+      request.value = answer;
+      title(`${answer.status ?? 'no answer'} ${answer.method} ${answer.url}`);
+    }),
+    addCommands(
+      { id: 'request.curl', label: 'Copy as curl', group: 'Request', keys: 'c c', enabled: () => request.peek() !== null, run: () => copy(asCurl(described()), 'curl') },
+      { id: 'request.python', label: 'Copy as Python', group: 'Request', keys: 'c p', enabled: hasPython, run: () => copy(asPython(described()), 'Python') },
+    ),
+    show(root, () => {
+      if (gone.value) return html`<h1>No such request</h1><p role="alert">The log keeps the last 2,000 requests, and ${id} is not among them.</p>`;
+      return request.value === null ? html`<h1 class="quiet">Loading…</h1>` : requestView(request.value, inPanel, hasPython());
+    }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
+}
+
+const ID = /\b(?:call|wh|cmp|dlv)_[0-9a-f]{6,}\b/g;
+
+/** The objects that a request was about: the ids in its path and its answer. */
+function objects({ url, response_body: body }) {
+  return [...new Set(`${url} ${body}`.match(ID) ?? [])].slice(0, 5).filter((id) => addressOf(id) !== null);
+}
+
+function requestView(request, inPanel, hasPython) {
+  const heading = html`<span class="mono">${request.method} ${request.url}</span>`;
+  const facts = [
+    ['Route', request.route ?? 'none'], ['Source', request.source], ['Took', latency(request.latency)],
+    ['World’s time', request.moment ? fullTime(request.moment) : '–'], ['Wall clock', fullTime(request.at)],
+    ['Answer', `${size(request.response_bytes)}${request.streamed ? ', streamed' : ''}${request.duration ? ` in ${latency(request.duration)}` : ''}`],
+  ];
+  return html`
+    ${inPanel ? nothing : html`<nav aria-label="Path" class="path"><a href=${address('requests')} title=${tooltip('request.back')}>Requests</a></nav>`}
+    <div class="page-head">
+      ${inPanel ? html`<h2>${heading}</h2>` : html`<h1>${heading}</h1>`}
+      ${statusBadge(request.status)}
+      ${inPanel ? html`<a class="button" href=${address('requests', request.id)}>Open</a>` : nothing}
+    </div>
+    ${request.error ? html`<p class="problem">${request.error}</p>` : nothing}
+    ${request.faults.length ? html`<p class="struck">${icon('faults')} Struck by ${request.faults.map((fault) => html`<strong>${fault.action}</strong> <a href=${address('faults')}>${fault.id}</a> `)}</p>` : nothing}
+    <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+      ${objects(request).map((id) => html`<div><dt>About</dt><dd><a href=${addressOf(id)}>${id}</a></dd></div>`)}</dl>
+    <div class="buttons start">
+      <button @click=${() => run('request.curl')} title=${tooltip('request.curl')}>${icon('copy')} Copy as curl</button>
+      ${hasPython ? html`<button @click=${() => run('request.python')} title=${tooltip('request.python')}>${icon('copy')} Copy as Python</button>` : nothing}
+    </div>
+    <div class=${inPanel ? 'sides one' : 'sides'}>
+      ${side('Request', request.request_headers, request.request_body)}
+      ${side('Answer', request.response_headers, request.response_body)}
+    </div>`;
+}
+
+const TEXT = /json|text|urlencoded|xml/;
+
+function bodyView(name, headers, body) {
+  if (!body) return html`<p class="quiet none">No body.</p>`;
+  const type = Object.entries(headers).find(([header]) => header.toLowerCase() === 'content-type')?.[1] ?? 'text/plain';
+  return TEXT.test(type) ? codeBlock(`${name} body`, prettyBody(body)) : html`<p class="quiet none">A body of the type ${type}, which is not text.</p>`;
+}
+
+function side(name, headers, body) {
+  return html`
+    <section aria-label=${name}>
+      <h2>${name}</h2>
+      ${bodyView(name, headers, body)}
+      <details><summary>${Object.keys(headers).length} headers</summary>
+        <dl class="headers">${Object.entries(headers).map(([header, value]) => html`<div><dt>${header}</dt><dd>${value}</dd></div>`)}</dl></details>
+    </section>`;
+}

@@ -1,0 +1,74 @@
+/** The page of webhooks: which endpoints are subscribed to what, and how their deliveries end. */
+import { badge } from '../badge.js';
+import { emptyPage } from '../empty.js';
+import { openEndpointDialog } from '../endpoint_dialog.js';
+import { count } from '../format.js';
+import { icon } from '../icons.js';
+import { address, go } from '../router.js';
+import { addCommands, run, tooltip } from '../shortcuts.js';
+import { live } from '../store.js';
+import { html, nothing, show } from '../view.js';
+
+/** The share of attempts that were answered 2xx, in words. @param {{made: number, succeeded: number}} attempts */
+export const successText = ({ made, succeeded }) =>
+  (made === 0 ? 'no attempt yet' : `${Math.floor((succeeded / made) * 100)} % of ${count(made)}`);
+
+async function create(kind) {
+  const made = await openEndpointDialog(kind);
+  if (made !== null) go(address('webhooks', made.id));
+}
+
+function row(webhook, receiver) {
+  const { dead, failing, pending } = webhook.deliveries;
+  return html`
+    <tr>
+      <th scope="row"><a href=${address('webhooks', webhook.id)}>${webhook.id}</a></th>
+      <td>${badge(webhook.status === 'enabled' ? 'active' : 'disabled', webhook.status)}</td>
+      <td class="fill">${receiver ? html`test endpoint, answers <strong>${receiver.answer}</strong>` : html`<code>${webhook.url}</code>`}</td>
+      <td>${webhook.events.length === 7 ? 'all events' : webhook.events.length === 1 ? webhook.events[0] : `${webhook.events.length} events`}</td>
+      <td class="number" data-label="succeeded">${successText(webhook.attempts)}</td>
+      <td>${failing ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'failing' })}>${count(failing)} failing</a>` : pending
+        ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'pending' })}>${count(pending)} pending</a>` : nothing}
+        ${dead ? html`<a href=${address('deliveries', null, { webhook_id: webhook.id, state: 'dead' })}>${count(dead)} dead</a>` : nothing}</td>
+    </tr>`;
+}
+
+/** @type {import('../pages.js').Mount} */
+export function mount(root) {
+  root.classList.add('scrolls');
+  const webhooks = live('webhooks?limit=200');
+  const receivers = live('receivers');
+  const receiverOf = (webhook) => receivers.value.value?.data.find((one) => one.url === webhook.url);
+  const removeCommands = addCommands(
+    { id: 'webhooks.test', label: 'Create a test endpoint', group: 'Webhooks', keys: 'e', run: () => create('test') },
+    { id: 'webhooks.own', label: 'Subscribe an endpoint of yours', group: 'Webhooks', keys: 'a', run: () => create('own') },
+  );
+  const buttons = () => html`<button class="primary" title=${tooltip('webhooks.test')} @click=${() => run('webhooks.test')}>${icon('webhooks')} Create a test endpoint</button>
+    <button title=${tooltip('webhooks.own')} @click=${() => run('webhooks.own')}>Subscribe one of yours</button>`;
+  const stop = show(root, () => {
+    const { value } = webhooks.value;
+    if (value === null) return html`<div class="page-head"><h1>Webhooks</h1></div>`;
+    if (value.total === 0) {
+      return html`<div class="page-head"><h1>Webhooks</h1></div>${emptyPage({
+        icon: 'webhooks',
+        title: 'Nobody is subscribed yet',
+        text: 'A webhook gets an event for each thing that happens: a call that was answered, a message that came in. A test endpoint '
+          + 'of the sandbox receives them without a server of yours, and answers as you choose.',
+        action: 'Create a test endpoint',
+        run: () => create('test'),
+        request: { method: 'POST', url: '/v1/webhooks', route: 'webhooks.create', body: { url: 'http://127.0.0.1:8000/webhooks', events: ['call.completed'] } },
+      })}<p class="centred"><button @click=${() => run('webhooks.own')}>Subscribe an endpoint of yours</button></p>`;
+    }
+    return html`
+      <div class="page-head"><h1>Webhooks<small>${count(value.total)}</small></h1>${buttons()}</div>
+      <div class="scroll" tabindex="0" role="region" aria-label="Webhooks"><table class="plain-table">
+        <thead><tr>${['Webhook', 'Status', 'Endpoint', 'Events', 'Succeeded', 'Open'].map((name) => html`<th scope="col" class=${name === 'Succeeded' ? 'number' : ''}>${name}</th>`)}</tr></thead>
+        <tbody>${value.data.map((webhook) => row(webhook, receiverOf(webhook)))}</tbody></table></div>`;
+  });
+  return () => {
+    stop();
+    removeCommands();
+    webhooks.stop();
+    receivers.stop();
+  };
+}

@@ -1,0 +1,81 @@
+/**
+ * A request as code: curl, and Python with this SDK. The key is always `$AJOXI_API_KEY`, which no page knows.
+ */
+
+/**
+ * @typedef {object} Described
+ * @property {string} method
+ * @property {string} url path and query
+ * @property {string | null} [route] the name of its route, such as `calls.create`
+ * @property {object | string | null} [body]
+ */
+
+const shellQuoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
+
+/** @param {object | string | null | undefined} body */
+const bodyText = (body) => (body === null || body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body));
+
+/** The request as a command for a shell. @param {Described} request */
+export function asCurl({ method, url, body }) {
+  const lines = [`curl ${method === 'GET' ? '' : `-X ${method} `}${shellQuoted(location.origin + url)}`];
+  lines.push('-H "Authorization: Bearer $AJOXI_API_KEY"');
+  const text = bodyText(body);
+  if (text) lines.push("-H 'Content-Type: application/json'", `-d ${shellQuoted(text)}`);
+  return lines.join(' \\\n  ');
+}
+
+/** Parameters that have another name in Python. */
+const PARAMETERS = { from: 'from_', timeout: 'ring_timeout', 'sms.enabled': 'sms_enabled' };
+
+/** How the result of a method is used. A method that is not listed answers one object. */
+const LISTS = new Set(['calls.list', 'messages.list', 'recordings.list', 'webhooks.list', 'numbers.search']);
+const NOTHING = new Set(['numbers.release', 'webhooks.delete']);
+
+/** The request as Python, or `null` if the SDK has no method for it. @param {Described} request */
+export function asPython({ url, route, body }) {
+  if (!route) return null;
+  const [path, search = ''] = url.split('?');
+  const id = /^\/v1\/\w+\/([^/]+)/.exec(path)?.[1];
+  const values = { ...Object.fromEntries(new URLSearchParams(search)), ...parsedBody(body) };
+  const { campaign, ...rest } = values;
+  const given = Object.entries({ ...rest, ...campaign }).map(([name, value]) => `${PARAMETERS[name] ?? name}=${literal(typed(name, value))}`);
+  const inside = [...(id === undefined ? [] : [literal(decodeURIComponent(id))]), ...given].join(', ');
+  return [
+    'import os', '', 'import anyio', '', 'from ajoxi_async import AsyncAjoxi', '', '',
+    'async def main() -> None:',
+    `    async with AsyncAjoxi(os.environ["AJOXI_API_KEY"], base_url=${literal(location.origin)}) as client:`,
+    ...used(route, `client.${route}(${inside})`).map((line) => `        ${line}`),
+    '', '', 'anyio.run(main)', '',
+  ].join('\n');
+}
+
+function used(route, call) {
+  if (route === 'transcripts.stream') return [`async for segment in ${call}:`, '    print(segment.speaker, segment.text)'];
+  if (LISTS.has(route)) return [`page = await ${call}`, 'print(page.data)'];
+  if (NOTHING.has(route)) return [`await ${call}`];
+  return [`print(await ${call})`];
+}
+
+function parsedBody(body) {
+  if (typeof body !== 'string') return body ?? {};
+  try {
+    const parsed = JSON.parse(body);
+    return parsed !== null && typeof parsed === 'object' && !Array.isArray(parsed) ? parsed : {};
+  } catch {
+    return {};
+  }
+}
+
+const NUMBERS = new Set(['limit']);
+
+const typed = (name, value) => (NUMBERS.has(name) && typeof value === 'string' ? Number(value) : value);
+
+/** A JSON value as a Python literal. @param {unknown} value @returns {string} */
+function literal(value) {
+  if (value === null || value === undefined) return 'None';
+  if (value === true) return 'True';
+  if (value === false) return 'False';
+  if (Array.isArray(value)) return `[${value.map(literal).join(', ')}]`;
+  if (typeof value === 'object') return `{${Object.entries(value).map(([name, one]) => `${literal(name)}: ${literal(one)}`).join(', ')}}`;
+  return JSON.stringify(value);
+}

@@ -1,0 +1,137 @@
+"""The live list: it shows few rows of many, holds still while one reads, and keeps its place in the address."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from .opening import Console, opened_console
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+
+
+def grid(page: Page) -> Locator:
+    return page.get_by_role("grid", name="Calls")
+
+
+def row(page: Page, index: int) -> Locator:
+    """The row with an index of the list, from 0."""
+    return page.locator(f"[role=row][aria-rowindex='{index + 2}']")
+
+
+def pill(page: Page) -> Locator:
+    return page.locator(".list-frame .pill")
+
+
+async def calls_page(console: Console, amount: int) -> Page:
+    console.sandbox.seed_calls(amount)
+    await console.show("calls")
+    await expect(row(console.page, 0)).to_be_visible()
+    return console.page
+
+
+def ring(console: Console, amount: int) -> str:
+    """New calls; the id of the newest."""
+    return [console.sandbox.inbound_call(from_="+15005550100").id for _ in range(amount)][-1]
+
+
+async def test_new_rows_are_counted_while_one_reads(browser) -> None:
+    """A scroll holds the list still: new rows are counted and not inserted. Back at the top it is live again."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 300)
+        await expect(pill(page)).to_have_text("Live")
+        newest = ring(console, 1)
+        await expect(row(page, 0)).to_contain_text(newest)
+
+        await grid(page).evaluate("(list) => { list.scrollTop = 100 * 36 }")
+        await expect(row(page, 100)).to_contain_text("call_", use_inner_text=True)
+        before = await row(page, 100).inner_text(), await row(page, 100).bounding_box()
+        ring(console, 3)
+        await expect(pill(page)).to_have_text("Paused, 3 new")
+        ring(console, 40)
+        await expect(pill(page)).to_have_text("Paused, 43 new")
+        assert (await row(page, 100).inner_text(), await row(page, 100).bounding_box()) == before
+
+        await grid(page).evaluate("(list) => { list.scrollTop = 0 }")
+        await expect(pill(page)).to_have_text("Live")
+        await expect(row(page, 0)).to_contain_text(ring(console, 1))
+
+
+async def test_a_chosen_row_holds_the_list_and_changes_in_place(browser) -> None:
+    """While a row is chosen the list holds still, and the row itself shows its changes; the key `l` shows the newest rows."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 5)
+        call = ring(console, 1)
+        await expect(row(page, 0)).to_contain_text(call)
+        await row(page, 0).get_by_role("gridcell").first.click()
+        await expect(page).to_have_url(re.compile(f"selected={call}"))
+        await expect(page.get_by_role("complementary")).to_contain_text("ringing")
+        ring(console, 2)
+        await expect(pill(page)).to_have_text("Paused, 2 new")
+        await console.sandbox.advance(until_event="call.answered")
+        await expect(row(page, 0).get_by_role("gridcell").first).to_have_text("answered")
+        await page.keyboard.press("l")
+        await expect(pill(page)).to_have_text("Live")
+        await expect(page).not_to_have_url(re.compile("selected="))
+        await expect(row(page, 2)).to_contain_text(call)
+
+
+async def test_few_rows_tell_the_whole_truth(browser) -> None:
+    """Few rows are in the document; counts and indexes tell the rest, and the focus stays with its row wherever one scrolls."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 20_000)
+        await expect(grid(page)).to_have_attribute("aria-rowcount", "20001")
+        await page.keyboard.press("j")
+        await expect(row(page, 0)).to_be_focused()
+        await page.keyboard.press("j")
+        await expect(row(page, 1)).to_be_focused()
+        await grid(page).evaluate("(list) => { list.scrollTop = 9_000 * 36 }")
+        await expect(row(page, 9_005)).to_contain_text("call_", use_inner_text=True)
+        await expect(row(page, 1)).to_be_focused()
+        assert await page.locator(".list-body [role=row]").count() <= 60
+        assert await page.evaluate("() => document.getElementsByTagName('*').length") < 2_500
+        await page.keyboard.press("End")
+        await expect(row(page, 19_999)).to_be_focused()
+        await expect(row(page, 19_999)).to_contain_text("call_", use_inner_text=True)
+        indexes = await page.locator(".list-body [role=row]").evaluate_all(
+            "(all) => all.map((one) => one.ariaRowIndex)"
+        )
+        assert indexes == sorted(indexes, key=int), "the rows are not in the order of the list"
+        await page.keyboard.press("Home")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile("/calls/call_"))
+
+
+async def test_filters_are_in_the_address(browser) -> None:
+    """A filter is a chip and a part of the address; it survives a reload, and the back button leads to the page before."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 40)
+        ring(console, 2)
+        await page.keyboard.press("/")
+        await page.keyboard.type("direction:inbound status:ringing")
+        await page.keyboard.press("Enter")
+        await expect(page).to_have_url(re.compile(r"direction=inbound&status=ringing"))
+        await expect(grid(page)).to_have_attribute("aria-rowcount", "3")
+        await page.reload()
+        await expect(grid(page)).to_have_attribute("aria-rowcount", "3")
+        await page.get_by_role("button", name="Remove the filter status").click()
+        await expect(page).not_to_have_url(re.compile("status"))
+        # As many as before: the count is shown all the same.
+        await expect(page.get_by_role("heading", level=1)).to_have_text("Calls2")
+        await page.locator("[data-filter]").fill("colour:blue")
+        await page.keyboard.press("Enter")
+        assert "colour" not in page.url
+        await page.keyboard.press("Escape")
+        await page.go_back()
+        await expect(page).to_have_title(re.compile("^Overview"))
+
+
+async def test_a_refused_filter_is_told(browser) -> None:
+    """A filter that the sandbox refuses is said on the page, and is no error of the page."""
+    async with opened_console(browser) as console:
+        await calls_page(console, 3)
+        with console.watch.allowing("400"):
+            await console.show("calls?status=sleeping")
+            await expect(console.page.get_by_role("alert").filter(has_text="status")).to_be_visible()
