@@ -135,6 +135,12 @@ export function createList(options) {
     schedule();
   }
 
+  /** Choose nothing, and give the focus back to the row: so the list goes on holding still. */
+  function close() {
+    pool.of(active)?.focus({ preventScroll: true });
+    choosing(null);
+  }
+
   function move(index) {
     if (rows.total === 0) return;
     active = Math.max(0, Math.min(index, Math.min(rows.total, TALLEST) - 1));
@@ -200,7 +206,7 @@ export function createList(options) {
     { id: 'list.down', label: 'Next row', group: 'List', keys: 'j', run: step(1) },
     { id: 'list.up', label: 'Row before', group: 'List', keys: 'k', run: step(-1) },
     { id: 'list.live', label: 'Show the newest rows', group: 'List', keys: 'l', run: resume },
-    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: () => choosing(null) },
+    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: close },
   );
 
   rows.restart();
@@ -213,9 +219,8 @@ export function createList(options) {
       rows.restart();
       resume();
     },
-    choose: (id) => choosing(id),
-    /** Give the focus to the row in the order of Tab. */
-    focus: () => move(active),
+    choose: choosing,
+    close,
     dispose() {
       cancelAnimationFrame(scheduled);
       resized.disconnect();

@@ -111,10 +111,7 @@ function followPanel(split, list, page) {
   const close = element('button', { class: 'plain close', type: 'button', 'aria-label': 'Close the panel', title: 'Close the panel (Esc)' }, iconElement('close'));
   const inside = element('div', { class: 'panel-inside' });
   const panel = element('aside', { class: 'panel', 'aria-label': 'Chosen row' }, close, inside);
-  close.addEventListener('click', () => {
-    setQuery({ selected: null });
-    list.focus();
-  });
+  close.addEventListener('click', list.close);
   let stop = () => {};
   let before = null;
   const stopFollowing = effect(() => {
