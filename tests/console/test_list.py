@@ -139,3 +139,17 @@ async def test_a_refused_filter_is_told(browser) -> None:
         with console.watch.allowing("400"):
             await console.show("calls?status=sleeping")
             await expect(console.page.get_by_role("alert").filter(has_text="status")).to_be_visible()
+
+
+async def test_a_rewind_replaces_the_rows(browser) -> None:
+    """After a rewind a list that is held shows the rows of the world as it is, and no row that it knew before."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 300)
+        mark = console.sandbox.snapshot()
+        newest = ring(console, 2)
+        await expect(row(page, 0)).to_contain_text(newest)
+        await page.keyboard.press("j")
+        await expect(pill(page)).to_have_text("Paused")
+        console.sandbox.restore(mark)
+        await expect(grid(page)).to_have_attribute("aria-rowcount", "301")
+        await expect(row(page, 0)).not_to_contain_text(newest)

@@ -14,7 +14,8 @@ import { ROW, RowPool } from './list_pool.js';
 import { Rows } from './list_rows.js';
 import { complain } from './notices.js';
 import { addCommands, keysText } from './shortcuts.js';
-import { element } from './view.js';
+import { epoch } from './store.js';
+import { effect, element, untracked } from './view.js';
 
 /** Rows beyond the visible ones, above and below. */
 const MARGIN = 6;
@@ -209,6 +210,13 @@ export function createList(options) {
     { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: close },
   );
 
+  // After a reset or a rewind no known row can be trusted.
+  let lived = epoch.peek();
+  const stopEpoch = effect(() => {
+    if (lived !== null && epoch.value !== lived) untracked(() => rows.restart());
+    lived = epoch.value;
+  });
+
   rows.restart();
   return {
     element: root,
@@ -225,6 +233,7 @@ export function createList(options) {
       cancelAnimationFrame(scheduled);
       resized.disconnect();
       removeCommands();
+      stopEpoch();
       rows.stop();
     },
   };
