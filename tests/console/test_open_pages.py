@@ -26,10 +26,8 @@ async def play(sandbox: Sandbox) -> str:
             call = await client.calls.create(to=f"+150055501{n:02d}", from_="+14155550100", record=True)
             sandbox.world().inbound_message(from_="+12125550123", body=f"message {n}")
             answers += [call.to_dict(), *((one.at.isoformat(), one.what, one.id) for one in await sandbox.advance(20))]
-        answers += [
-            (await client.transcripts.retrieve(call.id)).to_dict()
-            async for call in client.calls.list(disposition="answered")
-        ]
+        answers += [call.to_dict() async for call in client.calls.list()]
+        answers += [recording.to_dict() async for recording in client.recordings.list()]
     await sandbox.advance(3_600)
     attempts = [
         (one.id, one.at.isoformat(), one.number, one.status, dict(one.request_headers))
