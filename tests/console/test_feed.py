@@ -44,9 +44,10 @@ async def test_a_new_interest_replaces_the_old_one() -> None:
     """A view that is still wanted is not sent again; one that changed its path under the same name is, and one that is gone is not."""
     async with signed_in() as page, page.feed(views={"a": "calls", "b": "messages", "c": "faults"}) as feed:
         await feed.until(lambda one: len(one["views"]) == 3)
-        await feed.show(views={"a": "calls", "b": "messages?limit=1", "d": "numbers-are-not-there"})
+        await feed.show(views={"a": "calls", "b": "messages?limit=1", "d": "numbers-are-not-there", "e": "feed"})
         state = await feed.until(lambda one: one["views"])
-        assert sorted(state["views"]) == ["b", "d"]
+        assert sorted(state["views"]) == ["b", "d", "e"]
+        assert state["views"]["e"]["error"]["code"] == "invalid_parameter"
         assert state["views"]["d"]["error"]["code"] == "not_found"
         page.sandbox.faults.add(action="latency", seconds=0)
         page.sandbox.inbound_message(from_=TO, body="hi")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, get_args
 
+import anyio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async import AsyncAjoxi, Sandbox
+from ajoxi_async import AsyncAjoxi, NotFoundError, Sandbox
 from ajoxi_async.sandbox import Fault, Faults, Refusal, Settings
 from ajoxi_async.sandbox.faults.faults import Action
 from ajoxi_async.sandbox.faults.meanings import MEANINGS, PRESETS
@@ -331,3 +332,59 @@ async def test_what_it_is_about() -> None:
         assert (await ask("GET", f"requests/latest?about={calls[1].id}"))[1]["route"] == "calls.create"
         assert (await ask("GET", f"requests?about={webhook.secret}"))[1]["total"] == 0
         assert (await ask("GET", f"requests?about={webhook.id}"))[1]["total"] == 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(
+        st.sampled_from(["event", "retry", "resend", "discard", "advance", "replay", "gone", "forget", "back", "copy"]),
+        max_size=25,
+    )
+)
+def test_deliveries_are_counted_as_they_change(steps: list[str]) -> None:
+    """Whatever happens to deliveries, the counts are those of a look at each of them, also in a copy and after a rewind."""
+
+    async def play() -> None:
+        answer, number = 500, 0
+
+        async def post(*_: object) -> int:
+            return answer
+
+        async with Sandbox(port=None, clock="manual", post=post) as sandbox:
+            world = sandbox.world()
+            snapshot = world.snapshot()
+            async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+                webhook = await client.webhooks.create(url=ASK_NOTHING, events=["message.received"])
+                for step in steps:
+                    number += 1
+                    ids = [one.id for one in world.find_deliveries()]
+                    try:
+                        match step:
+                            case "event":
+                                world.inbound_message(from_=TO, body="hi")
+                                await world.advance(0)
+                            case "retry" | "resend" | "discard" if ids:
+                                getattr(world, step)(ids[number % len(ids)])
+                            case "advance":
+                                await world.advance((5, 90_000)[number % 2])
+                            case "replay":
+                                world.replay()
+                            case "gone":
+                                answer = (410, 204)[number % 2]
+                            case "forget":
+                                await client.webhooks.delete(webhook.id)
+                                webhook = await client.webhooks.create(url=ASK_NOTHING, events=["message.received"])
+                            case "back":
+                                world.restore(snapshot)
+                                webhook = await client.webhooks.create(url=ASK_NOTHING, events=["message.received"])
+                            case "copy":
+                                snapshot = world.snapshot()
+                    except (Refusal, NotFoundError):
+                        pass
+                    await world.advance(0)
+                    for account in (world.account, snapshot.account):
+                        looked = Counter(one.state for one in account.deliveries.values())
+                        looked["failing"] = sum(one.failing for one in account.deliveries.values())
+                        assert +account.delivery_log.states == +looked
+
+    anyio.run(play)

@@ -43,7 +43,7 @@ EVERY: Final = 0.05
 SHARE: Final = 0.04
 _LONGEST_PAUSE: Final = 1.0
 #: Real seconds after which the clock is sent although nothing changed.
-_HEARTBEAT: Final = 15.0
+_HEARTBEAT: Final = 10.0
 _RECONNECT_MS: Final = 1_000
 #: The shortest time until a call is listened to again, in real seconds.
 _LISTEN: Final = 0.02
@@ -107,7 +107,7 @@ class Feed:
         world: the world that it follows.
         reads: what it shares with the other feeds of this world.
         session: the session that it belongs to; ``None`` if it was opened with the control token.
-        in_use: called from time to time; returns whether the feed's session goes on.
+        in_use: called before each event; returns whether the feed's session goes on.
         packed: whether the events are written in gzip's format.
         id: names it in requests that change its interest.
     """
@@ -148,7 +148,7 @@ class Feed:
             hello = event_frame("hello", codec.encode({"feed": self.id, "world": self.world.id}))
             yield _packed(packer, retry_frame(_RECONNECT_MS) + hello)
             stale = EVERYTHING
-            while not (self._ended or held.ended):
+            while not (self._ended or held.ended) and self.in_use():
                 began = time.perf_counter()
                 batch = self.world.feed.take(held)
                 self._woken = anyio.Event()
@@ -157,11 +157,9 @@ class Feed:
                 yield event
                 stale = frozenset()
                 await self.reads.next_round()
-                with anyio.move_on_after(await self._patience()) as quiet:
+                with anyio.move_on_after(await self._patience()):
                     if not self.world.feed.has(held):
                         await self._woken.wait()
-                if quiet.cancelled_caught and not self.in_use():
-                    return
         finally:
             self.world.feed.unsubscribe(held)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from itertools import islice
 from typing import Any
 
@@ -27,10 +26,7 @@ def counts_json(request: ControlRequest) -> dict[str, Any]:
     """The answer to GET counts."""
     world = request.world
     account = world.account
-    calls, states, failing = account.calls, Counter[str](), 0
-    for one in account.deliveries.values():
-        states[one.state] += 1
-        failing += one.state == "pending" and one.attempts > 0
+    calls, states = account.calls, account.delivery_log.states
     return {
         "calls": len(calls),
         "calls_by_status": {str(status): calls.count(keys=[("status", status)]) for status in CallStatus},
@@ -41,10 +37,7 @@ def counts_json(request: ControlRequest) -> dict[str, Any]:
         "webhooks": len(account.webhooks),
         "campaigns": len(account.campaigns),
         "deliveries": len(account.deliveries),
-        "deliveries_by_state": {
-            **{state: states[state] for state in deliveries.STATES},
-            "failing": failing,
-        },
+        "deliveries_by_state": {state: states[state] for state in deliveries.STATES},
         "faults": len(world.faults),
         "requests": len(request.requests),
         "keys": len(request.worlds.listed()),
@@ -67,7 +60,11 @@ def _overview(_: object, request: ControlRequest) -> Any:
     ]
     live.sort(key=lambda call: call.created_at.timestamp() if call.created_at is not None else 0.0, reverse=True)
     failures = (one for one in reversed(request.requests) if one.error is not None or (one.status or 0) >= 400)
-    dead = (one for one in reversed(account.deliveries.values()) if one.dead)
+    dead = (
+        (one for one in reversed(account.deliveries.values()) if one.dead)
+        if account.delivery_log.states["dead"]
+        else ()
+    )
     return {
         "clock": clock_json(world),
         "counts": counts_json(request),

@@ -90,15 +90,16 @@ def emit(
 
 def add(account: Account, delivery: Delivery) -> None:
     """Keep a delivery, new or changed, and set its timer where it is pending."""
+    account.delivery_log.count(account.deliveries.get(delivery.id), delivery)
     account.deliveries[delivery.id] = delivery
     account.posting.discard(delivery.id)
-    _changed(account, delivery.id)
+    account.mark_changed("delivery", delivery.id)
     if delivery.state == "pending":
         account.timers.add(delivery.timer())
 
 
-def _changed(account: Account, id: str) -> None:
-    account.delivery_log.version += 1
+def _remove(account: Account, id: str) -> None:
+    account.delivery_log.count(account.deliveries.pop(id), None)
     account.mark_changed("delivery", id)
 
 
@@ -107,8 +108,7 @@ def _end(account: Account, delivery: Delivery, state: DeliveryState, moment: flo
     add(account, evolve(delivery, state=state, ended_at=moment, **changes))
     oldest = account.delivery_log.ended(delivery.webhook_id, delivery.id)
     if oldest is not None:
-        del account.deliveries[oldest]
-        _changed(account, oldest)
+        _remove(account, oldest)
 
 
 def forget_webhook(account: Account, webhook_id: str) -> None:
@@ -116,9 +116,8 @@ def forget_webhook(account: Account, webhook_id: str) -> None:
     for id in account.delivery_log.forget(webhook_id):
         account.mark_unsaved("attempt", id)
     for delivery in [one for one in account.deliveries.values() if one.webhook_id == webhook_id]:
-        del account.deliveries[delivery.id]
         account.posting.discard(delivery.id)
-        _changed(account, delivery.id)
+        _remove(account, delivery.id)
 
 
 def target(account: Account, id: str, now: float) -> tuple[Delivery, Webhook] | None:
@@ -210,9 +209,7 @@ def matching(
             (webhook_id is None or one.webhook_id == webhook_id)
             and (event_id is None or one.event_id == event_id)
             and text in one.body
-            and (
-                state is None or (one.state == state if state != "failing" else one.state == "pending" and one.attempts)
-            )
+            and (state is None or (one.state == state if state != "failing" else one.failing))
             and (code is None or ((one.status or one.error) and _answered(one.status, code)))
             and (type is None or fnmatchcase(one.type, type))
         )
@@ -311,8 +308,7 @@ def discard(account: Account, id: str) -> None:
     """
     if not _require(account, id).dead:
         raise Refusal("invalid_state", f"{id[:60]} is not a dead letter")
-    del account.deliveries[id]
-    _changed(account, id)
+    _remove(account, id)
 
 
 def _require(account: Account, id: str) -> Delivery:

@@ -7,9 +7,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 
-from ajoxi_async.sandbox.state.webhook_records import Attempt
+from ajoxi_async.sandbox.state.webhook_records import Attempt, Delivery
 
 __all__ = ["KEPT", "DeliveryLog"]
 
@@ -23,14 +23,25 @@ class DeliveryLog:
     Attributes:
         attempts: by their ids.
         version: grows with each change of a delivery.
+        states: how many deliveries there are in each state. Those that are ``failing`` are ``pending`` as well.
     """
 
     def __init__(self) -> None:
         self.attempts: dict[str, Attempt] = {}
         self.version = 0
+        self.states: Counter[str] = Counter()
         #: Ids by webhook, the oldest first.
         self._attempts_of: dict[str, deque[str]] = {}
         self._over: dict[str, deque[str]] = {}
+
+    def count(self, before: Delivery | None, after: Delivery | None) -> None:
+        """Note that a delivery was added, changed or removed."""
+        self.version += 1
+        for delivery, change in ((before, -1), (after, 1)):
+            if delivery is not None:
+                self.states[delivery.state] += change
+                if delivery.failing:
+                    self.states["failing"] += change
 
     def add(self, attempt: Attempt) -> str | None:
         """Log an attempt; return the id of the oldest attempt if it was removed to make room."""
@@ -70,7 +81,7 @@ class DeliveryLog:
     def copy(self) -> DeliveryLog:
         """Copy the log."""
         twin = DeliveryLog()
-        twin.attempts, twin.version = self.attempts.copy(), self.version
+        twin.attempts, twin.version, twin.states = self.attempts.copy(), self.version, self.states.copy()
         twin._attempts_of = {id: ids.copy() for id, ids in self._attempts_of.items()}
         twin._over = {id: ids.copy() for id, ids in self._over.items()}
         return twin

@@ -67,6 +67,11 @@ class Delivery:
         """Whether it was given up."""
         return self.state == "dead"
 
+    @property
+    def failing(self) -> bool:
+        """Whether it is pending, and failed in this round."""
+        return self.state == "pending" and self.attempts > 0
+
     def timer(self) -> Timer:
         """The timer that makes it due."""
         return Timer(self.due, self.order, DELIVER, (self.id,))

@@ -7,7 +7,7 @@ import { icon } from './icons.js';
 import { noticesView } from './notices.js';
 import { PAGES } from './pages.js';
 import { followTheme, isDark, theme } from './preferences.js';
-import { address, go, route } from './router.js';
+import { address, BASE, go, route } from './router.js';
 import { signIn, signInPage } from './session.js';
 import { addCommands, run, tooltip } from './shortcuts.js';
 import { connection, followWorld, trouble } from './store.js';
@@ -159,6 +159,7 @@ function sideBar() {
       }}>${icon('menu')}</button>
       <a href=${address('overview')} class="logo" aria-label="Ajoxi sandbox, overview"><img src="/_ajoxi/console/static/icon.svg" alt="" width="24" height="24"><span>Ajoxi <em>sandbox</em></span></a>
     </div>
+    ${route.value.world === 'main' ? nothing : html`<p class="world"><span class="mono">${route.value.world}</span> <a href=${`${BASE}main/`}>Leave</a></p>`}
     <div id="pages" class="pages ${menuOpen.value ? 'open' : ''}">
       ${groups.map((group) => html`<h2 class="quiet">${group}</h2>
         <ul>${PAGES.filter((page) => page.group === group).map((page) => pageLink(page, current))}</ul>`)}

@@ -14,7 +14,8 @@ import { ROW, RowPool } from './list_pool.js';
 import { Rows } from './list_rows.js';
 import { complain } from './notices.js';
 import { addCommands, keysText } from './shortcuts.js';
-import { element } from './view.js';
+import { epoch } from './store.js';
+import { effect, element, untracked } from './view.js';
 
 /** Rows beyond the visible ones, above and below. */
 const MARGIN = 6;
@@ -86,11 +87,11 @@ export function createList(options) {
     pool.arrange(first, last, fill);
     rows.ensure(first, last);
     drawPill();
-    if (drawn === rows.total) return;
+    if (!rows.known || drawn === rows.total) return;
     drawn = rows.total;
     body.style.height = `${shown * ROW}px`;
     grid.setAttribute('aria-rowcount', String(rows.total + 1));
-    if (rows.known) counted(rows.total);
+    counted(rows.total);
   }
 
   function fill(row, index) {
@@ -133,6 +134,12 @@ export function createList(options) {
     chosenId = id;
     choose(id);
     schedule();
+  }
+
+  /** Choose nothing, and give the focus back to the row: so the list goes on holding still. */
+  function close() {
+    pool.of(active)?.focus({ preventScroll: true });
+    choosing(null);
   }
 
   function move(index) {
@@ -200,8 +207,15 @@ export function createList(options) {
     { id: 'list.down', label: 'Next row', group: 'List', keys: 'j', run: step(1) },
     { id: 'list.up', label: 'Row before', group: 'List', keys: 'k', run: step(-1) },
     { id: 'list.live', label: 'Show the newest rows', group: 'List', keys: 'l', run: resume },
-    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: () => choosing(null) },
+    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: close },
   );
+
+  // After a reset or a rewind no known row can be trusted.
+  let lived = epoch.peek();
+  const stopEpoch = effect(() => {
+    if (lived !== null && epoch.value !== lived) untracked(() => rows.restart());
+    lived = epoch.value;
+  });
 
   rows.restart();
   return {
@@ -209,16 +223,17 @@ export function createList(options) {
     /** The filters changed: begin at the top again. */
     restart() {
       pool.clear();
+      drawn = -1;
       rows.restart();
       resume();
     },
-    choose: (id) => choosing(id),
-    /** Give the focus to the row in the order of Tab. */
-    focus: () => move(active),
+    choose: choosing,
+    close,
     dispose() {
       cancelAnimationFrame(scheduled);
       resized.disconnect();
       removeCommands();
+      stopEpoch();
       rows.stop();
     },
   };

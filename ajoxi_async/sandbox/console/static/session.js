@@ -13,28 +13,25 @@ const problem = signal('');
  */
 export async function signIn(code) {
   try {
-    if (code === null) await get('clock');
-    else await exchange({ code });
-    signedIn.value = true;
+    if (code !== null) await exchange({ code });
+    signedIn.value = code !== null || (await hasSession());
   } catch (error) {
     // A used code is no problem where a session exists: the link was opened a second time.
-    if (code !== null && (await hasSession())) {
-      signedIn.value = true;
-      return;
-    }
-    if (code !== null || error.status !== 401) problem.value = said(error);
-    signedIn.value = false;
+    const inside = await hasSession();
+    if (!inside) problem.value = said(error);
+    signedIn.value = inside;
   }
 }
 
 const exchange = (body) => send('POST', 'console/session', body);
 
+/** Whether there is a session: any answer but 401 says so, such as that the world of the address is not there. */
 async function hasSession() {
   try {
     await get('clock');
     return true;
-  } catch {
-    return false;
+  } catch (error) {
+    return error.status !== 401 && error.status !== 0;
   }
 }
 
