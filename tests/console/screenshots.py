@@ -35,6 +35,7 @@ async def fill(console: Console) -> dict[str, str]:
         campaign = await client.calls.create_campaign(
             from_="+14155550100", name="autumn", mode="power", contacts=[f"+1212555{n:04d}" for n in range(400)]
         )
+        await sandbox.advance(50)
         live = await client.calls.create(to="+14155550124", from_="+14155550100")
         await sandbox.advance(33)
     return {"call": live.id, "dead": dead.id, "conversation": str(message.conversation_id), "campaign": campaign.id}
