@@ -34,7 +34,7 @@ AGAIN = "() => { for (const [one, run] of globalThis.kept) one.run = run; return
 
 async def press(console: Console, keys: str) -> None:
     for key in keys.split():
-        await console.page.keyboard.press(key.replace("mod+", "Control+"))
+        await console.page.keyboard.press(key.replace("mod+", "Control+").replace("enter", "Enter"))
 
 
 async def test_every_shortcut_runs_its_command(browser) -> None:
