@@ -105,8 +105,7 @@ class World:
         feed: the change feed for subscribers.
         epoch: how often the account was replaced.
         streams: answers that are being sent piece by piece.
-        events: the last events, the oldest first; ``None`` unless `keep_events` was called.
-        events_seen: how many events were put into `events` so far.
+        events: moment, type and object's id of the last events, the oldest first; ``None`` unless `keep_events` was called.
         ended: whether the world is gone, because its key was deleted or it was dropped to make room for another.
     """
 
@@ -129,8 +128,7 @@ class World:
     feed: ChangeFeed = field(init=False)
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
-    events: deque[Fired] | None = field(default=None, init=False)
-    events_seen: int = field(default=0, init=False)
+    events: deque[tuple[float, str, str]] | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     #: The same as `feed.watched`, kept as an attribute because each command reads it.
     _followed: bool = field(default=False, init=False)
@@ -163,7 +161,8 @@ class World:
     def _use(self, account: Account) -> None:
         account.faults = self.faults
         account.watch(self.feed.mark if self.feed.watched else None)
-        if isinstance(self.clock, VirtualClock) or self.events is not None:
+        account.history = self.events
+        if isinstance(self.clock, VirtualClock):
             account.on_fired = self._record
         self._account = account
         self._queues = DeliveryQueues(account, self.clock, self.post, self.start, self.save, self.changed)
@@ -177,16 +176,12 @@ class World:
 
     def keep_events(self, amount: int) -> None:
         """Keep the last events from now on, at most `amount`. An advance returns its events in any case."""
-        self.events = deque(maxlen=amount)
-        self._account.on_fired = self._record
+        self.events = self._account.history = deque(maxlen=amount)
 
-    def _record(self, fired: Fired) -> None:
+    def _record(self, fired: object) -> None:
         record = getattr(self.clock, "record", None)
         if record is not None:
             record.append(fired)
-        if self.events is not None:
-            self.events.append(fired)
-            self.events_seen += 1
 
     # Commands that take several steps
 
@@ -335,7 +330,8 @@ class World:
             self.clock.start_at(snapshot.moment)
             if self.events is not None:
                 # What happened later has not happened.
-                self.events = deque((one for one in self.events if one.at <= at(snapshot.moment)), self.events.maxlen)
+                happened = (one for one in self.events if one[0] <= snapshot.moment)
+                self.events = deque(happened, self.events.maxlen)
         self._replace(snapshot.account.copy())
 
     def marks(self) -> tuple[Snapshot, ...]:

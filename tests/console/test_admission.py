@@ -20,7 +20,6 @@ def own(page: Page) -> str:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("path", ["clock", "console/feed/feed_0", "console/as/v1/calls", "console/session"])
 @pytest.mark.parametrize(
     ("headers", "why"),
     [
@@ -37,7 +36,7 @@ def own(page: Page) -> str:
     ],
     ids=str,
 )  # fmt: skip
-async def test_what_a_page_of_another_site_sends_is_refused(path: str, headers: dict[str, str], why: str) -> None:
+async def test_what_a_page_of_another_site_sends_is_refused(headers: dict[str, str], why: str) -> None:
     """With the cookie of a session, one header that only another site sends, or one that it cannot send, is enough for a 403."""
     async with signed_in() as page:
         sent = {**OWN, **{name: value.format(host=own(page)[7:]) for name, value in headers.items()}}
@@ -46,25 +45,26 @@ async def test_what_a_page_of_another_site_sends_is_refused(path: str, headers: 
             assert (await page.raw("GET", "clock", None, sent))[0] == 200
             return
         body: dict[str, Any] = {"to": "+15005550100", "from": "+14155550100"}
-        status, _, text = await page.raw("POST", "clock/run" if path == "clock" else path, body, sent)
-        assert (status, why in text.decode()) == (403, True)
+        for path in ("clock/run", "console/feed/feed_0", "console/as/v1/calls", "console/session"):
+            status, _, text = await page.raw("POST", path, body, sent)
+            assert (status, why in text.decode()) == (403, True)
         assert await page.get("counts") == {**await page.get("counts"), "calls": 0}
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("name", ["X-Ajoxi-Console", "Content-Type"])
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "reset"), ("DELETE", "requests"), ("PUT", "settings"), ("POST", "console/as/v1/calls"),
      ("DELETE", "console/session"), ("POST", "console/session"), ("PATCH", "clock"), ("OPTIONS", "clock")],
 )  # fmt: skip
-async def test_what_changes_something_needs_both_headers(method: str, path: str, name: str) -> None:
+async def test_what_changes_something_needs_both_headers(method: str, path: str) -> None:
     """A request by cookie that is not a GET lacks neither header; a preflight is answered by no permission."""
     async with signed_in() as page:
-        sent = {one: value for one, value in OWN.items() if one != name}
-        status, headers, _ = await page.raw(method, path, None, sent)
-        assert status == 403
-        assert not [one for one in headers if one.lower().startswith("access-control-")]
+        for missing in OWN:
+            sent = {one: value for one, value in OWN.items() if one != missing}
+            status, headers, _ = await page.raw(method, path, None, sent)
+            assert status == 403
+            assert not [one for one in headers if one.lower().startswith("access-control-")]
         assert (await page.raw("GET", "clock", None, {}))[0] == 200
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.sandbox import Timing
+from ajoxi_async.sandbox.console.feed import EVERY, SHARE, SharedReads
 from ajoxi_async.sandbox.console.interest import EVERYTHING, SECOND, kinds_of, parse
 from ajoxi_async.sandbox.console.spoken import Spoken
 from ajoxi_async.sandbox.conversation.live_log import LiveLog
@@ -241,6 +242,23 @@ def test_every_view_is_followed_by_what_it_shows() -> None:
     for route in ROUTES:
         if route.method == "GET":
             assert kinds_of(route.path) <= EVERYTHING | {SECOND}
+
+
+def test_the_feeds_of_a_world_share_their_time() -> None:
+    """The next round begins after `EVERY`, or later, so that what all events of this one took is at most `SHARE` of the time."""
+
+    async def read(_: str, __: object) -> bytes:
+        return b"{}"
+
+    reads = SharedReads(read)
+    reads.took(100.0, 100.0001)
+    assert reads.next_at == pytest.approx(100.0 + EVERY)
+    reads.took(100.001, 100.011)
+    assert reads.next_at == pytest.approx(100.0 + 0.0101 / SHARE)
+    reads.took(101.0, 101.002)
+    assert reads.next_at == pytest.approx(101.0 + max(EVERY, 0.002 / SHARE))
+    reads.took(102.0, 112.0)
+    assert reads.next_at == pytest.approx(103.0)
 
 
 def test_segments_in_their_newest_revision() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from ajoxi_async import ConfigurationError, InvalidParameterError, Sandbox
@@ -168,6 +171,21 @@ async def test_a_session_is_of_one_sandbox() -> None:
         for name in (cookie.key, f"ajoxi_console_{port}"):
             status, *_ = await other.raw("GET", "clock", None, {"Cookie": f"{name}={cookie.value}"})
             assert status == 401
+
+
+def test_a_sandbox_without_a_console_does_not_import_it() -> None:
+    """Only `console=True` loads the modules of the console."""
+    code = """
+import asyncio, sys
+from ajoxi_async import Sandbox
+async def main():
+    for console in (False, True):
+        async with Sandbox(console=console):
+            print(any(name.startswith("ajoxi_async.sandbox.console") for name in sys.modules))
+asyncio.run(main())
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False", "True"]
 
 
 @pytest.mark.asyncio

@@ -64,27 +64,28 @@ class SharedReads:
     Attributes:
         read: answers a GET.
             logs: the live logs of open calls.
+        next_at: when the next round of events begins, by `time.perf_counter`.
     """
 
     read: Read
     logs: LiveLogs = field(factory=lambda: LiveLogs(most_events=50_000))
+    next_at: float = field(default=0.0, init=False)
     _answers: dict[str, tuple[tuple[int, int], bytes]] = field(factory=dict, init=False)
-    #: The present round of events: when it began, what its events took, and when the next round begins.
+    #: The present round of events: when it began, and what its events took.
     _began: float = field(default=0.0, init=False)
     _spent: float = field(default=0.0, init=False)
-    _next: float = field(default=0.0, init=False)
 
     def took(self, began: float, ended: float) -> None:
         """Note that an event was made between two moments of `time.perf_counter`."""
-        if began >= self._next:
+        if began >= self.next_at:
             self._began, self._spent = began, 0.0
         self._spent += ended - began
-        self._next = self._began + min(_LONGEST_PAUSE, max(EVERY, self._spent / SHARE))
+        self.next_at = self._began + min(_LONGEST_PAUSE, max(EVERY, self._spent / SHARE))
 
     async def next_round(self) -> None:
         """Wait until the next round of events."""
         # Feeds that write later in a round put off the next one.
-        while (pause := self._next - time.perf_counter()) > 0:  # noqa: ASYNC110 - it is the time that is waited for
+        while (pause := self.next_at - time.perf_counter()) > 0:  # noqa: ASYNC110 - it is the time that is waited for
             await anyio.sleep(pause)
 
     async def get(self, url: str, world: World, state: tuple[int, int]) -> bytes:

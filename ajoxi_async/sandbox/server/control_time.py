@@ -151,13 +151,14 @@ def _events(_: object, request: ControlRequest) -> Any:
     if world.events is None:
         raise Refusal("not_found", "events are kept by a sandbox that has a console")
     found = [
-        one
-        for one in reversed(world.events)
-        if (params.type is None or fnmatchcase(one.what, params.type)) and params.id in {None, one.id}
+        (moment, what, id)
+        for moment, what, id in reversed(world.events)
+        if (params.type is None or fnmatchcase(what, params.type)) and params.id in {None, id}
     ]
     start, amount = window_of(params)
-    rows = [_event(one) for one in found[start : start + amount]]
-    return listed(rows, start, len(found), f"{world.epoch}.{world.events_seen}")
+    rows = [{"at": time_text(moment), "what": what, "id": id} for moment, what, id in found[start : start + amount]]
+    newest = world.events[-1] if world.events else ""
+    return listed(rows, start, len(found), f"{world.epoch}.{len(world.events)}.{newest}")
 
 
 def _event(fired: Fired) -> dict[str, Any]:
