@@ -118,7 +118,7 @@ def test_the_source_distribution_can_be_tested() -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert files_under("ajoxi_async", "tests", "docs", "examples", "benchmarks") | {"Makefile", "README.md"} <= names
-    assert {name.partition("/")[0] for name in names if name.startswith(".")} <= {".ci", ".gitignore"}
+    assert {name.partition("/")[0] for name in names if name.startswith(".")} <= {".ci", ".gitignore", ".oxlintrc.json"}
     assert not [name for name in names if "__pycache__" in name or name.startswith(("dist/", "build/"))]
 
 

@@ -87,3 +87,22 @@ async def test_five_tabs_need_one_feed(browser) -> None:
             console.sandbox.inbound_call(from_="+15005550100")
             await console.page.wait_for_timeout(50)
         assert feed._subscribers == []
+
+
+#: A worker whose script does not run.
+BROKEN_WORKER = """SharedWorker = class extends EventTarget {
+  port = new MessageChannel().port1;
+  constructor() { super(); setTimeout(() => this.dispatchEvent(new Event('error')), 50) }
+}"""
+
+
+async def test_without_the_worker_a_page_has_its_own_feed(browser) -> None:
+    """A browser without shared workers, or one that cannot run the console's, shows the same."""
+    async with opened_console(browser) as console:
+        for missing in ("delete globalThis.SharedWorker", BROKEN_WORKER):
+            page = await console.context.new_page()
+            await page.add_init_script(missing)
+            await page.goto("/_ajoxi/console/main/calls")
+            call = console.sandbox.inbound_call(from_="+15005550100")
+            await expect(page.get_by_role("grid", name="Calls")).to_contain_text(call.id)
+            await page.close()

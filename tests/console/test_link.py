@@ -14,11 +14,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
-from ajoxi_async.cli import main
-=======
 from ajoxi_async.cli import _has_console, _parser, main
->>>>>>> console-server
 from ajoxi_async.cli.console_link import offer
 
 LINK = re.compile(r"(http://\S+/_ajoxi/console/)#code=(\S+)")
@@ -60,10 +56,7 @@ def test_the_printed_link_signs_in_and_enter_prints_another() -> None:
 @pytest.mark.parametrize(
     ("arguments", "offered"),
     [
-<<<<<<< HEAD
-=======
         ([], True),
->>>>>>> console-server
         (["--no-console"], False),
         (["--host", "0.0.0.0", "--allow-remote"], False),
         (["--host", "0.0.0.0", "--allow-remote", "--console-remote"], True),
@@ -71,24 +64,9 @@ def test_the_printed_link_signs_in_and_enter_prints_another() -> None:
     ],
     ids=str,
 )
-<<<<<<< HEAD
-def test_when_there_is_a_console(
-    arguments: list[str], offered: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """It is off where the user says so, and where other machines reach the sandbox, unless the user keeps it."""
-    monkeypatch.setattr("ajoxi_async.cli.interrupts.Interrupt.wait", _at_once)
-    if main(["sandbox", "--port", "0", *arguments]) != 0:
-        pytest.skip("this machine has no IPv6")
-    assert bool(LINK.search(capsys.readouterr().out)) == offered
-
-
-async def _at_once(_: object) -> None:
-    return
-=======
 def test_when_there_is_a_console(arguments: list[str], offered: bool) -> None:
     """It is off where the user says so, and where other machines reach the sandbox, unless the user keeps it."""
     assert _has_console(_parser().parse_args(["sandbox", *arguments])) == offered
->>>>>>> console-server
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,10 @@ async def test_a_chosen_row_holds_the_list_and_changes_in_place(browser) -> None
         await expect(pill(page)).to_have_text("Paused, 2 new")
         await console.sandbox.advance(until_event="call.answered")
         await expect(row(page, 0).get_by_role("gridcell").first).to_have_text("answered")
+        await page.get_by_role("button", name="Close the panel").click()
+        await expect(page.get_by_role("complementary")).to_have_count(0)
+        await expect(row(page, 0)).to_be_focused()
+        await expect(pill(page)).to_have_text("Paused, 2 new")
         await page.keyboard.press("l")
         await expect(pill(page)).to_have_text("Live")
         await expect(page).not_to_have_url(re.compile("selected="))
@@ -135,3 +139,17 @@ async def test_a_refused_filter_is_told(browser) -> None:
         with console.watch.allowing("400"):
             await console.show("calls?status=sleeping")
             await expect(console.page.get_by_role("alert").filter(has_text="status")).to_be_visible()
+
+
+async def test_a_rewind_replaces_the_rows(browser) -> None:
+    """After a rewind a list that is held shows the rows of the world as it is, and no row that it knew before."""
+    async with opened_console(browser) as console:
+        page = await calls_page(console, 300)
+        mark = console.sandbox.snapshot()
+        newest = ring(console, 2)
+        await expect(row(page, 0)).to_contain_text(newest)
+        await page.keyboard.press("j")
+        await expect(pill(page)).to_have_text("Paused")
+        console.sandbox.restore(mark)
+        await expect(grid(page)).to_have_attribute("aria-rowcount", "301")
+        await expect(row(page, 0)).not_to_contain_text(newest)

@@ -26,8 +26,19 @@ export function connect(tell) {
 
 function overWorker(tell) {
   const url = policy ? policy.createScriptURL(WORKER) : WORKER;
-  const { port } = new SharedWorker(url, { type: 'module', name: 'ajoxi-console-feed' });
+  const worker = new SharedWorker(url, { type: 'module', name: 'ajoxi-console-feed' });
+  const { port } = worker;
+  let say = (message) => port.postMessage(message);
+  const said = {};
+  // A browser that does not run the worker: the page has a feed of its own.
+  worker.addEventListener('error', () => {
+    say = pageOf(tell);
+    say(said);
+  }, { once: true });
   port.addEventListener('message', ({ data }) => tell(data));
   port.start();
-  return (message) => port.postMessage(message);
+  return (message) => {
+    Object.assign(said, message, { bye: false });
+    say(message);
+  };
 }

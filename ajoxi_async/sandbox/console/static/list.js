@@ -14,7 +14,8 @@ import { ROW, RowPool } from './list_pool.js';
 import { Rows } from './list_rows.js';
 import { complain } from './notices.js';
 import { addCommands, keysText } from './shortcuts.js';
-import { element } from './view.js';
+import { epoch } from './store.js';
+import { effect, element, untracked } from './view.js';
 
 /** Rows beyond the visible ones, above and below. */
 const MARGIN = 6;
@@ -135,6 +136,12 @@ export function createList(options) {
     schedule();
   }
 
+  /** Choose nothing, and give the focus back to the row: so the list goes on holding still. */
+  function close() {
+    pool.of(active)?.focus({ preventScroll: true });
+    choosing(null);
+  }
+
   function move(index) {
     if (rows.total === 0) return;
     active = Math.max(0, Math.min(index, Math.min(rows.total, TALLEST) - 1));
@@ -200,8 +207,15 @@ export function createList(options) {
     { id: 'list.down', label: 'Next row', group: 'List', keys: 'j', run: step(1) },
     { id: 'list.up', label: 'Row before', group: 'List', keys: 'k', run: step(-1) },
     { id: 'list.live', label: 'Show the newest rows', group: 'List', keys: 'l', run: resume },
-    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: () => choosing(null) },
+    { id: 'list.close', label: 'Close the panel', group: 'List', keys: 'Escape', enabled: () => chosenId !== null, run: close },
   );
+
+  // After a reset or a rewind no known row can be trusted.
+  let lived = epoch.peek();
+  const stopEpoch = effect(() => {
+    if (lived !== null && epoch.value !== lived) untracked(() => rows.restart());
+    lived = epoch.value;
+  });
 
   rows.restart();
   return {
@@ -213,13 +227,13 @@ export function createList(options) {
       rows.restart();
       resume();
     },
-    choose: (id) => choosing(id),
-    /** Give the focus to the row in the order of Tab. */
-    focus: () => move(active),
+    choose: choosing,
+    close,
     dispose() {
       cancelAnimationFrame(scheduled);
       resized.disconnect();
       removeCommands();
+      stopEpoch();
       rows.stop();
     },
   };

@@ -5,6 +5,7 @@
  */
 import { filterBar, filterCommands } from './filters.js';
 import { count } from './format.js';
+import { iconElement } from './icons.js';
 import { createList } from './list.js';
 import { complain } from './notices.js';
 import { go, route, setQuery } from './router.js';
@@ -107,7 +108,10 @@ function followFilters(list, filtersNow, total) {
 
 /** Show the panel of the chosen row, which the address names. */
 function followPanel(split, list, page) {
-  const panel = element('aside', { class: 'panel', 'aria-label': 'Chosen row' });
+  const close = element('button', { class: 'plain close', type: 'button', 'aria-label': 'Close the panel', title: 'Close the panel (Esc)' }, iconElement('close'));
+  const inside = element('div', { class: 'panel-inside' });
+  const panel = element('aside', { class: 'panel', 'aria-label': 'Chosen row' }, close, inside);
+  close.addEventListener('click', list.close);
   let stop = () => {};
   let before = null;
   const stopFollowing = effect(() => {
@@ -117,14 +121,14 @@ function followPanel(split, list, page) {
     untracked(async () => {
       stop();
       stop = () => {};
-      panel.replaceChildren();
+      inside.replaceChildren();
       list.choose(id);
       if (id === null) {
         panel.remove();
         return;
       }
       split.append(panel);
-      const stopThis = await page.panel(panel, id);
+      const stopThis = await page.panel(inside, id);
       if (before === id) stop = stopThis;
       else stopThis();
     });

@@ -29,8 +29,8 @@ export const counts = signal(null);
 /** The world's present moment, in milliseconds since the epoch, renewed a few times a second while the page is visible. */
 export const moment = signal(0);
 
-/** Grows when the world was reset or rewound. */
-export const epoch = signal(0);
+/** Another number when the world was reset or rewound; `null` until it is known. */
+export const epoch = signal(/** @type {number | null} */ (null));
 
 /** @typedef {{acts: Set<(news: any) => void>, answer: any}} Followed */
 /** @type {Map<string, Followed>} */
@@ -165,6 +165,7 @@ export function followWorld() {
     connection.value = 'connecting';
     clock.value = null;
     counts.value = null;
+    epoch.value = null;
     for (const known of views.values()) known.answer = undefined;
     say({ world, hidden: document.hidden });
     sendSoon();
