@@ -27,12 +27,12 @@ import selectors
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
+from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.postgres_session import SCHEMA, Address, Session, Watch
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
@@ -59,16 +59,6 @@ TABLES: Final = (
     )""",
 )
 
-#: Tells this process from others, also from a forked child.
-_TOKEN: Final = uuid.uuid4().hex
-
-
-def boot_clock() -> float:
-    """Seconds since the machine started, including those in which it slept, where the system has such a clock."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
-
 
 class Ownership:
     """The ownership of a campaign, from `take` to `leave` or to its loss. It is not taken a second time.
@@ -77,17 +67,21 @@ class Ownership:
         address: of the ledger.
         watch: hangs up if no answer comes.
         name: of the campaign.
+        process: tells the owner from others, and is the same when it takes the campaign again.
         lease: seconds for which a beat allows sending.
         request_timeout: seconds after which a request that was sent is over.
     """
 
-    def __init__(self, address: Address, watch: Watch, name: str, lease: float, request_timeout: float) -> None:
+    def __init__(
+        self, address: Address, watch: Watch, name: str, process: str, lease: float, request_timeout: float
+    ) -> None:
         self.name = name
         self.id = self.epoch = 0
         #: The id of the latest command of the inbox, as far as a beat has seen.
         self.latest_command = 0
         self._address = address
         self._watch = watch
+        self._process = process
         self._lease = lease
         self._quiet = lease + request_timeout + SKEW
         self._session = Session(address, {"idle_session_timeout": max(1, int(lease * 1000))})
@@ -121,7 +115,7 @@ class Ownership:
                 self._lock(connection)
                 self._raise_epoch(connection)
                 connection.add_notify_handler(lambda _: None)  # psycopg would keep the notifications otherwise
-                asked = boot_clock()
+                asked = boot_time()
                 connection.execute(f"LISTEN {CHANNEL}")
                 self._extend(asked)
         except BaseException:
@@ -173,30 +167,30 @@ class Ownership:
             id, process, quiet, released = _row(
                 connection, 'SELECT id, process, quiet, released FROM owner WHERE name = $1 FOR UPDATE', self.name
             )
-            lost_at = boot_clock()
+            lost_at = boot_time()
             (self.epoch,) = _row(
                 connection,
                 "UPDATE owner SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
                 ' process = $2, holder = $3, quiet = $4, released = false WHERE id = $1 RETURNING epoch',
-                id, _process(), _holder(), int(self._quiet * 1000),
+                id, self._process, _holder(), int(self._quiet * 1000),
             )  # fmt: skip
         self.id = id
-        self._quiet_at = lost_at if released or process == _process() else lost_at + max(quiet / 1000, self._quiet)
+        self._quiet_at = lost_at if released or process == self._process else lost_at + max(quiet / 1000, self._quiet)
 
     def _extend(self, asked: float) -> None:
-        self._wall_ahead = time.time() - boot_clock()
+        self._wall_ahead = time.time() - boot_time()
         self._lease_until = asked + self._lease
 
     @property
     def holds(self) -> bool:
         """Whether this process surely is the owner, so that it may send. Without I/O, for any thread."""
-        now = boot_clock()
+        now = boot_time()
         return now < self._lease_until and abs(time.time() - now - self._wall_ahead) < STEP
 
     @property
     def quiet_in(self) -> float:
         """Seconds until nothing of a former owner is under way any more (rule 5)."""
-        return max(0.0, self._quiet_at - boot_clock())
+        return max(0.0, self._quiet_at - boot_time())
 
     @property
     def reason(self) -> str:
@@ -207,7 +201,7 @@ class Ownership:
         try:
             with selectors.DefaultSelector() as line:
                 while not self._ended.is_set():
-                    asked = boot_clock()
+                    asked = boot_time()
                     with self._session.use(self._lease, reconnect=False) as connection:
                         backend, epoch, latest = _row(
                             connection,
@@ -253,10 +247,6 @@ class Ownership:
         self._session.close()
         self._wake.close()
         self._woken.close()
-
-
-def _process() -> str:
-    return f"{_TOKEN}-{os.getpid()}"
 
 
 def _holder() -> str:

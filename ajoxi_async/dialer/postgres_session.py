@@ -55,6 +55,8 @@ WATCH_EVERY: Final = 0.1
 _PASSING: Final = re.compile(r"08...|57P..|53300|25006")
 #: What could be a phone number in a message of the server.
 _DIGITS: Final = re.compile(r"\d{7,}")
+#: Servers of which this process has said already that they have `fsync = off`.
+_WARNED: Final[set[str]] = set()
 
 
 @frozen
@@ -204,7 +206,8 @@ class Session:
                 f"ledger: {self._address.shown} has synchronous_commit = off for this user: a crash of the server would lose what"
                 " was dialled, and it would be dialled again. Set it to on: ALTER ROLE ... SET synchronous_commit = on"
             )
-        if fsync == "off":
+        if fsync == "off" and self._address.shown not in _WARNED:
+            _WARNED.add(self._address.shown)
             logger.warning("%s has fsync = off: it may lose the ledger if its machine crashes", self._address.shown)
 
     def hang_up_if_late(self, now: float) -> None:

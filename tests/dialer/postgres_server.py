@@ -131,7 +131,44 @@ class PostgresServer:
         assert ended is not None
         return int(ended[0])
 
+    @contextmanager
+    def pooler(self, mode: str, round_robin: int = 0) -> Iterator[int]:
+        """PgBouncer before this server, with the given `pool_mode`; gives its port."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        users, settings = self._folder / "users.txt", self._folder / f"bouncer-{port}.ini"
+        users.write_text(f'"ajoxi" "{PASSWORD}"\n')
+        settings.write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self.port}\n[pgbouncer]\nlisten_addr=127.0.0.1\nlisten_port={port}\n"
+            f"unix_socket_dir=\nauth_type=scram-sha-256\nauth_file={users}\npool_mode={mode}\n"
+            f"server_round_robin={round_robin}\n"
+        )
+        binary = find_pooler()
+        assert binary is not None
+        process = subprocess.Popen([binary, "-q", settings], stderr=subprocess.DEVNULL, cwd=self._folder, **self._user)
+        try:
+            _await_port(port)
+            yield port
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _await_port(port: int) -> None:
+    for _ in range(500):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.01)
+    raise AssertionError(f"nothing listens on port {port}")
+
 
 def _other_user() -> str:
     names = {entry.pw_name for entry in pwd.getpwall()}
     return "postgres" if "postgres" in names else "nobody"
+
+
+def find_pooler() -> str | None:
+    """The path of PgBouncer."""
+    return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
