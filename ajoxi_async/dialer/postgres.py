@@ -17,13 +17,13 @@ import os
 import re
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from ajoxi_async.dialer.database import Posted, Row, Value
 from ajoxi_async.dialer.postgres_owner import CHANNEL, TABLES, Ownership
-from ajoxi_async.dialer.postgres_session import SCHEMA, Session, Watch, parse_url
+from ajoxi_async.dialer.postgres_session import SCHEMA, Session, parse_url
 from ajoxi_async.dialer.schema import MIGRATIONS, VERSION
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
 
@@ -65,10 +65,9 @@ class PostgresDatabase:
         self._address = parse_url(url)
         self._lease = lease
         self._request_timeout = request_timeout
-        self._watch = Watch()
-        self._session = Session(self._address, {"idle_in_transaction_session_timeout": max(1, int(lease * 1000))})
+        settings = {"idle_in_transaction_session_timeout": max(1, int(lease * 1000))}
+        self._session = Session(self._address, settings, PATIENCE)
         self._owned: dict[str, Ownership] = {}
-        self._in_transaction = False
         self._posted = 0
         self._token = uuid.uuid4().hex
 
@@ -79,15 +78,17 @@ class PostgresDatabase:
 
     def open(self) -> None:
         """See `Database`. The tables are made by the first owner."""
-        self._watch.add(self._session)
-        self._version()
+        try:
+            self._version()
+        except BaseException:
+            self._session.close()
+            raise
 
     def close(self) -> None:
         """See `Database`."""
         for name in list(self._owned):
             self.disown(name)
         self._session.close()
-        self._watch.close()
 
     def _version(self) -> int:
         """How many migrations were carried out; -1 if there are no tables yet."""
@@ -106,7 +107,7 @@ class PostgresDatabase:
     def _prepare(self) -> None:
         if self._version() == VERSION:
             return
-        with self._block(f"BEGIN; SELECT pg_advisory_xact_lock({_LEDGER_LOCK})"):
+        with self._session.transaction(_lock(_LEDGER_LOCK)):
             if not self.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = ?", (SCHEMA,)):
                 self.execute(f"CREATE SCHEMA {SCHEMA}")
             version = self._version()
@@ -123,58 +124,29 @@ class PostgresDatabase:
 
     def execute(self, sql: str, parameters: Sequence[Value] = ()) -> list[Row]:
         """See `Database`."""
-        with self._session.use(PATIENCE, reconnect=not self._in_transaction) as connection:
-            cursor = connection.execute(_in_postgres(sql), parameters)
-            return cursor.fetchall() if cursor.description is not None else []
+        return self._session.execute(_in_postgres(sql), *parameters)
 
     def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         """See `Database`."""
-        with self._session.use(PATIENCE, reconnect=not self._in_transaction) as connection, connection.cursor() as cursor:
-            cursor.executemany(_in_postgres(sql), rows)
+        sql = _in_postgres(sql)
+        for row in rows:
+            self._session.execute(sql, *row)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """See `Database`. Everything that this object owns has to be its own still."""
         if not self._owned:
             raise LedgerOwnedError("this process does not own a campaign of the ledger")
-        # Whole numbers of ours. A transaction of a former owner ends here, or the new owner waits for it.
-        compared = " OR ".join(f"(id = {one.id} AND epoch = {one.epoch})" for one in self._owned.values())
-        begin = (
-            f"BEGIN; SELECT pg_advisory_xact_lock({_LEDGER_LOCK}); SELECT id FROM owner WHERE {compared} ORDER BY id FOR SHARE"
-        )
-        with self._block(begin, rows=len(self._owned)):
+        with self._session.transaction(_lock(_LEDGER_LOCK)):
+            for one in self._owned.values():
+                # A transaction of a former owner ends here, and a new owner waits for one that is under way.
+                if self._session.execute("SELECT epoch FROM owner WHERE id = $1 FOR SHARE", one.id) != [(one.epoch,)]:
+                    raise LedgerOwnedError("another process has become the owner of the campaign")
             yield
-
-    @contextmanager
-    def _block(self, begin: str, rows: int | None = None) -> Iterator[None]:
-        with self._session.use(PATIENCE) as connection:
-            cursor = connection.execute(begin, prepare=False)
-            while cursor.nextset():
-                pass
-            if rows is not None and cursor.rowcount != rows:
-                connection.execute("ROLLBACK")
-                raise LedgerOwnedError("another process became the owner of the campaign")
-        self._in_transaction = True
-        try:
-            yield
-            with self._session.use(PATIENCE, reconnect=False) as connection:
-                # COMMIT of a transaction that has failed is a ROLLBACK, and says so only in its tag.
-                if connection.execute("COMMIT").statusmessage != "COMMIT":
-                    raise LedgerError("the transaction had failed before, and was rolled back")
-        except BaseException:
-            with suppress(LedgerError), self._session.use(PATIENCE, reconnect=False) as connection:
-                connection.rollback()
-            raise
-        finally:
-            self._in_transaction = False
 
     def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
         """See `Database`. By COPY."""
-        into = f"COPY {table} ({', '.join(columns)}) FROM STDIN"
-        with self._session.use(PATIENCE, reconnect=False) as connection, connection.cursor() as cursor:
-            with cursor.copy(into) as copy:
-                for row in rows:
-                    copy.write_row(row)
+        self._session.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN", rows)
 
     # Ownership
 
@@ -187,7 +159,7 @@ class PostgresDatabase:
             self.disown(name)
         self._prepare()
         process = f"{self._token}-{os.getpid()}"  # a forked child is another process
-        ownership = Ownership(self._address, self._watch, name, process, self._lease, self._request_timeout)
+        ownership = Ownership(self._address, name, process, self._lease, self._request_timeout)
         ownership.take()
         self._owned[name] = ownership
 
@@ -211,7 +183,7 @@ class PostgresDatabase:
 
     def post(self, what: str, detail: str, at: int) -> int:
         """See `Database`."""
-        with self._block(f"BEGIN; SELECT pg_advisory_xact_lock({_INBOX_LOCK})"):
+        with self._session.transaction(_lock(_INBOX_LOCK)):
             ((id,),) = self.execute(
                 "INSERT INTO inbox (at, what, detail) VALUES (?, ?, ?) RETURNING id", (at, what, detail)
             )
@@ -233,10 +205,15 @@ class PostgresDatabase:
         return max([self._posted, *(one.latest_command for one in self._owned.values())])
 
 
+def _lock(key: int) -> str:
+    return f"SELECT pg_advisory_xact_lock({key})"
+
+
 @lru_cache(maxsize=512)
 def _in_postgres(sql: str) -> str:
     """A statement as PostgreSQL reads it (rule 3). None of ours has a question mark in a text."""
     if sql.startswith("CREATE"):
-        sql = re.sub(r"\bINTEGER\b", "BIGINT", sql.removesuffix(" STRICT"))
+        sql = sql.removesuffix(" STRICT").replace("INTEGER PRIMARY KEY", "BIGINT GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY")
+        sql = re.sub(r"\bINTEGER\b", "BIGINT", sql)
     first, *rest = sql.replace("/*FOR SHARE*/", "FOR SHARE").split("?")
     return first + "".join(f"${number}{part}" for number, part in enumerate(rest, 1))

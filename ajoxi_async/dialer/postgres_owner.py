@@ -13,8 +13,7 @@ Rules:
 5. The lock may also be freed earlier: by a restart, a lost connection, an administrator. So a new owner waits, from the moment
    at which it has the lock, for the lease of the former one, its request timeout and `SKEW`, before it looks for what the former
    one sent, and dials. It need not if the former owner left in order, or was itself.
-6. A pooler that gives each transaction another session is refused: the lock would be that of somebody else. It shows in the
-   backend's process id, which is compared when the lock is taken, and with every beat.
+6. A beat also compares the process id of the backend: behind a pooler of transactions, the lock would be somebody else's.
 7. Epochs are milliseconds or, if the clock was set back, one more than the last. Counted ones could repeat after a failover to
    a replica that does not have the last one yet.
 """
@@ -27,17 +26,12 @@ import selectors
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ajoxi_async.dialer.clock import boot_time
-from ajoxi_async.dialer.postgres_session import SCHEMA, Address, Session, Watch
-from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
-
-if TYPE_CHECKING:
-    import psycopg
+from ajoxi_async.dialer.postgres_session import SCHEMA, Address, Session
+from ajoxi_async.protocol.errors import AjoxiError, LedgerError, LedgerOwnedError
 
 __all__ = ["CHANNEL", "TABLES", "Ownership"]
 
@@ -65,31 +59,32 @@ class Ownership:
 
     Args:
         address: of the ledger.
-        watch: hangs up if no answer comes.
         name: of the campaign.
         process: tells the owner from others, and is the same when it takes the campaign again.
         lease: seconds for which a beat allows sending.
         request_timeout: seconds after which a request that was sent is over.
     """
 
-    def __init__(
-        self, address: Address, watch: Watch, name: str, process: str, lease: float, request_timeout: float
-    ) -> None:
+    def __init__(self, address: Address, name: str, process: str, lease: float, request_timeout: float) -> None:
         self.name = name
         self.id = self.epoch = 0
         #: The id of the latest command of the inbox, as far as a beat has seen.
         self.latest_command = 0
+        #: Why it is not the owner any more.
+        self.reason = "it was not taken"
         self._address = address
-        self._watch = watch
         self._process = process
         self._lease = lease
         self._quiet = lease + request_timeout + SKEW
-        self._session = Session(address, {"idle_session_timeout": max(1, int(lease * 1000))})
+        settings = {
+            "idle_session_timeout": max(1, int(lease * 1000)),
+            "lock_timeout": int(1000 * lease) + 500,  # a transaction of the former owner may be open for a lease
+        }
+        self._session = Session(address, settings, lease + 1)
         self._backend = 0
         self._lease_until = float("-inf")
         self._wall_ahead = 0.0
         self._quiet_at = float("-inf")
-        self._reason = "it was not taken"
         self._ended = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
@@ -99,87 +94,6 @@ class Ownership:
         """The key of the advisory lock."""
         digest = blake2b(f"{SCHEMA}\0{self.name}".encode(), digest_size=8, person=b"ajoxi-dialer").digest()
         return int.from_bytes(digest, "big", signed=True)
-
-    def take(self) -> int:
-        """Become the owner and return the epoch. It does not wait for another owner.
-
-        Raises:
-            LedgerOwnedError: another process or object is the owner.
-            LedgerError: see `Session.use`.
-            ConfigurationError: a pooler is in between (rule 6).
-        """
-        self._watch.add(self._session)
-        try:
-            with self._session.use(3 * self._lease + 2) as connection:
-                self._backend = self._check_pooler(connection)
-                self._lock(connection)
-                self._raise_epoch(connection)
-                connection.add_notify_handler(lambda _: None)  # psycopg would keep the notifications otherwise
-                asked = boot_time()
-                connection.execute(f"LISTEN {CHANNEL}")
-                self._extend(asked)
-        except BaseException:
-            self._close()
-            raise
-        self._thread = threading.Thread(target=self._beat, name="ajoxi-ledger-owner", daemon=True)
-        self._thread.start()
-        return self.epoch
-
-    def _check_pooler(self, connection: psycopg.Connection[Any]) -> int:
-        """The process id of the backend, which has to stay the same and to be nobody else's."""
-        mine = [_pid(connection), _pid(connection)]
-        if mine != [connection.info.backend_pid] * 2:  # a pooler, perhaps one that gives each client a session
-            other = Session(self._address, {})
-            self._watch.add(other)
-            try:
-                with other.use(self._lease) as second:
-                    theirs = [_pid(second), _pid(second)]
-                    mine.append(_pid(connection))
-            finally:
-                self._watch.remove(other)
-                other.close()
-            if len(set(mine)) > 1 or set(mine) & set(theirs):
-                raise ConfigurationError(self._pooler())
-        return mine[0]
-
-    def _pooler(self) -> str:
-        return (
-            f"ledger: {self._address.shown} is reached by a pooler that changes sessions between transactions, as PgBouncer does"
-            " with pool_mode = transaction: a lock would be another client's. Connect to PostgreSQL itself, or by a pool with"
-            " pool_mode = session"
-        )
-
-    def _lock(self, connection: psycopg.Connection[Any]) -> None:
-        (taken,) = _row(connection, "SELECT pg_try_advisory_lock($1::bigint)", self.key)
-        if not taken:
-            found = connection.execute("SELECT holder FROM owner WHERE name = $1", [self.name]).fetchone()
-            raise LedgerOwnedError(f"the campaign belongs to {found[0] if found else 'another process'}, which is alive")
-
-    def _raise_epoch(self, connection: psycopg.Connection[Any]) -> None:
-        # The row is locked by transactions of the former owner that are still open; PostgreSQL ends those within a lease.
-        connection.execute("SELECT set_config('lock_timeout', $1, false)", [str(int(2000 * self._lease) + 1000)])
-        with connection.transaction():
-            connection.execute(
-                'INSERT INTO owner (name, epoch, process, holder, quiet, released) VALUES ($1, 0, $2, $2, 0, true)'
-                " ON CONFLICT (name) DO NOTHING",
-                [self.name, ""],
-            )
-            id, process, quiet, released = _row(
-                connection, 'SELECT id, process, quiet, released FROM owner WHERE name = $1 FOR UPDATE', self.name
-            )
-            lost_at = boot_time()
-            (self.epoch,) = _row(
-                connection,
-                "UPDATE owner SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
-                ' process = $2, holder = $3, quiet = $4, released = false WHERE id = $1 RETURNING epoch',
-                id, self._process, _holder(), int(self._quiet * 1000),
-            )  # fmt: skip
-        self.id = id
-        self._quiet_at = lost_at if released or process == self._process else lost_at + max(quiet / 1000, self._quiet)
-
-    def _extend(self, asked: float) -> None:
-        self._wall_ahead = time.time() - boot_time()
-        self._lease_until = asked + self._lease
 
     @property
     def holds(self) -> bool:
@@ -192,83 +106,101 @@ class Ownership:
         """Seconds until nothing of a former owner is under way any more (rule 5)."""
         return max(0.0, self._quiet_at - boot_time())
 
-    @property
-    def reason(self) -> str:
-        """Why it is not the owner any more."""
-        return self._reason
+    def take(self) -> None:
+        """Become the owner. It does not wait for another owner.
 
-    def _beat(self) -> None:
+        Raises:
+            LedgerOwnedError: another process or object is the owner.
+            LedgerError: PostgreSQL cannot be reached, or refuses a statement.
+            ConfigurationError: the server, or what is before it, is refused: see `postgres_session`.
+        """
+        try:
+            ((taken,),) = self._session.execute("SELECT pg_try_advisory_lock($1)", self.key)
+            if not taken:
+                found = self._session.execute("SELECT holder FROM owner WHERE name = $1", self.name)
+                holder = found[0][0] if found else "another process"
+                raise LedgerOwnedError(f"the campaign belongs to {holder}, which is alive")
+            self._raise_epoch()
+            asked = boot_time()
+            self._session.execute(f"LISTEN {CHANNEL}")
+            self._extend(asked)
+            self._backend = self._session.backend
+            self._session.patience = self._lease
+        except BaseException:
+            self._close()
+            raise
+        self._thread = threading.Thread(target=self._keep, name="ajoxi-ledger-owner", daemon=True)
+        self._thread.start()
+
+    def _raise_epoch(self) -> None:
+        run = self._session.execute
+        with self._session.transaction():
+            run(
+                "INSERT INTO owner (name, epoch, process, holder, quiet, released) VALUES ($1, 0, '', '', 0, true)"
+                " ON CONFLICT (name) DO NOTHING",
+                self.name,
+            )
+            ((id, process, quiet, released),) = run(
+                "SELECT id, process, quiet, released FROM owner WHERE name = $1 FOR UPDATE", self.name
+            )
+            lost_at = boot_time()
+            ((epoch,),) = run(
+                "UPDATE owner SET epoch = greatest(epoch + 1, (extract(epoch FROM clock_timestamp()) * 1000)::bigint),"
+                " process = $2, holder = $3, quiet = $4, released = false WHERE id = $1 RETURNING epoch",
+                id, self._process, f"process {os.getpid()} on {socket.gethostname()}", int(self._quiet * 1000),
+            )  # fmt: skip
+        self.id, self.epoch = id, epoch
+        self._quiet_at = lost_at if released or process == self._process else lost_at + max(quiet / 1000, self._quiet)
+
+    def _extend(self, asked: float) -> None:
+        self._wall_ahead = time.time() - boot_time()
+        self._lease_until = asked + self._lease
+
+    def _keep(self) -> None:
+        """Beat until the ownership is given up or lost."""
         try:
             with selectors.DefaultSelector() as line:
+                line.register(self._session.fileno(), selectors.EVENT_READ)
+                line.register(self._woken, selectors.EVENT_READ)
                 while not self._ended.is_set():
-                    asked = boot_time()
-                    with self._session.use(self._lease, reconnect=False) as connection:
-                        backend, epoch, latest = _row(
-                            connection,
-                            "SELECT pg_backend_pid(), (SELECT epoch FROM owner WHERE id = $1), (SELECT max(id) FROM inbox)",
-                            self.id,
-                        )
-                        if backend != self._backend:
-                            raise ConfigurationError(self._pooler())
-                        if epoch != self.epoch:
-                            raise LedgerOwnedError("another process became the owner of the campaign")
-                        self._extend(asked)
-                        self.latest_command = max(self.latest_command, latest or 0)
-                        number = connection.fileno()
+                    self._beat()
                     # Until the next beat, or until the inbox announces a command.
-                    with _watched(line, number, self._woken):
-                        line.select(self._lease / BEATS)
+                    line.select(self._lease / BEATS)
         except Exception as error:
-            self._lose(str(error) if isinstance(error, (LedgerError, ConfigurationError)) else type(error).__name__)
+            self._lease_until = float("-inf")
+            if not self._ended.is_set():
+                self.reason = str(error) if isinstance(error, AjoxiError) else type(error).__name__
+                logger.warning("the ownership of a campaign was lost: %s", self.reason)
 
-    def _lose(self, reason: str) -> None:
-        self._lease_until = float("-inf")
-        if not self._ended.is_set():
-            self._reason = reason
-            logger.warning("the ownership of a campaign was lost: %s", reason)
+    def _beat(self) -> None:
+        asked = boot_time()
+        ((backend, epoch, latest),) = self._session.execute(
+            "SELECT pg_backend_pid(), (SELECT epoch FROM owner WHERE id = $1), (SELECT max(id) FROM inbox)", self.id
+        )
+        if backend != self._backend:
+            raise self._session.pooler_error()
+        if epoch != self.epoch:
+            raise LedgerOwnedError("another process has become the owner")
+        self._extend(asked)
+        self.latest_command = max(self.latest_command, latest or 0)
+        self._session.heard()
 
     def leave(self) -> None:
-        """Give up the ownership in order. Nothing may be under way that this owner sent, and nothing is sent any more."""
+        """Give up the ownership in order: nothing that this owner sent is under way, and nothing is sent any more."""
         self._lease_until = float("-inf")
         self._ended.set()
         self._wake.send(b"x")
         if self._thread is not None:
             self._thread.join()
         try:
-            with self._session.use(self._lease, reconnect=False) as connection:
-                connection.execute('UPDATE owner SET released = true WHERE id = $1 AND epoch = $2', [self.id, self.epoch])
+            if self._session.is_open:
+                self._session.execute("UPDATE owner SET released = true WHERE id = $1 AND epoch = $2", self.id, self.epoch)
         except LedgerError:
             pass  # The next owner has to wait, as after a crash.
         finally:
             self._close()
 
     def _close(self) -> None:
-        self._watch.remove(self._session)
         self._session.close()
         self._wake.close()
         self._woken.close()
-
-
-def _holder() -> str:
-    return f"process {os.getpid()} on {socket.gethostname()}"
-
-
-@contextmanager
-def _watched(line: selectors.BaseSelector, *sources: Any) -> Iterator[None]:
-    for source in sources:
-        line.register(source, selectors.EVENT_READ)
-    try:
-        yield
-    finally:
-        for source in sources:
-            line.unregister(source)
-
-
-def _row(connection: psycopg.Connection[Any], sql: str, *parameters: Any) -> tuple[Any, ...]:
-    found: tuple[Any, ...] | None = connection.execute(sql, parameters).fetchone()
-    assert found is not None
-    return found
-
-
-def _pid(connection: psycopg.Connection[Any]) -> int:
-    return int(_row(connection, "SELECT pg_backend_pid()")[0])

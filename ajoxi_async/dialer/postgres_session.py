@@ -6,32 +6,28 @@ Rules:
    chained to what is raised, because they carry both.
 3. A server that could lose what it has committed is refused: ``synchronous_commit`` off, or a standby that only reads. So is one
    without ``idle_session_timeout``, before version 14.
-4. A statement that is not answered within its patience ends the connection: another thread shuts down the socket, because TCP's
-   own timers do not notice a server, or a proxy, that acknowledges and does not answer.
-5. Settings are made by ``SET``, because poolers refuse them in the startup packet.
+4. Settings are made by ``SET``, because poolers refuse them in the startup packet.
+5. A pooler that gives each transaction another session is refused, since locks and settings belong to sessions. It shows in the
+   process id of the backend, which has to stay the same, and to be no other client's.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import socket
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from ajoxi_async.contract.masking import mask
+from ajoxi_async.dialer.database import Row, Value
+from ajoxi_async.dialer.postgres_line import Line, Refused, Silent
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerUnreachableError
 
-if TYPE_CHECKING:
-    import psycopg
-
-__all__ = ["Address", "Session", "Watch", "parse_url"]
+__all__ = ["Address", "Session", "parse_url"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async.dialer")
 
@@ -48,8 +44,6 @@ _TCP: Final[Mapping[str, int]] = {
 OLDEST: Final = 140_000
 #: The schema with all tables of a ledger; a database has one ledger.
 SCHEMA: Final = "ajoxi_dialer"
-#: Seconds between two looks for statements that are late.
-WATCH_EVERY: Final = 0.1
 #: SQLSTATEs after which trying again later may help: connection failures (08), shutdown and start (57P), too many connections
 #: (53300), a server that has become a standby (25006).
 _PASSING: Final = re.compile(r"08...|57P..|53300|25006")
@@ -71,16 +65,14 @@ class Address:
     parameters: Mapping[str, Any] = field(repr=False)
     shown: str
 
-    def reason(self, error: BaseException) -> str:
+    def reason(self, error: Exception) -> str:
         """Why something failed, in one line, without what rule 2 forbids."""
-        diagnosis = getattr(error, "diag", None)
-        text = getattr(diagnosis, "message_primary", None) or str(error) or type(error).__name__
+        text = str(error) or type(error).__name__
         for name in ("password", "sslpassword"):
             if secret := self.parameters.get(name):
                 text = text.replace(str(secret), "***")
-        state = getattr(error, "sqlstate", None)
         text = _DIGITS.sub("***", mask(" ".join(text.split())))[:300]
-        return f"{text} (SQLSTATE {state})" if state else text
+        return f"{text} (SQLSTATE {error.state})" if isinstance(error, Refused) and error.state else text
 
 
 def parse_url(url: str) -> Address:
@@ -122,29 +114,23 @@ class Session:
     Args:
         address: see `parse_url`.
         settings: what is ``SET`` after connecting, by name.
+        patience: seconds to wait for an answer.
     """
 
-    def __init__(self, address: Address, settings: Mapping[str, str | int]) -> None:
+    def __init__(self, address: Address, settings: Mapping[str, str | int], patience: float) -> None:
         self._psycopg: Any = _library()
         self._address = address
         self._settings = settings
-        self._connection: psycopg.Connection[Any] | None = None
-        # When the statement under way is given up, by the monotonic clock; guarded, so that no later statement is hung up on.
-        self._give_up_at: float | None = None
-        self._was_late = False
-        self._lock = threading.Lock()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a connection, as far as is known without asking."""
-        return self._connection is not None and not self._connection.closed
+        #: Seconds to wait for an answer from now on.
+        self.patience = patience
+        #: The process id of the backend.
+        self.backend = 0
+        self._line: Line | None = None
+        self._in_transaction = False
 
     @contextmanager
-    def use(self, patience: float, *, reconnect: bool = True) -> Iterator[psycopg.Connection[Any]]:
-        """Use the connection for at most `patience` seconds.
-
-        Args:
-            reconnect: whether a connection that was lost is made anew. Not within a transaction.
+    def _use(self) -> Iterator[Line]:
+        """The connection, with errors as this package's.
 
         Raises:
             LedgerUnreachableError: it cannot be made, was lost, or no answer came in time.
@@ -152,50 +138,96 @@ class Session:
             ConfigurationError: the server is refused (rule 3).
         """
         try:
-            if not self.is_open and (reconnect or self._connection is None):
-                self._connection = self._connect()
-            with self._lock:
-                self._give_up_at, self._was_late = time.monotonic() + patience, False
-            assert self._connection is not None
-            yield self._connection
-        except self._psycopg.Error as error:
-            raise self._error(error, patience) from None
-        finally:
-            with self._lock:
-                self._give_up_at = None
+            if self._line is None or not self._line.is_open:
+                if self._in_transaction:
+                    raise Silent("the connection was lost")
+                self._line = self._connect()
+            yield self._line
+        except (Silent, self._psycopg.Error) as error:
+            raise LedgerUnreachableError(
+                f"{self._address.shown} cannot be reached: {self._address.reason(error)}"
+            ) from None
+        except Refused as error:
+            reason = self._address.reason(error)
+            if _PASSING.fullmatch(error.state):
+                raise LedgerUnreachableError(f"{self._address.shown} cannot be used now: {reason}") from None
+            raise LedgerError(f"{self._address.shown} refused a statement: {reason}") from None
 
-    def _error(self, error: Exception, patience: float) -> LedgerError:
-        where = self._address.shown
-        if self._was_late:
-            return LedgerUnreachableError(f"{where} did not answer within {patience:g} s")
-        reason = self._address.reason(error)
-        if not self.is_open or _PASSING.fullmatch(getattr(error, "sqlstate", None) or ""):
-            return LedgerUnreachableError(f"{where} cannot be reached: {reason}")
-        return LedgerError(f"{where} refused a statement: {reason}")
+    def execute(self, sql: str, *parameters: Value) -> list[Row]:
+        """Carry out a statement and return its rows. Within a transaction an error may be raised by a later statement."""
+        with self._use() as line:
+            return line.execute(sql, parameters, self.patience)
 
-    def _connect(self) -> psycopg.Connection[Any]:
-        psycopg = self._psycopg
-        connection = psycopg.connect(**self._address.parameters, autocommit=True, cursor_factory=psycopg.RawCursor)
+    def copy(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+        """Carry out a ``COPY ... FROM STDIN`` within a transaction."""
+        with self._use() as line:
+            line.copy(sql, rows, self.patience)
+
+    @contextmanager
+    def transaction(self, *first: str) -> Iterator[None]:
+        """A transaction, with some statements at its beginning. A connection that is lost in it is not made anew in it."""
         try:
-            self._check(connection)
+            with self._use() as line:
+                line.begin(first, self.patience)
+            self._in_transaction = True
+            yield
+            with self._use() as line:
+                line.commit(self.patience)
+        except BaseException:
+            if self._line is not None:
+                self._line.rollback(self.patience)
+            raise
+        finally:
+            self._in_transaction = False
+
+    def _connect(self) -> Line:
+        with self._closed_on_failure() as line:
+            self.backend = self._check_pooler(line)
+            self._check(line)
             settings = {"search_path": SCHEMA, "default_transaction_isolation": "read committed", **self._settings}
             for name, value in settings.items():
-                connection.execute("SELECT set_config($1, $2, false)", [name, str(value)])
-            connection.adapters.register_loader("numeric", _whole_number_loader(psycopg))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+                line.execute("SELECT set_config($1, $2, false)", (name, str(value)), self.patience)
+        return line
 
-    def _check(self, connection: psycopg.Connection[Any]) -> None:
-        version = connection.info.server_version
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[Line]:
+        line = Line(self._psycopg.connect(**self._address.parameters, autocommit=True))
+        try:
+            yield line
+        except BaseException:
+            line.close()
+            raise
+
+    def _check_pooler(self, line: Line) -> int:
+        mine = [self._backend_of(line), self._backend_of(line)]
+        if mine != [line.announced_backend] * 2:  # a pooler, perhaps one that gives each client a session
+            with self._closed_on_failure() as other:
+                theirs = [self._backend_of(other), self._backend_of(other)]
+                mine.append(self._backend_of(line))
+            other.close()
+            if len(set(mine)) > 1 or set(mine) & set(theirs):
+                raise self.pooler_error()
+        return mine[0]
+
+    def _backend_of(self, line: Line) -> int:
+        ((backend,),) = line.execute("SELECT pg_backend_pid()", (), self.patience)
+        return int(backend)
+
+    def pooler_error(self) -> ConfigurationError:
+        """The error for rule 5."""
+        return ConfigurationError(
+            f"ledger: {self._address.shown} is reached by a pooler that changes sessions between transactions, as PgBouncer does"
+            " with pool_mode = transaction: a lock would be another client's. Connect to PostgreSQL itself, or by a pool with"
+            " pool_mode = session"
+        )
+
+    def _check(self, line: Line) -> None:
+        version = line.server_version
         if version < OLDEST:
             raise ConfigurationError(f"ledger: {self._address.shown} is version {version // 10_000}, and 14 is needed")
-        found = connection.execute(
-            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')"
-        ).fetchone()
-        assert found is not None
-        in_recovery, synchronous_commit, fsync = found
+        ((in_recovery, synchronous_commit, fsync),) = line.execute(
+            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')", (), self.patience
+        )
         if in_recovery:
             raise LedgerUnreachableError(
                 f"{self._address.shown} is a standby that only reads; with several hosts in the URL,"
@@ -210,67 +242,23 @@ class Session:
             _WARNED.add(self._address.shown)
             logger.warning("%s has fsync = off: it may lose the ledger if its machine crashes", self._address.shown)
 
-    def hang_up_if_late(self, now: float) -> None:
-        """End the connection if the statement under way is late. Any thread may call it."""
-        with self._lock:
-            if self._give_up_at is None or now < self._give_up_at or self._connection is None:
-                return
-            self._give_up_at, self._was_late = None, True
-            self._hang_up(self._connection)
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, as far as is known without asking."""
+        return self._line is not None and self._line.is_open
 
-    def _hang_up(self, connection: psycopg.Connection[Any]) -> None:
-        # `close` of psycopg would wait for the thread that waits for the answer.
-        with suppress(OSError, self._psycopg.Error):
-            duplicate = socket.fromfd(connection.fileno(), socket.AF_INET, socket.SOCK_STREAM)
-            with duplicate:
-                duplicate.shutdown(socket.SHUT_RDWR)
+    def fileno(self) -> int:
+        """The socket, on which notifications arrive."""
+        with self._use() as line:
+            return line.fileno()
+
+    def heard(self) -> None:
+        """Forget the notifications that have arrived."""
+        with self._use() as line:
+            line.heard()
 
     def close(self) -> None:
         """Disconnect. Idempotent."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(self._psycopg.Error):
-                connection.close()
-
-
-def _whole_number_loader(psycopg: Any) -> Any:
-    """``sum`` of BIGINT is NUMERIC in PostgreSQL, and an integer in SQLite."""
-
-    class WholeNumberLoader(psycopg.adapt.Loader):  # type: ignore[misc]
-        def load(self, data: Any) -> int | float:
-            text = bytes(data)
-            return float(text) if b"." in text else int(text)
-
-    return WholeNumberLoader
-
-
-class Watch:
-    """A thread that hangs up on servers that do not answer. It ends with `close`."""
-
-    def __init__(self) -> None:
-        self._sessions: list[Session] = []
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def add(self, session: Session) -> None:
-        """Watch a session as well."""
-        self._sessions = [*self._sessions, session]
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="ajoxi-ledger-watch", daemon=True)
-            self._thread.start()
-
-    def remove(self, session: Session) -> None:
-        """Watch a session no more."""
-        self._sessions = [one for one in self._sessions if one is not session]
-
-    def close(self) -> None:
-        """End the thread."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(WATCH_EVERY):
-            now = time.monotonic()
-            for session in self._sessions:
-                session.hang_up_if_late(now)
+        if self._line is not None:
+            self._line.close()
+            self._line = None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import subprocess
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from ajoxi_async import ConfigurationError
@@ -197,14 +196,19 @@ def test_a_lost_connection_is_not_made_anew_in_a_transaction(postgres: PostgresS
 
 
 def test_a_transaction_that_failed_is_not_committed(postgres: PostgresServer) -> None:
-    """If the error of a statement is swallowed, the commit says so, although PostgreSQL calls it a success."""
+    """If the error of a statement is swallowed, the commit says so; if nothing was read since, the commit raises it."""
     with opened(postgres.new_database()) as database:
         database.own("autumn")
-        with pytest.raises(LedgerError, match="rolled back"), database.transaction():
+        with pytest.raises(LedgerError, match="duplicate key"), database.transaction():
             database.execute("INSERT INTO setting (name, value) VALUES ('a', 1)")
-            with pytest.raises(LedgerError):
-                database.execute("INSERT INTO setting (name, value) VALUES ('a', 1)")
+            with pytest.raises(LedgerError, match="duplicate key"):
+                database.execute("INSERT INTO setting (name, value) VALUES ('a', 1) RETURNING name")
+        with pytest.raises(LedgerError, match="duplicate key"), database.transaction():
+            for _ in range(2):
+                database.execute("INSERT INTO setting (name, value) VALUES ('b', 1)")
         assert settings(database) == []
+        add_setting(database, "c")
+        assert settings(database) == ["c"]
 
 
 def test_no_answer(postgres: PostgresServer, line: CutProxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +219,7 @@ def test_no_answer(postgres: PostgresServer, line: CutProxy, monkeypatch: pytest
     with opened(url) as database:
         database.own("autumn")
         line.cut()
-        with pytest.raises(LedgerUnreachableError, match=r"did not answer within 0\.3 s"):
+        with pytest.raises(LedgerUnreachableError, match="did not answer in time"):
             database.execute("SELECT 1")
     assert time.monotonic() - began < 5
 
@@ -326,8 +330,6 @@ def test_what_is_refused(postgres: PostgresServer) -> None:
 def test_other_tables_are_left_alone(postgres: PostgresServer) -> None:
     """Tables of the same names in the database are another application's, and neither read nor changed."""
     url = postgres.new_database()
-    import psycopg
-
     with psycopg.connect(url, autocommit=True) as other:
         other.execute("CREATE TABLE contact (id int); CREATE TABLE version (schema text)")
         with opened(url) as database:
@@ -337,16 +339,21 @@ def test_other_tables_are_left_alone(postgres: PostgresServer) -> None:
 
 
 @pytest.mark.parametrize("robin", [0, 1])
-def test_a_pooler_of_transactions_is_refused(postgres: PostgresServer, tmp_path: Path, missing: Any, robin: int) -> None:
-    """PgBouncer with pool_mode = transaction is refused, whether its pool is warm or not; with session it is not."""
+def test_a_pooler_of_transactions_is_refused(postgres: PostgresServer, missing: Any, robin: int) -> None:
+    """PgBouncer with pool_mode = transaction is refused, with a cold and a warm pool; with session it is not."""
     if find_pooler() is None:
         missing("PgBouncer: apt-get install pgbouncer")
-    url = postgres.new_database()
-    with postgres.pooler("transaction", robin) as port, opened(postgres.url(url.rpartition("/")[2], port)) as database:
+    name = postgres.new_database().rpartition("/")[2]
+    with postgres.pooler("transaction", robin) as port:
         for _ in range(2):
             with pytest.raises(ConfigurationError, match="pool_mode = session"):
-                database.own("autumn")
-    with postgres.pooler("session", robin) as port, opened(postgres.url(url.rpartition("/")[2], port)) as database:
+                PostgresDatabase(postgres.url(name, port)).open()
+            others = [psycopg.connect(postgres.url(name, port)) for _ in range(3)]
+            for other in others:
+                other.execute("SELECT 1")
+            for other in others:
+                other.close()
+    with postgres.pooler("session", robin) as port, opened(postgres.url(name, port)) as database:
         database.own("autumn")
         add_setting(database, "kept")
         assert database.owned("autumn")
