@@ -15,7 +15,7 @@ Zones come from libphonenumber (Apache License 2.0), and are made wider or corre
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import date
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import holidays
 from holidays.countries import US
 from phonenumbers.tzdata import TIMEZONE_DATA
 
+TODAY = datetime.now(UTC).date().isoformat()
 DATA = Path(__file__).parent.parent / "ajoxi_async" / "dialer" / "data"
 
 EASTERN, CENTRAL, MOUNTAIN, PACIFIC = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
@@ -43,7 +44,10 @@ BORDERS = {
     "306 639 474": (SASKATCHEWAN, "Saskatchewan; Lloydminster keeps Alberta's time, Creighton Manitoba's"),
     "308": ((CENTRAL, MOUNTAIN), "western Nebraska (49 CFR 71.7)"),
     "334": ((CENTRAL, EASTERN), "south-east Alabama; Phenix City, Lanett and Valley keep Eastern time by custom"),
-    "418 581 367": (("America/Toronto", "America/Halifax", "America/Blanc-Sablon"), "east Quebec: Magdalen Islands, Blanc-Sablon"),
+    "418 581 367": (
+        ("America/Toronto", "America/Halifax", "America/Blanc-Sablon"),
+        "east Quebec: Magdalen Islands, Blanc-Sablon",
+    ),
     "423": ((EASTERN, CENTRAL), "east Tennessee; Bledsoe, Marion and Sequatchie are Central (49 CFR 71.5)"),
     "432": ((CENTRAL, MOUNTAIN), "west Texas; the north-west of Culberson County keeps Mountain time by custom"),
     "541 458": ((PACIFIC, MOUNTAIN, "America/Boise"), "Oregon; most of Malheur County is Mountain (49 CFR 71.9)"),
@@ -59,7 +63,14 @@ BORDERS = {
     "819 873 468": (("America/Toronto", "America/Iqaluit"), "north and west Quebec"),
     "850 448": ((EASTERN, CENTRAL), "the Florida panhandle, Central west of the Apalachicola (49 CFR 71.5)"),
     "867": (
-        ("America/Whitehorse", "America/Edmonton", "America/Winnipeg", "America/Toronto", "America/Iqaluit", "America/Atikokan"),
+        (
+            "America/Whitehorse",
+            "America/Edmonton",
+            "America/Winnipeg",
+            "America/Toronto",
+            "America/Iqaluit",
+            "America/Atikokan",
+        ),
         "Yukon, Northwest Territories and Nunavut; Coral Harbour keeps Eastern standard time",
     ),
     "906": ((EASTERN, CENTRAL), "upper Michigan; Dickinson, Gogebic, Iron and Menominee are Central (49 CFR 71.5)"),
@@ -147,7 +158,7 @@ def zones_text() -> str:
 # Time zones of the prefixes of phone numbers: zones, and the prefixes of numbers that may lie in them, without +.
 # The longest prefix decides. An area code of North America (1 and three digits) has the zones of its whole area.
 #
-# Written by .ci/dialer_data.py on {date.today().isoformat()}.
+# Written by .ci/dialer_data.py on {TODAY}.
 # Source: libphonenumber, resources/timezones/map_data.txt, by way of phonenumbers {version("phonenumbers")}.
 # Copyright (C) 2012 The Libphonenumber Authors, Apache License 2.0 (licenses/Apache-2.0.txt). Changed:
 # area codes on a border of zones have the zones of both sides (legal borders: 49 CFR part 71):
@@ -167,7 +178,7 @@ def holidays_text() -> str:
 # Public holidays of the USA: every date that is one, or is observed as one, federally or in at least one state or the
 # District of Columbia. A year, then months and days.
 #
-# Written by .ci/dialer_data.py on {date.today().isoformat()}.
+# Written by .ci/dialer_data.py on {TODAY}.
 # Source: the package holidays {version("holidays")}, public holidays of {len(states)} subdivisions.
 """
     return head + "\n".join(lines) + "\n"

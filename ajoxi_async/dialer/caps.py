@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
@@ -24,7 +23,7 @@ from ajoxi_async.protocol.errors import InvalidParameterError
 __all__ = ["PERIODS", "Caps"]
 
 #: The rolling periods, in seconds, by the name of their cap.
-PERIODS: Final = {"per_number_24h": DAY, "per_number_30d": 30 * DAY}
+PERIODS: Final = {"per_24h": DAY, "per_30d": 30 * DAY}
 _MOST: Final = 1000
 
 
@@ -33,8 +32,8 @@ def _check(_: object, attribute: Any, value: object) -> None:
         raise InvalidParameterError(attribute.name, f"expected 1 to {_MOST}, or None for no cap, got {value!r:.80}")
 
 
-def _gap(value: float | str | timedelta) -> float:
-    return seconds("min_gap", value, most=YEAR)
+def _gap(value: float | str | timedelta | None) -> float:
+    return 0.0 if value is None else seconds("min_gap", value, most=YEAR)
 
 
 @frozen
@@ -42,38 +41,38 @@ class Caps:
     """How often a number may be called.
 
     Args:
-        per_number_24h: the most attempts in any 24 hours; ``None`` for no cap.
-        per_number_30d: the most attempts in any 30 days; ``None`` for no cap.
+        per_24h: the most attempts in any 24 hours; ``None`` for no cap.
+        per_30d: the most attempts in any 30 days; ``None`` for no cap.
         min_gap: the least time between two attempts, in seconds or as ``"8h"``.
 
     Raises:
         InvalidParameterError: a value cannot be right.
     """
 
-    per_number_24h: int | None = field(default=None, validator=_check)
-    per_number_30d: int | None = field(default=None, validator=_check)
+    per_24h: int | None = field(default=None, validator=_check)
+    per_30d: int | None = field(default=None, validator=_check)
     min_gap: float = field(default=0.0, converter=_gap)
 
     @property
-    def horizon(self) -> float:
-        """For how many seconds an attempt matters: `earliest` needs no attempts that are older; 0 if nothing is capped."""
+    def span(self) -> float:
+        """For how many seconds an attempt matters: `next_allowed` needs no attempts that are older; 0 if nothing is capped."""
         capped = [period for name, period in PERIODS.items() if getattr(self, name) is not None]
         return max([*capped, self.min_gap])
 
     @property
     def most(self) -> int:
-        """How many of the latest attempts within the `horizon` `earliest` needs at most; 0 if nothing is capped."""
-        return max(self.per_number_24h or 0, self.per_number_30d or 0, 1 if self.min_gap else 0)
+        """How many of the latest attempts within the `span` `next_allowed` needs at most; 0 if nothing is capped."""
+        return max(self.per_24h or 0, self.per_30d or 0, 1 if self.min_gap else 0)
 
-    def earliest(self, attempts: Iterable[float], at: float = -math.inf) -> float:
-        """The earliest moment, `at` or later, at which the number may be called again.
+    def next_allowed(self, times: Iterable[float], now: float) -> float:
+        """The earliest moment, `now` or later, at which the number may be called again.
 
         Args:
-            attempts: the moments of earlier attempts that may have rung, in seconds since the epoch, in any order.
-            at: a moment; no attempt is later than it, except where a clock was set back, and such attempts count too.
+            times: the moments of earlier attempts that may have rung, in seconds since the epoch, in any order.
+            now: a moment. Attempts are earlier, except where a clock was set back; such attempts count too.
         """
-        latest = sorted(attempts, reverse=True)
-        found = at
+        latest = sorted(times, reverse=True)
+        found = now
         for name, period in PERIODS.items():
             cap: int | None = getattr(self, name)
             if cap is not None and len(latest) >= cap:

@@ -42,7 +42,9 @@ def seconds(param: str, value: object, *, least: float = 0, most: float = YEAR) 
     elif isinstance(value, int | float) and not isinstance(value, bool):
         found = float(value) if abs(value) < 1e12 else math.inf
     else:
-        raise InvalidParameterError(param, f"expected seconds, or a text such as '90s', '4h' or '1d', got {value!r:.80}")
+        raise InvalidParameterError(
+            param, f"expected seconds, or a text such as '90s', '4h' or '1d', got {value!r:.80}"
+        )
     if not least <= found <= most:  # NaN is refused here too
         raise InvalidParameterError(param, f"expected {least:g} to {most:g} seconds, got {value!r:.80}")
     return found

@@ -22,7 +22,7 @@ from typing import Any, Final
 from ajoxi_async.contract.checks import phone
 from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 
-__all__ = ["Refusal", "reader"]
+__all__ = ["NumberRefused", "parse_number", "reader"]
 
 _E164: Final = re.compile(phone.expression, re.ASCII).fullmatch
 #: What is written between digits, in Unicode's several forms of blanks and hyphens, and marks of direction around numbers.
@@ -36,7 +36,7 @@ _EXTENSION: Final = re.compile(r"(?i)(?:ext?\.?|extension|x|#|;ext=|,)\s*\d+\s*$
 _LONGEST: Final = 40
 
 
-class Refusal(Exception):
+class NumberRefused(Exception):
     """A text is not taken as a number.
 
     Attributes:
@@ -59,36 +59,38 @@ def _unify(text: str) -> str:
     return text if text.isascii() else "".join(str(int(one)) if one.isdecimal() else one for one in text)
 
 
-def _refuse(text: str, found: str) -> Refusal:
+def _refuse(text: str, found: str) -> NumberRefused:
     """The reason why a text is no E.164 number. `found` is the text without separators."""
     stripped = text.strip()
     if not stripped:
-        return Refusal("the number is empty")
+        return NumberRefused("the number is empty")
     if len(stripped) > _LONGEST:
-        return Refusal(f"{len(stripped)} characters are no phone number")
+        return NumberRefused(f"{len(stripped)} characters are no phone number")
     if _EXPONENT.fullmatch(stripped):
-        return Refusal(
+        return NumberRefused(
             "a spreadsheet has turned the number into scientific notation, such as 4.41E+11, and lost digits: "
             "format the column as text and export it again"
         )
     if _DECIMAL.fullmatch(text):
-        return Refusal("the number was saved as a decimal fraction, such as 14155550100.0: format the column as text")
+        return NumberRefused(
+            "the number was saved as a decimal fraction, such as 14155550100.0: format the column as text"
+        )
     if _EXTENSION.search(stripped):
-        return Refusal("the number has an extension, which cannot be dialled")
+        return NumberRefused("the number has an extension, which cannot be dialled")
     if any(one.isalpha() for one in stripped):
-        return Refusal("the number has letters")
+        return NumberRefused("the number has letters")
     digits = found.removeprefix("+")
     if not digits.isdecimal():
-        return Refusal("the number has characters other than digits, blanks and +-.()")
+        return NumberRefused("the number has characters other than digits, blanks and +-.()")
     if found.startswith("+1"):
-        return Refusal(f"{len(digits) - 1} digits after +1: numbers in North America have 10")
+        return NumberRefused(f"{len(digits) - 1} digits after +1: numbers in North America have 10")
     if found.startswith("+0"):
-        return Refusal("no country code begins with 0")
+        return NumberRefused("no country code begins with 0")
     if found.startswith("+"):
-        return Refusal(f"{len(digits)} digits: a number has 7 to 15 with its country code")
+        return NumberRefused(f"{len(digits)} digits: a number has 7 to 15 with its country code")
     if found.startswith("00"):
-        return Refusal("the prefix 00 depends on the country: write + and the country code, or give a region")
-    return Refusal("the country code is missing: write + and the country code, or give a region")
+        return NumberRefused("the prefix 00 depends on the country: write + and the country code, or give a region")
+    return NumberRefused("the country code is missing: write + and the country code, or give a region")
 
 
 @cache
@@ -109,19 +111,22 @@ def _region_reader(region: str) -> Callable[[str], str]:
         try:
             found = library.parse(text, region)
         except library.NumberParseException as error:
-            raise Refusal(f"no phone number of {region}: {str(error).rstrip('.').lower()}") from None
+            raise NumberRefused(f"no phone number of {region}: {str(error).rstrip('.').lower()}") from None
         if found.extension:
-            raise Refusal("the number has an extension, which cannot be dialled")
+            raise NumberRefused("the number has an extension, which cannot be dialled")
         if not library.is_valid_number(found):
-            raise Refusal(f"no phone number of {region} is spelt so: if it is a new one, write + and the country code")
+            raise NumberRefused(
+                f"no phone number of {region} is spelt so: if it is a new one, write + and the country code"
+            )
         number: str = library.format_number(found, library.PhoneNumberFormat.E164)
         return number
 
     return read
 
 
+@cache
 def reader(region: str | None = None) -> Callable[[str], str]:
-    """A function that reads one number: from a text to E.164. It raises `Refusal`.
+    """A function that reads one number: from a text to E.164. It raises `NumberRefused`.
 
     Args:
         region: the country whose national spellings are read as well, by its ISO 3166-1 code, such as ``"US"``.
@@ -144,3 +149,12 @@ def reader(region: str | None = None) -> Callable[[str], str]:
         raise _refuse(text, found)
 
     return read
+
+
+def parse_number(text: str, region: str | None = None) -> int:
+    """One number as ledgers keep it: E.164 as an integer, without ``+``. Arguments and errors are those of `reader`.
+
+    Raises:
+        NumberRefused: it is no phone number.
+    """
+    return int(reader(region)(text)[1:])

@@ -4,9 +4,8 @@ Rules:
 1. `attempts` is the most attempts that a contact gets, whatever their dispositions were. Busy, no answer and failed in turn
    use up one and the same number.
 2. The n-th delay of a `Retry` follows the n-th attempt of the contact, and its last delay every later attempt.
-3. A delay is counted from the end of the attempt. The next attempt begins at that moment or later, and never a second before.
-4. An attempt with a disposition that has no retry settles the contact: as ``done`` if somebody or something answered
-   (``answered``, ``voicemail``), and as ``exhausted`` otherwise.
+3. A delay is counted from the end of the attempt. The next attempt begins at that moment or later, and never before.
+4. An attempt with a disposition that has no retry settles the contact.
 """
 
 from __future__ import annotations
@@ -14,19 +13,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Self
 
-from attrs import field, frozen
+from attrs import frozen
 
 from ajoxi_async.contract.calls import Disposition
 from ajoxi_async.dialer.durations import seconds
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["MOST_ATTEMPTS", "Next", "Retries", "Retry"]
+__all__ = ["MOST_ATTEMPTS", "Retry", "checked_retries", "due_after", "retry_delay"]
 
 #: The most attempts that a contact can be given; more is taken for a mistake.
 MOST_ATTEMPTS: Final = 100
-_REACHED: Final = frozenset({Disposition.ANSWERED.value, Disposition.VOICEMAIL.value})
 
 
 @frozen(init=False)
@@ -48,25 +46,26 @@ class Retry:
         whole = tuple(seconds("retry", delay, least=1) for delay in delays)
         object.__setattr__(self, "delays", whole)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The delays as JSON, for `from_dict`."""
+        return {"delays": list(self.delays)}
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """The delays that `to_dict` has described."""
+        return cls(*given["delays"])
+
     def delay(self, tries: int) -> float:
         """Seconds from the end of attempt `tries`, the first being 1, to the attempt after it."""
         return self.delays[min(tries, len(self.delays)) - 1]
 
 
-@frozen
-class Next:
-    """What becomes of a contact after an attempt.
+def checked_retries(given: object) -> dict[str, Retry]:
+    """The retries of a campaign, by disposition, as users give them.
 
-    Attributes:
-        state: ``waiting`` for another attempt, ``done``, or ``exhausted``.
-        due: the earliest moment of the next attempt, in seconds since the epoch; ``None`` if there is none.
+    Raises:
+        InvalidParameterError: it is no mapping from dispositions to `Retry`.
     """
-
-    state: Literal["waiting", "done", "exhausted"]
-    due: float | None = None
-
-
-def _checked(given: object) -> dict[str, Retry]:
     if not isinstance(given, Mapping):
         raise InvalidParameterError(
             "retry", f"expected a mapping such as {{'busy': Retry(600)}}, got {type(given).__name__}"
@@ -82,38 +81,25 @@ def _checked(given: object) -> dict[str, Retry]:
     return rules
 
 
-def _check_attempts(_: object, attribute: Any, value: object) -> None:
-    if type(value) is not int or not 1 <= value <= MOST_ATTEMPTS:
-        raise InvalidParameterError(attribute.name, f"expected 1 to {MOST_ATTEMPTS}, got {value!r:.80}")
+def retry_delay(retry: Mapping[str, Retry], disposition: str, tries: int) -> float | None:
+    """Seconds from the end of an attempt to the next one; ``None`` if such an end is not tried again.
 
-
-@frozen
-class Retries:
-    """The retries of a campaign.
+    Whether the contact has an attempt left is for the caller to know (rule 1).
 
     Args:
-        by: a `Retry` for each disposition after which the contact is called again.
-        attempts: the most attempts of a contact, over all dispositions.
-
-    Raises:
-        InvalidParameterError: an unknown disposition, or a number of attempts that cannot be right.
+        retry: by disposition.
+        disposition: of the attempt.
+        tries: the attempts of the contact so far, this one included; those that were proven unsent do not count.
     """
+    rule = retry.get(disposition)
+    return None if rule is None else rule.delay(tries)
 
-    by: Mapping[str, Retry] = field(factory=dict[str, Retry], converter=_checked)
-    attempts: int = field(default=1, validator=_check_attempts)
 
-    def after(self, disposition: str, tries: int, ended_at: float) -> Next:
-        """What becomes of a contact after an attempt that has ended.
+def due_after(ended_at: float, delay: float) -> int:
+    """The moment of a retry in whole milliseconds, rounded up, so that it never comes early.
 
-        Args:
-            disposition: of the attempt.
-            tries: the attempts of the contact so far, this one included; those that were proven unsent do not count.
-            ended_at: seconds since the epoch.
-        """
-        retry = self.by.get(disposition)
-        if retry is None:
-            return Next("done" if disposition in _REACHED else "exhausted")
-        if tries >= self.attempts:
-            return Next("exhausted")
-        # Rounded up to the millisecond, in which ledgers keep moments, so that rounding cannot make it early.
-        return Next("waiting", math.ceil((ended_at + retry.delay(tries)) * 1000) / 1000)
+    Args:
+        ended_at: seconds since the epoch.
+        delay: seconds.
+    """
+    return math.ceil(ended_at * 1000 + delay * 1000)

@@ -11,9 +11,10 @@ Rules:
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, Final, Self
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 from attrs.validators import optional
 
 from ajoxi_async.protocol.errors import InvalidParameterError
@@ -28,15 +29,15 @@ def _number(value: object, name: str, least: float, most: float) -> None:
         raise InvalidParameterError(name, f"expected {least:g} to {most:g}, got {value!r:.80}")
 
 
-def _share(_: object, attribute: Any, value: object) -> None:
+def _share(_: object, attribute: Any, value: Any) -> None:
     _number(value, f"stop.{attribute.name}", 0, 1)
 
 
-def _amount(_: object, attribute: Any, value: object) -> None:
+def _amount(_: object, attribute: Any, value: Any) -> None:
     _number(value, f"stop.{attribute.name}", 0, _MOST)
 
 
-def _count(_: object, attribute: Any, value: object) -> None:
+def _count(_: object, attribute: Any, value: Any) -> None:
     if type(value) is not int:
         raise InvalidParameterError(f"stop.{attribute.name}", f"expected an integer, got {value!r:.80}")
     _number(value, f"stop.{attribute.name}", 1, _MOST)
@@ -108,7 +109,21 @@ class Stop:
             return f"{tally.unknown} attempts are in doubt, and {self.unknown} is the limit"
         if self.spend is not None and self.cost(tally) + self.per_call > self.spend:
             return f"{self.cost(tally):g} is spent, and another call would exceed {self.spend:g}"
-        if self.abandoned is not None and tally.answered >= self.sample:
-            if tally.abandoned > self.abandoned * tally.answered:
-                return f"{tally.abandoned} of {tally.answered} answered calls were abandoned, more than {self.abandoned:.1%}"
+        if (
+            self.abandoned is not None
+            and tally.answered >= self.sample
+            and tally.abandoned > self.abandoned * tally.answered
+        ):
+            return (
+                f"{tally.abandoned} of {tally.answered} answered calls were abandoned, more than {self.abandoned:.1%}"
+            )
         return None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The limits as JSON, for `from_dict`."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, given: Mapping[str, Any]) -> Self:
+        """The limits that `to_dict` has described."""
+        return cls(**given)

@@ -21,6 +21,7 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import date
+from itertools import pairwise
 from typing import Any, Final, Self
 
 from attrs import field, frozen
@@ -30,36 +31,19 @@ from ajoxi_async.dialer.durations import DAY
 from ajoxi_async.dialer.holidays import us_holidays
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["ALWAYS", "PRESETS", "Opening", "Windows"]
+__all__ = ["HORIZON", "PRESETS", "Windows"]
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHOLE_DAY: Final = ((0, 1440),)
 #: ``10``, ``10:00`` or ``24:00``, from there to another.
 _SPAN: Final = re.compile(r"(\d{1,2})(?::(\d\d))?\s*-\s*(\d{1,2})(?::(\d\d))?", re.ASCII)
-#: For how many days `opening` looks ahead. Every rule that repeats does so within a year.
+#: For how many days `next_span` looks ahead. Every rule that repeats does so within a year.
 HORIZON: Final = 400
 #: How many days are worked out at once: first those that nearly always have an opening.
 _STEPS: Final = (3, 12, *([55] * 7))
 
 Spans = tuple[tuple[int, int], ...]
 Interval = tuple[float, float]
-
-
-@frozen
-class Opening:
-    """A time in which calls may begin.
-
-    Attributes:
-        start: the first moment at which a call may begin, in seconds since the epoch.
-        latest: a moment until which, itself included, one may begin. Where a window stays open for days, it is open after it, too.
-    """
-
-    start: float
-    latest: float
-
-    def allows(self, at: float) -> bool:
-        """Whether a call may begin at a moment."""
-        return self.start <= at <= self.latest
 
 
 def _minute(hour: str, minute: str | None, text: str) -> int:
@@ -81,11 +65,12 @@ def _spans(text: object) -> Spans:
         start, end = _minute(match[1], match[2], text), _minute(match[3], match[4], text)
         if start >= end:
             raise InvalidParameterError(
-                "windows", f"expected hours that end after they begin, got {part.strip()!r}; hours over midnight are two spans"
+                "windows",
+                f"expected hours that end after they begin, got {part.strip()!r}; hours over midnight are two spans",
             )
         found.append((start, end))
     found.sort()
-    for (_, before), (after, _) in zip(found, found[1:], strict=False):
+    for (_, before), (after, _) in pairwise(found):
         if after < before:
             raise InvalidParameterError("windows", f"expected hours that do not overlap, got {text!r:.80}")
     return tuple(found)
@@ -232,11 +217,14 @@ class Windows:
         """
         if ring_timeout < self.ring_least:
             raise InvalidParameterError(
-                "ring_timeout", f"expected at least {self.ring_least:g} seconds with these windows, got {ring_timeout:g}"
+                "ring_timeout",
+                f"expected at least {self.ring_least:g} seconds with these windows, got {ring_timeout:g}",
             )
 
-    def opening(self, zones: Collection[str], at: float, ring: float) -> Opening | None:
-        """The next time in which calls may begin, or the one that is under way.
+    def next_span(self, zones: Collection[str], at: float, ring: float) -> tuple[float, float] | None:
+        """The first interval, at a moment or after it, in which a call has room for its ring time in every zone.
+
+        A call may begin at `moment` if ``opens <= moment`` and ``moment + ring <= closes``.
 
         Args:
             zones: every zone that the number may be in, by IANA name; empty if they are not known.
@@ -244,13 +232,14 @@ class Windows:
             ring: for how many seconds the phone may ring.
 
         Returns:
-            The opening, which begins at `at` or later; ``None`` if there is none within the next 400 days.
+            The half-open interval: its beginning, which is `at` or later, and its end. A window that stays open for days has
+            more than one interval. ``None`` if there is none within the next 400 days.
 
         Raises:
             ConfigurationError: the zone database is missing, or lacks one of the zones.
         """
         if self._unlimited:
-            return Opening(at, math.inf)
+            return at, at + HORIZON * DAY
         if not zones:
             return None
         start = at
@@ -259,17 +248,17 @@ class Windows:
             # A window that is open at the end of a step goes on in the next one, so that steps overlap by a day.
             for opens, closes in self._open_in_all(zones, start, end + DAY):
                 if closes - ring >= opens:
-                    return Opening(opens, closes - ring)
+                    return opens, closes
             start = end
         return None
 
     def is_open(self, zones: Collection[str], at: float, ring: float) -> bool:
-        """Whether a call may begin at a moment. Arguments and errors are those of `opening`.
+        """Whether a call may begin at a moment. Arguments and errors are those of `next_span`.
 
-        Where many moments are asked about, keep the `Opening` and ask it.
+        Where many moments are asked about, keep the interval and compare.
         """
-        opening = self.opening(zones, at, ring)
-        return opening is not None and opening.allows(at)
+        span = self.next_span(zones, at, ring)
+        return span is not None and span[0] <= at
 
     def _open_in_all(self, zones: Collection[str], start: float, end: float) -> list[Interval]:
         found: list[Interval] = [(start, end)]
@@ -320,4 +309,3 @@ def _intersection(left: list[Interval], right: list[Interval]) -> Iterator[Inter
 
 #: The names of the presets.
 PRESETS: Final = ("always", "us_strict")
-ALWAYS: Final = Windows.always()

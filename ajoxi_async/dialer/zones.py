@@ -26,9 +26,9 @@ from typing import Final
 
 from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.dialer.clocks import zone_names
-from ajoxi_async.dialer.numbers import Refusal
+from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["ZoneSet", "locator", "named_zone"]
+__all__ = ["ZoneSet", "locator", "named_zone", "zones_of"]
 
 #: Zone names, in the order of the alphabet; empty where the zones are not known.
 ZoneSet = tuple[str, ...]
@@ -73,18 +73,26 @@ def locator(test_at: datetime | None = None) -> Callable[[str], ZoneSet]:
     return locate
 
 
+def zones_of(number: int, test_at: datetime | None = None) -> ZoneSet:
+    """The zones of one number: E.164 as an integer, without ``+``. See `locator`."""
+    return locator(test_at)(f"+{number}")
+
+
 def named_zone(name: str) -> ZoneSet:
     """The zones of a contact that has a zone of its own.
 
     Raises:
-        Refusal: it is no zone of the database, or an offset.
+        InvalidParameterError: it is no zone of the database, or an offset.
         ConfigurationError: there is no database.
     """
     name = name.strip()
     if name in zone_names() and not _OFFSET.fullmatch(name):
         return (name,)
     if _OFFSET.fullmatch(name):
-        raise Refusal(f"the zone {name!r:.60} is an offset, which is wrong for half of the year: give a place, such as America/New_York")
+        raise InvalidParameterError(
+            "zone",
+            f"{name!r:.60} is an offset, which is wrong for half of the year: give a place, such as America/New_York",
+        )
     close = [known for known in zone_names() if known.lower() == name.lower().replace(" ", "_")]
     hint = f"did you mean {close[0]}?" if close else "names are those of the IANA database, such as America/New_York"
-    raise Refusal(f"no time zone is called {name!r:.60}: {hint}")
+    raise InvalidParameterError("zone", f"there is no {name!r:.60}: {hint}")
