@@ -40,10 +40,11 @@ def names(db: Database) -> list[str]:
 
 def create(db: Database, name: str, spec: str, now: int) -> CampaignRow:
     """Add a campaign that is not in the ledger yet. Its list of calls counts as swept up to now."""
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM campaign")
-    row = CampaignRow(last + 1, name, spec, CampaignState.ACTIVE, None, 0, now, now)
-    db.execute(f"INSERT INTO campaign ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)  # noqa: S608
-    return row
+    ((id,),) = db.execute(
+        "INSERT INTO campaign (name, spec, state, epoch, mark, created) VALUES (?, ?, ?, 0, ?, ?) RETURNING id",
+        (name, spec, CampaignState.ACTIVE, now, now),
+    )
+    return CampaignRow(id, name, spec, CampaignState.ACTIVE, None, 0, now, now)
 
 
 def set_spec(db: Database, campaign: int, spec: str) -> None:
@@ -83,8 +84,6 @@ def set_mark(db: Database, campaign: int, mark: int) -> None:
 
 def journal(db: Database, campaign: int, at: int, who: str, what: str, detail: str = "") -> None:
     """Keep the evidence of what was decided about a campaign: pauses, releases, incidents, changed settings."""
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM journal")
     db.execute(
-        "INSERT INTO journal (id, at, campaign, who, what, detail) VALUES (?, ?, ?, ?, ?, ?)",
-        (last + 1, at, campaign, who, what, detail),
+        "INSERT INTO journal (at, campaign, who, what, detail) VALUES (?, ?, ?, ?, ?)", (at, campaign, who, what, detail)
     )

@@ -49,9 +49,8 @@ def zones_id(db: Database, names: Sequence[str]) -> int:
     rows = db.execute("SELECT id FROM zones WHERE names = ?", (text,))
     if rows:
         return int(rows[0][0])
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM zones")
-    db.execute("INSERT INTO zones (id, names) VALUES (?, ?)", (last + 1, text))
-    return int(last) + 1
+    ((id,),) = db.execute("INSERT INTO zones (names) VALUES (?) RETURNING id", (text,))
+    return int(id)
 
 
 def zones_of(db: Database) -> dict[int, tuple[str, ...]]:
@@ -64,20 +63,20 @@ def source_id(db: Database, campaign: int, name: str, now: int) -> int:
     rows = db.execute("SELECT id FROM source WHERE campaign = ? AND name = ?", (campaign, name))
     if rows:
         return int(rows[0][0])
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM source")
-    db.execute("INSERT INTO source (id, campaign, name, loaded) VALUES (?, ?, ?, ?)", (last + 1, campaign, name, now))
-    return int(last) + 1
+    ((id,),) = db.execute(
+        "INSERT INTO source (campaign, name, loaded) VALUES (?, ?, ?) RETURNING id", (campaign, name, now)
+    )
+    return int(id)
 
 
 _ADD = (
-    "INSERT INTO contact (id, campaign, number, zones, state, due, tries, expires, source, line, reason, key, variables)"
-    " VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (campaign, number) DO NOTHING RETURNING id"
+    "INSERT INTO contact (campaign, number, zones, state, due, tries, expires, source, line, reason, key, variables)"
+    " VALUES (?, ?, ?, ?, 0, 0, ?, ?, ?, ?, ?, ?) ON CONFLICT (campaign, number) DO NOTHING RETURNING id"
 )
 
 
 def add(db: Database, campaign: int, source: int, rows: Iterable[NewContact]) -> Loaded:
     """Add contacts one by one. `load` has a faster way for millions."""
-    ((last,),) = db.execute("SELECT coalesce(max(id), 0) FROM contact")
     tally: Counter[str] = Counter()
     duplicates = []
     for place, row in enumerate(rows):
@@ -85,9 +84,8 @@ def add(db: Database, campaign: int, source: int, rows: Iterable[NewContact]) ->
         if not blocked and is_dnc(db, campaign, row.number):
             blocked, row = True, row._replace(reason="do not call")
         state = ContactState.SUPPRESSED if blocked else ContactState.WAITING
-        values = (last + 1, campaign, row.number, row.zones, state, row.expires, source, row.line, row.reason)
+        values = (campaign, row.number, row.zones, state, row.expires, source, row.line, row.reason)
         if db.execute(_ADD, (*values, row.key, row.variables)):
-            last += 1
             tally[state.word] += 1
         else:
             duplicates.append(place)
