@@ -10,7 +10,9 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -63,6 +65,8 @@ class Ledger:
         self._jobs: list[_Job[Any]] = []
         self._writing = False
         self._open = False
+        #: How many blocks own each campaign.
+        self._owners: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"Ledger({self.database!r})"
@@ -150,7 +154,30 @@ class Ledger:
             else:
                 self._writing = False
 
+    async def exists(self) -> bool:
+        """Whether there is a ledger already."""
+        self._check_open()
+        async with self._thread:
+            return await self._in_thread(self.database.exists)
+
     # Ownership
+
+    @asynccontextmanager
+    async def owning(self, name: str, *, patience: float = _PATIENCE) -> AsyncIterator[None]:
+        """A block in which this process owns a campaign. Blocks may be nested.
+
+        Raises:
+            LedgerOwnedError: another process owns it; see `own`.
+        """
+        if self._owners[name] == 0:
+            await self.own(name, patience=patience)
+        self._owners[name] += 1
+        try:
+            yield
+        finally:
+            self._owners[name] -= 1
+            if self._owners[name] == 0:
+                await self.disown(name)
 
     async def own(self, name: str, *, patience: float = _PATIENCE) -> None:
         """Become the owner of a campaign; on SQLite, of the whole ledger.
