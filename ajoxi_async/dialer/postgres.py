@@ -84,6 +84,10 @@ class PostgresDatabase:
             self._session.close()
             raise
 
+    def exists(self) -> bool:
+        """See `Database`."""
+        return self._version() >= 0
+
     def close(self) -> None:
         """See `Database`."""
         for name in list(self._owned):
@@ -200,7 +204,7 @@ class PostgresDatabase:
         """See `Database`."""
         self.execute("DELETE FROM inbox WHERE id <= ?", (upto,))
 
-    def alarm(self) -> int:
+    def alarm(self) -> int | None:
         """See `Database`."""
         return max([self._posted, *(one.latest_command for one in self._owned.values())])
 
