@@ -108,9 +108,9 @@ class PostgresServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     @contextmanager
-    def admin(self) -> Iterator[psycopg.Connection]:
+    def admin(self, url: str | None = None) -> Iterator[psycopg.Connection]:
         """A connection of the tests' own, each statement its own transaction."""
-        with psycopg.connect(self.url(), autocommit=True) as connection:
+        with psycopg.connect(url or self.url(), autocommit=True) as connection:
             yield connection
 
     def new_database(self) -> str:
