@@ -167,8 +167,8 @@ class Dispatcher:
             now,
             tally,
             from_of=self._callers.choose,
-            allowed_at=caps.earliest,
-            history=caps.horizon,
+            allowed_at=caps.next_allowed,
+            history=caps.span,
         )
 
     def _expire(self, db: Database, tally: Counter[str], now: int) -> None:
