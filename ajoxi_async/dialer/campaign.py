@@ -214,6 +214,11 @@ class Campaign:
 
     # Running
 
+    @property
+    def runs(self) -> bool:
+        """Whether it runs in this process, and has looked at the API's list of calls."""
+        return self._run is not None and self._run.running.opened
+
     async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncIterator[Progress]:
         """Dial until nothing more can be dialled, and yield the progress every so many real seconds and at the end.
 

@@ -83,7 +83,8 @@ class Run:
         epoch, row, found = await ledger.write(start)
         running = Running(
             ledger=ledger,
-            client=client.with_options(retry=RetryPolicy(writes="strict")),
+            # No retries of the client's: what was not sent goes back into the ledger, where pauses and windows count.
+            client=client.with_options(retry=RetryPolicy(max_retries=0, writes="strict")),
             row=row,
             settings=settings,
             clock=clock,
