@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -96,7 +96,7 @@ class Run:
         )
         return cls(running=running, until_settled=until_settled)
 
-    async def progress(self, every: float) -> AsyncIterator[Progress]:
+    async def progress(self, every: float) -> AsyncGenerator[Progress, None]:
         """Run, and yield the progress every so many real seconds and at the end."""
         running = self.running
         with running.clock.joined(running.activity):
