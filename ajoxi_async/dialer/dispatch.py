@@ -54,6 +54,17 @@ _EXPIRY: Final = 60_000
 
 
 @define(eq=False)
+class _Gate:
+    """The gate of one call."""
+
+    dispatcher: Dispatcher
+    one: Claimed
+
+    def __call__(self) -> None:
+        self.dispatcher.check(self.one)
+
+
+@define(eq=False)
 class Dispatcher:
     """Dials the contacts of a run.
 
@@ -285,7 +296,7 @@ class Dispatcher:
                 metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
                 agent_id=settings.agent_id,
                 lane="bulk",
-                gate=lambda: self.check(one),
+                gate=_Gate(self, one),
             )
         except AjoxiError as error:
             ending = ending_of(error)
