@@ -11,7 +11,7 @@ from __future__ import annotations
 import getpass
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from os import PathLike
 from typing import Any, Literal, Self
 
@@ -21,7 +21,7 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.dialer import settings as settings_of
-from ajoxi_async.dialer.client import DialerClient
+from ajoxi_async.dialer.client import DialerClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
@@ -50,18 +50,20 @@ class Doubt:
         number: the contact, in E.164.
         reference: in the metadata of the call, if there is one.
         attempt: its place among the contact's attempts, from 1.
-        since: when it was begun.
+        since: when it was begun, in seconds since the epoch.
         looked: how often its call was looked for.
+        next_look: when it is looked for again, in seconds since the epoch; ``None`` for no more.
     """
 
     number: str
     reference: str
     attempt: int
-    since: datetime
+    since: float
     looked: int
+    next_look: float | None
 
     def __repr__(self) -> str:
-        return f"Doubt({self.reference!r}, since={self.since:%Y-%m-%dT%H:%M:%SZ}, looked={self.looked})"
+        return f"Doubt({self.reference!r}, since={self.since:.0f}, looked={self.looked})"
 
 
 class Campaign:
@@ -69,6 +71,7 @@ class Campaign:
 
     Attributes:
         name: of the campaign.
+        row: of the campaign in the ledger, as it was when it was opened.
         settings: of the campaign, as the ledger has them.
         references: of its attempts.
     """
@@ -76,7 +79,8 @@ class Campaign:
     def __init__(
         self, ledger: Ledger, client: DialerClient | None, row: CampaignRow, settings: Settings, clock: Clock
     ) -> None:
-        self._ledger, self._client, self._row, self._clock = ledger, client, row, clock
+        self._ledger, self._client, self._clock = ledger, client, clock
+        self.row = row
         self.name = row.name
         self.settings = settings
         self.references = References(row.name)
@@ -202,7 +206,7 @@ class Campaign:
 
         async with self._ledger.owning(self.name):
             loaded = await load_contacts(
-                self._ledger, self._row, rows, do_not_call=do_not_call, now=self._clock.now(), settings=self.settings, **options
+                self._ledger, self.row, rows, do_not_call=do_not_call, now=self._clock.now(), settings=self.settings, **options
             )
         if self._run is not None:
             await self._run.loaded()
@@ -222,7 +226,8 @@ class Campaign:
                 kept, and the next run looks them up again. ``None`` waits as long as they are looked up, which is a day.
 
         Raises:
-            ConfigurationError: the campaign has no client or no numbers to call from, or it runs in this process already.
+            ConfigurationError: the campaign has no client or no numbers to call from, it runs in this process already, or the ledger
+                belongs to another kind of API: that of a sandbox, of a test key or of a live key.
             LedgerOwnedError: another process runs it, or the ledger.
             LedgerError: the ledger cannot be read or written.
             CampaignHaltedError: an error that every further call would have.
@@ -234,7 +239,8 @@ class Campaign:
         if self._run is not None:
             raise ConfigurationError(f"the campaign {self.name!r} runs in this process already")
         async with self._ledger.owning(self.name):
-            run = await Run.begin(self._ledger, self._client, self._row, self.settings, self._clock, until_settled)
+            await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
+            run = await Run.begin(self._ledger, self._client, self.row, self.settings, self._clock, until_settled)
             self._run = run
             steps = run.progress(every)
             try:
@@ -331,14 +337,15 @@ class Campaign:
 
     async def unknown(self) -> list[Doubt]:
         """The attempts in doubt, the oldest first."""
-        found = await self._ledger.read(lambda db: looks.unknown(db, self._row.id))
+        found = await self._ledger.read(lambda db: looks.unknown(db, self.row.id))
         return [
             Doubt(
                 f"+{one.number}",
                 self.references.make(one.number, one.n),
                 one.n,
-                datetime.fromtimestamp(one.intent_at / 1000, UTC),
+                one.intent_at / 1000,
                 one.looked,
+                None if one.next_look is None else one.next_look / 1000,
             )
             for one in found
         ]
@@ -351,21 +358,24 @@ class Campaign:
             reason: kept in the journal.
 
         Raises:
-            InvalidParameterError: one is no reference of this campaign.
+            InvalidParameterError: one is no attempt in doubt of this campaign; nothing was changed.
         """
-        await self._command("release", attempts=self._attempts(doubts), reason=str(reason))
+        await self._command("release", attempts=await self._attempts(doubts), reason=str(reason))
 
     async def done(self, *doubts: Doubt | str, reason: str = "") -> None:
         """Say that the contacts of attempts in doubt are settled: they are not called again. Arguments are those of `release`."""
-        await self._command("done", attempts=self._attempts(doubts), reason=str(reason))
+        await self._command("done", attempts=await self._attempts(doubts), reason=str(reason))
 
-    def _attempts(self, doubts: Iterable[Doubt | str]) -> list[list[int]]:
+    async def _attempts(self, doubts: Iterable[Doubt | str]) -> list[list[int]]:
+        known = {one.reference: one for one in await self.unknown()}
         found = []
         for one in doubts:
-            reference = self.references.read(one.reference if isinstance(one, Doubt) else one)
-            if reference is None:
-                raise InvalidParameterError("doubts", f"expected references of the campaign {self.name!r}")
-            found.append(list(reference))
+            text = one.reference if isinstance(one, Doubt) else one
+            if text not in known:
+                raise InvalidParameterError(
+                    "doubts", f"expected references of attempts in doubt, as `unknown` lists them, got {text!r:.80}"
+                )
+            found.append([int(known[text].number[1:]), known[text].attempt])
         return found
 
     async def _command(self, what: str, **detail: Any) -> None:
@@ -387,17 +397,17 @@ class Campaign:
         """How the campaign stands, from the ledger."""
 
         def read(db: Database) -> tuple[CampaignRow | None, dict[str, int]]:
-            return campaigns.find(db, self.name), counts.read(db, self._row.id)
+            return campaigns.find(db, self.name), counts.read(db, self.row.id)
 
         row, found = await self._ledger.read(read)
-        row = row or self._row
+        row = row or self.row
         return progress_of(self.name, row.state, row.reason, found, self._clock.now())
 
     async def report(self) -> Any:
         """The report of the campaign: a row for each row that was loaded, counts and plots."""
-        from ajoxi_async.dialer.report import make_report
+        from ajoxi_async.dialer.report import Report
 
-        return await make_report(self._ledger, self._row)
+        return Report(self._ledger, self.row, self._clock.now)
 
 
 _SETTINGS = frozenset(field.name for field in Settings.__attrs_attrs__ if field.init)  # type: ignore[attr-defined]

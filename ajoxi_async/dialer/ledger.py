@@ -6,6 +6,8 @@ Rules:
 2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
 3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
 4. Work that was handed over is carried out even if the task that waits for it is cancelled.
+5. Work of one kind on many items is carried out once for all items that wait (`write_each`), because the time of a transaction is
+   that of its statements, and to a database on another machine each of them is a round trip.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
 __all__ = ["Ledger"]
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 #: Most pieces of work in one transaction.
 _MOST = 500
@@ -37,9 +40,15 @@ _PATIENCE = 3.0
 
 @define(eq=False)
 class _Job(Generic[T]):
-    """A piece of work, and how it ended."""
+    """A piece of work, and how it ended.
 
-    work: Callable[[Database], T]
+    Attributes:
+        work: gets the database; or, if `each` is true, the database and all items that wait, of which `item` is one.
+    """
+
+    work: Callable[..., Any]
+    item: Any = None
+    each: bool = False
     done: anyio.Event = field(factory=anyio.Event)
     result: T | None = None
     error: BaseException | None = None
@@ -115,8 +124,22 @@ class Ledger:
             LedgerOwnedError: this process does not own what is written to.
             LedgerError: it is not durable, or it is not known whether it is.
         """
+        return await self._write(_Job(work))
+
+    async def write_each(self, work: Callable[[Database, list[Item]], Sequence[T]], item: Item) -> T:
+        """Carry out work on an item, together with the other items that wait for the same work. Otherwise as `write`.
+
+        Args:
+            work: gets the database and the items, and returns a result for each. Items are together if their `work` is equal.
+            item: what it is carried out on.
+
+        Raises:
+            LedgerError: see `write`.
+        """
+        return await self._write(_Job(work, item, each=True))
+
+    async def _write(self, job: _Job[T]) -> T:
         self._check_open()
-        job = _Job(work)
         self._jobs.append(job)
         if self._writing:
             await self._wait(job)
@@ -212,11 +235,15 @@ class Ledger:
 
 def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
     """Carry out jobs in one transaction. If one of several fails, each gets a transaction of its own."""
-    results = []
+    results: dict[_Job[Any], Any] = {}
     try:
         with database.transaction():
             for job in jobs:
-                results.append(job.work(database))
+                if job.each and job not in results:
+                    alike = [one for one in jobs if one.each and one.work == job.work]
+                    results.update(zip(alike, job.work(database, [one.item for one in alike]), strict=True))
+                elif not job.each:
+                    results[job] = job.work(database)
     except BaseException as error:
         if len(jobs) == 1 or len(results) == len(jobs):
             # A commit that failed may have been carried out after all, so that nothing is tried again.
@@ -226,8 +253,8 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
         for job in jobs:
             _transact(database, [job])
     else:
-        for job, result in zip(jobs, results, strict=True):
-            job.result = result
+        for job in jobs:
+            job.result = results[job]
 
 
 def _database_of(where: object) -> Database:

@@ -26,9 +26,10 @@ class Look(NamedTuple):
     intent_at: int
     looked: int
     created_at: int | None
+    next_look: int | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
