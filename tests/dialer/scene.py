@@ -135,7 +135,8 @@ class Scene:
         references: Counter[str] = Counter()
         rung: Counter[str] = Counter()
         for ring in world.rings():
-            call = world.account.calls[ring.call_id]
+            call = world.account.calls.get(ring.call_id)
+            assert call is not None
             rung[ring.number] += 1
             references[str(call.metadata.get(CLIENT_REFERENCE) or ring.call_id)] += 1
         return await (ledger or self.ledger).read(lambda db: _audit(db, references, rung))
