@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
+from ajoxi_async.dialer.statements.lists import in_lists
 
 __all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
 
@@ -97,6 +98,15 @@ def add(db: Database, campaign: int, source: int, rows: Iterable[NewContact]) ->
 def is_dnc(db: Database, campaign: int, number: int) -> bool:
     """Whether a number is not to be called, in a campaign or at all."""
     return bool(db.execute("SELECT 1 FROM dnc WHERE number = ? AND scope IN (0, ?)", (number, campaign)))
+
+
+def dnc_among(db: Database, campaign: int, numbers: Sequence[int]) -> set[int]:
+    """Those of some numbers that are not to be called, in a campaign or at all."""
+    found: set[int] = set()
+    for places, some in in_lists(numbers):
+        rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))  # noqa: S608
+        found.update(number for (number,) in rows)
+    return found
 
 
 def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source: str) -> int:
