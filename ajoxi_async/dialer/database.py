@@ -37,7 +37,19 @@ class Posted(NamedTuple):
 
 
 class Database(Protocol):
-    """A database that holds a ledger."""
+    """A database that holds a ledger.
+
+    Attributes:
+        shared: whether processes of several machines use it, each the owner of some campaigns. Then a run stands by while another
+            process owns the campaign, and other owners are told of each command.
+        lease: seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached.
+    """
+
+    @property
+    def shared(self) -> bool: ...
+
+    @property
+    def lease(self) -> float: ...
 
     def open(self) -> None:
         """Connect, for reading at least, and check that it is a ledger, or none yet.
@@ -93,6 +105,9 @@ class Database(Protocol):
 
     def owned(self, name: str) -> bool:
         """Whether this process surely owns a campaign at this moment. Fast and without I/O: the gate calls it for each call."""
+
+    def quiet_in(self, name: str) -> float:
+        """Seconds until nothing that a former owner of a campaign has sent is under way any more. Without I/O."""
 
     def post(self, what: str, detail: str, at: int) -> int:
         """Post a command to the owner, durably, and return its id. Anyone may post."""

@@ -53,6 +53,9 @@ class SqliteDatabase:
         ConfigurationError: the path cannot be right.
     """
 
+    shared: Final = False
+    lease: Final = 0.0
+
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = _checked(path)
         self._lock = OwnerLock(self._path)
@@ -237,6 +240,10 @@ class SqliteDatabase:
     def owned(self, name: str) -> bool:
         """See `Database`."""
         return name in self._owned and self._lock.held
+
+    def quiet_in(self, name: str) -> float:
+        """See `Database`. The lock is freed by the end of the process: requests of its are closed, or as good as answered."""
+        return 0.0
 
     # Commands of other processes
 
