@@ -8,7 +8,8 @@ Rules:
 3. A look that fails says nothing. What is in doubt stays in doubt, and is looked up again.
 4. With ``unknown="release"`` an attempt in doubt is released after `Settings.settle`, if three looks did not find it and there is a
    witness: a list has shown a call of ours that was placed in the last third of this time, so that the list would have shown the call.
-5. A call that is open for longer than `Settings.max_call` is stale: it counts no more, and its end is taken whenever it comes.
+5. A call that is open for longer than `Settings.max_call` is stale: it counts no more. It is looked up every hour for one more day,
+   and its end is taken whenever it comes.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ from ajoxi_async.dialer.activity import Bell
 from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, Fact
-from ajoxi_async.dialer.running import Running, at, next_doubt_look
+from ajoxi_async.dialer.running import LAST_LOOK, Running, at, next_doubt_look
 from ajoxi_async.dialer.statements import campaigns, looks
-from ajoxi_async.dialer.statements.facts import LIST, Report, fact_of
+from ajoxi_async.dialer.statements.facts import LIST, STALE, Report, fact_of
 from ajoxi_async.dialer.statements.looks import Look
 from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError
 
@@ -41,12 +42,19 @@ _FEW: Final = 3
 _PAGES: Final = 4
 #: The longest time between two looks at an open call, in seconds.
 _RAREST: Final = 900.0
+#: Seconds between two looks at a stale call.
+_STALE: Final = 3600.0
 #: Seconds by which the clock of the API may differ from ours, where calls are found by their time.
 _SKEW: Final = 60.0
 #: Looks that must not have found an attempt that is released.
 _LOOKS: Final = 3
 #: Seconds to wait after a list could not be read.
 _AGAIN: Final = 2.0
+
+
+def _placed(one: Look) -> int:
+    """When a call was placed, in milliseconds: by the API's clock if it has told, by ours otherwise."""
+    return one.created_at or one.intent_at
 
 
 @define(eq=False)
@@ -98,33 +106,41 @@ class Sweeper:
     async def _look_open(self, opened: list[Look]) -> bool:
         running = self.running
         stale = [one for one in opened if running.now() - one.intent_at > milliseconds(running.settings.max_call)]
+        answered, reached = True, 0
         try:
-            found = await (self._retrieve(opened) if len(opened) <= _FEW else self._list(opened))
+            if len(opened) <= _FEW:
+                found = await self._retrieve(opened)
+            else:
+                found, reached = await self._list(opened)
         except LedgerError:
             raise
         except AjoxiError:
             found, answered = {}, False
-        else:
-            answered = True
+        # Those that the pages did not reach stay due: the next pages begin with them.
+        opened = [one for one in opened if one.id in found or _placed(one) >= reached]
         reports = [fact_of(one.id, found[one.id], LIST) for one in opened if one.id in found]
         ended = {report.attempt for report in reports if report.fact is Fact.ENDED}
         if ended:
             await running.record([report for report in reports if report.attempt in ended])
         running.talking |= {id for id, call in found.items() if call.status == CallStatus.ANSWERED}
-        later = [(one.id, self._next_open_look(one)) for one in opened if one.id not in ended]
         gone = [one for one in stale if one.id not in ended]
+        later = [(one.id, self._next_open_look(one)) for one in opened if one.id not in ended and one not in gone]
 
-        def work(db: Database, _: Counter[str]) -> None:
+        def work(db: Database, tally: Counter[str]) -> None:
             looks.postpone(db, later)
             for one in gone:
-                looks.set_stale(db, one.id)
+                tally[STALE] += looks.set_stale(db, one.id, self._next_stale_look(one))
 
-        if later:
+        if later or gone:
             await running.write(work)
-        running.stale += len(gone)
         if gone:
             running.dispatch_bell.ring()
         return answered
+
+    def _next_stale_look(self, one: Look) -> int | None:
+        last = one.intent_at + milliseconds(self.running.settings.max_call + LAST_LOOK)
+        then = self.running.now() + milliseconds(_STALE)
+        return then if then <= last else None
 
     def _next_open_look(self, one: Look) -> int:
         running = self.running
@@ -141,29 +157,34 @@ class Sweeper:
                 continue
         return found
 
-    async def _list(self, opened: list[Look]) -> dict[int, Call]:
-        """The calls of attempts from the list of the time in which they were placed."""
+    async def _list(self, opened: list[Look]) -> tuple[dict[int, Call], int]:
+        """The calls of attempts from the list of the time in which they were placed, and back to which moment it was read.
+
+        It ends at a page without any of them: there may be a day of other calls before the next one.
+        """
         by_call = {one.call_id: one for one in opened}
-        moments = [one.created_at or one.intent_at for one in opened]
         found: dict[int, Call] = {}
-        cursor = None
+        cursor, reached = None, 0
         for _ in range(_PAGES):
             page = await self.running.client.calls.list(
-                created_after=at(min(moments)),
-                created_before=at(max(moments) + 1),
+                created_after=at(min(map(_placed, opened))),
+                created_before=at(max(map(_placed, opened)) + 1),
                 direction=Direction.OUTBOUND,
                 limit=MAX_PAGE,
                 cursor=cursor,
             )
             for call in page.data:
                 self.see(call)
-                one = by_call.get(call.id)
-                if one is not None:
-                    found[one.id] = call
+            shown = {by_call[call.id].id: call for call in page.data if call.id in by_call}
+            found |= shown
             cursor = page.next_cursor
             if cursor is None or len(found) == len(opened):
+                return found, 0
+            moments = [milliseconds(call.created_at.timestamp()) for call in page.data if call.created_at is not None]
+            reached = min(moments, default=reached)
+            if not shown:
                 break
-        return found
+        return found, reached
 
     def see(self, call: Call) -> None:
         """Note that a list has shown a call; of ours, it is a witness for what lists show."""

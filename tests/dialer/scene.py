@@ -208,7 +208,7 @@ async def fill(ledger: Ledger, campaign: Campaign, numbers: list[str], zones: tu
     """Put contacts into a campaign."""
 
     def work(db: Any) -> None:
-        id = campaign._row.id
+        id = campaign.row.id
         found = contacts.zones_id(db, zones)
         source = contacts.source_id(db, id, "a list", 0)
         rows = [contacts.NewContact(int(number[1:]), found, line) for line, number in enumerate(numbers, 1)]

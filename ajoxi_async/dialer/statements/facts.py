@@ -23,13 +23,16 @@ from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "has_ended", "record", "record_each"]
+__all__ = ["ANSWER", "LIST", "PERSON", "STALE", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "has_ended", "record", "record_each"]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
 LIST: Final = 2
 WEBHOOK: Final = 3
 PERSON: Final = 4
+#: Why an open call counts no more (`attempt.reason`): it has been open for longer than a call can last. The count of this name is
+#: that of these calls.
+STALE: Final = "stale"
 
 
 class Report(NamedTuple):
@@ -105,7 +108,8 @@ class Changed(NamedTuple):
 
 
 _READ = (
-    "SELECT a.id, a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, c.state, c.tries"
+    "SELECT a.id, a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, a.reason,"
+    " c.state, c.tries"
     " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id IN {}"
 )
 _WRITE = (
@@ -182,6 +186,7 @@ class _Attempt:
     incident: int
     call_id: str | None
     created_at: int | None
+    reason: str | None
     contact: _Contact
 
 
@@ -270,6 +275,8 @@ def _changed(
             report.attempt,
         )
     )
+    if before is AttemptState.OPEN and attempt.reason == STALE:
+        tally[STALE] -= 1
     if step.incident:
         tally["incident"] += 1
     if step.state is AttemptState.ENDED and report.disposition is not None:
