@@ -30,7 +30,7 @@ from ajoxi_async.dialer.running import LAST_LOOK, Running, at, next_doubt_look
 from ajoxi_async.dialer.statements import campaigns, looks
 from ajoxi_async.dialer.statements.facts import LIST, STALE, Report, fact_of
 from ajoxi_async.dialer.statements.looks import Look
-from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError
+from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError, PaginationError
 
 __all__ = ["Sweeper"]
 
@@ -40,6 +40,8 @@ _COLLECT: Final = 1.5
 _FEW: Final = 3
 #: Most pages of a list for one page of looks; what other users of the account placed meanwhile is on them as well.
 _PAGES: Final = 4
+#: The same for one attempt in doubt, where the API does not look for references. What was not read was not looked at.
+_PAGES_OF_TIME: Final = 200
 #: The longest time between two looks at an open call, in seconds.
 _RAREST: Final = 900.0
 #: Seconds between two looks at a stale call.
@@ -48,8 +50,9 @@ _STALE: Final = 3600.0
 _SKEW: Final = 60.0
 #: Looks that must not have found an attempt that is released.
 _LOOKS: Final = 3
-#: Seconds to wait after a list could not be read.
+#: Seconds to wait after a list could not be read: at first, doubled each time, and at most.
 _AGAIN: Final = 2.0
+_RAREST_AGAIN: Final = 60.0
 
 
 def _placed(one: Look) -> int:
@@ -63,6 +66,7 @@ class Sweeper:
 
     running: Running
     _pause: Bell = field(init=False)
+    _again: float = _AGAIN
 
     def __attrs_post_init__(self) -> None:
         self._pause = self.running.bell()
@@ -76,8 +80,13 @@ class Sweeper:
             if due:
                 answered = await self._look(due)
                 running.check_over()
-                if not answered or len(due) < MAX_PAGE:
-                    await self._sleep(_COLLECT if answered else _AGAIN)
+                if not answered:
+                    await self._sleep(self._again)
+                    self._again = min(_RAREST_AGAIN, self._again * 2)
+                    continue
+                self._again = _AGAIN
+                if len(due) < MAX_PAGE:
+                    await self._sleep(_COLLECT)
                 continue
             running.check_over()
             until = None if following is None else following / 1000
@@ -98,7 +107,9 @@ class Sweeper:
         doubtful = [one for one in due if one.state == AttemptState.UNKNOWN]
         answered = await self._look_open(opened) if opened else True
         for one in doubtful:
-            answered = await self._look_doubtful(one) and answered
+            if not answered:  # The others stay due as well.
+                break
+            answered = await self._look_doubtful(one)
         return answered
 
     # Open calls
@@ -197,47 +208,50 @@ class Sweeper:
         running = self.running
         try:
             call = await self._find(one)
+            release = call is None and await self._may_release(one)
+            if release:  # By a list that is no older than the one that has shown the witness.
+                call = await self._find(one)
         except LedgerError:
             raise
         except AjoxiError:
-            await running.write(lambda db, _: looks.postpone(db, [(one.id, running.now() + milliseconds(_AGAIN))]))
-            return False
+            return False  # It stays due, and is looked up again after the pause.
         if call is not None:
             await running.record([fact_of(one.id, call, LIST)])
-            return True
-        if await self._may_release(one):
-            reason = f"not found in {one.looked + 1} looks; witness at {at(running.witness):%Y-%m-%dT%H:%M:%SZ}"
-            changed = await running.record([Report(one.id, Fact.RELEASED, reason=reason)])
-            now = running.now()
-            if changed:
-                await running.write(
-                    lambda db, _: campaigns.journal(
-                        db, running.row.id, now, "dialer", "release", f"attempt {one.id}: {reason}"
-                    )
-                )
-            return True
-        then = next_doubt_look(one.intent_at / 1000, running.clock.now())
-        await running.write(lambda db, _: looks.postpone(db, [(one.id, None if then is None else milliseconds(then))]))
+        elif release:
+            await self._release(one)
+        else:
+            then = next_doubt_look(one.intent_at / 1000, running.clock.now())
+            next_look = None if then is None else milliseconds(then)
+            await running.write(lambda db, _: looks.postpone(db, [(one.id, next_look)]))
         return True
 
+    async def _release(self, one: Look) -> None:
+        running, now = self.running, self.running.now()
+        reason = f"not found in {one.looked + 1} looks; witness at {at(running.witness):%Y-%m-%dT%H:%M:%SZ}"
+        if await running.record([Report(one.id, Fact.RELEASED, reason=reason)]):
+            told = f"attempt {one.id}: {reason}"
+            await running.write(lambda db, _: campaigns.journal(db, running.row.id, now, "dialer", "release", told))
+
     async def _find(self, one: Look) -> Call | None:
-        """The call of an attempt in doubt, by its reference, or by its numbers and its time."""
+        """The call of an attempt in doubt, by its reference, or by its numbers and its time.
+
+        Raises:
+            AjoxiError: the list could not be read, or not as far as it would show the call.
+        """
         running = self.running
         reference = running.references.make(one.number, one.n)
         page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
         for call in page.data:
             self.see(call)
-            # An API that ignores the filter returns calls of others.
             if call.metadata.get(CLIENT_REFERENCE) == reference:
                 return call
-        if page.data:
-            return await self._find_by_time(one)
-        return None
+        # An API that ignores the filter returns calls of others.
+        return await self._find_by_time(one, reference) if page.data else None
 
-    async def _find_by_time(self, one: Look) -> Call | None:
+    async def _find_by_time(self, one: Look, reference: str) -> Call | None:
         cursor: str | None = None
         wanted = (f"+{one.number}", f"+{one.from_}")
-        for _ in range(_PAGES):
+        for _ in range(_PAGES_OF_TIME):
             page = await self.running.client.calls.list(
                 created_after=at(one.intent_at - milliseconds(_SKEW)),
                 direction=Direction.OUTBOUND,
@@ -246,12 +260,12 @@ class Sweeper:
             )
             for call in page.data:
                 self.see(call)
-                if (call.to, call.from_) == wanted and CLIENT_REFERENCE not in call.metadata:
+                if call.metadata.get(CLIENT_REFERENCE, reference) == reference and (call.to, call.from_) == wanted:
                     return call
             cursor = page.next_cursor
             if cursor is None:
-                break
-        return None
+                return None
+        raise PaginationError("the list of calls was not read as far as an attempt in doubt")
 
     async def _may_release(self, one: Look) -> bool:
         running, settings = self.running, self.running.settings
