@@ -97,6 +97,7 @@ class Running:
         halted: the error that ends the run.
         tripped: whether a limit of `Stop` was reached.
         agents: how many agents are free, as the caller said.
+        looked: whether the sweeper has looked at what was due when the run began.
         witness: the latest moment at which a call of ours was placed that a list has shown, in milliseconds by the API's clock.
         alarm: the last command that was carried out.
     """
@@ -125,6 +126,7 @@ class Running:
     halted: Exception | None = None
     tripped: bool = False
     agents: int = 0
+    looked: bool = False
     witness: int = 0
     alarm: int = 0
     #: Whether no contact was found that waits, at the last look.
@@ -311,7 +313,7 @@ class Running:
                 waits = True
             else:
                 waits = not self.tripped and (counts["waiting"] > 0 or not self.nothing_waits)
-            if away or waits:
+            if away or waits or not self.looked:
                 self.settled_since = None
                 return None
             now = self.clock.now()

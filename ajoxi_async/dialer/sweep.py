@@ -79,6 +79,7 @@ class Sweeper:
             running.next_look = following
             if due:
                 answered = await self._look(due)
+                running.looked = True
                 running.check_over()
                 if not answered:
                     await self._sleep(self._again)
@@ -88,6 +89,7 @@ class Sweeper:
                 if len(due) < MAX_PAGE:
                     await self._sleep(_COLLECT)
                 continue
+            running.looked = True
             running.check_over()
             until = None if following is None else following / 1000
             await running.clock.wait(running.sweep_bell, until)
