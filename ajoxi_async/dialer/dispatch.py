@@ -3,8 +3,8 @@
 Rules:
 1. The order is: room, durable intent, the limiter's turn, gate, wire, answer. No request leaves without an intent that was durable
    before, and none leaves that the gate has not let through after its turn.
-2. Few intents are written ahead of the wire, two at the limit of a key and eight at most, because each is in doubt if the process
-   dies. The number grows while turns come faster than intents.
+2. Few intents are written ahead of the wire, because each is in doubt if the process dies: two at the limit of a key. The number grows
+   while turns come faster than intents, to 32 where nothing limits the calls.
 3. The gate looks at what may have changed since the claim: the ownership, the state of the campaign, commands that were posted and
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
@@ -40,7 +40,7 @@ __all__ = ["Dispatcher"]
 
 #: Intents that are written ahead of the wire, at least and at most.
 _FEWEST: Final = 2
-_MOST: Final = 8
+_MOST: Final = 32
 #: Candidates that are read at once.
 _READ: Final = 200
 #: Contacts that are canceled in one transaction.
@@ -116,7 +116,7 @@ class Dispatcher:
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
         ahead = self._ahead - len(running.claimed)
-        if ahead <= 0:
+        if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
         seen = running.seen()
         room = min(ahead, running.pacing.room(now, seen))
