@@ -8,7 +8,8 @@ Rules:
 3. The gate looks at what may have changed since the claim: the ownership, the state of the campaign, commands that were posted and
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
-5. After failures to connect, dialling waits: from a second, doubled each time, to a minute. A request that gets through ends this.
+5. After failures to connect, and after several answers in a row that leave their attempts in doubt, dialling waits: from a second,
+   doubled each time, to a minute. A request that gets through ends this. So an API that is down puts few attempts in doubt.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _MOST: Final = 32
 _READ: Final = 200
 #: Contacts that are canceled in one transaction.
 _CANCEL: Final = 5_000
+#: Answers in a row that leave their attempts in doubt, after which dialling waits.
+_DOUBTS: Final = 3
 #: Seconds to wait after failures to connect.
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -83,6 +86,7 @@ class Dispatcher:
     _callers: Callers = field(init=False)
     _queue: deque[Candidate] = field(factory=deque)
     _ahead: int = _FEWEST
+    _doubts: int = 0
     _pause: float = 0.0
     _paused_until: float = 0.0
     _next_expiry: int = 0
@@ -302,7 +306,8 @@ class Dispatcher:
             ending = ending_of(error)
             if ending.halts:
                 running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
-            if ending.failed:
+            self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
+            if ending.failed or self._doubts >= _DOUBTS:
                 self._fail()
             return Report(one.id, ending.fact, reason=ending.reason)
         except BaseException:
@@ -310,7 +315,7 @@ class Dispatcher:
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
-        self._pause = 0.0
+        self._pause, self._doubts = 0.0, 0
         created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
         return Report(one.id, Fact.PLACED, call.id, created, via=ANSWER)
 
