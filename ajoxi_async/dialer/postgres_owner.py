@@ -27,7 +27,7 @@ import socket
 import threading
 import time
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.postgres_session import SCHEMA, Address, Session

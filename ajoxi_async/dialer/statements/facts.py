@@ -22,7 +22,19 @@ from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "record", "record_each"]
+__all__ = [
+    "ANSWER",
+    "LIST",
+    "PERSON",
+    "WEBHOOK",
+    "Changed",
+    "Report",
+    "Rules",
+    "attempt_of",
+    "fact_of",
+    "record",
+    "record_each",
+]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
