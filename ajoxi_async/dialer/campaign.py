@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from os import PathLike
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Self
 
 import anyio
@@ -26,10 +26,12 @@ from ajoxi_async.dialer.client import DialerClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
+from ajoxi_async.dialer.load import DoNotCall, Given, LoadReport, load
 from ajoxi_async.dialer.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.progress import Progress, progress_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import Retry
+from ajoxi_async.dialer.rows import CsvFile
 from ajoxi_async.dialer.run import Run
 from ajoxi_async.dialer.running import rules_of
 from ajoxi_async.dialer.settings import Mode, Settings
@@ -214,17 +216,43 @@ class Campaign:
 
     async def load(
         self,
-        rows: Iterable[Any] | AsyncIterable[Any],
+        rows: Given | CsvFile,
         *,
-        do_not_call: str | PathLike[str] | Iterable[str] = (),
-        **options: Any,
-    ) -> Any:
-        """Load contacts: see `load.load_contacts`."""
-        from ajoxi_async.dialer.load import load_contacts
+        do_not_call: DoNotCall = (),
+        name: str = "rows",
+    ) -> LoadReport:
+        """Load contacts. Of rows that are loaded again nothing changes, in whatever order they are.
 
+        With a client of a test key, test numbers are in a zone where it is day now (`contract.zones`).
+
+        Args:
+            rows: ``from_csv("contacts.csv", phone="mobile")``, or an iterable, asynchronous perhaps, of numbers in E.164 and of mappings
+                with ``phone`` and perhaps ``zone``, ``expires`` and ``key``; their other entries are variables.
+            do_not_call: numbers that no campaign of the ledger may call from now on: a file with one in each line, or numbers.
+            name: of the source, for rows that are no file.
+
+        Returns:
+            How many rows were imported, duplicates, refused and not to be called; they add up.
+
+        Raises:
+            InvalidParameterError: the rows cannot be read in this way, or a do-not-call entry is no number.
+            ConfigurationError: the time zone database is missing.
+            LedgerOwnedError: another process owns the ledger.
+            LedgerError: the ledger cannot be written. What is stored by then stays; load again.
+        """
+        now = self._clock.now()
+        test = getattr(self._client, "mode", "live") == "test"
         async with self._ledger.owning(self.name):
-            loaded = await load_contacts(
-                self._ledger, self.row, rows, do_not_call=do_not_call, now=self._clock.now(), settings=self.settings, **options
+            loaded = await load(
+                self._ledger,
+                self.row,
+                rows,
+                now=now,
+                windows=self.settings.windows,
+                ring=float(self.settings.ring_timeout),
+                do_not_call=do_not_call,
+                test_at=datetime.fromtimestamp(now, UTC) if test else None,
+                name=name,
             )
         if self._run is not None:
             await self._run.loaded()
@@ -232,7 +260,12 @@ class Campaign:
 
     # Running
 
-    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncIterator[Progress]:
+    @property
+    def runs(self) -> bool:
+        """Whether it runs in this process, and has looked at the API's list of calls."""
+        return self._run is not None and self._run.running.opened
+
+    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncGenerator[Progress, None]:
         """Dial until nothing more can be dialled, and yield the progress every so many real seconds and at the end.
 
         A run goes on where the last one ended, however that was. While the campaign is paused by a command, it waits for `resume`. Leaving
@@ -262,8 +295,9 @@ class Campaign:
             while True:
                 try:
                     async with self._ledger.owning(self.name, **({"patience": 0.0} if self._ledger.database.shared else {})):
-                        async for progress in self._shift(every, until_settled):
-                            yield progress
+                        async with aclosing(self._shift(every, until_settled)) as steps:
+                            async for progress in steps:
+                                yield progress
                     return
                 except (LedgerOwnedError, LedgerUnreachableError) as error:
                     if not self._ledger.database.shared:
@@ -275,7 +309,7 @@ class Campaign:
         finally:
             self._entered = False
 
-    async def _shift(self, every: float, until_settled: float | None) -> AsyncIterator[Progress]:
+    async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
         """Run as the owner, until the end or the loss of the ownership."""
         database = self._ledger.database
         while (left := database.quiet_in(self.name)) > 0 and database.owned(self.name):
@@ -285,15 +319,12 @@ class Campaign:
         assert self._client is not None
         run = await Run.begin(self._ledger, self._client, self.row, self.settings, self._clock, until_settled)
         self._run = run
-        steps = run.progress(every)
         try:
-            async for progress in steps:
-                yield progress
+            async with aclosing(run.progress(every)) as steps:
+                async for progress in steps:
+                    yield progress
         finally:
-            try:
-                await steps.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
-            finally:
-                self._run = None
+            self._run = None
 
     async def _standing(self, reason: str, *, known: bool = True) -> Progress:
         """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -82,11 +82,28 @@ class Database(Protocol):
             LedgerError: the commit failed, or it is unknown whether it did.
         """
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = ...,
+        key: Sequence[str] = ...,
+    ) -> None:
         """Insert many rows into a table in the fastest way of the database, within a transaction.
 
+        A table whose column ``id`` is not among the columns gives the rows ids above all that it has, in their order.
+
+        Args:
+            table: its name.
+            columns: of the rows.
+            rows: the values of each row.
+            fixed: more columns: with an integer that is the same in all rows, or with the name of a column whose value they repeat.
+            key: columns of a unique index; rows that repeat a key are left out.
+
         Raises:
-            LedgerError: a row breaks a constraint; the transaction is to be given up.
+            LedgerError: a row breaks a constraint other than the key; the transaction is to be given up.
         """
 
     def own(self, name: str) -> None:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -209,10 +210,22 @@ class SqliteDatabase:
             self._owned.clear()
             raise LedgerError(f"the ledger {self._path} was replaced while it was open, and is not written to")
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = MappingProxyType({}),
+        key: Sequence[str] = (),
+    ) -> None:
         """See `Database`."""
-        places = ", ".join("?" * len(columns))
-        self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - names of ours
+        places = {name: f"?{place}" for place, name in enumerate(columns, 1)}
+        more = [places[value] if isinstance(value, str) else str(int(value)) for value in fixed.values()]
+        values = ", ".join([*places.values(), *more])
+        unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
+        names = ", ".join([*columns, *fixed])
+        self.executemany(f"INSERT INTO {table} ({names}) VALUES ({values}){unless}", rows)  # noqa: S608 - names of ours
 
     # Ownership
 

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, ContactState
+from ajoxi_async.dialer.schema import FRESH
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
@@ -67,14 +69,14 @@ def candidates(db: Database, campaign: int, zones: Iterable[int], now: int, most
     fresh: list[tuple[int, int, int, int]] = []
     for zone in zones:
         again += db.execute(
-            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due > 0"
+            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due >= ?"
             " AND due <= ? ORDER BY due, id LIMIT ?",
-            (campaign, zone, now, most),
+            (campaign, zone, FRESH, now, most),
         )
         fresh += db.execute(
-            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due = 0"
-            " ORDER BY id LIMIT ?",
-            (campaign, zone, most),
+            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due < ?"
+            " ORDER BY due, id LIMIT ?",
+            (campaign, zone, FRESH, most),
         )
     found = sorted(again) + sorted(fresh)
     return [Candidate(id, number, zone) for _, id, number, zone in found[:most]]
@@ -89,7 +91,7 @@ def candidate(db: Database, campaign: int, number: int) -> Candidate | None:
 
 
 def next_due(db: Database, campaign: int, zone: int) -> int | None:
-    """The due time of the first contact that waits in a set of zones; 0 if one was never dialled, ``None`` if none waits."""
+    """The due time of the first contact that waits in a set of zones; below `FRESH` if one was never dialled, ``None`` if none waits."""
     rows = db.execute(
         "SELECT due FROM contact WHERE campaign = ? AND state = 0 AND zones = ? ORDER BY due LIMIT 1", (campaign, zone)
     )
@@ -182,7 +184,7 @@ def _allowed(
     allowed = []
     for one in waiting:
         tries, expires, variables = contacts[one.id]
-        due = round(allowed_at(moments.get(one.number, []), now / 1000) * 1000) if history else now
+        due = ceil(allowed_at(moments.get(one.number, []), now / 1000) * 1000) if history else now
         if expires is not None and expires <= now:
             _end(db, one.id, ContactState.EXPIRED, None, tally)
         elif one.number in forbidden:

@@ -120,17 +120,20 @@ def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source
         source: where it comes from, for the evidence.
     """
     suppressed: Counter[int] = Counter()
+    campaigns = [(scope,)] if scope else db.execute("SELECT id FROM campaign")
     for number in numbers:
         db.execute(
             "INSERT INTO dnc (number, scope, since, source) VALUES (?, ?, ?, ?) ON CONFLICT (number, scope) DO NOTHING",
             (number, scope, since, source),
         )
-        found = db.execute(
-            "UPDATE contact SET state = ?, reason = 'do not call'"
-            " WHERE number = ? AND state = 0 AND (? = 0 OR campaign = ?) RETURNING campaign",
-            (ContactState.SUPPRESSED, number, scope, scope),
-        )
-        suppressed.update(campaign for (campaign,) in found)
+        # By campaign, because the index of numbers begins with it.
+        for (campaign,) in campaigns:
+            found = db.execute(
+                "UPDATE contact SET state = ?, reason = 'do not call' WHERE campaign = ? AND number = ? AND state = 0"
+                " RETURNING id",
+                (ContactState.SUPPRESSED, campaign, number),
+            )
+            suppressed[campaign] += len(found)
     for campaign, amount in suppressed.items():
         counts.add(db, campaign, {ContactState.WAITING.word: -amount, ContactState.SUPPRESSED.word: amount})
     return suppressed.total()
