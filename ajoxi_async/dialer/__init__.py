@@ -28,5 +28,21 @@ from ajoxi_async.dialer.retries import Retry
 from ajoxi_async.dialer.rows import from_csv
 from ajoxi_async.dialer.stop import Stop
 from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.protocol.errors import CampaignHaltedError, LedgerError, LedgerOwnedError, LedgerUnreachableError
 
-__all__ = ["Campaign", "Doubt", "Ledger", "LoadReport", "Progress", "Retry", "Stop", "Waiting", "Windows", "from_csv"]
+__all__ = [
+    "Campaign",
+    "CampaignHaltedError",
+    "Doubt",
+    "Ledger",
+    "LedgerError",
+    "LedgerOwnedError",
+    "LedgerUnreachableError",
+    "LoadReport",
+    "Progress",
+    "Retry",
+    "Stop",
+    "Waiting",
+    "Windows",
+    "from_csv",
+]
