@@ -23,7 +23,21 @@ from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "STALE", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "has_ended", "record", "record_each"]
+__all__ = [
+    "ANSWER",
+    "LIST",
+    "PERSON",
+    "STALE",
+    "WEBHOOK",
+    "Changed",
+    "Report",
+    "Rules",
+    "attempt_of",
+    "fact_of",
+    "has_ended",
+    "record",
+    "record_each",
+]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
