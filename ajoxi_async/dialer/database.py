@@ -37,7 +37,19 @@ class Posted(NamedTuple):
 
 
 class Database(Protocol):
-    """A database that holds a ledger."""
+    """A database that holds a ledger.
+
+    Attributes:
+        shared: whether processes of several machines use it, each the owner of some campaigns. Then a run stands by while another
+            process owns the campaign, and other owners are told of each command.
+        lease: seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached.
+    """
+
+    @property
+    def shared(self) -> bool: ...
+
+    @property
+    def lease(self) -> float: ...
 
     def open(self) -> None:
         """Connect, for reading at least, and check that it is a ledger, or none yet.
@@ -45,6 +57,9 @@ class Database(Protocol):
         Raises:
             LedgerError: it cannot be read, or it belongs to another application or a newer version.
         """
+
+    def exists(self) -> bool:
+        """Whether there are the tables of a ledger."""
 
     def close(self) -> None:
         """Give up ownership and disconnect. Idempotent."""
@@ -108,14 +123,23 @@ class Database(Protocol):
     def owned(self, name: str) -> bool:
         """Whether this process surely owns a campaign at this moment. Fast and without I/O: the gate calls it for each call."""
 
+    def quiet_in(self, name: str) -> float:
+        """Seconds until nothing that a former owner of a campaign has sent is under way any more. Without I/O."""
+
     def post(self, what: str, detail: str, at: int) -> int:
         """Post a command to the owner, durably, and return its id. Anyone may post."""
 
     def posted(self, after: int) -> list[Posted]:
-        """The commands in the inbox whose id is above `after`, in their order."""
+        """The commands in the inbox whose id is above `after`, in their order.
+
+        All commands are there that were counted by an `alarm` before this call.
+        """
 
     def forget(self, upto: int) -> None:
         """Remove the commands up to an id, which were carried out."""
 
-    def alarm(self) -> int:
-        """The id of the latest command as far as is known without I/O; 0 if the database has no such signal."""
+    def alarm(self) -> int | None:
+        """A number that grows with each command that is posted; ``None`` if the database has no such signal. Without I/O.
+
+        Without a signal the owner sends nothing while it has not looked for commands for a tenth of a second.
+        """

@@ -54,6 +54,9 @@ class SqliteDatabase:
         ConfigurationError: the path cannot be right.
     """
 
+    shared: Final = False
+    lease: Final = 0.0
+
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = _checked(path)
         self._lock = OwnerLock(self._path)
@@ -73,6 +76,11 @@ class SqliteDatabase:
         with self._typed():
             if self._database is None and self._path.exists():
                 self._connect(writes=False)
+
+    def exists(self) -> bool:
+        """See `Database`."""
+        self.open()
+        return self._database is not None and bool(self.execute("SELECT 1 FROM sqlite_master WHERE name = 'campaign'"))
 
     def close(self) -> None:
         """See `Database`."""
@@ -246,6 +254,10 @@ class SqliteDatabase:
         """See `Database`."""
         return name in self._owned and self._lock.held
 
+    def quiet_in(self, name: str) -> float:
+        """See `Database`. The lock is freed by the end of the process: requests of its are closed, or as good as answered."""
+        return 0.0
+
     # Commands of other processes
 
     def _inbox_connection(self) -> sqlite3.Connection:
@@ -271,8 +283,8 @@ class SqliteDatabase:
                 ((id,),) = run(
                     "INSERT INTO inbox (at, what, detail) VALUES (?, ?, ?) RETURNING id", (at, what, detail)
                 ).fetchall()
-                # Before the commit, within the lock of the inbox, so that the last id is never followed by an earlier one.
-                self._lock.raise_alarm(id)
+                # Before the commit, so that a process that dies between the two leaves no command without alarm.
+                self._lock.raise_alarm()
                 run("COMMIT")
             except BaseException:
                 run("ROLLBACK")
@@ -285,7 +297,11 @@ class SqliteDatabase:
             if self._inbox is None and not os.path.exists(f"{self._path}-inbox"):
                 return []
             run = self._inbox_connection().execute
-            found = run("SELECT id, at, what, detail FROM inbox WHERE id > ? ORDER BY id", (after,)).fetchall()
+            run("BEGIN IMMEDIATE")  # Whoever has raised the alarm has committed by now, or died.
+            try:
+                found = run("SELECT id, at, what, detail FROM inbox WHERE id > ? ORDER BY id", (after,)).fetchall()
+            finally:
+                run("ROLLBACK")
             return [Posted(*row) for row in found]
 
     def forget(self, upto: int) -> None:
@@ -293,9 +309,9 @@ class SqliteDatabase:
         with self._typed():
             self._inbox_connection().execute("DELETE FROM inbox WHERE id <= ?", (upto,))
 
-    def alarm(self) -> int:
+    def alarm(self) -> int | None:
         """See `Database`."""
-        return self._lock.last_posted()
+        return self._lock.alarm()
 
 
 def _checked(path: object) -> Path:

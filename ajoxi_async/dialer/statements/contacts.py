@@ -9,8 +9,9 @@ from typing import NamedTuple
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
+from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["Loaded", "NewContact", "add", "expire", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
+__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
 
 
 class NewContact(NamedTuple):
@@ -99,6 +100,15 @@ def is_dnc(db: Database, campaign: int, number: int) -> bool:
     return bool(db.execute("SELECT 1 FROM dnc WHERE number = ? AND scope IN (0, ?)", (number, campaign)))
 
 
+def dnc_among(db: Database, campaign: int, numbers: Sequence[int]) -> set[int]:
+    """Those of some numbers that are not to be called, in a campaign or at all."""
+    found: set[int] = set()
+    for places, some in in_lists(numbers):
+        rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))  # noqa: S608
+        found.update(number for (number,) in rows)
+    return found
+
+
 def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source: str) -> int:
     """Put numbers on the do-not-call list and suppress the contacts that wait for a call; return how many of these there were.
 
@@ -125,42 +135,52 @@ def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source
             )
             suppressed[campaign] += len(found)
     for campaign, amount in suppressed.items():
-        _moved(db, campaign, ContactState.WAITING, ContactState.SUPPRESSED, amount)
+        counts.add(db, campaign, {ContactState.WAITING.word: -amount, ContactState.SUPPRESSED.word: amount})
     return suppressed.total()
 
 
-def expire(db: Database, campaign: int, now: int) -> int:
-    """End the contacts that wait and whose time is over; return how many."""
+def expire(db: Database, campaign: int, now: int, tally: Counter[str], *, all_of_them: bool = False) -> int:
+    """End the contacts that wait and whose time is over, or all that wait; return how many."""
     found = db.execute(
-        "UPDATE contact SET state = ? WHERE campaign = ? AND state = 0 AND expires IS NOT NULL AND expires <= ? RETURNING id",
-        (ContactState.EXPIRED, campaign, now),
+        "UPDATE contact SET state = ? WHERE campaign = ? AND state = 0"
+        + ("" if all_of_them else " AND expires IS NOT NULL AND expires <= ?")
+        + " RETURNING id",
+        (ContactState.EXPIRED, campaign) if all_of_them else (ContactState.EXPIRED, campaign, now),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.EXPIRED, len(found))
+    _move(tally, ContactState.EXPIRED, len(found))
     return len(found)
 
 
-def suppress_unlawful(db: Database, campaign: int, zones: int) -> int:
+def next_expiry(db: Database, campaign: int) -> int | None:
+    """When the time of the next contact that waits is over, in milliseconds; ``None`` if none has such a time."""
+    ((at,),) = db.execute(
+        "SELECT min(expires) FROM contact WHERE campaign = ? AND state = 0 AND expires IS NOT NULL", (campaign,)
+    )
+    return at  # type: ignore[no-any-return]
+
+
+def suppress_unlawful(db: Database, campaign: int, zones: int, tally: Counter[str]) -> int:
     """End the contacts whose zones have no moment at which all windows are open; return how many."""
     found = db.execute(
         "UPDATE contact SET state = ?, reason = 'no lawful minute in all zones of the number'"
         " WHERE campaign = ? AND zones = ? AND state = 0 RETURNING id",
         (ContactState.SUPPRESSED, campaign, zones),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.SUPPRESSED, len(found))
+    _move(tally, ContactState.SUPPRESSED, len(found))
     return len(found)
 
 
-def cancel(db: Database, campaign: int, most: int) -> int:
+def cancel(db: Database, campaign: int, most: int, tally: Counter[str]) -> int:
     """End contacts that wait, because the campaign was stopped; return how many. Repeat it until it returns 0."""
     found = db.execute(
         "UPDATE contact SET state = ? WHERE id IN (SELECT id FROM contact WHERE campaign = ? AND state = 0 LIMIT ?)"
         " RETURNING id",
         (ContactState.CANCELED, campaign, most),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.CANCELED, len(found))
+    _move(tally, ContactState.CANCELED, len(found))
     return len(found)
 
 
-def _moved(db: Database, campaign: int, before: ContactState, now: ContactState, amount: int) -> None:
-    if amount:
-        counts.add(db, campaign, {before.word: -amount, now.word: amount})
+def _move(tally: Counter[str], state: ContactState, amount: int) -> None:
+    tally[ContactState.WAITING.word] -= amount
+    tally[state.word] += amount
