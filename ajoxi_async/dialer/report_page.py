@@ -15,8 +15,8 @@ from html import escape
 from typing import Final
 
 from ajoxi_async.dialer.plots import bar, columns
+from ajoxi_async.dialer.report_counts import ReportCounts
 from ajoxi_async.dialer.report_rows import ReportRow
-from ajoxi_async.dialer.tally import Tally
 
 __all__ = ["page"]
 
@@ -87,8 +87,8 @@ def _bars(what: str, counted: str, rows: Iterable[tuple[str, str, int, str]]) ->
     return "".join(lines)
 
 
-def _times(tally: Tally) -> str:
-    intervals, width = tally.calls.intervals(), tally.calls.width
+def _times(counts: ReportCounts) -> str:
+    intervals, width = counts.calls.intervals(), counts.calls.width
     if not intervals:
         return ""
     form = "%H:%M:%S" if width < 60 else "%b %d %H:%M" if width < 86400 else "%Y-%m-%d"
@@ -136,12 +136,12 @@ def _kind(state: str) -> str:
     return {"unknown": "unknown", "done": "answered"}.get(state, "other")
 
 
-def page(name: str, tally: Tally, *, loaded: int, state: str, now: float, problems: Sequence[str] = ()) -> str:
+def page(name: str, counts: ReportCounts, *, loaded: int, state: str, now: float, problems: Sequence[str] = ()) -> str:
     """The page as text.
 
     Args:
         name: of the campaign.
-        tally: of its rows.
+        counts: of its rows.
         loaded: how many rows were loaded.
         state: of the campaign.
         now: when the report was made, in seconds since the epoch.
@@ -151,16 +151,16 @@ def page(name: str, tally: Tally, *, loaded: int, state: str, now: float, proble
         sums = "".join(f'<p class="bad">{escape(problem)}</p>' for problem in problems)
     else:
         sums = f'<p class="good">{loaded:,} rows were loaded, and the rows of this report add up to them.</p>'
-    named = [*STATES, *sorted(tally.states.keys() - STATES.keys())]
-    states = [(one, STATES.get(one, ""), tally.states[one], _kind(one)) for one in named]
+    named = [*STATES, *sorted(counts.states.keys() - STATES.keys())]
+    states = [(one, STATES.get(one, ""), counts.states[one], _kind(one)) for one in named]
     dispositions = [
         (one, "", count, "answered" if one == "answered" else "other")
-        for one, count in sorted(tally.dispositions.items(), key=lambda item: (-item[1], item[0]))
+        for one, count in sorted(counts.dispositions.items(), key=lambda item: (-item[1], item[0]))
     ]
-    attempts = [(str(number), "", count, "other") for number, count in sorted(tally.attempts.items())]
+    attempts = [(str(number), "", count, "other") for number, count in sorted(counts.attempts.items())]
     reasons = [
         (one, reason, count, _kind(one))
-        for (one, reason), count in sorted(tally.reasons.items(), key=lambda item: (-item[1], item[0]))
+        for (one, reason), count in sorted(counts.reasons.items(), key=lambda item: (-item[1], item[0]))
     ]
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
@@ -169,7 +169,7 @@ def page(name: str, tally: Tally, *, loaded: int, state: str, now: float, proble
         f"<title>{escape(name)}: campaign report</title><style>{_STYLE}</style></head><body>",
         f'<h1>{escape(name)}</h1><p class="quiet">Campaign {escape(state)}, report of {_moment(now)} UTC</p>{sums}',
         f"<h2>What became of the rows</h2>{_bars('state', 'rows', states)}",
-        _times(tally),
+        _times(counts),
     ]
     for title, what, counted, rows in (
         ("How the last call ended", "disposition", "contacts", dispositions),
@@ -178,6 +178,6 @@ def page(name: str, tally: Tally, *, loaded: int, state: str, now: float, proble
     ):
         if rows:
             parts.append(f"<h2>{title}</h2>{_bars(what, counted, rows)}")
-    parts.append(_doubt(tally.in_doubt, tally.states["unknown"]))
+    parts.append(_doubt(counts.in_doubt, counts.states["unknown"]))
     parts.append("</body></html>\n")
     return "".join(parts)

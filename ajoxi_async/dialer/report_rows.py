@@ -24,7 +24,8 @@ class ReportRow:
     """What became of a row that was loaded.
 
     Attributes:
-        source: the file or iterable that it was loaded from, as it was named at load.
+        load: the number of the load that it came with; the first of the ledger is 1.
+        source: the file or iterable that was loaded, as it was named then.
         line: its line there, the first is 1; the header counts.
         number: E.164; of a row that was refused, what stood in its place.
         state: ``waiting``, ``dialing``, ``open``, ``unknown``, ``done``, ``exhausted``, ``refused``, ``suppressed``, ``expired``,
@@ -42,6 +43,7 @@ class ReportRow:
         key: the row's own key, if a column was named for it at load.
     """
 
+    load: int
     source: str
     line: int
     number: str

@@ -10,17 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ajoxi_async.dialer.plots import bar, columns
+from ajoxi_async.dialer.report_counts import OTHER_REASONS, Histogram, ReportCounts
 from ajoxi_async.dialer.report_page import STATES, page
 from ajoxi_async.dialer.report_rows import COLUMNS, ReportRow, cells
-from ajoxi_async.dialer.tally import OTHER_REASONS, Histogram, Tally
 
 
 def row(**fields: object) -> ReportRow:
-    return ReportRow(**{"source": "a.csv", "line": 2, "number": "+14155551234", "state": "waiting"} | fields)
+    return ReportRow(**{"load": 1, "source": "a.csv", "line": 2, "number": "+14155551234", "state": "waiting"} | fields)
 
 
 ROWS = st.builds(
     ReportRow,
+    load=st.just(1),
     source=st.just("a.csv"),
     line=st.integers(1, 10**7),
     number=st.text(max_size=20),
@@ -64,19 +65,19 @@ class Page(HTMLParser):
         self.text += data
 
 
-def made(tally: Tally, **more: object) -> Page:
-    return Page(page("autumn", tally, **{"loaded": tally.rows, "state": "running", "now": 1.8e9} | more))
+def made(counts: ReportCounts, **more: object) -> Page:
+    return Page(page("autumn", counts, **{"loaded": counts.rows, "state": "running", "now": 1.8e9} | more))
 
 
 @given(st.lists(ROWS, max_size=30))
 def test_the_page_adds_up_and_is_well_formed(rows: list[ReportRow]) -> None:
     """Whatever the rows contain: the states add up to the rows, every tag is closed, and no text becomes a tag."""
-    tally = Tally()
+    counts = ReportCounts()
     for one in rows:
-        tally.add(one)
-    shown = made(tally)
-    assert sum(tally.states.values()) == tally.rows == len(rows)
-    assert sum(tally.reasons.values()) == sum(bool(one.reason) for one in rows if one.state != "duplicate")
+        counts.add(one)
+    shown = made(counts)
+    assert sum(counts.states.values()) == counts.rows == len(rows)
+    assert sum(counts.reasons.values()) == sum(bool(one.reason) for one in rows if one.state != "duplicate")
     assert set(shown.tags) <= {
         *"html head meta title style body h1 h2 p table tr th td b small svg rect line text g div span code".split()
     }
@@ -84,20 +85,20 @@ def test_the_page_adds_up_and_is_well_formed(rows: list[ReportRow]) -> None:
 
 def test_the_page_says_which_counts_do_not_add_up() -> None:
     """Counts that add up are said to; problems replace that sentence."""
-    tally = Tally()
-    tally.add(row())
-    assert "1 rows were loaded, and the rows of this report add up to them." in made(tally).text
-    wrong = made(tally, problems=["2 rows were loaded, and the report has 1"]).text
+    counts = ReportCounts()
+    counts.add(row())
+    assert "1 rows were loaded, and the rows of this report add up to them." in made(counts).text
+    wrong = made(counts, problems=["2 rows were loaded, and the report has 1"]).text
     assert "2 rows were loaded, and the report has 1" in wrong
     assert "add up to them" not in wrong
 
 
 def test_who_is_in_doubt_is_named() -> None:
     """The page lists who is in doubt with line, number and reference; beyond 200 it says how many more there are."""
-    tally = Tally()
+    counts = ReportCounts()
     for line in range(1, 252):
-        tally.add(row(line=line, state="unknown", reference=f"autumn.{line}.1", placed_at=1.8e9))
-    text = made(tally).text
+        counts.add(row(line=line, state="unknown", reference=f"autumn.{line}.1", placed_at=1.8e9))
+    text = made(counts).text
     assert "autumn.200.1" in text
     assert "autumn.201.1" not in text
     assert "And 51 more; the CSV file has them all." in text
@@ -105,9 +106,9 @@ def test_who_is_in_doubt_is_named() -> None:
 
 def test_the_page_asks_for_nothing() -> None:
     """No address, no script, and a policy that forbids both."""
-    tally = Tally()
-    tally.add(row(state="done", disposition="answered", placed_at=1.8e9, attempts=1))
-    text = page("autumn", tally, loaded=1, state="done", now=1.8e9)
+    counts = ReportCounts()
+    counts.add(row(state="done", disposition="answered", placed_at=1.8e9, attempts=1))
+    text = page("autumn", counts, loaded=1, state="done", now=1.8e9)
     assert "default-src 'none'" in text
     assert not re.search(r"https?:|url\(|@import|<script|<link|<img", text)
     assert "prefers-color-scheme: dark" in text
@@ -129,11 +130,11 @@ def test_a_histogram_loses_nothing(events: list[tuple[float, str]]) -> None:
 
 def test_many_reasons_are_counted_together() -> None:
     """Reasons that differ from row to row do not fill the memory: beyond forty they are counted as others."""
-    tally = Tally()
+    counts = ReportCounts()
     for number in range(1000):
-        tally.add(row(state="refused", reason=f"{number} is no number"))
-    assert len(tally.reasons) == 41
-    assert tally.reasons["refused", OTHER_REASONS] == 960
+        counts.add(row(state="refused", reason=f"{number} is no number"))
+    assert len(counts.reasons) == 41
+    assert counts.reasons["refused", OTHER_REASONS] == 960
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Final
 
 from ajoxi_async.dialer.report_rows import ReportRow
 
-__all__ = ["OTHER_REASONS", "Histogram", "Tally"]
+__all__ = ["OTHER_REASONS", "Histogram", "ReportCounts"]
 
 _NAMED: Final = 200
 _REASONS: Final = 40
@@ -69,7 +69,7 @@ class Histogram:
         ]
 
 
-class Tally:
+class ReportCounts:
     """What the rows of a report add up to.
 
     Attributes:

@@ -1,0 +1,155 @@
+"""Writing a report's files.
+
+Rules:
+1. A file is whole or not there: it is written beside its place and renamed at the end. A report that fails leaves an older file
+   as it was.
+2. The rows of a CSV file are in the order in which they were loaded, whatever the order in which they are written here. They are
+   sorted in pieces of `_PIECE` rows, and the pieces are merged, so that memory does not grow with their number.
+3. Errors of the file system are `ReportError`s.
+"""
+
+from __future__ import annotations
+
+import csv
+import heapq
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Final, Self
+
+from ajoxi_async.contract.errors import AjoxiError
+from ajoxi_async.dialer.report_rows import COLUMNS, ReportRow, cells
+
+__all__ = ["CsvReport", "ReportError", "write_text"]
+
+_PIECE: Final = 50_000
+#: Rows are sorted by these: the number of the load, and the line.
+_Keyed = tuple[int, int, list[str]]
+
+
+class ReportError(AjoxiError):
+    """A report's file cannot be written: a full disk, no permission, a directory in its place."""
+
+
+@contextmanager
+def _report_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ReportError(f"cannot write {path.name}: {error.strerror or error}") from None
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file as a whole.
+
+    Raises:
+        ReportError: it cannot be written.
+    """
+    with _report_errors(Path(path)), _Whole(Path(path)) as file:
+        file.write(text)
+
+
+class _Whole:
+    """A text file that takes its place when the block is left without an error.
+
+    Attributes:
+        folder: that the file is in, where there is room for it; ``None`` for what is no file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # A link is followed. What is no file, such as /dev/stdout, cannot be replaced and is written to.
+        path = path.resolve()
+        self._place = path if path.is_file() or not path.exists() else None
+        self.folder = None if self._place is None else path.parent
+        if self._place is None:
+            self._file = path.open("w", encoding="utf-8", newline="")
+            return
+        # In the same directory, because only a rename within a file system is a single step.
+        self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
+        self._file = self._unfinished.open("x", encoding="utf-8", newline="")
+        if path.exists():
+            shutil.copymode(path, self._unfinished)
+
+    def __enter__(self) -> IO[str]:
+        return self._file
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._place is None:
+            self._file.close()
+            return
+        try:
+            with self._file:
+                if kind is None:
+                    self._file.flush()
+                    os.fsync(self._file.fileno())
+            if kind is None:
+                self._unfinished.replace(self._place)
+        finally:
+            self._unfinished.unlink(missing_ok=True)
+
+
+class CsvReport:
+    """The CSV file of a report. Leaving the block finishes the file, or discards it after an error.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        ReportError: it cannot be written.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = Path(path)
+        self._rows: list[_Keyed] = []
+        self._pieces: list[IO[str]] = []
+        self._open_pieces = ExitStack()
+        with _report_errors(self._path):
+            self._whole = _Whole(self._path)
+
+    def write(self, rows: Iterable[ReportRow]) -> None:
+        """Add rows, in any order."""
+        with _report_errors(self._path):
+            for row in rows:
+                self._rows.append((row.load, row.line, cells(row)))
+                if len(self._rows) >= _PIECE:
+                    self._set_aside()
+
+    def _set_aside(self) -> None:
+        folder = self._whole.folder
+        piece = self._open_pieces.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=folder))
+        self._pieces.append(piece)
+        self._rows.sort()
+        csv.writer(piece).writerows((load, line, *row) for load, line, row in self._rows)
+        self._rows.clear()
+        piece.seek(0)
+
+    def _merged(self) -> Iterator[list[str]]:
+        self._rows.sort()
+        runs: list[Iterable[_Keyed]] = [
+            *(((int(load), int(line), row) for load, line, *row in csv.reader(piece)) for piece in self._pieces),
+            self._rows,
+        ]
+        for _, _, row in heapq.merge(*runs):
+            yield row
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _report_errors(self._path), self._open_pieces:
+            if kind is not None:
+                self._whole.__exit__(kind, error, trace)
+                return
+            with self._whole as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow(COLUMNS)
+                writer.writerows(self._merged())
