@@ -27,7 +27,7 @@ from ajoxi_async.dialer.report_rows import COLUMNS, ReportRow, cells
 
 __all__ = ["CsvReport", "ReportError", "write_text"]
 
-_PIECE: Final = 50_000
+_PIECE: Final = 20_000
 #: Rows are sorted by these: the number of the load, and the line.
 _Keyed = tuple[int, int, list[str]]
 
@@ -123,7 +123,8 @@ class CsvReport:
 
     def _set_aside(self) -> None:
         folder = self._whole.folder
-        piece = self._open_pieces.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=folder))
+        piece = tempfile.TemporaryFile("w+", encoding="utf-8", newline="", dir=folder)  # noqa: SIM115 - the stack closes it
+        self._open_pieces.enter_context(piece)
         self._pieces.append(piece)
         self._rows.sort()
         csv.writer(piece).writerows((load, line, *row) for load, line, row in self._rows)
