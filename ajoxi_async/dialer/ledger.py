@@ -1,0 +1,213 @@
+"""A ledger: the file or database in which campaigns, contacts and attempts are kept. Asynchronous; the database is not.
+
+Rules:
+1. One thread at a time works with the database. Whoever finds no thread at work becomes the writer: it carries out what was asked
+   for meanwhile, all of it in one transaction, with one commit for many (group commit).
+2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
+3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
+4. Work that was handed over is carried out even if the task that waits for it is cancelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from os import PathLike
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import anyio
+import anyio.to_thread
+from attrs import define, field
+
+from ajoxi_async.dialer.database import Database
+from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
+
+__all__ = ["Ledger"]
+
+T = TypeVar("T")
+
+#: Most pieces of work in one transaction.
+_MOST = 500
+#: Seconds between two attempts to become the owner, and how long to try by default: other commands own a ledger for a moment.
+_AGAIN = 0.05
+_PATIENCE = 3.0
+
+
+@define(eq=False)
+class _Job(Generic[T]):
+    """A piece of work, and how it ended."""
+
+    work: Callable[[Database], T]
+    done: anyio.Event = field(factory=anyio.Event)
+    result: T | None = None
+    error: BaseException | None = None
+    #: Whether the task that waits for this job is to become the writer.
+    leads: bool = False
+
+
+class Ledger:
+    """The ledger of any number of campaigns. Use it within ``async with``, in one event loop.
+
+    Args:
+        where: the path of an SQLite file, which is made if it does not exist, or the URL of a PostgreSQL database
+            (``postgresql://...``; needs the extra ``[postgres]``), or a `Database` of your own.
+
+    Raises:
+        ConfigurationError: the path or URL cannot be right.
+    """
+
+    def __init__(self, where: str | PathLike[str] | Database) -> None:
+        self.database: Database = where if hasattr(where, "transaction") else _database_of(where)
+        self._thread = anyio.Lock()
+        self._limit: anyio.CapacityLimiter | None = None
+        self._jobs: list[_Job[Any]] = []
+        self._writing = False
+        self._open = False
+
+    def __repr__(self) -> str:
+        return f"Ledger({self.database!r})"
+
+    async def __aenter__(self) -> Self:
+        await self._in_thread(self.database.open)
+        self._open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        with anyio.CancelScope(shield=True):
+            async with self._thread:
+                await self._in_thread(self.database.close)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        if self._limit is None:
+            # Its own, because anyio's threads are shared with the rest of the application, which may block them.
+            self._limit = anyio.CapacityLimiter(1)
+        return await anyio.to_thread.run_sync(work, limiter=self._limit)
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise LedgerError("the ledger is not open; use it within `async with`")
+
+    async def read(self, work: Callable[[Database], T]) -> T:
+        """Carry out work that only reads, and return its result.
+
+        Raises:
+            LedgerError: the database cannot be read.
+        """
+        self._check_open()
+        async with self._thread:
+            return await self._in_thread(lambda: work(self.database))
+
+    async def write(self, work: Callable[[Database], T]) -> T:
+        """Carry out work in a transaction, together with other work that waits, and return its result once it is durable.
+
+        Args:
+            work: gets the database. It must be repeatable, because it is carried out again if another work of the same
+                transaction fails.
+
+        Raises:
+            LedgerOwnedError: this process does not own what is written to.
+            LedgerError: it is not durable, or it is not known whether it is.
+        """
+        self._check_open()
+        job = _Job(work)
+        self._jobs.append(job)
+        if self._writing:
+            await self._wait(job)
+        else:
+            self._writing = job.leads = True
+        if job.leads:
+            with anyio.CancelScope(shield=True):
+                await self._carry_out(job)
+        if job.error is not None:
+            raise job.error
+        return job.result  # type: ignore[return-value]  # set, because there was no error
+
+    async def _wait(self, job: _Job[Any]) -> None:
+        try:
+            await job.done.wait()
+        except BaseException:
+            if job.leads:  # This task was to become the writer and is cancelled instead; the jobs must not be left.
+                with anyio.CancelScope(shield=True):
+                    await self._carry_out(job)
+            raise
+
+    async def _carry_out(self, job: _Job[Any]) -> None:
+        """Carry out the jobs that wait, this one the first of them; then let the next job's task do the same."""
+        job.leads = False
+        try:
+            async with self._thread:
+                batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
+                await self._in_thread(lambda: _transact(self.database, batch))
+            for each in batch:
+                each.done.set()
+        finally:
+            if self._jobs:
+                self._jobs[0].leads = True
+                self._jobs[0].done.set()
+            else:
+                self._writing = False
+
+    # Ownership
+
+    async def own(self, name: str, *, patience: float = _PATIENCE) -> None:
+        """Become the owner of a campaign; on SQLite, of the whole ledger.
+
+        Args:
+            name: of the campaign.
+            patience: seconds to try for while another process owns it; other commands do so for a moment.
+
+        Raises:
+            LedgerOwnedError: another process owns it.
+            LedgerError: the database cannot be written.
+        """
+        self._check_open()
+        until = anyio.current_time() + patience
+        while True:
+            try:
+                async with self._thread:
+                    await self._in_thread(lambda: self.database.own(name))
+            except LedgerOwnedError:
+                if anyio.current_time() >= until:
+                    raise
+            else:
+                return
+            await anyio.sleep(_AGAIN)
+
+    async def disown(self, name: str) -> None:
+        """Give up the ownership of a campaign."""
+        with anyio.CancelScope(shield=True):
+            async with self._thread:
+                await self._in_thread(lambda: self.database.disown(name))
+
+
+def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
+    """Carry out jobs in one transaction. If one of several fails, each gets a transaction of its own."""
+    results = []
+    try:
+        with database.transaction():
+            for job in jobs:
+                results.append(job.work(database))
+    except BaseException as error:
+        if len(jobs) == 1 or len(results) == len(jobs):
+            # A commit that failed may have been carried out after all, so that nothing is tried again.
+            for job in jobs:
+                job.error = error
+            return
+        for job in jobs:
+            _transact(database, [job])
+    else:
+        for job, result in zip(jobs, results, strict=True):
+            job.result = result
+
+
+def _database_of(where: object) -> Database:
+    if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
+        from ajoxi_async.dialer.postgres import PostgresDatabase
+
+        return PostgresDatabase(where)
+    from ajoxi_async.dialer.sqlite import SqliteDatabase
+
+    return SqliteDatabase(where)  # type: ignore[arg-type]  # checks it

@@ -1,0 +1,89 @@
+"""References of attempts: ``campaign.contact.attempt``, carried by each call in its metadata.
+
+Rules:
+1. A reference is a pure function of the campaign's name, the number and the attempt, so that the same file in another order, and a
+   ledger that was restored from a backup, give the same references.
+2. It can be turned back into the number, so that no table of references is needed.
+3. It does not show the number. The number is permuted with a key that is made from the campaign's name (a Feistel network of four
+   rounds on 50 bits). This keeps numbers out of logs and lists; it is no encryption against those who know the name.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final, NamedTuple
+
+__all__ = ["Reference", "References"]
+
+_HALF: Final = 25
+_MASK: Final = (1 << _HALF) - 1
+_ROUNDS: Final = 4
+_PLAIN: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_FORM: Final = re.compile(r"([A-Za-z0-9_-]{1,40})\.([0-9a-v]{10})\.([1-9][0-9]{0,5})")
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuv"
+
+
+class Reference(NamedTuple):
+    """The parts of a reference: the number, as an integer, and the attempt, from 1."""
+
+    number: int
+    attempt: int
+
+
+class References:
+    """The references of one campaign.
+
+    Args:
+        name: of the campaign.
+
+    Attributes:
+        prefix: what its references begin with: the name, or a hash of a name that has other characters than letters, digits,
+            hyphens and underscores.
+    """
+
+    def __init__(self, name: str) -> None:
+        digest = blake2b(name.encode(), digest_size=16).hexdigest()
+        self.prefix = name if _PLAIN.fullmatch(name) else f"c-{digest[:16]}"
+        self._key = digest.encode()
+
+    def make(self, number: int, attempt: int) -> str:
+        """The reference of an attempt.
+
+        Args:
+            number: E.164 without the plus sign.
+            attempt: from 1.
+        """
+        return f"{self.prefix}.{_base32(self._permuted(number))}.{attempt}"
+
+    def read(self, reference: str | None) -> Reference | None:
+        """The parts of a reference; ``None`` if it is not one of this campaign's."""
+        if reference is None or not reference.startswith(self.prefix):
+            return None
+        found = _FORM.fullmatch(reference)
+        if found is None or found[1] != self.prefix:
+            return None
+        return Reference(self._restored(int(found[2], 32)), int(found[3]))
+
+    def _permuted(self, number: int) -> int:
+        left, right = number >> _HALF, number & _MASK
+        for turn in range(_ROUNDS):
+            left, right = right, left ^ _mixed(self._key, turn, right)
+        return left << _HALF | right
+
+    def _restored(self, code: int) -> int:
+        left, right = code >> _HALF, code & _MASK
+        for turn in reversed(range(_ROUNDS)):
+            left, right = right ^ _mixed(self._key, turn, left), left
+        return left << _HALF | right
+
+
+@lru_cache(maxsize=1024)
+def _mixed(key: bytes, turn: int, half: int) -> int:
+    mixed = blake2b(b"%d/%d" % (turn, half), key=key, digest_size=4).digest()
+    return int.from_bytes(mixed) & _MASK
+
+
+def _base32(code: int) -> str:
+    return "".join(_DIGITS[code >> shift & 31] for shift in range(45, -1, -5))
