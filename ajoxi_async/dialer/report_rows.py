@@ -14,7 +14,7 @@ import re
 from datetime import UTC, datetime
 from typing import Final
 
-from attrs import fields, frozen
+from attrs import frozen
 
 __all__ = ["COLUMNS", "ReportRow", "cells"]
 
@@ -69,22 +69,34 @@ COLUMNS: Final = (
     "line", "number", "state", "attempts", "disposition", "call_id", "reference", "reason", "from", "placed_at", "ended_at",
     "next_at", "zones", "key", "source",
 )  # fmt: skip
-_NAMES: Final = {field.name.rstrip("_"): field.name for field in fields(ReportRow)}
-_MOMENTS: Final = {"placed_at", "ended_at", "next_at"}
+_FIRST: Final = frozenset("=@\t\r+-")
 _FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![0-9.]+$)")
 
 
-def _cell(value: object) -> str:
-    text = str(value)
-    return "'" + text if _FORMULA.match(text) else text
+def _cell(text: str) -> str:
+    return "'" + text if text[:1] in _FIRST and _FORMULA.match(text) else text
 
 
 def _moment(at: float | None) -> str:
-    return (
-        "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return "" if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
-def cells(row: ReportRow) -> list[str]:
+def cells(row: ReportRow) -> tuple[str, ...]:
     """The row as text, in the order of `COLUMNS`."""
-    return [_moment(getattr(row, name)) if name in _MOMENTS else _cell(getattr(row, _NAMES[name])) for name in COLUMNS]
+    return (
+        str(row.line),
+        _cell(row.number),
+        _cell(row.state),
+        str(row.attempts),
+        _cell(row.disposition),
+        _cell(row.call_id),
+        _cell(row.reference),
+        _cell(row.reason),
+        _cell(row.from_),
+        _moment(row.placed_at),
+        _moment(row.ended_at),
+        _moment(row.next_at),
+        row.zones,
+        _cell(row.key),
+        _cell(row.source),
+    )

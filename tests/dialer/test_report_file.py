@@ -109,7 +109,8 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
     for rows in (2_000, 20_000):
         tracemalloc.start()
         with CsvReport(tmp_path / "out.csv") as report:
-            report.write(row(1, line) for line in range(rows))
+            for line in range(0, rows, 100):
+                report.write([row(1, line + n) for n in range(100)])
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 2 * peaks[0]

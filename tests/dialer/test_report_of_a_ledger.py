@@ -41,7 +41,9 @@ async def loaded(path: Path) -> AsyncIterator[tuple[Ledger, Report]]:
             (32, 2, "4.41E+11", "in scientific notation"),
             (33, 1, "+14155550009", "the number of line 11"),
         ):
-            db.execute("INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, NULL)", (row.id, source, line, kind, number, reason))
+            db.execute(
+                "INSERT INTO rejected VALUES (?, ?, ?, ?, ?, ?, NULL)", (row.id, source, line, kind, number, reason)
+            )
         counts.add(db, row.id, {"loaded": CONTACTS + 4, "duplicate": 3, "refused row": 1})
         # Two attempts of the fourth contact: the second is in doubt.
         for n, state, at in ((1, 2, 1_798_761_600_000), (2, 5, 1_798_765_200_000)):
@@ -102,7 +104,10 @@ async def test_the_latest_attempt_is_shown(tmp_path: Path) -> None:
     ("change", "said"),
     [
         ("DELETE FROM contact WHERE id = 7", "27 rows were loaded, and the report has 26."),
-        ("UPDATE count SET n = 20 WHERE what = 'waiting'", "the ledger counts 26 contacts, duplicates and refused rows"),
+        (
+            "UPDATE count SET n = 20 WHERE what = 'waiting'",
+            "the ledger counts 26 contacts, duplicates and refused rows",
+        ),
         ("UPDATE contact SET state = 4 WHERE id = 7", "The ledger counts 0 rows that are done, and the report has 1."),
         ("DELETE FROM rejected WHERE line = 32", "The ledger counts 1 rows that are refused, and the report has 0."),
     ],
@@ -144,7 +149,9 @@ async def test_states_that_change_meanwhile_are_no_error(tmp_path: Path, monkeyp
 async def test_files_that_cannot_be(tmp_path: Path) -> None:
     """A name with another ending is refused before anything is read; a folder that is not there is a typed error."""
     async with loaded(tmp_path / "a.db") as (_, report):
-        with pytest.raises(InvalidParameterError, match=r"paths: expected names that end in .csv or .html, got 'a.xlsx'"):
+        with pytest.raises(
+            InvalidParameterError, match=r"paths: expected names that end in .csv or .html, got 'a.xlsx'"
+        ):
             await report.save(tmp_path / "out.csv", tmp_path / "a.xlsx")
         assert not (tmp_path / "out.csv").exists()
         with pytest.raises(ReportError, match=r"cannot write out.csv"):
