@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol, Self
+from urllib.parse import urlsplit
 
 from ajoxi_async.contract.calls import Call, Campaign
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import RetryPolicy
 
-__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate"]
+__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate", "api_of"]
 
 #: Called synchronously after the limiter's turn and before anything is sent; if it raises, nothing was sent.
 Gate = Callable[[], object]
@@ -90,3 +91,13 @@ class DialerClient(Protocol):
     def calls(self) -> DialerCalls: ...
 
     def with_options(self, *, retry: RetryPolicy | None = None, lane: Lane | None = None) -> Self: ...
+
+
+def api_of(client: object) -> str:
+    """The kind of API that a client dials: ``sandbox``, ``test`` or ``live``.
+
+    A ledger belongs to one kind, because everybody whom a dry run has called would count as called, and be called by nobody.
+    """
+    host = urlsplit(str(getattr(client, "base_url", ""))).hostname or ""
+    local = host in {"localhost", "127.0.0.1", "::1"} or host.endswith((".invalid", ".localhost"))
+    return "sandbox" if local else str(getattr(client, "mode", "live"))

@@ -5,19 +5,29 @@ Rules:
    three days pass in seconds.
 2. Commands of other processes are looked for by real time, on whatever clock the campaign runs.
 3. Whether this process was suspended is seen on the boot clock, which goes on meanwhile (``CLOCK_BOOTTIME`` on Linux).
+4. A virtual clock does not go on while a task of the campaign is at work, so that what happens at a moment does not depend on how
+   fast the machine is.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, Final, Protocol
 
 import anyio
+import anyio.lowlevel
 
-__all__ = ["Clock", "SystemClock", "VirtualClock", "boot_time", "milliseconds"]
+from ajoxi_async.dialer.activity import Activity, Bell
+from ajoxi_async.protocol.errors import InvalidParameterError
+
+__all__ = ["Clock", "SandboxClock", "SystemClock", "boot_time", "clock_of", "milliseconds"]
 
 _BOOT: Final = getattr(time, "CLOCK_BOOTTIME", None)
+#: Seconds after which the system's clock is read again by a task that waits for a moment, because it may have been set.
+_CHECK: Final = 30.0
 
 
 class Clock(Protocol):
@@ -26,8 +36,11 @@ class Clock(Protocol):
     def now(self) -> float:
         """Seconds since the epoch, UTC."""
 
-    async def sleep_until(self, moment: float) -> None:
-        """Return once `moment` has come, in seconds since the epoch; at once if it has."""
+    async def wait(self, bell: Bell, until: float | None) -> None:
+        """Wait until a bell is rung or a moment has come, in seconds since the epoch; with ``None`` only for the bell."""
+
+    def joined(self, activity: Activity) -> AbstractContextManager[object]:
+        """A block in which the clock does not go on while the activity is busy."""
 
 
 class SystemClock:
@@ -37,11 +50,20 @@ class SystemClock:
         """See `Clock`."""
         return time.time()
 
-    async def sleep_until(self, moment: float) -> None:
-        """See `Clock`. A step of the system's clock is noticed within a minute."""
-        while (left := moment - time.time()) > 0:
-            await anyio.sleep(min(left, 60.0))
-        await anyio.lowlevel.checkpoint()
+    async def wait(self, bell: Bell, until: float | None) -> None:
+        """See `Clock`. A step of the system's clock is noticed within half a minute."""
+        with bell.heard():
+            if until is None:
+                await bell.event.wait()
+                return
+            await anyio.lowlevel.checkpoint()
+            while (left := until - time.time()) > 0 and not bell.event.is_set():
+                with anyio.move_on_after(min(left, _CHECK)):
+                    await bell.event.wait()
+
+    def joined(self, activity: Activity) -> AbstractContextManager[object]:
+        """See `Clock`. Real time does not wait."""
+        return nullcontext()
 
 
 class _SandboxTime(Protocol):
@@ -51,11 +73,42 @@ class _SandboxTime(Protocol):
 
     async def wait_until(self, moment: float) -> None: ...
 
+    def join(self, participant: Any) -> None: ...
 
-class VirtualClock:
-    """The clock of an embedded sandbox: ``Campaign.open(..., clock=VirtualClock(sandbox.clock))``.
+    def leave(self, participant: Any) -> None: ...
 
-    A clock of the sandbox is also accepted as it is; see `of`.
+
+class _Participant:
+    """A run, as a clock of the sandbox sees it: it has no timers of its own, and time waits while it is busy."""
+
+    next_due: float | None = None
+
+    def __init__(self, activity: Activity) -> None:
+        self._activity = activity
+
+    @property
+    def busy(self) -> bool:
+        return self._activity.busy
+
+    def run_due(self) -> bool:
+        return True
+
+    def wake(self) -> None: ...
+
+    async def quiet(self) -> None:
+        await self._activity.quiet()
+
+    def before_jump(self, goal: str) -> str | None:
+        return None
+
+    def after_jump(self, jump: object, failed: set[str]) -> None: ...
+
+
+class SandboxClock:
+    """The clock of an embedded sandbox.
+
+    Args:
+        clock: ``sandbox.clock``.
     """
 
     def __init__(self, clock: _SandboxTime) -> None:
@@ -65,9 +118,45 @@ class VirtualClock:
         """See `Clock`."""
         return self._clock.now()
 
-    async def sleep_until(self, moment: float) -> None:
+    async def wait(self, bell: Bell, until: float | None) -> None:
         """See `Clock`."""
+        with bell.heard():
+            if until is None or bell.event.is_set():
+                await bell.event.wait()
+                return
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._ring_at, until, bell)
+                await bell.event.wait()
+                group.cancel_scope.cancel()
+
+    async def _ring_at(self, moment: float, bell: Bell) -> None:
         await self._clock.wait_until(moment)
+        bell.ring()  # In the same step, so that the task counts as at work before the clock can go on.
+
+    @contextmanager
+    def joined(self, activity: Activity) -> Iterator[None]:
+        """See `Clock`."""
+        participant = _Participant(activity)
+        self._clock.join(participant)
+        try:
+            yield
+        finally:
+            self._clock.leave(participant)
+
+
+def clock_of(given: object) -> Clock:
+    """The clock for what a caller gave: nothing, a `Clock`, or the clock of a sandbox.
+
+    Raises:
+        InvalidParameterError: it is none of them.
+    """
+    if given is None:
+        return SystemClock()
+    if hasattr(given, "joined") and hasattr(given, "now") and hasattr(given, "wait"):
+        return given  # type: ignore[return-value]
+    if hasattr(given, "wait_until") and hasattr(given, "join"):
+        return SandboxClock(given)  # type: ignore[arg-type]
+    raise InvalidParameterError("clock", f"expected a clock such as sandbox.clock, got {type(given).__name__}")
 
 
 def boot_time() -> float:
@@ -76,9 +165,6 @@ def boot_time() -> float:
 
 
 def milliseconds(moment: float) -> int:
-    """A moment in seconds as whole milliseconds."""
-    return round(moment * 1000)
-
-
-#: The type of a function that gives the present moment.
-Now = Callable[[], float]
+    """A moment in seconds as whole milliseconds, rounded down: a moment that has not come is not reached."""
+    # The product of a moment that was whole milliseconds may be a little below them.
+    return math.floor(moment * 1000 + 0.001)

@@ -46,6 +46,9 @@ class Database(Protocol):
             LedgerError: it cannot be read, or it belongs to another application or a newer version.
         """
 
+    def exists(self) -> bool:
+        """Whether there are the tables of a ledger."""
+
     def close(self) -> None:
         """Give up ownership and disconnect. Idempotent."""
 
@@ -95,10 +98,16 @@ class Database(Protocol):
         """Post a command to the owner, durably, and return its id. Anyone may post."""
 
     def posted(self, after: int) -> list[Posted]:
-        """The commands in the inbox whose id is above `after`, in their order."""
+        """The commands in the inbox whose id is above `after`, in their order.
+
+        All commands are there that were counted by an `alarm` before this call.
+        """
 
     def forget(self, upto: int) -> None:
         """Remove the commands up to an id, which were carried out."""
 
-    def alarm(self) -> int:
-        """The id of the latest command as far as is known without I/O; 0 if the database has no such signal."""
+    def alarm(self) -> int | None:
+        """A number that grows with each command that is posted; ``None`` if the database has no such signal. Without I/O.
+
+        Without a signal the owner sends nothing while it has not looked for commands for a tenth of a second.
+        """

@@ -6,11 +6,15 @@ Rules:
 2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
 3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
 4. Work that was handed over is carried out even if the task that waits for it is cancelled.
+5. Work of one kind on many items is carried out once for all items that wait (`write_each`), because the time of a transaction is
+   that of its statements, and to a database on another machine each of them is a round trip.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from os import PathLike
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
@@ -25,6 +29,7 @@ from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
 __all__ = ["Ledger"]
 
 T = TypeVar("T")
+Item = TypeVar("Item")
 
 #: Most pieces of work in one transaction.
 _MOST = 500
@@ -35,9 +40,15 @@ _PATIENCE = 3.0
 
 @define(eq=False)
 class _Job(Generic[T]):
-    """A piece of work, and how it ended."""
+    """A piece of work, and how it ended.
 
-    work: Callable[[Database], T]
+    Attributes:
+        work: gets the database; or, if `each` is true, the database and all items that wait, of which `item` is one.
+    """
+
+    work: Callable[..., Any]
+    item: Any = None
+    each: bool = False
     done: anyio.Event = field(factory=anyio.Event)
     result: T | None = None
     error: BaseException | None = None
@@ -63,6 +74,8 @@ class Ledger:
         self._jobs: list[_Job[Any]] = []
         self._writing = False
         self._open = False
+        #: How many blocks own each campaign.
+        self._owners: Counter[str] = Counter()
 
     def __repr__(self) -> str:
         return f"Ledger({self.database!r})"
@@ -111,8 +124,22 @@ class Ledger:
             LedgerOwnedError: this process does not own what is written to.
             LedgerError: it is not durable, or it is not known whether it is.
         """
+        return await self._write(_Job(work))
+
+    async def write_each(self, work: Callable[[Database, list[Item]], Sequence[T]], item: Item) -> T:
+        """Carry out work on an item, together with the other items that wait for the same work. Otherwise as `write`.
+
+        Args:
+            work: gets the database and the items, and returns a result for each. Items are together if their `work` is equal.
+            item: what it is carried out on.
+
+        Raises:
+            LedgerError: see `write`.
+        """
+        return await self._write(_Job(work, item, each=True))
+
+    async def _write(self, job: _Job[T]) -> T:
         self._check_open()
-        job = _Job(work)
         self._jobs.append(job)
         if self._writing:
             await self._wait(job)
@@ -150,7 +177,30 @@ class Ledger:
             else:
                 self._writing = False
 
+    async def exists(self) -> bool:
+        """Whether there is a ledger already."""
+        self._check_open()
+        async with self._thread:
+            return await self._in_thread(self.database.exists)
+
     # Ownership
+
+    @asynccontextmanager
+    async def owning(self, name: str, *, patience: float = _PATIENCE) -> AsyncIterator[None]:
+        """A block in which this process owns a campaign. Blocks may be nested.
+
+        Raises:
+            LedgerOwnedError: another process owns it; see `own`.
+        """
+        if self._owners[name] == 0:
+            await self.own(name, patience=patience)
+        self._owners[name] += 1
+        try:
+            yield
+        finally:
+            self._owners[name] -= 1
+            if self._owners[name] == 0:
+                await self.disown(name)
 
     async def own(self, name: str, *, patience: float = _PATIENCE) -> None:
         """Become the owner of a campaign; on SQLite, of the whole ledger.
@@ -185,11 +235,15 @@ class Ledger:
 
 def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
     """Carry out jobs in one transaction. If one of several fails, each gets a transaction of its own."""
-    results = []
+    results: dict[_Job[Any], Any] = {}
     try:
         with database.transaction():
             for job in jobs:
-                results.append(job.work(database))
+                if job.each and job not in results:
+                    alike = [one for one in jobs if one.each and one.work == job.work]
+                    results.update(zip(alike, job.work(database, [one.item for one in alike]), strict=True))
+                elif not job.each:
+                    results[job] = job.work(database)
     except BaseException as error:
         if len(jobs) == 1 or len(results) == len(jobs):
             # A commit that failed may have been carried out after all, so that nothing is tried again.
@@ -199,8 +253,8 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
         for job in jobs:
             _transact(database, [job])
     else:
-        for job, result in zip(jobs, results, strict=True):
-            job.result = result
+        for job in jobs:
+            job.result = results[job]
 
 
 def _database_of(where: object) -> Database:

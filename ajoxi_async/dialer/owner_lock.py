@@ -7,8 +7,8 @@ Rules:
    new file of the same name. `stands` finds out whether somebody else removed it.
 3. SQLite's own locks are POSIX locks, which a process loses when it closes the file anywhere. So the ledger itself is not locked.
 4. Locks of network file systems cannot be relied on; such ledgers are refused.
-5. Bytes 0 to 31 hold the process id of the owner, for messages. Bytes 64 to 71 hold the id of the last command that was posted.
-   The owner maps them into its memory, so that it can look for commands before each call without a system call.
+5. Bytes 0 to 31 hold the process id of the owner, for messages. Bytes 64 to 71 count the commands that were posted. The owner maps
+   them into its memory, so that it sees before each call, without a system call, whether there are commands.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
 __all__ = ["OwnerLock", "network_file_system"]
 
 _SIZE: Final = 4096
-_ID: Final = struct.Struct("<q")
-_ID_AT: Final = 64
+_COUNT: Final = struct.Struct("<q")
+_COUNT_AT: Final = 64
 #: The byte that is locked on Windows, where others cannot read locked bytes.
 _BYTE: Final = 1 << 20
 _NETWORK: Final = ("9p", "afs", "cifs", "fuse.sshfs", "glusterfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs")
@@ -127,16 +127,19 @@ class OwnerLock:
         except OSError:
             return False
 
-    def last_posted(self) -> int:
-        """The id of the last command that was posted, from memory; 0 if the lock is not held."""
+    def alarm(self) -> int:
+        """A number that grows with each `raise_alarm`, from memory; 0 if the lock is not held."""
         mapped = self._map
-        return 0 if mapped is None else _ID.unpack_from(mapped, _ID_AT)[0]
+        return 0 if mapped is None else int(_COUNT.unpack_from(mapped, _COUNT_AT)[0])
 
-    def raise_alarm(self, id: int) -> None:
-        """Tell the owner that a command was posted. Anyone may do so."""
+    def raise_alarm(self) -> None:
+        """Tell the owner that a command is being posted. Anyone may do so, one at a time."""
         descriptor = self._open()
         try:
-            os.pwrite(descriptor, _ID.pack(id), _ID_AT)
+            (count,) = _COUNT.unpack(os.pread(descriptor, _COUNT.size, _COUNT_AT))
+            os.pwrite(descriptor, _COUNT.pack(count + 1), _COUNT_AT)
+        except OSError as error:
+            raise LedgerError(f"the lock file of the ledger cannot be written: {error.strerror}") from error
         finally:
             os.close(descriptor)
 

@@ -73,6 +73,11 @@ class SqliteDatabase:
             if self._database is None and self._path.exists():
                 self._connect(writes=False)
 
+    def exists(self) -> bool:
+        """See `Database`."""
+        self.open()
+        return self._database is not None and bool(self.execute("SELECT 1 FROM sqlite_master WHERE name = 'campaign'"))
+
     def close(self) -> None:
         """See `Database`."""
         self._owned.clear()
@@ -258,8 +263,8 @@ class SqliteDatabase:
                 ((id,),) = run(
                     "INSERT INTO inbox (at, what, detail) VALUES (?, ?, ?) RETURNING id", (at, what, detail)
                 ).fetchall()
-                # Before the commit, within the lock of the inbox, so that the last id is never followed by an earlier one.
-                self._lock.raise_alarm(id)
+                # Before the commit, so that a process that dies between the two leaves no command without alarm.
+                self._lock.raise_alarm()
                 run("COMMIT")
             except BaseException:
                 run("ROLLBACK")
@@ -272,7 +277,11 @@ class SqliteDatabase:
             if self._inbox is None and not os.path.exists(f"{self._path}-inbox"):
                 return []
             run = self._inbox_connection().execute
-            found = run("SELECT id, at, what, detail FROM inbox WHERE id > ? ORDER BY id", (after,)).fetchall()
+            run("BEGIN IMMEDIATE")  # Whoever has raised the alarm has committed by now, or died.
+            try:
+                found = run("SELECT id, at, what, detail FROM inbox WHERE id > ? ORDER BY id", (after,)).fetchall()
+            finally:
+                run("ROLLBACK")
             return [Posted(*row) for row in found]
 
     def forget(self, upto: int) -> None:
@@ -280,9 +289,9 @@ class SqliteDatabase:
         with self._typed():
             self._inbox_connection().execute("DELETE FROM inbox WHERE id <= ?", (upto,))
 
-    def alarm(self) -> int:
+    def alarm(self) -> int | None:
         """See `Database`."""
-        return self._lock.last_posted()
+        return self._lock.alarm()
 
 
 def _checked(path: object) -> Path:

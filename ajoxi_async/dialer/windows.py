@@ -31,19 +31,36 @@ from ajoxi_async.dialer.durations import DAY
 from ajoxi_async.dialer.holidays import us_holidays
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["HORIZON", "PRESETS", "Windows"]
+__all__ = ["HORIZON", "PRESETS", "Opening", "Windows"]
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHOLE_DAY: Final = ((0, 1440),)
 #: ``10``, ``10:00`` or ``24:00``, from there to another.
 _SPAN: Final = re.compile(r"(\d{1,2})(?::(\d\d))?\s*-\s*(\d{1,2})(?::(\d\d))?", re.ASCII)
-#: For how many days `next_span` looks ahead. Every rule that repeats does so within a year.
+#: For how many days `opening` looks ahead. Every rule that repeats does so within a year.
 HORIZON: Final = 400
 #: How many days are worked out at once: first those that nearly always have an opening.
 _STEPS: Final = (3, 12, *([55] * 7))
 
 Spans = tuple[tuple[int, int], ...]
 Interval = tuple[float, float]
+
+
+@frozen
+class Opening:
+    """A time in which calls may begin, and ring for their whole ring time within the window.
+
+    Attributes:
+        start: the first moment at which a call may begin, in seconds since the epoch.
+        latest: the last moment at which one may begin. A window that stays open for days has more than one opening.
+    """
+
+    start: float
+    latest: float
+
+    def allows(self, at: float) -> bool:
+        """Whether a call may begin at a moment."""
+        return self.start <= at <= self.latest
 
 
 def _minute(hour: str, minute: str | None, text: str) -> int:
@@ -221,10 +238,8 @@ class Windows:
                 f"expected at least {self.ring_least:g} seconds with these windows, got {ring_timeout:g}",
             )
 
-    def next_span(self, zones: Collection[str], at: float, ring: float) -> tuple[float, float] | None:
-        """The first interval, at a moment or after it, in which a call has room for its ring time in every zone.
-
-        A call may begin at `moment` if ``opens <= moment`` and ``moment + ring <= closes``.
+    def opening(self, zones: Collection[str], at: float, ring: float) -> Opening | None:
+        """The time in which calls may begin: the one that is under way, or the next one.
 
         Args:
             zones: every zone that the number may be in, by IANA name; empty if they are not known.
@@ -232,14 +247,13 @@ class Windows:
             ring: for how many seconds the phone may ring.
 
         Returns:
-            The half-open interval: its beginning, which is `at` or later, and its end. A window that stays open for days has
-            more than one interval. ``None`` if there is none within the next 400 days.
+            The opening, which begins at `at` or later; ``None`` if there is none within the next 400 days.
 
         Raises:
             ConfigurationError: the zone database is missing, or lacks one of the zones.
         """
         if self._unlimited:
-            return at, at + HORIZON * DAY
+            return Opening(at, at + HORIZON * DAY)
         if not zones:
             return None
         start = at
@@ -248,17 +262,17 @@ class Windows:
             # A window that is open at the end of a step goes on in the next one, so that steps overlap by a day.
             for opens, closes in self._open_in_all(zones, start, end + DAY):
                 if closes - ring >= opens:
-                    return opens, closes
+                    return Opening(opens, closes - ring)
             start = end
         return None
 
     def is_open(self, zones: Collection[str], at: float, ring: float) -> bool:
-        """Whether a call may begin at a moment. Arguments and errors are those of `next_span`.
+        """Whether a call may begin at a moment. Arguments and errors are those of `opening`.
 
-        Where many moments are asked about, keep the interval and compare.
+        Where many moments are asked about, keep the `Opening` and ask it.
         """
-        span = self.next_span(zones, at, ring)
-        return span is not None and span[0] <= at
+        opening = self.opening(zones, at, ring)
+        return opening is not None and opening.allows(at)
 
     def _open_in_all(self, zones: Collection[str], start: float, end: float) -> list[Interval]:
         found: list[Interval] = [(start, end)]

@@ -26,7 +26,8 @@
     │   └── TranscriptGapError                  final segments are missing and could not be fetched
     ├── EventLogError                           the log of handled webhook events cannot be read or written
     ├── LedgerError                             the ledger of a dialer cannot be read or written
-    │   └── LedgerOwnedError                    another process owns the ledger or the campaign
+    │   ├── LedgerOwnedError                    another process owns the ledger or the campaign
+    │   └── LedgerUnreachableError              its database cannot be reached; it may come back
     ├── CampaignHaltedError                     a campaign stopped dialling because of an error that all its calls would have
     └── WebhookSignatureError                   a delivery was not signed with the secret
 
@@ -61,6 +62,7 @@ __all__ = [
     "InvalidParameterError",
     "LedgerError",
     "LedgerOwnedError",
+    "LedgerUnreachableError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationError",
@@ -311,6 +313,10 @@ class LedgerError(AjoxiError):
 
 class LedgerOwnedError(LedgerError):
     """Another process owns the ledger or the campaign, or this one has lost it; nothing was written."""
+
+
+class LedgerUnreachableError(LedgerError):
+    """The database of the ledger cannot be reached, or the connection was lost. It may come back, and `run` waits for it."""
 
 
 class CampaignHaltedError(AjoxiError):

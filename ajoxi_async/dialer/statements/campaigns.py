@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import CampaignState
-from ajoxi_async.protocol.errors import LedgerOwnedError
+from ajoxi_async.protocol.errors import ConfigurationError, LedgerOwnedError
 
-__all__ = ["CampaignRow", "create", "fence", "find", "journal", "names", "next_epoch", "set_mark", "set_spec", "set_state"]
+__all__ = ["CampaignRow", "bind", "create", "fence", "find", "journal", "names", "next_epoch", "set_mark", "set_spec", "set_state"]
 
 
 class CampaignRow(NamedTuple):
@@ -24,6 +24,7 @@ class CampaignRow(NamedTuple):
     created: int
 
 
+_APIS: Final = ("sandbox", "test", "live")
 _COLUMNS = "id, name, spec, state, reason, epoch, mark, created"
 
 
@@ -45,6 +46,22 @@ def create(db: Database, name: str, spec: str, now: int) -> CampaignRow:
         (name, spec, CampaignState.ACTIVE, now, now),
     )
     return CampaignRow(id, name, spec, CampaignState.ACTIVE, None, 0, now, now)
+
+
+def bind(db: Database, api: str) -> None:
+    """Bind the ledger to a kind of API, the first time; refuse another one later.
+
+    Raises:
+        ConfigurationError: the ledger belongs to another kind.
+    """
+    rows = db.execute("SELECT value FROM setting WHERE name = 'api'")
+    if not rows:
+        db.execute("INSERT INTO setting (name, value) VALUES ('api', ?)", (_APIS.index(api),))
+    elif _APIS[rows[0][0]] != api:
+        raise ConfigurationError(
+            f"ledger: it was run with a key of another kind ({_APIS[rows[0][0]]}, and this one is {api}): whoever was called"
+            " there would count as called here; use another ledger"
+        )
 
 
 def set_spec(db: Database, campaign: int, spec: str) -> None:

@@ -17,10 +17,9 @@ from typing import NamedTuple
 
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, ContactState
-from ajoxi_async.dialer.statements import counts
 from ajoxi_async.dialer.statements.contacts import is_dnc
 
-__all__ = ["Candidate", "Claimed", "candidates", "claim", "next_due", "waiting_zones"]
+__all__ = ["Candidate", "Claimed", "candidate", "candidates", "claim", "next_due", "waiting_zones"]
 
 #: Milliseconds after which a number that is in flight elsewhere in the ledger is looked at again.
 _BUSY = 60_000
@@ -79,6 +78,12 @@ def candidates(db: Database, campaign: int, zones: Iterable[int], now: int, most
     return [Candidate(id, number, zone) for _, id, number, zone in found[:most]]
 
 
+def candidate(db: Database, campaign: int, number: int) -> Candidate | None:
+    """The contact of a number, if it waits."""
+    rows = db.execute("SELECT id, number, zones FROM contact WHERE campaign = ? AND number = ? AND state = 0", (campaign, number))
+    return Candidate(*rows[0]) if rows else None
+
+
 def next_due(db: Database, campaign: int, zone: int) -> int | None:
     """The due time of the first contact that waits in a set of zones; 0 if one was never dialled, ``None`` if none waits."""
     rows = db.execute(
@@ -102,6 +107,7 @@ def claim(
     campaign: int,
     found: Sequence[Candidate],
     now: int,
+    tally: Counter[str],
     *,
     from_of: Callable[[int], int],
     allowed_at: Callable[[Sequence[float], float], float],
@@ -114,13 +120,13 @@ def claim(
         campaign: its id.
         found: what `candidates` returned, some time ago perhaps.
         now: milliseconds since the epoch.
+        tally: gets what changes in the counts.
         from_of: gives the number to call from for a number.
         allowed_at: the rule of the caps: from the moments of the attempts so far and the present, in seconds, the moment from which
             on another one is allowed.
         history: seconds of attempts that `allowed_at` needs; 0 if there are no caps.
     """
     claimed: list[Claimed] = []
-    tally: Counter[str] = Counter()
     for one in found:
         rows = db.execute(
             "SELECT tries, expires, variables FROM contact WHERE id = ? AND state = 0 AND due <= ?", (one.id, now)
@@ -156,7 +162,6 @@ def claim(
         tally[ContactState.DIALING.word] += 1
         tally["attempts"] += 1
         claimed.append(Claimed(id, one.id, one.number, one.zones, tries + 1, from_, expires, variables))
-    counts.add(db, campaign, tally)
     return claimed
 
 

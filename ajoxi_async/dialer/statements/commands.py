@@ -8,19 +8,22 @@ Rules:
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
+from ajoxi_async.contract.calls import Call
+from ajoxi_async.contract.encoding.structuring import structure
 from ajoxi_async.dialer.database import Database, Posted
-from ajoxi_async.dialer.machine import AttemptState, CampaignState, Fact
-from ajoxi_async.dialer.statements import campaigns
+from ajoxi_async.dialer.machine import CampaignState, Fact
+from ajoxi_async.dialer.statements import campaigns, counts
 from ajoxi_async.dialer.statements.contacts import put_dnc
-from ajoxi_async.dialer.statements.facts import PERSON, Report, Rules, attempt_of, record
+from ajoxi_async.dialer.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
 
 __all__ = ["COMMANDS", "applied", "apply", "carry_out"]
 
 #: What a command may be.
-COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done")
+COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call")
 _INBOX: Final = "inbox"
 
 
@@ -50,7 +53,8 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         db: the database.
         what: one of `COMMANDS`.
         detail: its arguments: ``campaign`` (a name), ``who``, ``reason``; ``numbers`` and ``everywhere`` of ``do_not_call``;
-            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt.
+            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``number``, ``n`` and
+            ``call`` of ``call``, which is an event of a webhook.
         rules: of the campaign that is run. Only ``attempts`` counts here.
         now: milliseconds since the epoch.
     """
@@ -70,7 +74,14 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         fact = Fact.RELEASED if what == "release" else Fact.SETTLED
         found = [attempt_of(db, row.id, number, n) for number, n in detail["attempts"]]
         reports = [Report(id, fact, via=PERSON, reason=str(detail["who"])) for id in found if id is not None]
-        changed = len([one for one in record(db, row.id, reports, now, rules) if one.before is AttemptState.UNKNOWN])
+        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        counts.add(db, row.id, tally)
         shown["attempts"] = changed
+    elif what == "call":
+        id = attempt_of(db, row.id, detail["number"], detail["n"])
+        reports = [] if id is None else [fact_of(id, structure(detail["call"], Call), WEBHOOK)]
+        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        counts.add(db, row.id, tally)
+        return changed
     campaigns.journal(db, row.id, now, str(detail["who"]), what, json.dumps(shown, sort_keys=True))
     return changed

@@ -10,7 +10,7 @@ from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
 
-__all__ = ["Loaded", "NewContact", "add", "expire", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
+__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
 
 
 class NewContact(NamedTuple):
@@ -122,42 +122,52 @@ def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source
         )
         suppressed.update(campaign for (campaign,) in found)
     for campaign, amount in suppressed.items():
-        _moved(db, campaign, ContactState.WAITING, ContactState.SUPPRESSED, amount)
+        counts.add(db, campaign, {ContactState.WAITING.word: -amount, ContactState.SUPPRESSED.word: amount})
     return suppressed.total()
 
 
-def expire(db: Database, campaign: int, now: int) -> int:
-    """End the contacts that wait and whose time is over; return how many."""
+def expire(db: Database, campaign: int, now: int, tally: Counter[str], *, all_of_them: bool = False) -> int:
+    """End the contacts that wait and whose time is over, or all that wait; return how many."""
     found = db.execute(
-        "UPDATE contact SET state = ? WHERE campaign = ? AND state = 0 AND expires IS NOT NULL AND expires <= ? RETURNING id",
-        (ContactState.EXPIRED, campaign, now),
+        "UPDATE contact SET state = ? WHERE campaign = ? AND state = 0"
+        + ("" if all_of_them else " AND expires IS NOT NULL AND expires <= ?")
+        + " RETURNING id",
+        (ContactState.EXPIRED, campaign) if all_of_them else (ContactState.EXPIRED, campaign, now),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.EXPIRED, len(found))
+    _move(tally, ContactState.EXPIRED, len(found))
     return len(found)
 
 
-def suppress_unlawful(db: Database, campaign: int, zones: int) -> int:
+def next_expiry(db: Database, campaign: int) -> int | None:
+    """When the time of the next contact that waits is over, in milliseconds; ``None`` if none has such a time."""
+    ((at,),) = db.execute(
+        "SELECT min(expires) FROM contact WHERE campaign = ? AND state = 0 AND expires IS NOT NULL", (campaign,)
+    )
+    return at  # type: ignore[no-any-return]
+
+
+def suppress_unlawful(db: Database, campaign: int, zones: int, tally: Counter[str]) -> int:
     """End the contacts whose zones have no moment at which all windows are open; return how many."""
     found = db.execute(
         "UPDATE contact SET state = ?, reason = 'no lawful minute in all zones of the number'"
         " WHERE campaign = ? AND zones = ? AND state = 0 RETURNING id",
         (ContactState.SUPPRESSED, campaign, zones),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.SUPPRESSED, len(found))
+    _move(tally, ContactState.SUPPRESSED, len(found))
     return len(found)
 
 
-def cancel(db: Database, campaign: int, most: int) -> int:
+def cancel(db: Database, campaign: int, most: int, tally: Counter[str]) -> int:
     """End contacts that wait, because the campaign was stopped; return how many. Repeat it until it returns 0."""
     found = db.execute(
         "UPDATE contact SET state = ? WHERE id IN (SELECT id FROM contact WHERE campaign = ? AND state = 0 LIMIT ?)"
         " RETURNING id",
         (ContactState.CANCELED, campaign, most),
     )
-    _moved(db, campaign, ContactState.WAITING, ContactState.CANCELED, len(found))
+    _move(tally, ContactState.CANCELED, len(found))
     return len(found)
 
 
-def _moved(db: Database, campaign: int, before: ContactState, now: ContactState, amount: int) -> None:
-    if amount:
-        counts.add(db, campaign, {before.word: -amount, now.word: amount})
+def _move(tally: Counter[str], state: ContactState, amount: int) -> None:
+    tally[ContactState.WAITING.word] -= amount
+    tally[state.word] += amount

@@ -13,12 +13,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from ajoxi_async.contract.calls import Call, CallStatus
+from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
-from ajoxi_async.dialer.statements import counts
 from ajoxi_async.dialer.statements.contacts import is_dnc
 
-__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "record"]
+__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "record"]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
@@ -70,19 +71,35 @@ class Rules(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """What a fact changed: the attempt, its states before and after, and the contact's new state."""
+    """What a fact changed.
+
+    Attributes:
+        attempt: its id.
+        before: its state before.
+        now: its state from now on.
+        contact_before: the state of its contact before.
+        contact: the state of its contact from now on.
+        incident: whether the call was believed not to exist.
+        number: the number, as an integer.
+        disposition: how the call ended, if it did.
+        duration: seconds from the answer to the end.
+        lasted: seconds from the placing of the call to its end, if both are known.
+    """
 
     attempt: int
     before: AttemptState
     now: AttemptState
+    contact_before: ContactState
     contact: ContactState
     incident: bool
     number: int
     disposition: str | None
+    duration: int | None = None
+    lasted: float | None = None
 
 
 _READ = (
-    "SELECT a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, c.state, c.tries"
+    "SELECT a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, c.state, c.tries"
     " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id = ?"
 )
 _WRITE = (
@@ -90,6 +107,16 @@ _WRITE = (
     " disposition = ?, duration = ?, via = coalesce(via, ?), incident = ?, reason = ?, next_look = ?, looked = 0"
     " WHERE id = ?"
 )
+
+
+def fact_of(attempt: int, call: Call, via: int) -> Report:
+    """What a call of the API says about its attempt."""
+    created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
+    if call.ended_at is None and call.disposition is None and call.status != CallStatus.COMPLETED:
+        return Report(attempt, Fact.SEEN, call.id, created, via=via)
+    ended = None if call.ended_at is None else milliseconds(call.ended_at.timestamp())
+    disposition = None if call.disposition is None else str(call.disposition.value)
+    return Report(attempt, Fact.ENDED, call.id, created, ended, disposition or "unknown", call.duration, via)
 
 
 def attempt_of(db: Database, campaign: int, number: int, n: int) -> int | None:
@@ -101,15 +128,15 @@ def attempt_of(db: Database, campaign: int, number: int, n: int) -> int | None:
     return rows[0][0] if rows else None
 
 
-def record(db: Database, campaign: int, reports: Iterable[Report], now: int, rules: Rules) -> list[Changed]:
-    """Write what became known; return what changed. `now` is in milliseconds."""
-    tally: Counter[str] = Counter()
+def record(
+    db: Database, campaign: int, reports: Iterable[Report], now: int, rules: Rules, tally: Counter[str]
+) -> list[Changed]:
+    """Write what became known; return what changed. `now` is in milliseconds, `tally` gets what changes in the counts."""
     changed = []
     for report in reports:
         one = _record(db, campaign, report, now, rules, tally)
         if one is not None:
             changed.append(one)
-    counts.add(db, campaign, tally)
     return changed
 
 
@@ -119,7 +146,7 @@ def _record(
     rows = db.execute(_READ, (report.attempt,))
     if not rows:
         return None
-    state, contact, n, number, intent_at, incident, call_id, contact_state, tries = rows[0]
+    state, contact, n, number, intent_at, incident, call_id, created_at, contact_state, tries = rows[0]
     before = AttemptState(state)
     step = after(before, report.fact)
     if step is None:
@@ -156,9 +183,13 @@ def _record(
         tally["incident"] += 1
     if step.state is AttemptState.ENDED and report.disposition is not None:
         tally[f"disposition.{report.disposition}"] += 1
+        tally["talk seconds"] += report.duration or 0
     if step.incident and n < tries:
         # A later attempt has begun meanwhile; the contact's state is that attempt's.
-        return Changed(report.attempt, before, step.state, ContactState(contact_state), True, number, report.disposition)
+        now_and_before = ContactState(contact_state)
+        return Changed(
+            report.attempt, before, step.state, now_and_before, now_and_before, True, number, report.disposition
+        )
     then, due, reason = _contact_after(
         db, campaign, step.state, report, n, number, intent_at, now, rules, incident=bool(incident)
     )
@@ -174,7 +205,20 @@ def _record(
     )
     tally[ContactState(contact_state).word] -= 1
     tally[then.word] += 1
-    return Changed(report.attempt, before, step.state, then, bool(incident), number, report.disposition)
+    created_at = report.created_at or created_at
+    known = report.ended_at is not None and created_at is not None
+    return Changed(
+        report.attempt,
+        before,
+        step.state,
+        ContactState(contact_state),
+        then,
+        bool(incident),
+        number,
+        report.disposition,
+        report.duration,
+        (report.ended_at - created_at) / 1000 if known else None,  # type: ignore[operator]  # `known` says so
+    )
 
 
 def _contact_after(

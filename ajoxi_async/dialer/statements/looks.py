@@ -25,9 +25,11 @@ class Look(NamedTuple):
     call_id: str | None
     intent_at: int
     looked: int
+    created_at: int | None
+    next_look: int | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:

@@ -1,0 +1,252 @@
+"""Looking up calls: how open ones ended, and whether those in doubt exist.
+
+Rules:
+1. Open calls are looked up in bulk: a page of the API's list tells how two hundred of them stand. The first look comes when calls
+   usually have ended, and each later one after half as long again, up to a quarter of an hour. Events of webhooks come sooner.
+2. Attempts in doubt are looked up one by one by their reference: see `running.DOUBT_LOOKS`. Where the API shows no metadata, they are
+   looked up by their two numbers and their time; a number has at most one attempt in flight.
+3. A look that fails says nothing. What is in doubt stays in doubt, and is looked up again.
+4. With ``unknown="release"`` an attempt in doubt is released after `Settings.settle`, if three looks did not find it and there is a
+   witness: a list has shown a call of ours that was placed in the last third of this time, so that the list would have shown the call.
+5. A call that is open for longer than `Settings.max_call` is stale: it counts no more, and its end is taken whenever it comes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from attrs import define, field
+
+from ajoxi_async.contract.calls import Call, CallStatus, Direction
+from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
+from ajoxi_async.dialer.activity import Bell
+from ajoxi_async.dialer.clock import milliseconds
+from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.machine import AttemptState, Fact
+from ajoxi_async.dialer.running import Running, at, next_doubt_look
+from ajoxi_async.dialer.statements import campaigns, looks
+from ajoxi_async.dialer.statements.facts import LIST, Report, fact_of
+from ajoxi_async.dialer.statements.looks import Look
+from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError
+
+__all__ = ["Sweeper"]
+
+#: Looks that are due are collected for so many seconds, so that a page of the list is worth its request.
+_COLLECT: Final = 1.5
+#: Open calls up to which each is retrieved by itself.
+_FEW: Final = 3
+#: Most pages of a list for one page of looks; what other users of the account placed meanwhile is on them as well.
+_PAGES: Final = 4
+#: The longest time between two looks at an open call, in seconds.
+_RAREST: Final = 900.0
+#: Seconds by which the clock of the API may differ from ours, where calls are found by their time.
+_SKEW: Final = 60.0
+#: Looks that must not have found an attempt that is released.
+_LOOKS: Final = 3
+#: Seconds to wait after a list could not be read.
+_AGAIN: Final = 2.0
+
+
+@define(eq=False)
+class Sweeper:
+    """Looks up the attempts of a run."""
+
+    running: Running
+    _pause: Bell = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._pause = self.running.bell()
+
+    async def run(self) -> None:
+        """Look up until the run ends."""
+        running = self.running
+        while not running.halted:
+            due, following = await running.ledger.read(self._due)
+            running.next_look = following
+            if due:
+                answered = await self._look(due)
+                running.check_over()
+                if not answered or len(due) < MAX_PAGE:
+                    await self._sleep(_COLLECT if answered else _AGAIN)
+                continue
+            running.check_over()
+            until = None if following is None else following / 1000
+            await running.clock.wait(running.sweep_bell, until)
+            if until is not None and running.clock.now() >= until and running.counts["open"] > _FEW:
+                await self._sleep(_COLLECT)
+
+    def _due(self, db: Database) -> tuple[list[Look], int | None]:
+        campaign = self.running.row.id
+        return looks.due(db, campaign, self.running.now(), MAX_PAGE), looks.next_at(db, campaign)
+
+    async def _sleep(self, seconds: float) -> None:
+        await self.running.clock.wait(self._pause, self.running.clock.now() + seconds)
+
+    async def _look(self, due: Sequence[Look]) -> bool:
+        """Look up attempts; return whether the API could be asked."""
+        opened = [one for one in due if one.state == AttemptState.OPEN]
+        doubtful = [one for one in due if one.state == AttemptState.UNKNOWN]
+        answered = await self._look_open(opened) if opened else True
+        for one in doubtful:
+            answered = await self._look_doubtful(one) and answered
+        return answered
+
+    # Open calls
+
+    async def _look_open(self, opened: list[Look]) -> bool:
+        running = self.running
+        stale = [one for one in opened if running.now() - one.intent_at > milliseconds(running.settings.max_call)]
+        try:
+            found = await (self._retrieve(opened) if len(opened) <= _FEW else self._list(opened))
+        except LedgerError:
+            raise
+        except AjoxiError:
+            found, answered = {}, False
+        else:
+            answered = True
+        reports = [fact_of(one.id, found[one.id], LIST) for one in opened if one.id in found]
+        ended = {report.attempt for report in reports if report.fact is Fact.ENDED}
+        if ended:
+            await running.record([report for report in reports if report.attempt in ended])
+        running.talking |= {id for id, call in found.items() if call.status == CallStatus.ANSWERED}
+        later = [(one.id, self._next_open_look(one)) for one in opened if one.id not in ended]
+        gone = [one for one in stale if one.id not in ended]
+
+        def work(db: Database, _: Counter[str]) -> None:
+            looks.postpone(db, later)
+            for one in gone:
+                looks.set_stale(db, one.id)
+
+        if later:
+            await running.write(work)
+        running.stale += len(gone)
+        if gone:
+            running.dispatch_bell.ring()
+        return answered
+
+    def _next_open_look(self, one: Look) -> int:
+        running = self.running
+        passed = (running.now() - one.intent_at) / 1000
+        return running.now() + milliseconds(min(max(passed / 2, running.first_look), _RAREST))
+
+    async def _retrieve(self, opened: list[Look]) -> dict[int, Call]:
+        found = {}
+        for one in opened:
+            try:
+                if one.call_id is not None:
+                    found[one.id] = await self.running.client.calls.retrieve(one.call_id)
+            except NotFoundError:
+                continue
+        return found
+
+    async def _list(self, opened: list[Look]) -> dict[int, Call]:
+        """The calls of attempts from the list of the time in which they were placed."""
+        by_call = {one.call_id: one for one in opened}
+        moments = [one.created_at or one.intent_at for one in opened]
+        found: dict[int, Call] = {}
+        cursor = None
+        for _ in range(_PAGES):
+            page = await self.running.client.calls.list(
+                created_after=at(min(moments)),
+                created_before=at(max(moments) + 1),
+                direction=Direction.OUTBOUND,
+                limit=MAX_PAGE,
+                cursor=cursor,
+            )
+            for call in page.data:
+                self.see(call)
+                one = by_call.get(call.id)
+                if one is not None:
+                    found[one.id] = call
+            cursor = page.next_cursor
+            if cursor is None or len(found) == len(opened):
+                break
+        return found
+
+    def see(self, call: Call) -> None:
+        """Note that a list has shown a call; of ours, it is a witness for what lists show."""
+        if call.created_at is not None and call.from_ in self.running.settings.from_:
+            self.running.witness = max(self.running.witness, milliseconds(call.created_at.timestamp()))
+
+    # Attempts in doubt
+
+    async def _look_doubtful(self, one: Look) -> bool:
+        running = self.running
+        try:
+            call = await self._find(one)
+        except LedgerError:
+            raise
+        except AjoxiError:
+            await running.write(lambda db, _: looks.postpone(db, [(one.id, running.now() + milliseconds(_AGAIN))]))
+            return False
+        if call is not None:
+            await running.record([fact_of(one.id, call, LIST)])
+            return True
+        if await self._may_release(one):
+            reason = f"not found in {one.looked + 1} looks; witness at {at(running.witness):%Y-%m-%dT%H:%M:%SZ}"
+            changed = await running.record([Report(one.id, Fact.RELEASED, reason=reason)])
+            now = running.now()
+            if changed:
+                await running.write(
+                    lambda db, _: campaigns.journal(
+                        db, running.row.id, now, "dialer", "release", f"attempt {one.id}: {reason}"
+                    )
+                )
+            return True
+        then = next_doubt_look(one.intent_at / 1000, running.clock.now())
+        await running.write(lambda db, _: looks.postpone(db, [(one.id, None if then is None else milliseconds(then))]))
+        return True
+
+    async def _find(self, one: Look) -> Call | None:
+        """The call of an attempt in doubt, by its reference, or by its numbers and its time."""
+        running = self.running
+        reference = running.references.make(one.number, one.n)
+        page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
+        for call in page.data:
+            self.see(call)
+            # An API that ignores the filter returns calls of others.
+            if call.metadata.get(CLIENT_REFERENCE) == reference:
+                return call
+        if page.data:
+            return await self._find_by_time(one)
+        return None
+
+    async def _find_by_time(self, one: Look) -> Call | None:
+        cursor: str | None = None
+        wanted = (f"+{one.number}", f"+{one.from_}")
+        for _ in range(_PAGES):
+            page = await self.running.client.calls.list(
+                created_after=at(one.intent_at - milliseconds(_SKEW)),
+                direction=Direction.OUTBOUND,
+                limit=MAX_PAGE,
+                cursor=cursor,
+            )
+            for call in page.data:
+                self.see(call)
+                if (call.to, call.from_) == wanted and CLIENT_REFERENCE not in call.metadata:
+                    return call
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return None
+
+    async def _may_release(self, one: Look) -> bool:
+        running, settings = self.running, self.running.settings
+        if settings.unknown != "release" or one.looked + 1 < _LOOKS:
+            return False
+        settled = one.intent_at + milliseconds(settings.settle)
+        if running.now() < settled:
+            return False
+        needed = one.intent_at + milliseconds(settings.settle * 2 / 3)
+        if running.witness < needed:
+            await self._look_for_witness(needed)
+        return running.witness >= needed
+
+    async def _look_for_witness(self, after: int) -> None:
+        page: Any = await self.running.client.calls.list(
+            created_after=at(after), direction=Direction.OUTBOUND, limit=MAX_PAGE
+        )
+        for call in page.data:
+            self.see(call)

@@ -1,0 +1,96 @@
+"""A sandbox in memory with a clock that moves by itself, a client, a ledger and a campaign, for tests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+
+from ajoxi_async import AsyncAjoxi, Sandbox
+from ajoxi_async.dialer import Campaign, Ledger, Progress
+from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.statements import contacts
+from ajoxi_async.dialer.statements.contacts import NewContact
+from ajoxi_async.limits.local import LocalLimiter
+from ajoxi_async.sandbox import AutoClock
+
+FROM = "+14155550100"
+MAGIC = 15005550100
+
+
+@define
+class Stage:
+    """What a test of a campaign uses."""
+
+    sandbox: Sandbox
+    client: AsyncAjoxi
+    ledger: Ledger
+    campaign: Campaign
+
+    async def fill(self, numbers: Sequence[int], zone: str = "America/New_York", **columns: Any) -> contacts.Loaded:
+        """Add contacts to the ledger."""
+        return await fill(self.ledger, self.campaign, numbers, zone, **columns)
+
+    async def run(self, **options: Any) -> Progress:
+        """Run the campaign to its end and return the last progress."""
+        last = None
+        async for progress in self.campaign.run(**{"every": 0.05, **options}):
+            last = progress
+        assert last is not None
+        return last
+
+    async def until(self, state: str, amount: int = 1, **options: Any) -> Progress:
+        """Run the campaign until so many contacts are in a state, and leave it."""
+        steps = self.campaign.run(**{"every": 0.002, **options})
+        try:
+            async for progress in steps:
+                if progress.contacts[state] >= amount:
+                    return progress
+        finally:
+            await steps.aclose()
+        raise AssertionError(f"never were {amount} contacts {state}: {progress.contacts}")
+
+    def rings(self, number: int | None = None) -> list[str]:
+        """The numbers that rang, in order."""
+        return [ring.number for ring in self.sandbox.world().rings(None if number is None else f"+{number}")]
+
+    async def sql(self, statement: str, *parameters: Any) -> list[Any]:
+        """Read the ledger."""
+        return await self.ledger.read(lambda db: db.execute(statement, parameters))
+
+
+async def fill(
+    ledger: Ledger, campaign: Campaign, numbers: Sequence[int], zone: str = "America/New_York", **columns: Any
+) -> contacts.Loaded:
+    """Add contacts to a campaign, one for each number."""
+
+    def work(db: Database) -> contacts.Loaded:
+        zones = contacts.zones_id(db, zone.split())
+        source = contacts.source_id(db, campaign.row.id, "numbers", 0)
+        rows = [NewContact(number, zones, line, **columns) for line, number in enumerate(numbers, 1)]
+        return contacts.add(db, campaign.row.id, source, rows)
+
+    async with ledger.owning(campaign.name):
+        return await ledger.write(work)
+
+
+@asynccontextmanager
+async def stage(
+    path: Path, numbers: Sequence[int] = (), *, zone: str = "America/New_York", clock: Any = None, **settings: Any
+) -> AsyncIterator[Stage]:
+    """A campaign with contacts, on a sandbox of its own. Settings that `Sandbox` knows go to it, the others to the campaign."""
+    sandboxes = {name: settings.pop(name) for name in ("settings", "timing", "seed") if name in settings}
+    sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0), rate_limit=None, marks=0, **sandboxes)
+    async with sandbox, Ledger(path / "ledger.db") as ledger:
+        client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
+        async with client:
+            campaign = await Campaign.open(
+                ledger, client, "autumn", **{"from_": FROM, "clock": sandbox.clock, **settings}
+            )
+            here = Stage(sandbox, client, ledger, campaign)
+            if numbers:
+                await here.fill(numbers, zone)
+            yield here
