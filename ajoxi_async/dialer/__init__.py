@@ -22,9 +22,11 @@ from __future__ import annotations
 
 from ajoxi_async.dialer.campaign import Campaign, Doubt
 from ajoxi_async.dialer.ledger import Ledger
+from ajoxi_async.dialer.load import LoadReport
 from ajoxi_async.dialer.progress import Progress, Waiting
 from ajoxi_async.dialer.retries import Retry
+from ajoxi_async.dialer.rows import from_csv
 from ajoxi_async.dialer.stop import Stop
 from ajoxi_async.dialer.windows import Windows
 
-__all__ = ["Campaign", "Doubt", "Ledger", "Progress", "Retry", "Stop", "Waiting", "Windows"]
+__all__ = ["Campaign", "Doubt", "Ledger", "LoadReport", "Progress", "Retry", "Stop", "Waiting", "Windows", "from_csv"]

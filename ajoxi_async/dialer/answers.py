@@ -54,7 +54,7 @@ class Ending(NamedTuple):
 
 
 def ending_of(error: AjoxiError) -> Ending:
-    """What an error of ``calls.create`` with ``writes="strict"`` says about the attempt."""
+    """What an error of ``calls.create`` without retries says about the attempt."""
     if isinstance(error, NotNowError):
         return Ending(Fact.UNSENT, error.message)
     if isinstance(error, InvalidParameterError):

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
-from os import PathLike
-from typing import Any, Literal, Self
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Self
 
-from attrs import frozen
+import anyio
+from attrs import evolve, frozen
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
@@ -25,10 +26,12 @@ from ajoxi_async.dialer.client import DialerClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
+from ajoxi_async.dialer.load import DoNotCall, Given, LoadReport, load
 from ajoxi_async.dialer.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.progress import Progress, progress_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import Retry
+from ajoxi_async.dialer.rows import CsvFile
 from ajoxi_async.dialer.run import Run
 from ajoxi_async.dialer.running import rules_of
 from ajoxi_async.dialer.settings import Mode, Settings
@@ -37,9 +40,19 @@ from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.facts import WEBHOOK
 from ajoxi_async.dialer.stop import Stop
 from ajoxi_async.dialer.windows import Windows
-from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError, LedgerOwnedError
+from ajoxi_async.protocol.errors import (
+    ConfigurationError,
+    InvalidParameterError,
+    LedgerError,
+    LedgerOwnedError,
+    LedgerUnreachableError,
+)
 
 __all__ = ["Campaign", "Doubt"]
+
+#: Seconds between two attempts of a standby to become the owner, and between two looks whether a command was carried out.
+_LOOK: Final = 0.5
+_EFFECT: Final = 0.005
 
 
 @frozen(repr=False)
@@ -85,6 +98,7 @@ class Campaign:
         self.settings = settings
         self.references = References(row.name)
         self._run: Run | None = None
+        self._entered = False
 
     def __repr__(self) -> str:
         return f"Campaign({self.name!r})"
@@ -172,11 +186,17 @@ class Campaign:
         before = Settings() if row is None else settings_of.from_json(row.spec)
         settings = settings_of.changed(before, given)
         if row is None or settings != before:
-            row = await cls._save(ledger, name, row, settings, milliseconds(time.now()))
+            try:
+                row = await cls._save(ledger, name, settings, milliseconds(time.now()))
+            except LedgerOwnedError:
+                # Another process may have made it just now, with the same settings, and runs it already.
+                row = await ledger.read(lambda db: campaigns.find(db, name)) if await ledger.exists() else None
+                if row is None or row.spec != settings_of.to_json(settings):
+                    raise
         return cls(ledger, client, row, settings, time)
 
     @staticmethod
-    async def _save(ledger: Ledger, name: str, row: CampaignRow | None, settings: Settings, now: int) -> CampaignRow:
+    async def _save(ledger: Ledger, name: str, settings: Settings, now: int) -> CampaignRow:
         told = settings_of.to_json(settings)
 
         def work(db: Database) -> CampaignRow:
@@ -196,17 +216,43 @@ class Campaign:
 
     async def load(
         self,
-        rows: Iterable[Any] | AsyncIterable[Any],
+        rows: Given | CsvFile,
         *,
-        do_not_call: str | PathLike[str] | Iterable[str] = (),
-        **options: Any,
-    ) -> Any:
-        """Load contacts: see `load.load_contacts`."""
-        from ajoxi_async.dialer.load import load_contacts
+        do_not_call: DoNotCall = (),
+        name: str = "rows",
+    ) -> LoadReport:
+        """Load contacts. Of rows that are loaded again nothing changes, in whatever order they are.
 
+        With a client of a test key, test numbers are in a zone where it is day now (`contract.zones`).
+
+        Args:
+            rows: ``from_csv("contacts.csv", phone="mobile")``, or an iterable, asynchronous perhaps, of numbers in E.164 and of mappings
+                with ``phone`` and perhaps ``zone``, ``expires`` and ``key``; their other entries are variables.
+            do_not_call: numbers that no campaign of the ledger may call from now on: a file with one in each line, or numbers.
+            name: of the source, for rows that are no file.
+
+        Returns:
+            How many rows were imported, duplicates, refused and not to be called; they add up.
+
+        Raises:
+            InvalidParameterError: the rows cannot be read in this way, or a do-not-call entry is no number.
+            ConfigurationError: the time zone database is missing.
+            LedgerOwnedError: another process owns the ledger.
+            LedgerError: the ledger cannot be written. What is stored by then stays; load again.
+        """
+        now = self._clock.now()
+        test = getattr(self._client, "mode", "live") == "test"
         async with self._ledger.owning(self.name):
-            loaded = await load_contacts(
-                self._ledger, self.row, rows, do_not_call=do_not_call, now=self._clock.now(), settings=self.settings, **options
+            loaded = await load(
+                self._ledger,
+                self.row,
+                rows,
+                now=now,
+                windows=self.settings.windows,
+                ring=float(self.settings.ring_timeout),
+                do_not_call=do_not_call,
+                test_at=datetime.fromtimestamp(now, UTC) if test else None,
+                name=name,
             )
         if self._run is not None:
             await self._run.loaded()
@@ -214,7 +260,12 @@ class Campaign:
 
     # Running
 
-    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncIterator[Progress]:
+    @property
+    def runs(self) -> bool:
+        """Whether it runs in this process, and has looked at the API's list of calls."""
+        return self._run is not None and self._run.running.opened
+
+    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncGenerator[Progress, None]:
         """Dial until nothing more can be dialled, and yield the progress every so many real seconds and at the end.
 
         A run goes on where the last one ended, however that was. While the campaign is paused by a command, it waits for `resume`. Leaving
@@ -228,7 +279,8 @@ class Campaign:
         Raises:
             ConfigurationError: the campaign has no client or no numbers to call from, it runs in this process already, or the ledger
                 belongs to another kind of API: that of a sandbox, of a test key or of a live key.
-            LedgerOwnedError: another process runs it, or the ledger.
+            LedgerOwnedError: another process runs it, or the ledger; on SQLite only. On PostgreSQL this process stands by until it can
+                take over, and also waits for a database that cannot be reached. `Progress.reason` says so.
             LedgerError: the ledger cannot be read or written.
             CampaignHaltedError: an error that every further call would have.
         """
@@ -236,21 +288,53 @@ class Campaign:
             raise ConfigurationError("client: a campaign without a client can be looked at, and not run")
         if not self.settings.from_:
             raise ConfigurationError("from_: expected at least one number to call from")
-        if self._run is not None:
+        if self._entered:
             raise ConfigurationError(f"the campaign {self.name!r} runs in this process already")
-        async with self._ledger.owning(self.name):
-            await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
-            run = await Run.begin(self._ledger, self._client, self.row, self.settings, self._clock, until_settled)
-            self._run = run
-            steps = run.progress(every)
-            try:
+        self._entered = True
+        try:
+            while True:
+                try:
+                    async with self._ledger.owning(self.name, **({"patience": 0.0} if self._ledger.database.shared else {})):
+                        async with aclosing(self._shift(every, until_settled)) as steps:
+                            async for progress in steps:
+                                yield progress
+                    return
+                except (LedgerOwnedError, LedgerUnreachableError) as error:
+                    if not self._ledger.database.shared:
+                        raise
+                    reason = f"standing by: {error}"
+                    known = isinstance(error, LedgerOwnedError)
+                yield await self._standing(reason, known=known)
+                await anyio.sleep(min(every, _LOOK))
+        finally:
+            self._entered = False
+
+    async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
+        """Run as the owner, until the end or the loss of the ownership."""
+        database = self._ledger.database
+        while (left := database.quiet_in(self.name)) > 0 and database.owned(self.name):
+            yield await self._standing(f"the calls of the owner before may be under way for {left:.0f} s more")
+            await anyio.sleep(min(every, left))
+        await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
+        assert self._client is not None
+        run = await Run.begin(self._ledger, self._client, self.row, self.settings, self._clock, until_settled)
+        self._run = run
+        try:
+            async with aclosing(run.progress(every)) as steps:
                 async for progress in steps:
                     yield progress
-            finally:
-                try:
-                    await steps.aclose()  # type: ignore[attr-defined]  # an asynchronous generator
-                finally:
-                    self._run = None
+        finally:
+            self._run = None
+
+    async def _standing(self, reason: str, *, known: bool = True) -> Progress:
+        """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""
+        try:
+            progress = await self.progress() if known else None
+        except LedgerError:
+            progress = None
+        if progress is None:
+            progress = progress_of(self.name, self.row.state, None, {}, self._clock.now())
+        return evolve(progress, reason=reason)
 
     async def dial(self, number: str) -> bool:
         """Dial a contact of a campaign of mode ``preview`` now, while it runs.
@@ -388,8 +472,17 @@ class Campaign:
         try:
             async with self._ledger.owning(self.name, patience=0.0):
                 await self._ledger.write(lambda db: commands.carry_out(db, what, told, rules, now))
+                if self._ledger.database.shared:  # Owners of other campaigns look what has changed.
+                    await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
         except LedgerOwnedError:
-            await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))
+            id = await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))
+            await self._await_effect(id)
+
+    async def _await_effect(self, command: int) -> None:
+        """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""
+        with anyio.move_on_after(self._ledger.database.lease):
+            while self._ledger.database.shared and await self._ledger.read(commands.applied) < command:
+                await anyio.sleep(_EFFECT)
 
     # Looking
 

@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -37,7 +37,19 @@ class Posted(NamedTuple):
 
 
 class Database(Protocol):
-    """A database that holds a ledger."""
+    """A database that holds a ledger.
+
+    Attributes:
+        shared: whether processes of several machines use it, each the owner of some campaigns. Then a run stands by while another
+            process owns the campaign, and other owners are told of each command.
+        lease: seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached.
+    """
+
+    @property
+    def shared(self) -> bool: ...
+
+    @property
+    def lease(self) -> float: ...
 
     def open(self) -> None:
         """Connect, for reading at least, and check that it is a ledger, or none yet.
@@ -70,11 +82,28 @@ class Database(Protocol):
             LedgerError: the commit failed, or it is unknown whether it did.
         """
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = ...,
+        key: Sequence[str] = ...,
+    ) -> None:
         """Insert many rows into a table in the fastest way of the database, within a transaction.
 
+        A table whose column ``id`` is not among the columns gives the rows ids above all that it has, in their order.
+
+        Args:
+            table: its name.
+            columns: of the rows.
+            rows: the values of each row.
+            fixed: more columns: with an integer that is the same in all rows, or with the name of a column whose value they repeat.
+            key: columns of a unique index; rows that repeat a key are left out.
+
         Raises:
-            LedgerError: a row breaks a constraint; the transaction is to be given up.
+            LedgerError: a row breaks a constraint other than the key; the transaction is to be given up.
         """
 
     def own(self, name: str) -> None:
@@ -93,6 +122,9 @@ class Database(Protocol):
 
     def owned(self, name: str) -> bool:
         """Whether this process surely owns a campaign at this moment. Fast and without I/O: the gate calls it for each call."""
+
+    def quiet_in(self, name: str) -> float:
+        """Seconds until nothing that a former owner of a campaign has sent is under way any more. Without I/O."""
 
     def post(self, what: str, detail: str, at: int) -> int:
         """Post a command to the owner, durably, and return its id. Anyone may post."""

@@ -7,7 +7,7 @@ Rules:
    dies. The number grows while turns come faster than intents.
 3. The gate looks at what may have changed since the claim: the ownership, the state of the campaign, commands that were posted and
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
-4. ``calls.create`` sends a request again only where it was proven unsent, and passes the gate again then.
+4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
 5. After failures to connect, dialling waits: from a second, doubled each time, to a minute. A request that gets through ends this.
 """
 

@@ -30,6 +30,8 @@ __all__ = ["Line", "Refused", "Silent", "copy_text"]
 _MOST_PENDING: Final = 200
 #: Most prepared statements of a connection. Their texts are ours, and lists of different lengths make a few hundred.
 _MOST_PREPARED: Final = 400
+#: Seconds after which it is asked whether the answer is lost.
+_LOOK: Final = 0.25
 #: Bytes of rows that are sent together.
 _BLOCK: Final = 65_536
 
@@ -65,13 +67,15 @@ class Line:
 
     Args:
         connection: of psycopg, in autocommit mode and idle. It is used by nobody else from now on.
+        is_lost: whether no answer will come, as far as others know; asked while one is waited for.
     """
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], is_lost: Callable[[], bool]) -> None:
         from psycopg import pq
 
         self._pq = pq
         self._connection = connection
+        self._is_lost = is_lost
         self._link = connection.pgconn
         self._selector = selectors.DefaultSelector()
         self._selector.register(connection.fileno(), selectors.EVENT_READ)
@@ -282,11 +286,11 @@ class Line:
         if events != selectors.EVENT_READ:
             self._selector.modify(number, events)
         try:
-            ready = left > 0 and self._selector.select(left)
+            ready = left > 0 and self._selector.select(min(left, _LOOK))
         finally:
             if events != selectors.EVENT_READ:
                 self._selector.modify(number, selectors.EVENT_READ)
-        if not ready:
+        if not ready and (left <= _LOOK or self._is_lost()):
             self.close()
             raise Silent("it did not answer in time")
 

@@ -63,9 +63,12 @@ class Ownership:
         process: tells the owner from others, and is the same when it takes the campaign again.
         lease: seconds for which a beat allows sending.
         request_timeout: seconds after which a request that was sent is over.
+        quiet_at: when nothing was under way, as an earlier ownership of this process knew.
     """
 
-    def __init__(self, address: Address, name: str, process: str, lease: float, request_timeout: float) -> None:
+    def __init__(
+        self, address: Address, name: str, process: str, lease: float, request_timeout: float, quiet_at: float
+    ) -> None:
         self.name = name
         self.id = self.epoch = 0
         #: The id of the latest command of the inbox, as far as a beat has seen.
@@ -84,7 +87,8 @@ class Ownership:
         self._backend = 0
         self._lease_until = float("-inf")
         self._wall_ahead = 0.0
-        self._quiet_at = float("-inf")
+        #: When nothing of a former owner is under way any more, on the boot clock (rule 5).
+        self.quiet_at = quiet_at
         self._ended = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
@@ -104,7 +108,7 @@ class Ownership:
     @property
     def quiet_in(self) -> float:
         """Seconds until nothing of a former owner is under way any more (rule 5)."""
-        return max(0.0, self._quiet_at - boot_time())
+        return max(0.0, self.quiet_at - boot_time())
 
     def take(self) -> None:
         """Become the owner. It does not wait for another owner.
@@ -123,12 +127,14 @@ class Ownership:
             self._raise_epoch()
             asked = boot_time()
             self._session.execute(f"LISTEN {CHANNEL}")
-            self._extend(asked)
             self._backend = self._session.backend
-            self._session.patience = self._lease
+            self._beat(asked)
+        except LedgerOwnedError:
+            raise  # The connection is kept for the next attempt.
         except BaseException:
-            self._close()
+            self._session.close()
             raise
+        self._session.patience = self._lease
         self._thread = threading.Thread(target=self._keep, name="ajoxi-ledger-owner", daemon=True)
         self._thread.start()
 
@@ -150,7 +156,8 @@ class Ownership:
                 id, self._process, f"process {os.getpid()} on {socket.gethostname()}", int(self._quiet * 1000),
             )  # fmt: skip
         self.id, self.epoch = id, epoch
-        self._quiet_at = lost_at if released or process == self._process else lost_at + max(quiet / 1000, self._quiet)
+        if not released and process != self._process:
+            self.quiet_at = max(self.quiet_at, lost_at + max(quiet / 1000, self._quiet))
 
     def _extend(self, asked: float) -> None:
         self._wall_ahead = time.time() - boot_time()
@@ -163,7 +170,7 @@ class Ownership:
                 line.register(self._session.fileno(), selectors.EVENT_READ)
                 line.register(self._woken, selectors.EVENT_READ)
                 while not self._ended.is_set():
-                    self._beat()
+                    self._beat(boot_time())
                     # Until the next beat, or until the inbox announces a command.
                     line.select(self._lease / BEATS)
         except Exception as error:
@@ -172,17 +179,17 @@ class Ownership:
                 self.reason = str(error) if isinstance(error, AjoxiError) else type(error).__name__
                 logger.warning("the ownership of a campaign was lost: %s", self.reason)
 
-    def _beat(self) -> None:
-        asked = boot_time()
+    def _beat(self, asked: float) -> None:
+        """Ask whether this session is the owner's, and hear of commands."""
         ((backend, epoch, latest),) = self._session.execute(
-            "SELECT pg_backend_pid(), (SELECT epoch FROM owner WHERE id = $1), (SELECT max(id) FROM inbox)", self.id
+            "SELECT pg_backend_pid(), (SELECT epoch FROM owner WHERE id = $1), (SELECT latest FROM alarm)", self.id
         )
         if backend != self._backend:
             raise self._session.pooler_error()
         if epoch != self.epoch:
             raise LedgerOwnedError("another process has become the owner")
         self._extend(asked)
-        self.latest_command = max(self.latest_command, latest or 0)
+        self.latest_command = latest
         self._session.heard()
 
     def leave(self) -> None:
@@ -192,15 +199,17 @@ class Ownership:
         self._wake.send(b"x")
         if self._thread is not None:
             self._thread.join()
+        # What the owner before this one has sent may be under way still.
+        left = int(self.quiet_in * 1000)
         try:
-            if self._session.is_open:
-                self._session.execute("UPDATE owner SET released = true WHERE id = $1 AND epoch = $2", self.id, self.epoch)
+            if self.epoch and self._session.is_open:
+                self._session.execute(
+                    "UPDATE owner SET released = ($1::bigint = 0), quiet = $1, process = '' WHERE id = $2 AND epoch = $3",
+                    left, self.id, self.epoch,
+                )  # fmt: skip
         except LedgerError:
             pass  # The next owner has to wait, as after a crash.
         finally:
-            self._close()
-
-    def _close(self) -> None:
-        self._session.close()
-        self._wake.close()
-        self._woken.close()
+            self._session.close()
+            self._wake.close()
+            self._woken.close()

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Any, Final
@@ -115,12 +115,20 @@ class Session:
         address: see `parse_url`.
         settings: what is ``SET`` after connecting, by name.
         patience: seconds to wait for an answer.
+        is_lost: whether no answer will come, as far as others know; asked while one is waited for.
     """
 
-    def __init__(self, address: Address, settings: Mapping[str, str | int], patience: float) -> None:
+    def __init__(
+        self,
+        address: Address,
+        settings: Mapping[str, str | int],
+        patience: float,
+        is_lost: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._psycopg: Any = _library()
         self._address = address
         self._settings = settings
+        self._is_lost = is_lost
         #: Seconds to wait for an answer from now on.
         self.patience = patience
         #: The process id of the backend.
@@ -191,7 +199,7 @@ class Session:
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[Line]:
-        line = Line(self._psycopg.connect(**self._address.parameters, autocommit=True))
+        line = Line(self._psycopg.connect(**self._address.parameters, autocommit=True), self._is_lost)
         try:
             yield line
         except BaseException:

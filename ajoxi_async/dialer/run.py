@@ -10,7 +10,7 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 import anyio
@@ -83,7 +83,8 @@ class Run:
         epoch, row, found = await ledger.write(start)
         running = Running(
             ledger=ledger,
-            client=client.with_options(retry=RetryPolicy(writes="strict")),
+            # No retries of the client's: what was not sent goes back into the ledger, where pauses and windows count.
+            client=client.with_options(retry=RetryPolicy(max_retries=0, writes="strict")),
             row=row,
             settings=settings,
             clock=clock,
@@ -95,7 +96,7 @@ class Run:
         )
         return cls(running=running, until_settled=until_settled)
 
-    async def progress(self, every: float) -> AsyncIterator[Progress]:
+    async def progress(self, every: float) -> AsyncGenerator[Progress, None]:
         """Run, and yield the progress every so many real seconds and at the end."""
         running = self.running
         with running.clock.joined(running.activity):

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Final, TypeVar
 
 import anyio
@@ -68,6 +69,14 @@ def rules_of(settings: Settings, first_look: float = _FIRST_LOOK) -> Rules:
         milliseconds(first_look),
         milliseconds(DOUBT_LOOKS[0]),
     )
+
+
+@define(eq=False)
+class _Facts:
+    """Facts that a task waits for, and whether they were tried to be written before."""
+
+    reports: Sequence[Report]
+    tried: bool = False
 
 
 @define(eq=False, kw_only=True)
@@ -190,11 +199,30 @@ class Running:
             raise
 
     async def record(self, reports: Sequence[Report]) -> list[Changed]:
-        """Write facts about attempts, and return what they changed once it is durable."""
-        rules = rules_of(self.settings, self.first_look)
-        changed = await self.write(lambda db, tally: facts.record(db, self.row.id, reports, self.now(), rules, tally))
+        """Write facts about attempts, and return what they changed once it is durable. An error ends the run."""
+        try:
+            changed = await self.ledger.write_each(self._record_all, _Facts(reports))
+        except Exception as error:
+            self.halt(error)
+            raise
         self.note(changed)
         return changed
+
+    def _record_all(self, db: Database, items: list[_Facts]) -> list[list[Changed]]:
+        """Write the facts of all tasks that wait, in the thread of the database."""
+        campaigns.fence(db, self.row.id, self.epoch)
+        tally: Counter[str] = Counter()
+        reports = [report for one in items for report in one.reports]
+        rules = rules_of(self.settings, self.first_look)
+        each = iter(facts.record_each(db, self.row.id, reports, self.now(), rules, tally))
+        results = [[changed for changed in islice(each, len(one.reports)) if changed is not None] for one in items]
+        counts.add(db, self.row.id, tally)
+        self.counts.update(tally)
+        if any(one.tried for one in items):  # As in `write`.
+            self.reload(db)
+        for one in items:
+            one.tried = True
+        return results
 
     async def record_calls(self, calls: Iterable[tuple[int, int, Call]], via: int) -> list[Changed]:
         """Write what calls say about the attempts that their references name: pairs of number and place."""

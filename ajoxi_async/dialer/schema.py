@@ -13,10 +13,13 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["APPLICATION_ID", "MIGRATIONS", "VERSION"]
+__all__ = ["APPLICATION_ID", "FRESH", "MIGRATIONS", "VERSION"]
 
 #: Marks an SQLite file as a ledger of the dialer: "AjxD".
 APPLICATION_ID: Final = 0x416A7844
+
+#: A contact that was never dialled has a `due` below this moment of 1973; see `statements.loading`.
+FRESH: Final = 100_000_000_000
 
 _FIRST: Final = (
     # `mark`: the API's list of calls was swept up to this moment. `epoch` grows with each owner.
@@ -29,7 +32,7 @@ _FIRST: Final = (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, name TEXT NOT NULL, loaded INTEGER NOT NULL,
         UNIQUE (campaign, name)
     ) STRICT""",
-    # `due` is 0 for a contact that was never dialled. `tries` counts the attempts that were not proven unsent. `key` is the
+    # `due` is below `FRESH` for a contact that was never dialled, and in the order of its source. `tries` counts the attempts that were not proven unsent. `key` is the
     # caller's own id of the contact, `variables` a JSON object.
     """CREATE TABLE contact (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, number INTEGER NOT NULL, zones INTEGER NOT NULL,
@@ -39,7 +42,6 @@ _FIRST: Final = (
     ) STRICT""",
     "CREATE INDEX contact_due ON contact (campaign, zones, due) WHERE state = 0",
     "CREATE INDEX contact_expires ON contact (campaign, expires) WHERE state = 0 AND expires IS NOT NULL",
-    "CREATE INDEX contact_number ON contact (number) WHERE state = 0",
     # Rows of a source that made no contact: `kind` is 1 for a duplicate, 2 for a refused row.
     """CREATE TABLE rejected (
         campaign INTEGER NOT NULL, source INTEGER NOT NULL, line INTEGER NOT NULL, kind INTEGER NOT NULL,

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
@@ -52,6 +53,9 @@ class SqliteDatabase:
     Raises:
         ConfigurationError: the path cannot be right.
     """
+
+    shared: Final = False
+    lease: Final = 0.0
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = _checked(path)
@@ -206,10 +210,22 @@ class SqliteDatabase:
             self._owned.clear()
             raise LedgerError(f"the ledger {self._path} was replaced while it was open, and is not written to")
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = MappingProxyType({}),
+        key: Sequence[str] = (),
+    ) -> None:
         """See `Database`."""
-        places = ", ".join("?" * len(columns))
-        self.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({places})", rows)  # noqa: S608 - names of ours
+        places = {name: f"?{place}" for place, name in enumerate(columns, 1)}
+        more = [places[value] if isinstance(value, str) else str(int(value)) for value in fixed.values()]
+        values = ", ".join([*places.values(), *more])
+        unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
+        names = ", ".join([*columns, *fixed])
+        self.executemany(f"INSERT INTO {table} ({names}) VALUES ({values}){unless}", rows)  # noqa: S608 - names of ours
 
     # Ownership
 
@@ -237,6 +253,10 @@ class SqliteDatabase:
     def owned(self, name: str) -> bool:
         """See `Database`."""
         return name in self._owned and self._lock.held
+
+    def quiet_in(self, name: str) -> float:
+        """See `Database`. The lock is freed by the end of the process: requests of its are closed, or as good as answered."""
+        return 0.0
 
     # Commands of other processes
 

@@ -45,8 +45,9 @@ _RAREST: Final = 900.0
 _SKEW: Final = 60.0
 #: Looks that must not have found an attempt that is released.
 _LOOKS: Final = 3
-#: Seconds to wait after a list could not be read.
+#: Seconds to wait after a list could not be read: at first, doubled each time, and at most.
 _AGAIN: Final = 2.0
+_RAREST_AGAIN: Final = 60.0
 
 
 @define(eq=False)
@@ -55,6 +56,7 @@ class Sweeper:
 
     running: Running
     _pause: Bell = field(init=False)
+    _again: float = _AGAIN
 
     def __attrs_post_init__(self) -> None:
         self._pause = self.running.bell()
@@ -68,8 +70,13 @@ class Sweeper:
             if due:
                 answered = await self._look(due)
                 running.check_over()
-                if not answered or len(due) < MAX_PAGE:
-                    await self._sleep(_COLLECT if answered else _AGAIN)
+                if not answered:
+                    await self._sleep(self._again)
+                    self._again = min(_RAREST_AGAIN, self._again * 2)
+                    continue
+                self._again = _AGAIN
+                if len(due) < MAX_PAGE:
+                    await self._sleep(_COLLECT)
                 continue
             running.check_over()
             until = None if following is None else following / 1000
@@ -179,8 +186,7 @@ class Sweeper:
         except LedgerError:
             raise
         except AjoxiError:
-            await running.write(lambda db, _: looks.postpone(db, [(one.id, running.now() + milliseconds(_AGAIN))]))
-            return False
+            return False  # It stays due, and is looked up again after the pause.
         if call is not None:
             await running.record([fact_of(one.id, call, LIST)])
             return True

@@ -18,17 +18,18 @@ The table is data/zones.txt; its head says where it comes from, how old it is an
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Final
 
 from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.dialer.clocks import zone_names
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["ZoneSet", "locator", "named_zone", "zones_of"]
+__all__ = ["ZoneSet", "locator", "named_zone", "prefixes", "zones_of"]
 
 #: Zone names, in the order of the alphabet; empty where the zones are not known.
 ZoneSet = tuple[str, ...]
@@ -37,14 +38,15 @@ _OFFSET: Final = re.compile(r"(?i)(?:etc/)?(?:gmt|utc)?[+-]\d.*|est|mst|hst|.*/.
 
 
 @cache
-def _table() -> tuple[dict[str, ZoneSet], int]:
-    """Zones by prefix, without ``+``, and the length of the longest prefix."""
+@cache
+def prefixes() -> Mapping[str, ZoneSet]:
+    """The zones of all prefixes of the table, without ``+``."""
     found: dict[str, ZoneSet] = {}
     for line in files("ajoxi_async.dialer").joinpath("data/zones.txt").read_text("utf-8").splitlines():
         if not line.startswith("#"):
-            zones, prefixes = line.split(" = ")
-            found |= dict.fromkeys(prefixes.split(), tuple(zones.split()))
-    return found, max(map(len, found))
+            names, numbers = line.split(" = ")
+            found |= dict.fromkeys(numbers.split(), tuple(names.split()))
+    return MappingProxyType(found)
 
 
 def locator(test_at: datetime | None = None) -> Callable[[str], ZoneSet]:
@@ -54,10 +56,10 @@ def locator(test_at: datetime | None = None) -> Callable[[str], ZoneSet]:
         test_at: for a campaign against a sandbox: the moment at which it begins, an aware time, by which test numbers get a zone
             where it is day. Without it they are treated like all numbers.
     """
-    table, longest = _table()
+    table = prefixes()
     by_area = {prefix[1:]: zones for prefix, zones in table.items() if len(prefix) == 4 and prefix[0] == "1"}
     area_of = by_area.get
-    lengths = range(longest, 0, -1)
+    lengths = range(max(map(len, table)), 0, -1)
 
     def locate(number: str) -> ZoneSet:
         if test_at is not None and (test := zone_of(number, test_at)) is not None:

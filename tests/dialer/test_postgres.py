@@ -364,3 +364,22 @@ def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "psycopg", None)
     with pytest.raises(ConfigurationError, match=r"ajoxi-async\[postgres\]"):
         PostgresDatabase("postgresql://localhost/x")
+
+
+def test_the_wait_outlives_owners_in_between(postgres: PostgresServer) -> None:
+    """Whoever takes a campaign for a moment, to give a command, does not shorten the wait after a crash; nor does losing it."""
+    url = postgres.new_database()
+    with opened(url, request_timeout=5.0) as first:
+        first.own("autumn")
+        postgres.end_sessions(url)
+        until(lambda: not first.owned("autumn"))
+        with opened(url) as command, opened(url) as next_one:
+            command.own("autumn")
+            left = command.quiet_in("autumn")
+            assert left > 5.0
+            command.disown("autumn")
+            next_one.own("autumn")
+            assert left - 0.5 < next_one.quiet_in("autumn") <= left
+            next_one.disown("autumn")
+            next_one.own("autumn")
+            assert left - 1.0 < next_one.quiet_in("autumn") <= left

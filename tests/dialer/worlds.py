@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 from attrs import define
 
 from ajoxi_async import AsyncAjoxi, Sandbox
@@ -53,9 +54,31 @@ class Stage:
             await steps.aclose()
         raise AssertionError(f"never were {amount} contacts {state}: {progress.contacts}")
 
+    async def run_for(self, seconds: float) -> None:
+        """Run the campaign for so long on a clock that is moved by hand, and leave it."""
+
+        async def drive() -> None:
+            steps = self.campaign.run(every=0.05, until_settled=None)
+            try:
+                async for _ in steps:
+                    pass
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await steps.aclose()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(drive)
+            await wait_until(lambda: self.campaign.runs)
+            await self.sandbox.advance(seconds)
+            group.cancel_scope.cancel()
+
     def rings(self, number: int | None = None) -> list[str]:
         """The numbers that rang, in order."""
         return [ring.number for ring in self.sandbox.world().rings(None if number is None else f"+{number}")]
+
+    def another_client(self) -> AsyncAjoxi:
+        """A client of the same key."""
+        return AsyncAjoxi(self.sandbox.api_key, transport=self.sandbox.transport(), limiter=LocalLimiter(None))
 
     async def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """Read the ledger."""
@@ -75,6 +98,13 @@ async def fill(
 
     async with ledger.owning(campaign.name):
         return await ledger.write(work)
+
+
+async def wait_until(true: Callable[[], bool]) -> None:
+    """Wait, in real time, until something is true."""
+    with anyio.fail_after(20):
+        while not true():
+            await anyio.sleep(0.002)
 
 
 @asynccontextmanager

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from math import ceil
 from typing import NamedTuple
 
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, ContactState
-from ajoxi_async.dialer.statements.contacts import is_dnc
+from ajoxi_async.dialer.schema import FRESH
+from ajoxi_async.dialer.statements.contacts import dnc_among
+from ajoxi_async.dialer.statements.lists import in_lists
 
 __all__ = ["Candidate", "Claimed", "candidate", "candidates", "claim", "next_due", "waiting_zones"]
 
@@ -65,14 +68,14 @@ def candidates(db: Database, campaign: int, zones: Iterable[int], now: int, most
     fresh: list[tuple[int, int, int, int]] = []
     for zone in zones:
         again += db.execute(
-            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due > 0"
+            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due >= ?"
             " AND due <= ? ORDER BY due, id LIMIT ?",
-            (campaign, zone, now, most),
+            (campaign, zone, FRESH, now, most),
         )
         fresh += db.execute(
-            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due = 0"
-            " ORDER BY id LIMIT ?",
-            (campaign, zone, most),
+            "SELECT due, id, number, zones FROM contact WHERE campaign = ? AND state = 0 AND zones = ? AND due < ?"
+            " ORDER BY due, id LIMIT ?",
+            (campaign, zone, FRESH, most),
         )
     found = sorted(again) + sorted(fresh)
     return [Candidate(id, number, zone) for _, id, number, zone in found[:most]]
@@ -85,21 +88,26 @@ def candidate(db: Database, campaign: int, number: int) -> Candidate | None:
 
 
 def next_due(db: Database, campaign: int, zone: int) -> int | None:
-    """The due time of the first contact that waits in a set of zones; 0 if one was never dialled, ``None`` if none waits."""
+    """The due time of the first contact that waits in a set of zones; below `FRESH` if one was never dialled, ``None`` if none waits."""
     rows = db.execute(
         "SELECT due FROM contact WHERE campaign = ? AND state = 0 AND zones = ? ORDER BY due LIMIT 1", (campaign, zone)
     )
     return rows[0][0] if rows else None
 
 
+_READ = "SELECT id, tries, expires, variables FROM contact WHERE id IN {} AND state = 0 AND due <= ?"
+_EARLIER = "SELECT number, intent_at, state FROM attempt WHERE number IN {} AND intent_at > ? ORDER BY intent_at"
 _INTENT = (
     "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked)"
-    " VALUES (?, ?, ?, ?, ?, 0, 1, ?, 0, 0) ON CONFLICT DO NOTHING RETURNING id"
+    " SELECT campaign, id, tries + 1, number, CAST(? AS BIGINT), 0, 1, CAST(? AS BIGINT), 0, 0 FROM contact WHERE id IN {}"
+    " ORDER BY id ON CONFLICT DO NOTHING RETURNING id, contact"
 )
 _AGAIN = (
     "UPDATE attempt SET state = 0, sent = sent + 1, from_ = ?, intent_at = ?, reason = NULL"
-    " WHERE contact = ? AND n = ? AND state = 3 RETURNING id"
+    " WHERE contact = ? AND n = ? AND state = 3 AND NOT EXISTS"
+    " (SELECT 1 FROM attempt other WHERE other.number = attempt.number AND other.state IN (0, 1, 5)) RETURNING id"
 )
+_DIAL = "UPDATE contact SET state = 1, tries = tries + 1 WHERE id IN {}"
 
 
 def claim(
@@ -126,43 +134,65 @@ def claim(
             on another one is allowed.
         history: seconds of attempts that `allowed_at` needs; 0 if there are no caps.
     """
-    claimed: list[Claimed] = []
-    for one in found:
-        rows = db.execute(
-            "SELECT tries, expires, variables FROM contact WHERE id = ? AND state = 0 AND due <= ?", (one.id, now)
-        )
-        if not rows:
-            continue
-        tries, expires, variables = rows[0]
+    allowed = {one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at, history)}
+    froms = {id: from_of(one.number) for id, one in allowed.items()}
+    attempts: dict[int, int] = {}
+    for from_ in dict.fromkeys(froms.values()):
+        for places, some in in_lists([id for id in allowed if froms[id] == from_]):
+            rows = db.execute(_INTENT.format(places), (from_, now, *some))
+            attempts.update((contact, id) for id, contact in rows)
+    for id, one in allowed.items():
+        if id not in attempts:
+            rows = db.execute(_AGAIN, (froms[id], now, id, one.n))
+            if rows:
+                attempts[id] = rows[0][0]
+            else:  # The number has an attempt in flight, of another campaign perhaps.
+                db.execute("UPDATE contact SET due = ? WHERE id = ?", (now + _BUSY, id))
+    for places, some in in_lists(list(attempts)):
+        db.execute(_DIAL.format(places), some)
+    tally[ContactState.WAITING.word] -= len(attempts)
+    tally[ContactState.DIALING.word] += len(attempts)
+    tally["attempts"] += len(attempts)
+    return [
+        one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts
+    ]
+
+
+def _allowed(
+    db: Database,
+    campaign: int,
+    found: Sequence[Candidate],
+    now: int,
+    tally: Counter[str],
+    allowed_at: Callable[[Sequence[float], float], float],
+    history: float,
+) -> list[Claimed]:
+    """What may be dialled now, without the attempt and the number to call from. The others are ended or get their moment."""
+    contacts: dict[int, tuple[int, int | None, str | None]] = {}
+    for places, some in in_lists([one.id for one in found]):
+        contacts.update((id, rest) for id, *rest in db.execute(_READ.format(places), (*some, now)))
+    waiting = [one for one in found if one.id in contacts]
+    numbers = [one.number for one in waiting]
+    forbidden = dnc_among(db, campaign, numbers)
+    moments: dict[int, list[float]] = {}
+    if history:
+        for places, some in in_lists(numbers):
+            for number, moment, state in db.execute(_EARLIER.format(places), (*some, now - round(history * 1000))):
+                if state != AttemptState.UNSENT:
+                    moments.setdefault(number, []).append(moment / 1000)
+    allowed = []
+    for one in waiting:
+        tries, expires, variables = contacts[one.id]
+        due = ceil(allowed_at(moments.get(one.number, []), now / 1000) * 1000) if history else now
         if expires is not None and expires <= now:
             _end(db, one.id, ContactState.EXPIRED, None, tally)
-            continue
-        if is_dnc(db, campaign, one.number):
+        elif one.number in forbidden:
             _end(db, one.id, ContactState.SUPPRESSED, "do not call", tally)
-            continue
-        earlier = db.execute(
-            "SELECT intent_at, state FROM attempt WHERE number = ? AND intent_at > ? ORDER BY intent_at",
-            (one.number, now - round(history * 1000)),
-        )
-        moments = [moment / 1000 for moment, state in earlier if state != AttemptState.UNSENT]
-        due = round(allowed_at(moments, now / 1000) * 1000) if history else now
-        if due > now:
+        elif due > now:
             db.execute("UPDATE contact SET due = ? WHERE id = ?", (due, one.id))
-            continue
-        from_ = from_of(one.number)
-        rows = db.execute(_INTENT, (campaign, one.id, tries + 1, one.number, from_, now))
-        if not rows:
-            rows = db.execute(_AGAIN, (from_, now, one.id, tries + 1))
-        if not rows:  # The number has an attempt in flight, of another campaign perhaps.
-            db.execute("UPDATE contact SET due = ? WHERE id = ?", (now + _BUSY, one.id))
-            continue
-        ((id,),) = rows
-        db.execute("UPDATE contact SET state = ?, tries = tries + 1 WHERE id = ?", (ContactState.DIALING, one.id))
-        tally[ContactState.WAITING.word] -= 1
-        tally[ContactState.DIALING.word] += 1
-        tally["attempts"] += 1
-        claimed.append(Claimed(id, one.id, one.number, one.zones, tries + 1, from_, expires, variables))
-    return claimed
+        else:
+            allowed.append(Claimed(0, one.id, one.number, one.zones, tries + 1, 0, expires, variables))
+    return allowed
 
 
 def _end(db: Database, contact: int, state: ContactState, reason: str | None, tally: Counter[str]) -> None:

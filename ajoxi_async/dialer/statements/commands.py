@@ -23,7 +23,7 @@ from ajoxi_async.dialer.statements.facts import PERSON, WEBHOOK, Report, Rules, 
 __all__ = ["COMMANDS", "applied", "apply", "carry_out"]
 
 #: What a command may be.
-COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call")
+COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call", "look")
 _INBOX: Final = "inbox"
 
 
@@ -59,7 +59,7 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         now: milliseconds since the epoch.
     """
     row = campaigns.find(db, detail["campaign"])
-    if row is None:
+    if row is None or what == "look":  # Something was changed already, and every owner looks for it.
         return 0
     changed = 0
     shown = {name: value for name, value in detail.items() if name not in {"campaign", "who", "numbers", "attempts"}}

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
+from ajoxi_async.dialer.statements.lists import in_lists
 
 __all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
 
@@ -99,6 +100,15 @@ def is_dnc(db: Database, campaign: int, number: int) -> bool:
     return bool(db.execute("SELECT 1 FROM dnc WHERE number = ? AND scope IN (0, ?)", (number, campaign)))
 
 
+def dnc_among(db: Database, campaign: int, numbers: Sequence[int]) -> set[int]:
+    """Those of some numbers that are not to be called, in a campaign or at all."""
+    found: set[int] = set()
+    for places, some in in_lists(numbers):
+        rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))  # noqa: S608
+        found.update(number for (number,) in rows)
+    return found
+
+
 def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source: str) -> int:
     """Put numbers on the do-not-call list and suppress the contacts that wait for a call; return how many of these there were.
 
@@ -110,17 +120,20 @@ def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source
         source: where it comes from, for the evidence.
     """
     suppressed: Counter[int] = Counter()
+    campaigns = [(scope,)] if scope else db.execute("SELECT id FROM campaign")
     for number in numbers:
         db.execute(
             "INSERT INTO dnc (number, scope, since, source) VALUES (?, ?, ?, ?) ON CONFLICT (number, scope) DO NOTHING",
             (number, scope, since, source),
         )
-        found = db.execute(
-            "UPDATE contact SET state = ?, reason = 'do not call'"
-            " WHERE number = ? AND state = 0 AND (? = 0 OR campaign = ?) RETURNING campaign",
-            (ContactState.SUPPRESSED, number, scope, scope),
-        )
-        suppressed.update(campaign for (campaign,) in found)
+        # By campaign, because the index of numbers begins with it.
+        for (campaign,) in campaigns:
+            found = db.execute(
+                "UPDATE contact SET state = ?, reason = 'do not call' WHERE campaign = ? AND number = ? AND state = 0"
+                " RETURNING id",
+                (ContactState.SUPPRESSED, campaign, number),
+            )
+            suppressed[campaign] += len(found)
     for campaign, amount in suppressed.items():
         counts.add(db, campaign, {ContactState.WAITING.word: -amount, ContactState.SUPPRESSED.word: amount})
     return suppressed.total()

@@ -10,16 +10,19 @@ Rules:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, NamedTuple
+
+from attrs import define, frozen
 
 from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.dialer.clock import milliseconds
-from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.database import Database, Value
 from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
-from ajoxi_async.dialer.statements.contacts import is_dnc
+from ajoxi_async.dialer.statements.contacts import dnc_among
+from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "record"]
+__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "record", "record_each"]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
@@ -99,14 +102,17 @@ class Changed(NamedTuple):
 
 
 _READ = (
-    "SELECT a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, c.state, c.tries"
-    " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id = ?"
+    "SELECT a.id, a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, c.state, c.tries"
+    " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id IN {}"
 )
 _WRITE = (
     "UPDATE attempt SET state = ?, call_id = coalesce(?, call_id), created_at = coalesce(?, created_at), ended_at = ?,"
     " disposition = ?, duration = ?, via = coalesce(via, ?), incident = ?, reason = ?, next_look = ?, looked = 0"
     " WHERE id = ?"
 )
+_WRITE_CONTACT = "UPDATE contact SET state = ?, due = coalesce(?, due), tries = ?, reason = ? WHERE id = ?"
+#: Facts after which a contact may wait again.
+_AGAIN = frozenset({Fact.ENDED, Fact.UNSENT, Fact.RELEASED})
 
 
 def fact_of(attempt: int, call: Call, via: int) -> Report:
@@ -132,39 +138,109 @@ def record(
     db: Database, campaign: int, reports: Iterable[Report], now: int, rules: Rules, tally: Counter[str]
 ) -> list[Changed]:
     """Write what became known; return what changed. `now` is in milliseconds, `tally` gets what changes in the counts."""
-    changed = []
-    for report in reports:
-        one = _record(db, campaign, report, now, rules, tally)
-        if one is not None:
-            changed.append(one)
+    return [one for one in record_each(db, campaign, list(reports), now, rules, tally) if one is not None]
+
+
+def record_each(
+    db: Database, campaign: int, reports: Sequence[Report], now: int, rules: Rules, tally: Counter[str]
+) -> list[Changed | None]:
+    """As `record`, with a result for each report."""
+    known = _Known.read(db, campaign, reports)
+    writes: list[tuple[Value, ...]] = []
+    contacts: list[tuple[Value, ...]] = []
+    changed = [_changed(known, report, now, rules, tally, writes, contacts) for report in reports]
+    db.executemany(_WRITE, writes)
+    db.executemany(_WRITE_CONTACT, contacts)
     return changed
 
 
-def _record(
-    db: Database, campaign: int, report: Report, now: int, rules: Rules, tally: Counter[str]
+@define
+class _Contact:
+    """What is known of a contact."""
+
+    state: ContactState
+    tries: int
+
+
+@define
+class _Attempt:
+    """What is known of an attempt."""
+
+    state: AttemptState
+    contact_id: int
+    n: int
+    number: int
+    intent_at: int
+    incident: int
+    call_id: str | None
+    created_at: int | None
+    contact: _Contact
+
+
+@frozen
+class _Known:
+    """What the ledger knows of the attempts of some reports, read at once; it follows the changes.
+
+    Attributes:
+        attempts: by their ids.
+        calls: those of the reports that belong to an attempt.
+        forbidden: those of the numbers that are on the do-not-call list.
+    """
+
+    attempts: dict[int, _Attempt]
+    calls: set[str]
+    forbidden: set[int]
+
+    @classmethod
+    def read(cls, db: Database, campaign: int, reports: Sequence[Report]) -> _Known:
+        """Read it."""
+        attempts: dict[int, _Attempt] = {}
+        contacts: dict[int, _Contact] = {}
+        for places, some in in_lists(list(dict.fromkeys(report.attempt for report in reports))):
+            for id, state, contact, *rest, contact_state, tries in db.execute(_READ.format(places), some):
+                shared = contacts.setdefault(contact, _Contact(ContactState(contact_state), tries))
+                attempts[id] = _Attempt(AttemptState(state), contact, *rest, shared)
+        calls: set[str] = set()
+        for places, some in in_lists([report.call_id for report in reports if report.call_id is not None]):
+            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)  # noqa: S608
+            calls.update(call for (call,) in rows)
+        again = {report.attempt for report in reports if report.fact in _AGAIN}
+        forbidden = dnc_among(db, campaign, [attempts[id].number for id in sorted(again & attempts.keys())])
+        return cls(attempts, calls, forbidden)
+
+
+def _changed(
+    known: _Known,
+    report: Report,
+    now: int,
+    rules: Rules,
+    tally: Counter[str],
+    writes: list[tuple[Value, ...]],
+    contacts: list[tuple[Value, ...]],
 ) -> Changed | None:
-    rows = db.execute(_READ, (report.attempt,))
-    if not rows:
+    """What a report changes, which is added to what is to be written."""
+    attempt = known.attempts.get(report.attempt)
+    if attempt is None:
         return None
-    state, contact, n, number, intent_at, incident, call_id, created_at, contact_state, tries = rows[0]
-    before = AttemptState(state)
+    before = attempt.state
     step = after(before, report.fact)
     if step is None:
         return None
-    if report.call_id not in {None, call_id} and (
-        call_id is not None or db.execute("SELECT 1 FROM attempt WHERE call_id = ?", (report.call_id,))
-    ):
+    if report.call_id not in {None, attempt.call_id} and (attempt.call_id is not None or report.call_id in known.calls):
         # Two calls for one attempt, or two attempts for one call: it says nothing about this attempt.
         tally["foreign call"] += 1
         return None
-    incident = int(incident or step.incident)
+    attempt.state, attempt.incident = step.state, int(attempt.incident or step.incident)
+    if report.call_id is not None:
+        attempt.call_id = report.call_id
+        known.calls.add(report.call_id)
+    attempt.created_at = report.created_at or attempt.created_at
     next_look = None
     if step.state is AttemptState.OPEN:
         next_look = now + rules.first_look
     elif step.state is AttemptState.UNKNOWN:
-        next_look = max(now, intent_at + rules.doubt_look)
-    db.execute(
-        _WRITE,
+        next_look = max(now, attempt.intent_at + rules.doubt_look)
+    writes.append(
         (
             step.state,
             report.call_id,
@@ -173,68 +249,54 @@ def _record(
             report.disposition,
             report.duration,
             report.via,
-            incident,
+            attempt.incident,
             report.reason,
             next_look,
             report.attempt,
-        ),
+        )
     )
     if step.incident:
         tally["incident"] += 1
     if step.state is AttemptState.ENDED and report.disposition is not None:
         tally[f"disposition.{report.disposition}"] += 1
         tally["talk seconds"] += report.duration or 0
-    if step.incident and n < tries:
+    contact = attempt.contact
+    was = contact.state
+    if step.incident and attempt.n < contact.tries:
         # A later attempt has begun meanwhile; the contact's state is that attempt's.
-        now_and_before = ContactState(contact_state)
-        return Changed(
-            report.attempt, before, step.state, now_and_before, now_and_before, True, number, report.disposition
-        )
-    then, due, reason = _contact_after(
-        db, campaign, step.state, report, n, number, intent_at, now, rules, incident=bool(incident)
-    )
+        return Changed(report.attempt, before, step.state, was, was, True, attempt.number, report.disposition)
+    contact.state, due, reason = _contact_after(known, attempt, report, now, rules)
     if step.state is AttemptState.UNSENT:
-        tries -= 1
+        contact.tries -= 1
         tally["attempts"] -= 1
     elif before is AttemptState.UNSENT:
-        tries += 1
+        contact.tries += 1
         tally["attempts"] += 1
-    db.execute(
-        "UPDATE contact SET state = ?, due = coalesce(?, due), tries = ?, reason = ? WHERE id = ?",
-        (then, due, tries, reason, contact),
-    )
-    tally[ContactState(contact_state).word] -= 1
-    tally[then.word] += 1
-    created_at = report.created_at or created_at
-    known = report.ended_at is not None and created_at is not None
+    contacts.append((contact.state, due, contact.tries, reason, attempt.contact_id))
+    tally[was.word] -= 1
+    tally[contact.state.word] += 1
+    lasted = None
+    if report.ended_at is not None and attempt.created_at is not None:
+        lasted = (report.ended_at - attempt.created_at) / 1000
     return Changed(
         report.attempt,
         before,
         step.state,
-        ContactState(contact_state),
-        then,
-        bool(incident),
-        number,
+        was,
+        contact.state,
+        bool(attempt.incident),
+        attempt.number,
         report.disposition,
         report.duration,
-        (report.ended_at - created_at) / 1000 if known else None,  # type: ignore[operator]  # `known` says so
+        lasted,
     )
 
 
 def _contact_after(
-    db: Database,
-    campaign: int,
-    state: AttemptState,
-    report: Report,
-    n: int,
-    number: int,
-    intent_at: int,
-    now: int,
-    rules: Rules,
-    *,
-    incident: bool,
+    known: _Known, attempt: _Attempt, report: Report, now: int, rules: Rules
 ) -> tuple[ContactState, int | None, str | None]:
     """The state of a contact after its latest attempt has got a state, when it is due next, and why."""
+    state = attempt.state
     if state is AttemptState.OPEN:
         return ContactState.OPEN, None, None
     if state is AttemptState.UNKNOWN:
@@ -242,19 +304,19 @@ def _contact_after(
     if state is AttemptState.REFUSED:
         return ContactState.REFUSED, None, report.reason
     if state is AttemptState.ENDED:
-        delay = None if report.disposition is None else rules.retry_delay(report.disposition, n)
-        if incident or delay is None:
+        delay = None if report.disposition is None else rules.retry_delay(report.disposition, attempt.n)
+        if attempt.incident or delay is None:
             return ContactState.DONE, None, report.disposition
-        if n >= rules.attempts:
+        if attempt.n >= rules.attempts:
             return ContactState.EXHAUSTED, None, report.disposition
         # The end is on the API's clock; whatever that says, it was between the intent and now.
-        due: int | None = min(max(report.ended_at or now, intent_at), now) + round(delay * 1000)
+        due: int | None = min(max(report.ended_at or now, attempt.intent_at), now) + round(delay * 1000)
     elif state is AttemptState.ABSENT:
-        if n >= rules.attempts:
+        if attempt.n >= rules.attempts:
             return ContactState.EXHAUSTED, None, "released"
         due = now
     else:
         due = None  # Unsent: as it was before.
-    if is_dnc(db, campaign, number):
+    if attempt.number in known.forbidden:
         return ContactState.SUPPRESSED, due, "do not call"
     return ContactState.WAITING, due, None
