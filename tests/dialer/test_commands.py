@@ -53,6 +53,7 @@ async def test_a_pause_of_another_process_stops_dialling_at_once(where: Where) -
         assert journal == [("pause", json.dumps({"reason": "lunch"})), ("resume", "{}")]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio's tasks cannot be driven by hand
 async def test_a_pause_of_this_process_closes_the_gate_before_it_writes(where: Where) -> None:
     """From the first step of `pause` on not even a request that has its turn leaves."""
     async with stage(where, NUMBERS, concurrency=8) as here:
