@@ -472,7 +472,8 @@ class Campaign:
         try:
             async with self._ledger.owning(self.name, patience=0.0):
                 await self._ledger.write(lambda db: commands.carry_out(db, what, told, rules, now))
-                if self._ledger.database.shared:  # Owners of other campaigns look what has changed.
+                # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
+                if self._ledger.database.shared or self._ledger.blocks > 1:
                     await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
         except LedgerOwnedError:
             id = await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))

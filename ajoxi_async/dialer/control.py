@@ -82,13 +82,11 @@ class Control:
     async def take_over(self, *, anew: bool) -> None:
         """Take over from the ledger what commands have changed."""
         running = self.running
-        claimed = {one.number for one in running.claimed.values()}
-
         def read(db: Database) -> tuple[campaigns.CampaignRow | None, set[int]]:
             if anew:
                 running.reload(db)
-            forbidden = {number for number in claimed if contacts.is_dnc(db, running.row.id, number)}
-            return campaigns.find(db, running.name), forbidden
+            # Of the ledger and not of memory: an intent may be durable whose task has not run since.
+            return campaigns.find(db, running.name), contacts.forbidden_intents(db, running.row.id)
 
         row, running.forbidden = await running.ledger.read(read)
         if anew:

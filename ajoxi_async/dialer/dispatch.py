@@ -3,12 +3,13 @@
 Rules:
 1. The order is: room, durable intent, the limiter's turn, gate, wire, answer. No request leaves without an intent that was durable
    before, and none leaves that the gate has not let through after its turn.
-2. Few intents are written ahead of the wire, two at the limit of a key and eight at most, because each is in doubt if the process
-   dies. The number grows while turns come faster than intents.
+2. Few intents are written ahead of the wire, because each is in doubt if the process dies: two at the limit of a key. The number grows
+   while turns come faster than intents, to 32 where nothing limits the calls.
 3. The gate looks at what may have changed since the claim: the ownership, the state of the campaign, commands that were posted and
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
-5. After failures to connect, dialling waits: from a second, doubled each time, to a minute. A request that gets through ends this.
+5. After failures to connect, and after several answers in a row that leave their attempts in doubt, dialling waits: from a second,
+   doubled each time, to a minute. A request that gets through ends this. So an API that is down puts few attempts in doubt.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ __all__ = ["Dispatcher"]
 
 #: Intents that are written ahead of the wire, at least and at most.
 _FEWEST: Final = 2
-_MOST: Final = 8
+_MOST: Final = 32
 #: Candidates that are read at once.
 _READ: Final = 200
 #: Contacts that are canceled in one transaction.
 _CANCEL: Final = 5_000
+#: Answers in a row that leave their attempts in doubt, after which dialling waits.
+_DOUBTS: Final = 3
 #: Seconds to wait after failures to connect.
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -51,6 +54,17 @@ _LONGEST_PAUSE: Final = 60.0
 FRESH: Final = 0.1
 #: Milliseconds after which contacts whose time is over are looked for again.
 _EXPIRY: Final = 60_000
+
+
+@define(eq=False)
+class _Gate:
+    """The gate of one call."""
+
+    dispatcher: Dispatcher
+    one: Claimed
+
+    def __call__(self) -> None:
+        self.dispatcher.check(self.one)
 
 
 @define(eq=False)
@@ -72,6 +86,7 @@ class Dispatcher:
     _callers: Callers = field(init=False)
     _queue: deque[Candidate] = field(factory=deque)
     _ahead: int = _FEWEST
+    _doubts: int = 0
     _pause: float = 0.0
     _paused_until: float = 0.0
     _next_expiry: int = 0
@@ -112,7 +127,7 @@ class Dispatcher:
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
         ahead = self._ahead - len(running.claimed)
-        if ahead <= 0:
+        if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
         seen = running.seen()
         room = min(ahead, running.pacing.room(now, seen))
@@ -285,13 +300,14 @@ class Dispatcher:
                 metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
                 agent_id=settings.agent_id,
                 lane="bulk",
-                gate=lambda: self.check(one),
+                gate=_Gate(self, one),
             )
         except AjoxiError as error:
             ending = ending_of(error)
             if ending.halts:
                 running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
-            if ending.failed:
+            self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
+            if ending.failed or self._doubts >= _DOUBTS:
                 self._fail()
             return Report(one.id, ending.fact, reason=ending.reason)
         except BaseException:
@@ -299,7 +315,7 @@ class Dispatcher:
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
-        self._pause = 0.0
+        self._pause, self._doubts = 0.0, 0
         created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
         return Report(one.id, Fact.PLACED, call.id, created, via=ANSWER)
 

@@ -185,6 +185,11 @@ class Ledger:
 
     # Ownership
 
+    @property
+    def blocks(self) -> int:
+        """How many blocks of this process own campaigns; see `owning`."""
+        return self._owners.total()
+
     @asynccontextmanager
     async def owning(self, name: str, *, patience: float = _PATIENCE) -> AsyncIterator[None]:
         """A block in which this process owns a campaign. Blocks may be nested.

@@ -96,23 +96,27 @@ class Opening:
         numbers = frozenset(running.settings.from_)
 
         def work(db: Database, tally: Counter[str]) -> tuple[int, list[facts.Changed]]:
-            new, reports = 0, []
-            for call in calls:
+            new, reports, changed = 0, [], []
+            for call in reversed(calls):  # The oldest first, in the order in which the ledger would have known them.
+                adopted = False
                 reference = running.references.read(call.metadata.get(CLIENT_REFERENCE))
                 number = int(call.to[1:]) if call.to and call.to[1:].isdigit() else None
                 if reference is not None:
                     id = facts.attempt_of(db, running.row.id, reference.number, reference.attempt)
                     if id is None:
                         id = adoption.adopt(db, running.row.id, reference.number, reference.attempt, call, tally)
-                        new += 1
+                        adopted = id is not None
                 elif CLIENT_REFERENCE in call.metadata or number is None or call.from_ not in numbers:
                     continue  # A call of somebody else.
                 else:
                     id, adopted = adoption.adopt_by_numbers(db, running.row.id, number, call, tally)
-                    new += adopted
                 if id is not None:
-                    reports.append(fact_of(id, call, LIST))
-            return new, facts.record(db, running.row.id, reports, running.now(), rules, tally)
+                    reports.append(fact_of(id, call, LIST)._replace(adopted=adopted))
+                if adopted:  # Written before the next one, which may be of the same number.
+                    new += 1
+                    changed += facts.record(db, running.row.id, reports, running.now(), rules, tally)
+                    reports.clear()
+            return new, changed + facts.record(db, running.row.id, reports, running.now(), rules, tally)
 
         new, changed = await running.write(work)
         running.note(changed)

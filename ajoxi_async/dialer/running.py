@@ -96,8 +96,8 @@ class Running:
         opened: whether the ledger was brought up to date with the API.
         halted: the error that ends the run.
         tripped: whether a limit of `Stop` was reached.
-        stale: open calls that lasted longer than a call can; they count no more.
         agents: how many agents are free, as the caller said.
+        looked: whether the sweeper has looked at what was due when the run began.
         witness: the latest moment at which a call of ours was placed that a list has shown, in milliseconds by the API's clock.
         alarm: the last command that was carried out.
     """
@@ -125,8 +125,8 @@ class Running:
     opened: bool = False
     halted: Exception | None = None
     tripped: bool = False
-    stale: int = 0
     agents: int = 0
+    looked: bool = False
     witness: int = 0
     alarm: int = 0
     #: Whether no contact was found that waits, at the last look.
@@ -262,6 +262,11 @@ class Running:
         self.dispatch_bell.ring()
 
     @property
+    def open(self) -> int:
+        """Calls that were placed and have not ended, without those that have been open for longer than a call can last."""
+        return self.counts[ContactState.OPEN.word] - self.counts[facts.STALE]
+
+    @property
     def first_look(self) -> float:
         """Seconds from the placing of a call to the first look at how it ended."""
         return min(max(self.mean_call * 1.2, 1.0), 300.0)
@@ -303,12 +308,12 @@ class Running:
         counts = self.counts
         over = self.halted is not None
         if not over:
-            away = self.claimed or self.on_wire or counts["dialing"] > 0 or counts["open"] - self.stale > 0
+            away = self.claimed or self.on_wire or counts["dialing"] > 0 or self.open > 0
             if self.state is CampaignState.PAUSED and not self.tripped:
                 waits = True
             else:
                 waits = not self.tripped and (counts["waiting"] > 0 or not self.nothing_waits)
-            if away or waits:
+            if away or waits or not self.looked:
                 self.settled_since = None
                 return None
             now = self.clock.now()
@@ -335,7 +340,7 @@ class Running:
         live = self.counts[f"disposition.{_LIVE}"]
         connected = live + self.counts["disposition.voicemail"]
         completed = sum(amount for what, amount in list(self.counts.items()) if what.startswith("disposition."))
-        open_ = max(0, self.counts[ContactState.OPEN.word] - self.stale)
+        open_ = max(0, self.open)
         talking = min(open_, len(self.talking))
         return Seen(
             dialing=self.counts[ContactState.DIALING.word],

@@ -103,6 +103,7 @@ _EARLIER = "SELECT number, intent_at, state FROM attempt WHERE number IN {} AND 
 _INTENT = (
     "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked)"
     " SELECT campaign, id, tries + 1, number, CAST(? AS BIGINT), 0, 1, CAST(? AS BIGINT), 0, 0 FROM contact WHERE id IN {}"
+    " AND NOT EXISTS (SELECT 1 FROM attempt other WHERE other.number = contact.number AND other.state IN (0, 1, 5))"
     " ORDER BY id ON CONFLICT DO NOTHING RETURNING id, contact"
 )
 _AGAIN = (
