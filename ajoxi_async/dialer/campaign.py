@@ -381,13 +381,12 @@ class Campaign:
         call = getattr(event, "data", None)
         if not isinstance(call, Call):
             return
-        reference = self.references.read(call.metadata.get(CLIENT_REFERENCE))
-        if reference is None:
+        if not self.references.is_ours(call.metadata.get(CLIENT_REFERENCE)):
             return
         if self._run is not None:
-            await self._run.running.record_calls([(reference.number, reference.attempt, call)], WEBHOOK)
+            await self._run.running.record_calls([call], WEBHOOK)
         else:
-            await self._command("call", number=reference.number, n=reference.attempt, call=call.to_dict())
+            await self._command("call", call=call.to_dict())
 
     # Commands
 

@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
+from ajoxi_async.dialer.chunks import Chunks
 from ajoxi_async.dialer.client import DialerClient
 from ajoxi_async.dialer.clock import Clock
 from ajoxi_async.dialer.control import Control
@@ -56,8 +57,9 @@ class Run:
     def __attrs_post_init__(self) -> None:
         running = self.running
         running.until_settled = self.until_settled
-        self._dispatcher = Dispatcher(running, self._host.start_soon)
-        self._sweeper = Sweeper(running)
+        chunks = Chunks(running, running.settings.chunk)
+        self._dispatcher = Dispatcher(running, chunks, self._host.start_soon)
+        self._sweeper = Sweeper(running, chunks)
         self._opening = Opening(running, self._sweeper)
         self._control = Control(running, self._dispatcher, self._opening)
 

@@ -30,6 +30,7 @@ from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import retry_delay
 from ajoxi_async.dialer.settings import Settings
 from ajoxi_async.dialer.statements import campaigns, counts, facts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.claims import Claimed
 from ajoxi_async.dialer.statements.facts import Changed, Report, Rules, fact_of
@@ -230,16 +231,16 @@ class Running:
             one.tried = True
         return results
 
-    async def record_calls(self, calls: Iterable[tuple[int, int, Call]], via: int) -> list[Changed]:
-        """Write what calls say about the attempts that their references name: pairs of number and place."""
+    async def record_calls(self, calls: Iterable[Call], via: int) -> list[Changed]:
+        """Write what calls say about the attempts that their references name."""
         listed = list(calls)
         rules = rules_of(self.settings, self.first_look)
         answered: set[int] = set()
 
         def work(db: Database, tally: Counter[str]) -> list[Changed]:
             reports = []
-            for number, n, call in listed:
-                id = facts.attempt_of(db, self.row.id, number, n)
+            for call in listed:
+                id = attempt_of_call(db, self.row.id, self.references, call)
                 if id is not None:
                     reports.append(fact_of(id, call, via))
                     if call.status == CallStatus.ANSWERED:
@@ -385,7 +386,7 @@ def _pacing_of(settings: Settings) -> Pacing:
     mode, ahead = settings.mode, settings.mode in {"power", "predictive"}
     return pacing_of(
         mode,
-        rate=settings.rate,
+        rate=settings.rate if settings.engine == "dialer" else None,  # The API paces its own campaigns.
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,

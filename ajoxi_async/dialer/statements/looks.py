@@ -28,9 +28,10 @@ class Look(NamedTuple):
     looked: int
     created_at: int | None
     next_look: int | None
+    chunk: int | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
