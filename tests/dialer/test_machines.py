@@ -233,7 +233,7 @@ async def test_two_machines_keep_to_one_cap(
             ):
                 tasks.start_soon(follow, autumn, seen[0])
                 tasks.start_soon(follow, winter, seen[1])
-            statuses = Counter(one.response.status for one in sandbox.requests.find())
+            statuses = Counter(one.status for one in sandbox.requests.find())
     finally:
         redis.kill()
     assert [one[-1].contacts["done"] for one in seen] == [len(NUMBERS)] * 2
