@@ -76,6 +76,8 @@ class Ledger:
         self._open = False
         #: How many blocks own each campaign.
         self._owners: Counter[str] = Counter()
+        #: The campaigns that are being run with this object; each by one task.
+        self.runs: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Ledger({self.database!r})"
