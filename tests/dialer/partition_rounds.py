@@ -20,13 +20,13 @@ from typing import Any
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
-from ajoxi_async.dialer.campaign import Campaign
+from ajoxi_async.dialer import Campaign, Ledger
 from ajoxi_async.dialer.machine import AttemptState
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import Timing
 
 from .cut_proxy import CutProxy
-from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, open_ledger, work
+from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, work
 from .postgres_server import INSTALL, PostgresServer, find_binaries
 from .worlds import fill
 
@@ -35,7 +35,7 @@ RATE, CONTACTS = 40.0, 80
 #: Seconds within which another worker has to dial.
 PATIENCE = 30.0
 #: Rounds on one ledger.
-BATCH = 100
+BATCH = 10
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.dialer.partition_worker"])
@@ -82,7 +82,7 @@ class Rounds:
         self._url = postgres.new_database()
 
     async def _load(self, amount: int) -> None:
-        async with open_ledger(self._url) as ledger:
+        async with Ledger(self._url) as ledger:
             campaign = await Campaign.open(ledger, None, CAMPAIGN, from_=[FROM], rate=RATE, attempts=1)
             await fill(ledger, campaign, [14155552000 + number for number in range(amount)])
 
