@@ -93,3 +93,46 @@ async def test_a_second_run_calls_nobody(where: Where) -> None:
         assert (await here.fill(NUMBERS[:5])).duplicates == [0, 1, 2, 3, 4]
         last = await here.run()
         assert last.over and len(here.rings()) == 5
+
+
+async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was rolled back, memory and all, adopts from the API's list before it dials again."""
+    from ajoxi_async.dialer import clock, running
+
+    async with stage(tmp_path, NUMBERS, concurrency=2) as here:
+        steps = here.campaign.run(every=0.002)
+        async for _ in steps:
+            if here.rings():
+                break
+        lists = len(here.sandbox.requests.find(route="calls.list"))
+        offset = clock.clock_offset
+        for module in (clock, running):
+            monkeypatch.setattr(module, "clock_offset", lambda: offset() - 3600)
+        monkeypatch.setattr("ajoxi_async.dialer.opening.clock_offset", lambda: offset() - 3600)
+        here.sandbox.faults.add(action="outage", match="calls.list", seconds=60)
+        sent = len(here.sandbox.requests.find(route="calls.create"))
+        async for progress in steps:
+            if progress.reason and "list of calls" in progress.reason:
+                assert len(here.sandbox.requests.find(route="calls.create")) <= sent + 1
+        assert progress.contacts["done"] == len(NUMBERS) == len(here.rings())
+        assert len(here.sandbox.requests.find(route="calls.list", status=200)) > lists
+
+
+async def test_preview_dials_whom_it_is_told_to(tmp_path: Path) -> None:
+    """In mode preview nobody is called until `dial` says so, and `dial` says whether a request was sent."""
+    async with stage(tmp_path, NUMBERS[:3], mode="preview") as here:
+        steps = here.campaign.run(every=0.01)
+        await anext(steps)
+        while not here.campaign.runs:
+            await anext(steps)
+        assert not here.rings()
+        assert await here.campaign.dial(f"+{NUMBERS[1]}")
+        assert not await here.campaign.dial(f"+{NUMBERS[1]}")
+        assert not await here.campaign.dial("+14045559999")
+        assert here.rings() == [f"+{NUMBERS[1]}"]
+        await here.campaign.stop()
+        async for last in steps:
+            pass
+        assert last.contacts["done"] == 1 and last.contacts["canceled"] == 2
