@@ -33,7 +33,7 @@ from .worlds import fill
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
 RATE, CONTACTS = 40.0, 80
 #: Seconds within which another worker has to dial.
-PATIENCE = 30.0
+PATIENCE = 90.0
 #: Rounds on one ledger.
 BATCH = 10
 
@@ -218,6 +218,8 @@ def postgres_owner_skew(seconds: float) -> None:
 
 def main() -> None:
     """Rounds by hand."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # so that the processes and the server are ended, also in the background
+        signal.signal(number, signal.default_int_handler)
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     binaries = find_binaries()
     if binaries is None:
