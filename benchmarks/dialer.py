@@ -34,6 +34,7 @@ from ajoxi_async.dialer import Campaign, Ledger, Retry
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import AdvanceStoppedError, Population, VirtualClock
 from ajoxi_async.sandbox import Settings as SandboxSettings
+from tests.dialer.postgres_server import INSTALL, PostgresServer, find_binaries
 
 FROM = "+14155550100"
 KEY = "AJX_TEST_" + "a" * 32
@@ -150,9 +151,11 @@ def server(*arguments: str) -> Iterator[Server]:
 
 
 @asynccontextmanager
-async def campaign(folder: Path, url: str, key: str, amount: int, limiter: Any = None, **settings: Any) -> AsyncIterator[Any]:
-    """A campaign with contacts in a ledger of its own."""
-    async with Ledger(folder / f"{time.monotonic_ns()}.db") as ledger:
+async def campaign(
+    where: Path | str, url: str, key: str, amount: int, limiter: Any = None, **settings: Any
+) -> AsyncIterator[Any]:
+    """A campaign with contacts in a ledger of its own: in a new file of a folder, or at a URL."""
+    async with Ledger(where if isinstance(where, str) else where / f"{time.monotonic_ns()}.db") as ledger:
         async with AsyncAjoxi(key, base_url=url, limiter=limiter) as client:
             made = await Campaign.open(ledger, client, "bench", from_=FROM, **settings)
             await made.load({"phone": number, "zone": "America/New_York"} for number in numbers(amount))
@@ -176,7 +179,20 @@ def commit_time(folder: Path) -> float:
 # Parts
 
 
-async def uncapped(folder: Path, quick: bool) -> None:
+async def postgres(folder: Path, quick: bool) -> None:
+    """Dials a second without a cap, with the ledger in a PostgreSQL that syncs each commit."""
+    binaries = find_binaries()
+    if binaries is None:
+        print(f"postgres: needs {INSTALL}")
+        return
+    server = PostgresServer(binaries, fsync="on")
+    try:
+        await uncapped(server.new_database(), quick)
+    finally:
+        server.remove()
+
+
+async def uncapped(folder: Path | str, quick: bool) -> None:
     """Dials a second without a cap."""
     seconds, amount = (2, 10_000) if quick else (8, 60_000)
     with server("--serve", "0") as api:
@@ -194,7 +210,7 @@ async def uncapped(folder: Path, quick: bool) -> None:
             await steps.aclose()
         told = api.ask()
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    print(f"uncapped: {rate:,.0f} dials/s; {cpu / max(1, progress.attempts) * 1e6:.0f} µs of CPU a dial; server: {told}")
+    print(f"uncapped{', PostgreSQL' if isinstance(folder, str) else ''}: {rate:,.0f} dials/s; {cpu / max(1, progress.attempts) * 1e6:.0f} µs of CPU a dial; server: {told}")
 
 
 async def days(folder: Path, quick: bool) -> None:
@@ -248,7 +264,7 @@ _REPORT = (
     " a.disposition, a.duration FROM contact c LEFT JOIN attempt a ON a.contact = c.id ORDER BY c.number, a.n"
 )
 
-PARTS = {"uncapped": uncapped, "days": days}
+PARTS = {"uncapped": uncapped, "postgres": postgres, "days": days}
 
 
 def main() -> None:

@@ -16,9 +16,10 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from ajoxi_async.dialer.database import Posted, Row, Value
@@ -159,9 +160,34 @@ class PostgresDatabase:
                     raise LedgerOwnedError("another process has become the owner of the campaign")
             yield
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        """See `Database`. By COPY."""
-        self._session.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN", rows)
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = MappingProxyType({}),
+        key: Sequence[str] = (),
+    ) -> None:
+        """See `Database`. By COPY into a temporary table, because COPY leaves nothing out."""
+        names = ", ".join(columns)
+        into, values = [*columns, *fixed], [*columns, *(str(value) for value in fixed.values())]
+        if "id" not in columns and self._has_id(table):
+            ((last,),) = self.execute(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608 - names of ours
+            into, values = ["id", *into], [f"{last} + place", *values]
+        unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
+        empty = f"SELECT 0::bigint AS place, {names} FROM {table}"  # noqa: S608
+        self._session.execute(f"CREATE TEMP TABLE loaded AS {empty} WITH NO DATA")
+        numbered = ((place, *row) for place, row in enumerate(rows, 1))
+        self._session.copy(f"COPY loaded (place, {names}) FROM STDIN", numbered)
+        ordered = f"SELECT {', '.join(values)} FROM loaded ORDER BY place"  # noqa: S608
+        self._session.execute(f"INSERT INTO {table} ({', '.join(into)}) {ordered}{unless}")
+        self._session.execute("DROP TABLE loaded")
+
+    def _has_id(self, table: str) -> bool:
+        return bool(
+            self.execute("SELECT 1 FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = 'id'", (table,))
+        )
 
     # Ownership
 
@@ -177,7 +203,14 @@ class PostgresDatabase:
         if wanted is None:
             process = f"{self._token}-{os.getpid()}"  # a forked child is another process
             quiet_at = self._quiet_at.get(name, float("-inf"))
-            wanted = Ownership(self._address, name, process, self.lease, self._request_timeout, quiet_at)
+            wanted = Ownership(
+                self._address,
+                name,
+                process=process,
+                lease=self.lease,
+                request_timeout=self._request_timeout,
+                quiet_at=quiet_at,
+            )
             self._wanted[name] = wanted
         wanted.take()
         self._owned[name] = self._wanted.pop(name)
