@@ -16,9 +16,10 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Final
 
 from ajoxi_async.dialer.database import Posted, Row, Value
@@ -159,9 +160,29 @@ class PostgresDatabase:
                     raise LedgerOwnedError("another process has become the owner of the campaign")
             yield
 
-    def load(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Value]]) -> None:
-        """See `Database`. By COPY."""
-        self._session.copy(f"COPY {table} ({', '.join(columns)}) FROM STDIN", rows)
+    def load(
+        self,
+        table: str,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[Value]],
+        *,
+        fixed: Mapping[str, int | str] = MappingProxyType({}),
+        key: Sequence[str] = (),
+    ) -> None:
+        """See `Database`. By COPY into a temporary table, because COPY itself cannot leave rows out."""
+        run, names = self._session.execute, ", ".join(columns)
+        run(f"CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA")  # noqa: S608 - names of ours
+        run("ALTER TABLE staged ADD place BIGINT GENERATED ALWAYS AS IDENTITY")
+        self._session.copy(f"COPY staged ({names}) FROM STDIN", rows)
+        values = {name: name for name in columns} | {name: str(value) for name, value in fixed.items()}
+        has_id = "SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attname = 'id'"
+        if "id" not in values and run(has_id, f"{SCHEMA}.{table}"):
+            ((last,),) = run(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
+            values["id"] = f"{last} + row_number() OVER (ORDER BY place)"
+        unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
+        given = ", ".join(values.values())
+        run(f"INSERT INTO {table} ({', '.join(values)}) SELECT {given} FROM staged ORDER BY place{unless}")  # noqa: S608
+        run("DROP TABLE staged")
 
     # Ownership
 
