@@ -361,38 +361,6 @@ async def test_test_numbers_are_in_daylight_in_a_sandbox(one: Books) -> None:
         assert DAY.is_open(names.split(), at.timestamp(), 25)
 
 
-CSV = [
-    pytest.param(b"phone\n+12126000001\n+12126000002\n", {}, id="one column"),
-    pytest.param(b"+12126000001\n+12126000002\n", {}, id="no header"),
-    pytest.param(b"\xef\xbb\xbfphone\r\n+12126000001\r\n+12126000002", {}, id="byte order mark"),
-    pytest.param(
-        "\ufeffname;mobile\nZoë;+12126000001\nJosé;+12126000002\n".encode("utf-16-le"), {}, id="Excel's Unicode text"
-    ),
-    pytest.param(
-        "name;mobile\nZoë;+12126000001\nJosé;+12126000002\n".encode("cp1252"), {"encoding": "cp1252"}, id="cp1252"
-    ),
-    pytest.param(b'name,phone\n"Doe, Jane",+12126000001\n"a ""b""\nc",+12126000002\n', {}, id="quoted"),
-    pytest.param(b"id\tmobile\n7\t+12126000001\n\n8\t+12126000002\n", {"key": "id"}, id="tabs and an empty line"),
-    pytest.param(b"a|Phone Number|b\n1|+12126000001|2\n1|+1 212 600 0002|2\n", {}, id="bars"),
-    pytest.param(b"a,b\n+12126000009,+12126000001\n+12126000009,+12126000002\n", {"phone": "b"}, id="a named column"),
-    pytest.param(b"tel;x\n(212) 600-0001;,,,,\n2126000002;,\n", {"region": "US"}, id="national spellings"),
-]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(("content", "options"), CSV)
-async def test_forms_of_csv(one: Books, tmp_path: Path, content: bytes, options: dict[str, Any]) -> None:
-    """Files of spreadsheets and databases are read as they are."""
-    if "region" in options:
-        pytest.importorskip("phonenumbers")
-    path = tmp_path / "list.csv"
-    path.write_bytes(content)
-    async with one as book:
-        report = await book.load(from_csv(path, **options))
-        assert (report.rows, report.imported) == (2, 2), report
-        assert await book.ask("SELECT number FROM contact ORDER BY number") == [(12126000001,), (12126000002,)]
-
-
 @pytest.mark.anyio
 async def test_columns_of_a_file(one: Books, tmp_path: Path) -> None:
     """Columns have their meaning by name, the others are variables, and a row of another width is refused."""
@@ -418,74 +386,6 @@ async def test_columns_of_a_file(one: Books, tmp_path: Path) -> None:
             (2, "America/New_York", None, "7", '{"name":"Ann"}'),
             (3, "Asia/Tokyo", 1796083200000, "8", '{"name":"Bob"}'),
         ]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize(
-    ("content", "options", "param"),
-    [
-        (None, {}, "path"),
-        (b"name,street\nx,y\n", {}, "phone"),
-        (b"name,phone\nx,+12126000001\n", {"phone": "mobile"}, "phone"),
-        (b"phone,phone\nx,y\n", {}, "phone"),
-        (b"phone,z\nx,y\n", {"zone": "tz"}, "zone"),
-        (b"phone\n\xff\xfe\xfd\n", {}, "encoding"),
-        (b"phone\n+12126000001\n", {"encoding": "utf-7000"}, "encoding"),
-        (b'phone,a\n"' + b"x" * 140_000, {}, "path"),
-    ],
-    ids=[
-        "no file",
-        "no column of numbers",
-        "no such column",
-        "two columns",
-        "no zone column",
-        "encoding",
-        "no such encoding",
-        "open quote",
-    ],
-)
-async def test_files_that_cannot_be_read(
-    one: Books, tmp_path: Path, content: bytes | None, options: dict[str, Any], param: str
-) -> None:
-    """A file that cannot be read in this way is an error that names the parameter; nothing of it is imported."""
-    path = tmp_path / "list.csv"
-    if content is not None:
-        path.write_bytes(content)
-    async with one as book:
-        with pytest.raises(InvalidParameterError) as caught:
-            await book.load(from_csv(path, **options))
-        assert caught.value.param == param
-        assert await book.ask("SELECT count(*) FROM contact") == [(0,)]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("content", [b"", b"\n\n", b"phone\n", b"\xef\xbb\xbf"], ids=repr)
-async def test_empty_files(one: Books, tmp_path: Path, content: bytes) -> None:
-    """A file without rows loads none."""
-    path = tmp_path / "list.csv"
-    path.write_bytes(content)
-    async with one as book:
-        assert (await book.load(from_csv(path))).rows == 0
-
-
-@pytest.mark.parametrize(
-    ("arguments", "param"),
-    [
-        (("",), "path"),
-        ((5,), "path"),
-        (("a\0b",), "path"),
-        (("a.csv", "phone", {"delimiter": ";;"}), "delimiter"),
-        (("a.csv", "phone", {"region": "USA"}), "region"),
-    ],
-    ids=repr,
-)
-def test_from_csv_refuses(arguments: tuple[Any, ...], param: str) -> None:
-    """What cannot be right is refused before the file is opened."""
-    pytest.importorskip("phonenumbers")
-    options = arguments[-1] if isinstance(arguments[-1], dict) else {}
-    with pytest.raises(InvalidParameterError) as caught:
-        from_csv(*(one for one in arguments if not isinstance(one, dict)), **options)
-    assert caught.value.param == param
 
 
 @pytest.mark.anyio
