@@ -9,7 +9,7 @@ import pytest
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.dialer.numbers import reader
-from ajoxi_async.dialer.rows import from_csv, given_row, numbers_of
+from ajoxi_async.dialer.rows import NumberFile, from_csv, given_row
 
 CSV = [
     pytest.param(b"phone\n+12126000001\n+12126000002\n", {}, id="one column"),
@@ -121,11 +121,11 @@ def test_do_not_call_files(tmp_path: Path) -> None:
     """A do-not-call file has a number at the beginning of each line; a header and comments are no numbers."""
     path = tmp_path / "dnc.txt"
     path.write_text('\ufeffnumber;since\n+1;2020\n\n# 5\n"+2",x\n +3 \nnonsense\n', encoding="utf-8")
-    assert [row[:2] for row in numbers_of(path)] == [(2, "+1"), (5, "+2"), (6, "+3"), (7, "nonsense")]
+    assert [row[:2] for row in NumberFile(path).rows()] == [(2, "+1"), (5, "+2"), (6, "+3"), (7, "nonsense")]
     path.write_bytes(b"\xff")
     for bad in (path, tmp_path / "missing", tmp_path):
         with pytest.raises(InvalidParameterError) as caught:
-            list(numbers_of(bad))
+            list(NumberFile(bad).rows())
         assert caught.value.param == "do_not_call"
 
 
