@@ -6,10 +6,10 @@
     400, 403, 422 about the contact               refused
     429, not connected, the gate was closed       unsent     waits after failures to connect
     401, 404, 405, a redirect, a setting of ours  unsent     halts: every further call would fail
-    5xx, an answer of another form, no answer     doubtful
+    5xx, any other status, another form, none     doubtful   waits after several in a row
 
 A 5xx is in doubt even where the API reference says that nothing was done, because a call that rings twice is worse than one that is
-looked for.
+looked for. So is a status that says nothing about this request, such as 408 or 409 of a proxy or of a store of idempotency keys.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from ajoxi_async.protocol.errors import (
     AjoxiError,
     APIConnectionError,
     APIStatusError,
-    InternalServerError,
     InvalidParameterError,
     RateLimitError,
 )
@@ -31,6 +30,8 @@ __all__ = ["Ending", "NotNowError", "ending_of"]
 #: Parameters of a call that are the same for every contact, by their names on the wire.
 _OURS: Final = ("from", "timeout", "metadata", "agent_id", "ai_receptionist", "record")
 _OF_CONTACT: Final = frozenset({400, 403, 422})
+#: Statuses that say that the request was not carried out, besides redirects.
+_NOT_DONE: Final = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 
 
 class NotNowError(AjoxiError):
@@ -58,12 +59,14 @@ def ending_of(error: AjoxiError) -> Ending:
     if isinstance(error, NotNowError):
         return Ending(Fact.UNSENT, error.message)
     if isinstance(error, InvalidParameterError):
+        if error.param == "to":
+            return Ending(Fact.REFUSED, "not a number that can be called")
         return Ending(Fact.UNSENT, f"{error.param} is not valid", halts=True)
     if isinstance(error, RateLimitError):
-        return Ending(Fact.UNSENT, "rate limit")
+        return Ending(Fact.UNSENT, "rate limit", failed=True)
     if isinstance(error, APIConnectionError):
         return Ending(Fact.UNSENT, type(error).__name__, failed=True)
-    if isinstance(error, APIStatusError) and not isinstance(error, InternalServerError):
+    if isinstance(error, APIStatusError) and (error.status_code in _NOT_DONE or 300 <= error.status_code < 400):
         reason = error.code or f"status {error.status_code}"
         if error.status_code in _OF_CONTACT and (error.param or "").partition(".")[0] not in _OURS:
             return Ending(Fact.REFUSED, reason)

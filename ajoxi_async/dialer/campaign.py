@@ -98,7 +98,6 @@ class Campaign:
         self.settings = settings
         self.references = References(row.name)
         self._run: Run | None = None
-        self._entered = False
 
     def __repr__(self) -> str:
         return f"Campaign({self.name!r})"
@@ -288,9 +287,9 @@ class Campaign:
             raise ConfigurationError("client: a campaign without a client can be looked at, and not run")
         if not self.settings.from_:
             raise ConfigurationError("from_: expected at least one number to call from")
-        if self._entered:
+        if self.name in self._ledger.runs:
             raise ConfigurationError(f"the campaign {self.name!r} runs in this process already")
-        self._entered = True
+        self._ledger.runs.add(self.name)
         try:
             while True:
                 try:
@@ -307,7 +306,7 @@ class Campaign:
                 yield await self._standing(reason, known=known)
                 await anyio.sleep(min(every, _LOOK))
         finally:
-            self._entered = False
+            self._ledger.runs.discard(self.name)
 
     async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
         """Run as the owner, until the end or the loss of the ownership."""
@@ -382,13 +381,12 @@ class Campaign:
         call = getattr(event, "data", None)
         if not isinstance(call, Call):
             return
-        reference = self.references.read(call.metadata.get(CLIENT_REFERENCE))
-        if reference is None:
+        if not self.references.is_ours(call.metadata.get(CLIENT_REFERENCE)):
             return
         if self._run is not None:
-            await self._run.running.record_calls([(reference.number, reference.attempt, call)], WEBHOOK)
+            await self._run.running.record_calls([call], WEBHOOK)
         else:
-            await self._command("call", number=reference.number, n=reference.attempt, call=call.to_dict())
+            await self._command("call", call=call.to_dict())
 
     # Commands
 
@@ -472,7 +470,8 @@ class Campaign:
         try:
             async with self._ledger.owning(self.name, patience=0.0):
                 await self._ledger.write(lambda db: commands.carry_out(db, what, told, rules, now))
-                if self._ledger.database.shared:  # Owners of other campaigns look what has changed.
+                # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
+                if self._ledger.database.shared or self._ledger.blocks > 1:
                     await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
         except LedgerOwnedError:
             id = await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))

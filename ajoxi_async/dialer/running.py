@@ -21,7 +21,7 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Disposition
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.dialer.client import DialerClient
-from ajoxi_async.dialer.clock import Clock, milliseconds
+from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState, Fact
@@ -30,6 +30,7 @@ from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import retry_delay
 from ajoxi_async.dialer.settings import Settings
 from ajoxi_async.dialer.statements import campaigns, counts, facts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.claims import Claimed
 from ajoxi_async.dialer.statements.facts import Changed, Report, Rules, fact_of
@@ -45,6 +46,8 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
+#: Seconds by which the system's clock may run differently from the boot clock before the list is swept again.
+_JUMP: Final = 10.0
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -88,6 +91,7 @@ class Running:
         counts: of the ledger, by name.
         state: of the campaign.
         reason: why it is paused or stopped.
+        trouble: why nothing is dialled at the moment, if it is no state of the campaign.
         epoch: of this owner.
         claimed: attempts whose intent is written and that are not on the wire yet, by id.
         begun: attempts that went to the wire in this run.
@@ -96,8 +100,8 @@ class Running:
         opened: whether the ledger was brought up to date with the API.
         halted: the error that ends the run.
         tripped: whether a limit of `Stop` was reached.
-        stale: open calls that lasted longer than a call can; they count no more.
         agents: how many agents are free, as the caller said.
+        looked: whether the sweeper has looked at what was due when the run began.
         witness: the latest moment at which a call of ours was placed that a list has shown, in milliseconds by the API's clock.
         alarm: the last command that was carried out.
     """
@@ -112,6 +116,7 @@ class Running:
     counts: Counter[str]
     state: CampaignState
     reason: str | None = None
+    trouble: str | None = None
     activity: Activity = field(factory=Activity)
     dispatch_bell: Bell = field(init=False)
     sweep_bell: Bell = field(init=False)
@@ -123,10 +128,12 @@ class Running:
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
+    #: See `clock.clock_offset`, at the last sweep that opened the ledger.
+    offset: float = field(factory=clock_offset)
     halted: Exception | None = None
     tripped: bool = False
-    stale: int = 0
     agents: int = 0
+    looked: bool = False
     witness: int = 0
     alarm: int = 0
     #: Whether no contact was found that waits, at the last look.
@@ -224,16 +231,16 @@ class Running:
             one.tried = True
         return results
 
-    async def record_calls(self, calls: Iterable[tuple[int, int, Call]], via: int) -> list[Changed]:
-        """Write what calls say about the attempts that their references name: pairs of number and place."""
+    async def record_calls(self, calls: Iterable[Call], via: int) -> list[Changed]:
+        """Write what calls say about the attempts that their references name."""
         listed = list(calls)
         rules = rules_of(self.settings, self.first_look)
         answered: set[int] = set()
 
         def work(db: Database, tally: Counter[str]) -> list[Changed]:
             reports = []
-            for number, n, call in listed:
-                id = facts.attempt_of(db, self.row.id, number, n)
+            for call in listed:
+                id = attempt_of_call(db, self.row.id, self.references, call)
                 if id is not None:
                     reports.append(fact_of(id, call, via))
                     if call.status == CallStatus.ANSWERED:
@@ -260,6 +267,11 @@ class Running:
         self.unsaved["abandoned"] += amount
         self.control_bell.ring()
         self.dispatch_bell.ring()
+
+    @property
+    def open(self) -> int:
+        """Calls that were placed and have not ended, without those that have been open for longer than a call can last."""
+        return self.counts[ContactState.OPEN.word] - self.counts[facts.STALE]
 
     @property
     def first_look(self) -> float:
@@ -303,12 +315,12 @@ class Running:
         counts = self.counts
         over = self.halted is not None
         if not over:
-            away = self.claimed or self.on_wire or counts["dialing"] > 0 or counts["open"] - self.stale > 0
+            away = self.claimed or self.on_wire or counts["dialing"] > 0 or self.open > 0
             if self.state is CampaignState.PAUSED and not self.tripped:
                 waits = True
             else:
                 waits = not self.tripped and (counts["waiting"] > 0 or not self.nothing_waits)
-            if away or waits:
+            if away or waits or not self.looked:
                 self.settled_since = None
                 return None
             now = self.clock.now()
@@ -326,16 +338,21 @@ class Running:
         return None
 
     @property
+    def jumped(self) -> bool:
+        """Whether the system's clock jumped: the machine may have been rolled back, and its calls be in the API's list only."""
+        return abs(clock_offset() - self.offset) > _JUMP
+
+    @property
     def may_dial(self) -> bool:
         """Whether calls may be placed, as far as the campaign as a whole is concerned."""
-        return self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
+        return self.opened and self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
 
     def seen(self) -> Seen:
         """What pacing needs to know."""
         live = self.counts[f"disposition.{_LIVE}"]
         connected = live + self.counts["disposition.voicemail"]
         completed = sum(amount for what, amount in list(self.counts.items()) if what.startswith("disposition."))
-        open_ = max(0, self.counts[ContactState.OPEN.word] - self.stale)
+        open_ = max(0, self.open)
         talking = min(open_, len(self.talking))
         return Seen(
             dialing=self.counts[ContactState.DIALING.word],
@@ -369,7 +386,7 @@ def _pacing_of(settings: Settings) -> Pacing:
     mode, ahead = settings.mode, settings.mode in {"power", "predictive"}
     return pacing_of(
         mode,
-        rate=settings.rate,
+        rate=settings.rate if settings.engine == "dialer" else None,  # The API paces its own campaigns.
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,

@@ -60,8 +60,8 @@ _FIRST: Final = (
     ) STRICT""",
     "CREATE INDEX attempt_number ON attempt (number, intent_at)",
     "CREATE INDEX attempt_look ON attempt (campaign, next_look) WHERE next_look IS NOT NULL",
-    # At most one attempt of a number in flight, in all campaigns of the ledger: intent, open or unknown.
-    "CREATE UNIQUE INDEX attempt_in_flight ON attempt (number) WHERE state IN (0, 1, 5)",
+    # At most one attempt of a number in flight, in all campaigns of the ledger: intent, open or unknown. An incident comes on top.
+    "CREATE UNIQUE INDEX attempt_in_flight ON attempt (number) WHERE state IN (0, 1, 5) AND incident = 0",
     "CREATE INDEX attempt_pending ON attempt (campaign, state) WHERE state IN (0, 1, 5)",
     # Campaigns of the API that were started for a chunk of contacts (engine="api").
     """CREATE TABLE chunk (

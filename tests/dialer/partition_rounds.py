@@ -18,15 +18,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ajoxi_async import Sandbox
+from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.dialer.campaign import Campaign
 from ajoxi_async.dialer.machine import AttemptState
+from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import Timing
 
 from .cut_proxy import CutProxy
-from .partition_worker import CAMPAIGN, FROM, LEASE, REQUEST_TIMEOUT, SKEW, Job, open_ledger, work
+from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, open_ledger, work
 from .postgres_server import INSTALL, PostgresServer, find_binaries
+from .worlds import fill
 
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
 RATE, CONTACTS = 40.0, 80
@@ -82,7 +84,7 @@ class Rounds:
     async def _load(self, amount: int) -> None:
         async with open_ledger(self._url) as ledger:
             campaign = await Campaign.open(ledger, None, CAMPAIGN, from_=[FROM], rate=RATE, attempts=1)
-            await campaign.load([f"+1415555{2000 + number}" for number in range(amount)])
+            await fill(ledger, campaign, [14155552000 + number for number in range(amount)])
 
     def _owner(self, workers: list[Worker]) -> Worker | None:
         with self.postgres.admin(self._url) as connection:
@@ -153,7 +155,7 @@ class Rounds:
         finally:
             for one in workers:
                 await asyncio.to_thread(one.close)
-        self._judge(contacts, before)
+        await self._judge(contacts, before)
 
     def _left(self) -> int:
         with self.postgres.admin(self._url) as connection:
@@ -162,23 +164,28 @@ class Rounds:
             ).fetchone() or (0,)
         return int(left)
 
-    def _judge(self, contacts: int, before: int) -> None:
-        world = self.sandbox.world()
-        rings = world.rings()[before:]
+    async def _judge(self, contacts: int, before: int) -> None:
+        rings = self.sandbox.world().rings()[before:]
         self.rings += len(rings)
-        calls = {call.id: call for call in world.calls()}
-        rung = Counter(calls[ring.call_id].metadata[CLIENT_REFERENCE] for ring in rings)
+        async with AsyncAjoxi(
+            self.sandbox.api_key, base_url=self.sandbox.base_url, limiter=LocalLimiter(None)
+        ) as client:
+            references = {call.id: call.metadata[CLIENT_REFERENCE] async for call in client.calls.list(limit=200)}
+        rung = Counter(references[ring.call_id] for ring in rings)
         self.faults.extend(f"{reference} rang {times} times" for reference, times in rung.items() if times > 1)
         with self.postgres.admin(self._url) as connection:
             attempts = Counter(
                 {
                     f"+{number}": times
                     for number, times in connection.execute(
-                        "SELECT number, count(*) FROM ajoxi_dialer.attempt WHERE state <> %s GROUP BY number", [AttemptState.UNSENT]
+                        "SELECT number, count(*) FROM ajoxi_dialer.attempt WHERE state <> %s GROUP BY number",
+                        [AttemptState.UNSENT],
                     )
                 }
             )
-            states = dict(connection.execute("SELECT state, count(*) FROM ajoxi_dialer.contact GROUP BY state").fetchall())
+            states = dict(
+                connection.execute("SELECT state, count(*) FROM ajoxi_dialer.contact GROUP BY state").fetchall()
+            )
             counted = dict(connection.execute("SELECT what, n FROM ajoxi_dialer.count").fetchall())
         self.faults.extend(
             f"{number} rang {times} times in {attempts[number]} attempts"
@@ -193,7 +200,7 @@ class Rounds:
         self.doubts += states.get(3, 0)
 
 
-async def run(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
+async def rounds_of(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
     """So many rounds on one ledger."""
     postgres_owner_skew(SKEW)
     async with Sandbox(rate_limit=None, seed=seed, timing=Timing(ring=0.02, talk=0.05)) as sandbox:
@@ -221,7 +228,7 @@ def main() -> None:
     try:
         while done < times:
             amount = min(BATCH, times - done)
-            rounds = asyncio.run(run(amount, seed + done, postgres))
+            rounds = asyncio.run(rounds_of(amount, seed + done, postgres))
             done += amount
             events += rounds.events
             rings, doubts, faults = rings + rounds.rings, doubts + rounds.doubts, faults + len(rounds.faults)

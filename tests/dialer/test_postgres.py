@@ -93,13 +93,17 @@ def test_campaigns_have_owners_of_their_own(postgres: PostgresServer) -> None:
 
 
 def test_the_lease_goes_on_while_the_owner_lives(postgres: PostgresServer) -> None:
-    """An owner remains the owner for many leases, and is never without in between."""
-    with opened(postgres.new_database()) as database:
+    """Each beat moves the end of the lease on, so that the owner is never without."""
+    with opened(postgres.new_database(), lease=2.0) as database:
         database.own("autumn")
-        end = time.monotonic() + 3 * LEASE
-        while time.monotonic() < end:
+        seen = set()
+
+        def beats() -> bool:
             assert database.owned("autumn")
-            time.sleep(0.005)
+            seen.add(database._owned["autumn"]._lease_until)
+            return len(seen) == 3
+
+        until(beats)
 
 
 def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, line: CutProxy) -> None:
@@ -211,13 +215,13 @@ def test_a_transaction_that_failed_is_not_committed(postgres: PostgresServer) ->
         assert settings(database) == ["c"]
 
 
-def test_no_answer(postgres: PostgresServer, line: CutProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer(postgres: PostgresServer, line: CutProxy) -> None:
     """A server that takes a statement and does not answer is given up after the patience, and closing does not hang."""
-    monkeypatch.setattr("ajoxi_async.dialer.postgres.PATIENCE", 0.3)
     url = postgres.new_database().replace(str(postgres.port), str(line.port))
     began = time.monotonic()
     with opened(url) as database:
         database.own("autumn")
+        database._session.patience = 0.3
         line.cut()
         with pytest.raises(LedgerUnreachableError, match="did not answer in time"):
             database.execute("SELECT 1")
@@ -287,21 +291,25 @@ def test_no_secret_and_no_number_is_told(postgres: PostgresServer, caplog: pytes
     """Neither the password nor a phone number is in a message, a repr, a log or a traceback."""
     url = postgres.new_database()
     told: list[str] = []
-    number, wrong_cast = 14_155_550_123, f"SELECT '{14_155_550_123}x'::bigint"
+    number = 14_155_550_123
+    wrong_cast = f"SELECT '{number}x'::bigint"
     with caplog.at_level(logging.DEBUG), opened(url) as database:
         told += [repr(database), repr(Ledger(url))]
         database.own("autumn")
         with pytest.raises(LedgerError) as caught, database.transaction():
             for _ in range(2):
-                database.execute(
-                    "INSERT INTO dnc (number, scope, since) VALUES (?, ?, ?)", (14155550123, 0, 0)
-                )
+                database.execute("INSERT INTO dnc (number, scope, since) VALUES (?, ?, ?)", (number, 0, 0))
         told += traceback.format_exception(caught.value)
         with pytest.raises(LedgerError) as caught:
             database.execute(wrong_cast)
         told += traceback.format_exception(caught.value)
     wrong = url.replace("ajoxi:", "nobody:")
-    for bad in (wrong, f"postgresql://a:{PASSWORD}@h:x/d", "postgresql://a:pass word@h/d?pass=word", "postgresql://a:p%zzword@h/d"):
+    for bad in (
+        wrong,
+        f"postgresql://a:{PASSWORD}@h:x/d",
+        "postgresql://a:pass word@h/d?pass=word",
+        "postgresql://a:p%zzword@h/d",
+    ):
         with pytest.raises((LedgerError, ConfigurationError)) as refused:
             PostgresDatabase(bad).open()
         told += traceback.format_exception(refused.value)
@@ -383,3 +391,24 @@ def test_the_wait_outlives_owners_in_between(postgres: PostgresServer) -> None:
             next_one.disown("autumn")
             next_one.own("autumn")
             assert left - 1.0 < next_one.quiet_in("autumn") <= left
+
+
+def test_a_transaction_of_a_cut_owner_is_ended(postgres: PostgresServer, line: CutProxy) -> None:
+    """An owner that is cut off within a transaction does not keep the next one waiting for more than two leases."""
+    url = postgres.new_database()
+    with opened(url.replace(str(postgres.port), str(line.port))) as first, opened(url) as second:
+        first.own("autumn")
+        with pytest.raises(LedgerUnreachableError), first.transaction():
+            first.execute("INSERT INTO setting (name, value) VALUES ('lost', 1) RETURNING name")
+            line.cut()
+            until(lambda: not refuses(second))
+            first.execute("SELECT 1")
+        assert settings(second) == []
+
+
+def refuses(database: PostgresDatabase) -> bool:
+    try:
+        database.own("autumn")
+    except LedgerOwnedError:
+        return True
+    return False

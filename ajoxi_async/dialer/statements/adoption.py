@@ -1,8 +1,10 @@
 """Adoption: attempts for calls that the API lists and the ledger does not know, because it was restored or rolled back.
 
 Rules:
-1. An adopted attempt begins as one in doubt, and what the call says ends the doubt at once (`facts.record`).
-2. A call without reference belongs to the attempt in doubt that has its numbers; else, if its number is a contact that waits and the
+1. An adopted attempt is one in doubt, and what the call says ends the doubt at once (`facts.Report.adopted`). If the call has ended,
+   the attempt takes no place in flight, so that all the calls that a ledger has lost of one number can be adopted.
+2. A call that has not ended, of a number of which another attempt is in flight, is an incident: two phones may ring.
+3. A call without reference belongs to the attempt in doubt that has its numbers; else, if its number is a contact that waits and the
    call was placed since the campaign was made, it is an attempt that the ledger has lost.
 """
 
@@ -12,12 +14,17 @@ from collections import Counter
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.machine import ContactState
+from ajoxi_async.dialer.machine import AttemptState, ContactState
+from ajoxi_async.dialer.statements.facts import has_ended
 
 __all__ = ["adopt", "adopt_by_numbers"]
 
 #: Milliseconds by which the API's clock may be behind ours.
 _SKEW = 60_000
+_ADD = (
+    "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked, reason)"
+    " VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?, 0, 'adopted') ON CONFLICT DO NOTHING RETURNING id"
+)
 
 
 def adopt(db: Database, campaign: int, number: int, n: int, call: Call, tally: Counter[str]) -> int | None:
@@ -31,13 +38,14 @@ def adopt(db: Database, campaign: int, number: int, n: int, call: Call, tally: C
     contact, state, tries = rows[0]
     created = 0 if call.created_at is None else int(call.created_at.timestamp() * 1000)
     from_ = int(call.from_[1:]) if call.from_ and call.from_[1:].isdigit() else 0
-    found = db.execute(
-        "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked, reason)"
-        " VALUES (?, ?, ?, ?, ?, 5, 1, ?, 0, 0, 'adopted') ON CONFLICT DO NOTHING RETURNING id",
-        (campaign, contact, n, number, from_, created),
-    )
+    now = AttemptState.ENDED if has_ended(call) else AttemptState.UNKNOWN
+    values = (campaign, contact, n, number, from_, now, created)
+    found = db.execute(_ADD, (*values, 0))
     if not found:
-        return None  # Another attempt of the number is in flight; a later sweep finds the call again.
+        found = db.execute(_ADD, (*values, 1))
+        tally["incident"] += len(found)
+    if not found:
+        return None  # The attempt is in the ledger after all.
     tally["attempts"] += max(n, tries) - tries
     tally["adopted"] += 1
     if n >= tries and state != ContactState.UNKNOWN:

@@ -55,7 +55,8 @@ def waiting_zones(db: Database, campaign: int) -> list[int]:
     at = -1
     # A jump from one set of zones to the next: there may be millions of contacts in each.
     while rows := db.execute(
-        "SELECT zones FROM contact WHERE campaign = ? AND state = 0 AND zones > ? ORDER BY zones LIMIT 1", (campaign, at)
+        "SELECT zones FROM contact WHERE campaign = ? AND state = 0 AND zones > ? ORDER BY zones LIMIT 1",
+        (campaign, at),
     ):
         ((at,),) = rows
         found.append(at)
@@ -83,7 +84,9 @@ def candidates(db: Database, campaign: int, zones: Iterable[int], now: int, most
 
 def candidate(db: Database, campaign: int, number: int) -> Candidate | None:
     """The contact of a number, if it waits."""
-    rows = db.execute("SELECT id, number, zones FROM contact WHERE campaign = ? AND number = ? AND state = 0", (campaign, number))
+    rows = db.execute(
+        "SELECT id, number, zones FROM contact WHERE campaign = ? AND number = ? AND state = 0", (campaign, number)
+    )
     return Candidate(*rows[0]) if rows else None
 
 
@@ -100,6 +103,7 @@ _EARLIER = "SELECT number, intent_at, state FROM attempt WHERE number IN {} AND 
 _INTENT = (
     "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked)"
     " SELECT campaign, id, tries + 1, number, CAST(? AS BIGINT), 0, 1, CAST(? AS BIGINT), 0, 0 FROM contact WHERE id IN {}"
+    " AND NOT EXISTS (SELECT 1 FROM attempt other WHERE other.number = contact.number AND other.state IN (0, 1, 5))"
     " ORDER BY id ON CONFLICT DO NOTHING RETURNING id, contact"
 )
 _AGAIN = (
@@ -153,9 +157,7 @@ def claim(
     tally[ContactState.WAITING.word] -= len(attempts)
     tally[ContactState.DIALING.word] += len(attempts)
     tally["attempts"] += len(attempts)
-    return [
-        one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts
-    ]
+    return [one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts]
 
 
 def _allowed(

@@ -16,7 +16,9 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.encoding.structuring import structure
 from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.machine import CampaignState, Fact
+from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.statements import campaigns, counts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.contacts import put_dnc
 from ajoxi_async.dialer.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
 
@@ -53,8 +55,8 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         db: the database.
         what: one of `COMMANDS`.
         detail: its arguments: ``campaign`` (a name), ``who``, ``reason``; ``numbers`` and ``everywhere`` of ``do_not_call``;
-            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``number``, ``n`` and
-            ``call`` of ``call``, which is an event of a webhook.
+            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``call`` of
+            ``call``, which is an event of a webhook.
         rules: of the campaign that is run. Only ``attempts`` counts here.
         now: milliseconds since the epoch.
     """
@@ -78,8 +80,9 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         counts.add(db, row.id, tally)
         shown["attempts"] = changed
     elif what == "call":
-        id = attempt_of(db, row.id, detail["number"], detail["n"])
-        reports = [] if id is None else [fact_of(id, structure(detail["call"], Call), WEBHOOK)]
+        call = structure(detail["call"], Call)
+        id = attempt_of_call(db, row.id, References(row.name), call)
+        reports = [] if id is None else [fact_of(id, call, WEBHOOK)]
         changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
         counts.add(db, row.id, tally)
         return changed

@@ -11,7 +11,7 @@ from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
+__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "forbidden_intents", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
 
 
 class NewContact(NamedTuple):
@@ -107,6 +107,16 @@ def dnc_among(db: Database, campaign: int, numbers: Sequence[int]) -> set[int]:
         rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))  # noqa: S608
         found.update(number for (number,) in rows)
     return found
+
+
+def forbidden_intents(db: Database, campaign: int) -> set[int]:
+    """The numbers that were put on the do-not-call list after an intent was written for them."""
+    rows = db.execute(
+        "SELECT a.number FROM attempt a JOIN dnc d ON d.number = a.number AND d.scope IN (0, a.campaign)"
+        " WHERE a.campaign = ? AND a.state = 0",
+        (campaign,),
+    )
+    return {number for (number,) in rows}
 
 
 def put_dnc(db: Database, numbers: Iterable[int], scope: int, since: int, source: str) -> int:

@@ -4,7 +4,8 @@ Rules:
 1. `machine.after` alone decides what a fact changes. A fact that changes nothing writes nothing.
 2. After an attempt has ended, the contact is done, waits for its next attempt, or is exhausted: see `Outcome`.
 3. A contact whose number was put on the do-not-call list meanwhile waits no more.
-4. Of an incident (`machine`, rule 4) the contact gets no further attempt: it is done when the call ends.
+4. After an incident (`machine`, rule 4) the contact gets no further attempt: it is done when what is under way has ended.
+5. The state of a contact is that of its latest attempt. What becomes known of an earlier one does not change it, except by rule 4.
 """
 
 from __future__ import annotations
@@ -22,13 +23,30 @@ from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "record", "record_each"]
+__all__ = [
+    "ANSWER",
+    "LIST",
+    "PERSON",
+    "STALE",
+    "WEBHOOK",
+    "Changed",
+    "Report",
+    "Rules",
+    "attempt_of",
+    "fact_of",
+    "has_ended",
+    "record",
+    "record_each",
+]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
 LIST: Final = 2
 WEBHOOK: Final = 3
 PERSON: Final = 4
+#: Why an open call counts no more (`attempt.reason`): it has been open for longer than a call can last. The count of this name is
+#: that of these calls.
+STALE: Final = "stale"
 
 
 class Report(NamedTuple):
@@ -44,6 +62,7 @@ class Report(NamedTuple):
         duration: seconds from the answer to the end.
         via: how it became known.
         reason: why it was refused or not sent, or who released it.
+        adopted: whether the attempt was added for this call a moment ago (`adoption`), so that it counts as one in doubt.
     """
 
     attempt: int
@@ -55,6 +74,7 @@ class Report(NamedTuple):
     duration: int | None = None
     via: int | None = None
     reason: str | None = None
+    adopted: bool = False
 
 
 class Rules(NamedTuple):
@@ -102,7 +122,8 @@ class Changed(NamedTuple):
 
 
 _READ = (
-    "SELECT a.id, a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, c.state, c.tries"
+    "SELECT a.id, a.state, a.contact, a.n, a.number, a.intent_at, a.incident, a.call_id, a.created_at, a.reason,"
+    " c.state, c.tries"
     " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id IN {}"
 )
 _WRITE = (
@@ -115,10 +136,15 @@ _WRITE_CONTACT = "UPDATE contact SET state = ?, due = coalesce(?, due), tries = 
 _AGAIN = frozenset({Fact.ENDED, Fact.UNSENT, Fact.RELEASED})
 
 
+def has_ended(call: Call) -> bool:
+    """Whether a call of the API has ended."""
+    return call.ended_at is not None or call.disposition is not None or call.status == CallStatus.COMPLETED
+
+
 def fact_of(attempt: int, call: Call, via: int) -> Report:
     """What a call of the API says about its attempt."""
     created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
-    if call.ended_at is None and call.disposition is None and call.status != CallStatus.COMPLETED:
+    if not has_ended(call):
         return Report(attempt, Fact.SEEN, call.id, created, via=via)
     ended = None if call.ended_at is None else milliseconds(call.ended_at.timestamp())
     disposition = None if call.disposition is None else str(call.disposition.value)
@@ -174,6 +200,7 @@ class _Attempt:
     incident: int
     call_id: str | None
     created_at: int | None
+    reason: str | None
     contact: _Contact
 
 
@@ -185,11 +212,13 @@ class _Known:
         attempts: by their ids.
         calls: those of the reports that belong to an attempt.
         forbidden: those of the numbers that are on the do-not-call list.
+        marred: the contacts that have had an incident.
     """
 
     attempts: dict[int, _Attempt]
     calls: set[str]
     forbidden: set[int]
+    marred: set[int]
 
     @classmethod
     def read(cls, db: Database, campaign: int, reports: Sequence[Report]) -> _Known:
@@ -206,7 +235,12 @@ class _Known:
             calls.update(call for (call,) in rows)
         again = {report.attempt for report in reports if report.fact in _AGAIN}
         forbidden = dnc_among(db, campaign, [attempts[id].number for id in sorted(again & attempts.keys())])
-        return cls(attempts, calls, forbidden)
+        marred = {attempt.contact_id for attempt in attempts.values() if attempt.incident}
+        tried = {attempts[id].contact_id for id in again & attempts.keys() if attempts[id].contact.tries > 1}
+        for places, some in in_lists(sorted(tried)):
+            rows = db.execute(f"SELECT contact FROM attempt WHERE contact IN {places} AND incident = 1", some)  # noqa: S608
+            marred.update(contact for (contact,) in rows)
+        return cls(attempts, calls, forbidden, marred)
 
 
 def _changed(
@@ -222,7 +256,7 @@ def _changed(
     attempt = known.attempts.get(report.attempt)
     if attempt is None:
         return None
-    before = attempt.state
+    before = AttemptState.UNKNOWN if report.adopted else attempt.state
     step = after(before, report.fact)
     if step is None:
         return None
@@ -255,6 +289,8 @@ def _changed(
             report.attempt,
         )
     )
+    if before is AttemptState.OPEN and attempt.reason == STALE:
+        tally[STALE] -= 1
     if step.incident:
         tally["incident"] += 1
     if step.state is AttemptState.ENDED and report.disposition is not None:
@@ -262,10 +298,15 @@ def _changed(
         tally["talk seconds"] += report.duration or 0
     contact = attempt.contact
     was = contact.state
-    if step.incident and attempt.n < contact.tries:
-        # A later attempt has begun meanwhile; the contact's state is that attempt's.
-        return Changed(report.attempt, before, step.state, was, was, True, attempt.number, report.disposition)
-    contact.state, due, reason = _contact_after(known, attempt, report, now, rules)
+    if step.incident:
+        known.marred.add(attempt.contact_id)
+    if attempt.n < contact.tries:
+        if not step.incident or was is not ContactState.WAITING:
+            incident = bool(attempt.incident)
+            return Changed(report.attempt, before, step.state, was, was, incident, attempt.number, report.disposition)
+        contact.state, due, reason = ContactState.DONE, None, "incident"
+    else:
+        contact.state, due, reason = _contact_after(known, attempt, report, now, rules)
     if step.state is AttemptState.UNSENT:
         contact.tries -= 1
         tally["attempts"] -= 1
@@ -305,12 +346,14 @@ def _contact_after(
         return ContactState.REFUSED, None, report.reason
     if state is AttemptState.ENDED:
         delay = None if report.disposition is None else rules.retry_delay(report.disposition, attempt.n)
-        if attempt.incident or delay is None:
+        if delay is None or attempt.contact_id in known.marred:
             return ContactState.DONE, None, report.disposition
         if attempt.n >= rules.attempts:
             return ContactState.EXHAUSTED, None, report.disposition
         # The end is on the API's clock; whatever that says, it was between the intent and now.
         due: int | None = min(max(report.ended_at or now, attempt.intent_at), now) + round(delay * 1000)
+    elif attempt.contact_id in known.marred:
+        return ContactState.DONE, None, "incident"
     elif state is AttemptState.ABSENT:
         if attempt.n >= rules.attempts:
             return ContactState.EXHAUSTED, None, "released"

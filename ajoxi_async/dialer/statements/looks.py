@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.statements.facts import STALE
 
 __all__ = ["Look", "due", "intents", "matching", "next_at", "postpone", "set_stale", "unknown"]
 
@@ -27,9 +28,10 @@ class Look(NamedTuple):
     looked: int
     created_at: int | None
     next_look: int | None
+    chunk: int | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
@@ -53,9 +55,16 @@ def postpone(db: Database, looked: Iterable[tuple[int, int | None]]) -> None:
         db.execute("UPDATE attempt SET looked = looked + 1, next_look = ? WHERE id = ?", (then, id))
 
 
-def set_stale(db: Database, id: int) -> None:
-    """Note that a call has been open for longer than a call can last: it counts no more, and its end is taken when it comes."""
-    db.execute("UPDATE attempt SET reason = 'stale', next_look = NULL WHERE id = ? AND state = 1", (id,))
+def set_stale(db: Database, id: int, then: int | None) -> bool:
+    """Note that a call has been open for longer than a call can last, and when it is looked up next; return whether that is new.
+
+    It counts no more (`facts.STALE`), and its end is taken when it comes.
+    """
+    found = db.execute("SELECT 1 FROM attempt WHERE id = ? AND state = 1 AND coalesce(reason, '') <> ?", (id, STALE))
+    db.execute(
+        "UPDATE attempt SET reason = ?, looked = looked + 1, next_look = ? WHERE id = ? AND state = 1", (STALE, then, id)
+    )
+    return bool(found)
 
 
 def intents(db: Database, campaign: int) -> list[int]:
