@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ import anyio
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.dialer import Campaign, Ledger, Retry
 from ajoxi_async.limits.local import LocalLimiter
-from ajoxi_async.sandbox import Population, VirtualClock
+from ajoxi_async.sandbox import AdvanceStoppedError, Population, VirtualClock
 from ajoxi_async.sandbox import Settings as SandboxSettings
 
 FROM = "+14155550100"
@@ -197,7 +197,58 @@ async def uncapped(folder: Path, quick: bool) -> None:
     print(f"uncapped: {rate:,.0f} dials/s; {cpu / max(1, progress.attempts) * 1e6:.0f} µs of CPU a dial; server: {told}")
 
 
-PARTS = {"uncapped": uncapped}
+async def days(folder: Path, quick: bool) -> None:
+    """Contacts over three virtual days with retries, in the sandbox, twice: the same seed gives the same report."""
+    amount = int(os.environ.get("N", 5_000 if quick else 100_000))
+    digests = []
+    for turn in range(2):
+        clock = VirtualClock()
+        people = SandboxSettings(population=Population(changes=True))
+        sandbox = Sandbox(port=None, clock=clock, rate_limit=None, marks=0, settings=people)
+        async with sandbox, Ledger(folder / f"days{turn}.db") as ledger:
+            client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
+            async with client:
+                made = await Campaign.open(
+                    ledger,
+                    client,
+                    "days",
+                    from_=FROM,
+                    retry={"busy": Retry(600, 3600), "no_answer": Retry("4h", "1d"), "voicemail": Retry("1d")},
+                    attempts=3,
+                    per_number_24h=2,
+                    concurrency=1000,
+                    clock=clock,
+                )
+                given = [{"phone": number, "zone": "America/New_York"} for number in numbers(amount)]
+                await made.load(given)
+                began, before = time.perf_counter(), time.process_time()
+
+                async def drive() -> None:
+                    async for last in made.run(every=0.2):
+                        drive.last = last
+                    sandbox.stop_advance()
+
+                async with anyio.create_task_group() as group:
+                    group.start_soon(drive)
+                    while not made.runs:
+                        await anyio.sleep(0.001)
+                    with suppress(AdvanceStoppedError):
+                        await sandbox.advance(3 * 86_400)
+                took = time.perf_counter() - began
+                cpu = time.process_time() - before
+                rows = await ledger.read(lambda db: db.execute(_REPORT))
+                digests.append(hashlib.sha256(repr(rows).encode()).hexdigest()[:16])
+                print(f"days: {amount:,} contacts, {drive.last.attempts:,} attempts in {took:.1f} s ({cpu:.1f} s of CPU); {digests[-1]}")
+                print(f"  {drive.last.line()}")
+    print(f"days: the same report: {digests[0] == digests[1]}")
+
+
+_REPORT = (
+    "SELECT c.number, c.state, c.tries, c.reason, a.n, a.state, a.from_, a.intent_at, a.call_id, a.created_at, a.ended_at,"
+    " a.disposition, a.duration FROM contact c LEFT JOIN attempt a ON a.contact = c.id ORDER BY c.number, a.n"
+)
+
+PARTS = {"uncapped": uncapped, "days": days}
 
 
 def main() -> None:

@@ -120,16 +120,21 @@ class SandboxClock:
 
     async def wait(self, bell: Bell, until: float | None) -> None:
         """See `Clock`."""
-        with bell.heard():
-            if until is None or bell.event.is_set():
+        if until is None or bell.event.is_set():
+            with bell.heard():
                 await bell.event.wait()
-                return
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._ring_at, until, bell)
+            return
+        async with anyio.create_task_group() as group:
+            # The clock has to know of the moment before this task counts as not at work.
+            noted = anyio.Event()
+            group.start_soon(self._ring_at, until, bell, noted)
+            await noted.wait()
+            with bell.heard():
                 await bell.event.wait()
                 group.cancel_scope.cancel()
 
-    async def _ring_at(self, moment: float, bell: Bell) -> None:
+    async def _ring_at(self, moment: float, bell: Bell, noted: anyio.Event) -> None:
+        noted.set()
         await self._clock.wait_until(moment)
         bell.ring()  # In the same step, so that the task counts as at work before the clock can go on.
 

@@ -176,12 +176,13 @@ class Sweeper:
         It ends at a page without any of them: there may be a day of other calls before the next one.
         """
         by_call = {one.call_id: one for one in opened}
+        newest = max(map(_placed, opened))
         found: dict[int, Call] = {}
-        cursor, reached = None, 0
-        for _ in range(_PAGES):
+        cursor, reached, pages = None, newest, 0
+        while pages < _PAGES:
             page = await self.running.client.calls.list(
                 created_after=at(min(map(_placed, opened))),
-                created_before=at(max(map(_placed, opened)) + 1),
+                created_before=at(newest + 1),
                 direction=Direction.OUTBOUND,
                 limit=MAX_PAGE,
                 cursor=cursor,
@@ -190,14 +191,28 @@ class Sweeper:
                 self.see(call)
             shown = {by_call[call.id].id: call for call in page.data if call.id in by_call}
             found |= shown
+            await self._record_others([call for call in page.data if call.id not in by_call])
             cursor = page.next_cursor
             if cursor is None or len(found) == len(opened):
                 return found, 0
             moments = [milliseconds(call.created_at.timestamp()) for call in page.data if call.created_at is not None]
             reached = min(moments, default=reached)
-            if not shown:
-                break
+            if reached < newest:  # More calls of one millisecond than are on a page: it is on the pages after this one.
+                pages += 1
+                if not shown:
+                    break
         return found, reached
+
+    async def _record_others(self, calls: Sequence[Call]) -> None:
+        """Write how other calls of ours have ended, which are on the same page; their looks are not due yet."""
+        read = self.running.references.read
+        ended = [
+            (reference.number, reference.attempt, call)
+            for call in calls
+            if call.status == CallStatus.COMPLETED and (reference := read(call.metadata.get(CLIENT_REFERENCE)))
+        ]
+        if ended:
+            await self.running.record_calls(ended, LIST)
 
     def see(self, call: Call) -> None:
         """Note that a list has shown a call; of ours, it is a witness for what lists show."""
