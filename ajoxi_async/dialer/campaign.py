@@ -386,9 +386,15 @@ class Campaign:
         if reference is None:
             return
         if self._run is not None:
-            await self._run.running.record_calls([(reference.number, reference.attempt, call)], WEBHOOK)
-        else:
-            await self._command("call", number=reference.number, n=reference.attempt, call=call.to_dict())
+            try:
+                await self._run.running.record_calls([(reference.number, reference.attempt, call)], WEBHOOK)
+            except LedgerOwnedError:
+                if self._run is not None:
+                    raise
+            else:
+                return
+        # There is no run here, or it has ended meanwhile.
+        await self._command("call", number=reference.number, n=reference.attempt, call=call.to_dict())
 
     # Commands
 
