@@ -98,7 +98,6 @@ class Campaign:
         self.settings = settings
         self.references = References(row.name)
         self._run: Run | None = None
-        self._entered = False
 
     def __repr__(self) -> str:
         return f"Campaign({self.name!r})"
@@ -288,9 +287,9 @@ class Campaign:
             raise ConfigurationError("client: a campaign without a client can be looked at, and not run")
         if not self.settings.from_:
             raise ConfigurationError("from_: expected at least one number to call from")
-        if self._entered:
+        if self.name in self._ledger.runs:
             raise ConfigurationError(f"the campaign {self.name!r} runs in this process already")
-        self._entered = True
+        self._ledger.runs.add(self.name)
         try:
             while True:
                 try:
@@ -307,7 +306,7 @@ class Campaign:
                 yield await self._standing(reason, known=known)
                 await anyio.sleep(min(every, _LOOK))
         finally:
-            self._entered = False
+            self._ledger.runs.discard(self.name)
 
     async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
         """Run as the owner, until the end or the loss of the ownership."""

@@ -23,7 +23,7 @@ import anyio.lowlevel
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["Clock", "SandboxClock", "SystemClock", "boot_time", "clock_of", "milliseconds"]
+__all__ = ["Clock", "SandboxClock", "SystemClock", "boot_time", "clock_of", "clock_offset", "milliseconds"]
 
 _BOOT: Final = getattr(time, "CLOCK_BOOTTIME", None)
 #: Seconds after which the system's clock is read again by a task that waits for a moment, because it may have been set.
@@ -79,18 +79,37 @@ class _SandboxTime(Protocol):
 
 
 class _Participant:
-    """A run, as a clock of the sandbox sees it: it has no timers of its own, and time waits while it is busy."""
+    """A run, as a clock of the sandbox sees it: time stops at each moment that a task of it waits for, and while it is busy."""
 
-    next_due: float | None = None
+    def __init__(self, activity: Activity, clock: _SandboxTime) -> None:
+        self._activity, self._clock = activity, clock
+        self._waits: list[tuple[float, Bell]] = []
 
-    def __init__(self, activity: Activity) -> None:
-        self._activity = activity
+    @property
+    def next_due(self) -> float | None:
+        return min((moment for moment, _ in self._waits), default=None)
 
     @property
     def busy(self) -> bool:
         return self._activity.busy
 
+    @contextmanager
+    def waiting(self, moment: float, bell: Bell) -> Iterator[None]:
+        """A block in which a bell is to be rung at a moment."""
+        entry = (moment, bell)
+        self._waits.append(entry)
+        try:
+            yield
+        finally:
+            if entry in self._waits:
+                self._waits.remove(entry)
+
     def run_due(self) -> bool:
+        """Ring the bells of this moment, so that their tasks count as at work before time can go on."""
+        now = self._clock.now()
+        due, self._waits = [one for one in self._waits if one[0] <= now], [one for one in self._waits if one[0] > now]
+        for _, bell in due:
+            bell.ring()
         return True
 
     def wake(self) -> None: ...
@@ -113,6 +132,7 @@ class SandboxClock:
 
     def __init__(self, clock: _SandboxTime) -> None:
         self._clock = clock
+        self._participant: _Participant | None = None
 
     def now(self) -> float:
         """See `Clock`."""
@@ -120,33 +140,31 @@ class SandboxClock:
 
     async def wait(self, bell: Bell, until: float | None) -> None:
         """See `Clock`."""
-        if until is None or bell.event.is_set():
+        participant = self._participant
+        if until is None or participant is None:
             with bell.heard():
                 await bell.event.wait()
             return
-        async with anyio.create_task_group() as group:
-            # The clock has to know of the moment before this task counts as not at work.
-            noted = anyio.Event()
-            group.start_soon(self._ring_at, until, bell, noted)
-            await noted.wait()
-            with bell.heard():
+        # The moment is known to the clock before the task counts as waiting, so that time cannot pass it meanwhile.
+        with participant.waiting(until, bell), bell.heard():
+            if bell.event.is_set():
+                await anyio.lowlevel.checkpoint()
+                return
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._clock.wait_until, until)  # Wakes a clock that waits for something to be due.
                 await bell.event.wait()
                 group.cancel_scope.cancel()
-
-    async def _ring_at(self, moment: float, bell: Bell, noted: anyio.Event) -> None:
-        noted.set()
-        await self._clock.wait_until(moment)
-        bell.ring()  # In the same step, so that the task counts as at work before the clock can go on.
 
     @contextmanager
     def joined(self, activity: Activity) -> Iterator[None]:
         """See `Clock`."""
-        participant = _Participant(activity)
+        participant = self._participant = _Participant(activity, self._clock)
         self._clock.join(participant)
         try:
             yield
         finally:
             self._clock.leave(participant)
+            self._participant = None
 
 
 def clock_of(given: object) -> Clock:
@@ -167,6 +185,11 @@ def clock_of(given: object) -> Clock:
 def boot_time() -> float:
     """Seconds since the machine started, those included in which it was suspended."""
     return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+
+
+def clock_offset() -> float:
+    """The time of the system's clock when the machine started. It changes when the clock is set, or a machine is rolled back."""
+    return time.time() - boot_time()
 
 
 def milliseconds(moment: float) -> int:

@@ -232,10 +232,11 @@ class Dispatcher:
     # One call
 
     async def dial_now(self, number: int) -> bool:
-        """Dial a contact that waits, whatever the pacing says; return whether a request was sent."""
+        """Dial a contact that waits, if there is room; return whether a request was sent."""
         running = self.running
         if not running.may_dial or running.pacing.room(running.clock.now(), running.seen()) <= 0:
             return False
+        self._trip()
 
         def work(db: Database, tally: Counter[str]) -> list[Claimed]:
             self._openings.learn(contacts.zones_of(db))
@@ -243,11 +244,12 @@ class Dispatcher:
             return [] if found is None else self._claim_all(db, tally, [found], running.now())
 
         claimed = await running.write(work)
+        sent = False
         for one in claimed:
             running.claimed[one.id] = one
             running.activity.begin()
-            await self.dial(one)
-        return bool(claimed)
+            sent = await self.dial(one)
+        return sent
 
     def check(self, one: Claimed) -> None:
         """The gate. Raises if the call is not to be placed now; else it is on the wire from now on.
@@ -262,6 +264,9 @@ class Dispatcher:
             raise NotNowError("the campaign does not dial")
         if not running.ledger.database.owned(running.name) or os.getpid() != self._process:
             raise NotNowError("this process does not own the campaign any more")
+        if running.jumped:
+            running.control_bell.ring()
+            raise NotNowError("the clock was set")
         if (alarm is None and boot_time() - self.polled > FRESH) or (alarm or 0) > running.alarm:
             running.control_bell.ring()
             raise NotNowError("there are commands to be carried out first")
@@ -276,14 +281,16 @@ class Dispatcher:
             running.begun += 1
             running.dispatch_bell.ring()
 
-    async def dial(self, one: Claimed) -> None:
-        """Place one call and write what became of it."""
+    async def dial(self, one: Claimed) -> bool:
+        """Place one call and write what became of it; return whether a request was sent."""
         running = self.running
         try:
             report = await self._placed(one)
             await running.record([report])
+            return report.fact is not Fact.UNSENT
         except AjoxiError as error:  # The ledger cannot be written: the attempt stays an intent, and is in doubt.
             running.halt(error)
+            return False
         finally:
             self._forget(one)
             running.activity.end()

@@ -24,7 +24,7 @@ import anyio.to_thread
 from attrs import define, field
 
 from ajoxi_async.dialer.database import Database
-from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
+from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 __all__ = ["Ledger"]
 
@@ -76,6 +76,8 @@ class Ledger:
         self._open = False
         #: How many blocks own each campaign.
         self._owners: Counter[str] = Counter()
+        #: The campaigns that are being run with this object; each by one task.
+        self.runs: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Ledger({self.database!r})"
@@ -250,8 +252,9 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
                 elif not job.each:
                     results[job] = job.work(database)
     except BaseException as error:
-        if len(jobs) == 1 or len(results) == len(jobs):
-            # A commit that failed may have been carried out after all, so that nothing is tried again.
+        if len(jobs) == 1 or len(results) == len(jobs) or isinstance(error, (LedgerOwnedError, LedgerUnreachableError)):
+            # A commit that failed may have been carried out after all, so that nothing is tried again; and none of them is to blame
+            # for a database that cannot be reached.
             for job in jobs:
                 job.error = error
             return

@@ -19,7 +19,7 @@ from attrs import define
 
 from ajoxi_async.contract.calls import Call, Direction
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
-from ajoxi_async.dialer.clock import milliseconds
+from ajoxi_async.dialer.clock import clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import Fact
 from ajoxi_async.dialer.running import Running, at, rules_of
@@ -57,13 +57,23 @@ class Opening:
         left = await running.ledger.read(lambda db: looks.intents(db, running.row.id))
         if left:
             await running.record([Report(id, Fact.DOUBTFUL, reason="the process ended") for id in left])
-        began = running.now()
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Sweep the list, and let calls be placed from then on. Errors are those of `run`."""
+        running = self.running
+        offset, began = clock_offset(), running.now()
         await self._sweep()
+        if running.halted or running.draining:
+            return
         await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, began))
         await running.refresh()
+        running.offset, running.opened = offset, True
+        running.wake()
 
     async def _sweep(self) -> None:
         running = self.running
+        bell = running.bell()
         mark = (await running.ledger.read(lambda db: campaigns.find(db, running.name)) or running.row).mark
         cursor: str | None = None
         pause = _PAUSE
@@ -75,11 +85,11 @@ class Opening:
             except (LedgerError, AuthenticationError, ClientClosedError):
                 raise
             except AjoxiError as error:
-                running.reason = f"the list of calls cannot be read: {type(error).__name__}"
-                await running.clock.wait(running.dispatch_bell, running.clock.now() + pause)
+                running.trouble = f"the list of calls cannot be read: {type(error).__name__}"
+                await running.clock.wait(bell, running.clock.now() + pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
                 continue
-            running.reason, pause = None, _PAUSE
+            running.trouble, pause = None, _PAUSE
             news = await self._adopt(page.data)
             cursor = page.next_cursor
             oldest = min((call.created_at for call in page.data if call.created_at), default=None)

@@ -149,7 +149,7 @@ class Session:
         """
         try:
             if self._line is None or not self._line.is_open:
-                if self._in_transaction:
+                if self._in_transaction or self._is_lost():
                     raise Silent("the connection was lost")
                 self._line = self._connect()
             yield self._line

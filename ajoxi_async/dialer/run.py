@@ -58,8 +58,8 @@ class Run:
         running.until_settled = self.until_settled
         self._dispatcher = Dispatcher(running, self._host.start_soon)
         self._sweeper = Sweeper(running)
-        self._control = Control(running, self._dispatcher)
         self._opening = Opening(running, self._sweeper)
+        self._control = Control(running, self._dispatcher, self._opening)
 
     @classmethod
     async def begin(
@@ -126,7 +126,7 @@ class Run:
         return progress_of(
             running.name,
             running.state,
-            running.reason,
+            running.reason or running.trouble,
             dict(running.counts),
             running.clock.now(),
             rate=rate,
@@ -150,7 +150,6 @@ class Run:
         running = self.running
         await self._control.look()
         await self._opening.run()
-        running.opened = True
         self._start(self._sweeper.run)
         await self._dispatcher.run()
 

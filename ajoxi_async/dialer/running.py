@@ -21,7 +21,7 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Disposition
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.dialer.client import DialerClient
-from ajoxi_async.dialer.clock import Clock, milliseconds
+from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState, Fact
@@ -45,6 +45,8 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
+#: Seconds by which the system's clock may run differently from the boot clock before the list is swept again.
+_JUMP: Final = 10.0
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -88,6 +90,7 @@ class Running:
         counts: of the ledger, by name.
         state: of the campaign.
         reason: why it is paused or stopped.
+        trouble: why nothing is dialled at the moment, if it is no state of the campaign.
         epoch: of this owner.
         claimed: attempts whose intent is written and that are not on the wire yet, by id.
         begun: attempts that went to the wire in this run.
@@ -112,6 +115,7 @@ class Running:
     counts: Counter[str]
     state: CampaignState
     reason: str | None = None
+    trouble: str | None = None
     activity: Activity = field(factory=Activity)
     dispatch_bell: Bell = field(init=False)
     sweep_bell: Bell = field(init=False)
@@ -123,6 +127,8 @@ class Running:
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
+    #: See `clock.clock_offset`, at the last sweep that opened the ledger.
+    offset: float = field(factory=clock_offset)
     halted: Exception | None = None
     tripped: bool = False
     agents: int = 0
@@ -331,9 +337,14 @@ class Running:
         return None
 
     @property
+    def jumped(self) -> bool:
+        """Whether the system's clock jumped: the machine may have been rolled back, and its calls be in the API's list only."""
+        return abs(clock_offset() - self.offset) > _JUMP
+
+    @property
     def may_dial(self) -> bool:
         """Whether calls may be placed, as far as the campaign as a whole is concerned."""
-        return self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
+        return self.opened and self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
 
     def seen(self) -> Seen:
         """What pacing needs to know."""

@@ -200,7 +200,7 @@ class Rounds:
         self.doubts += states.get(3, 0)
 
 
-async def run(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
+async def rounds_of(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
     """So many rounds on one ledger."""
     postgres_owner_skew(SKEW)
     async with Sandbox(rate_limit=None, seed=seed, timing=Timing(ring=0.02, talk=0.05)) as sandbox:
@@ -228,7 +228,7 @@ def main() -> None:
     try:
         while done < times:
             amount = min(BATCH, times - done)
-            rounds = asyncio.run(run(amount, seed + done, postgres))
+            rounds = asyncio.run(rounds_of(amount, seed + done, postgres))
             done += amount
             events += rounds.events
             rings, doubts, faults = rings + rounds.rings, doubts + rounds.doubts, faults + len(rounds.faults)
