@@ -384,9 +384,15 @@ class Campaign:
         if not self.references.is_ours(call.metadata.get(CLIENT_REFERENCE)):
             return
         if self._run is not None:
-            await self._run.running.record_calls([call], WEBHOOK)
-        else:
-            await self._command("call", call=call.to_dict())
+            try:
+                await self._run.running.record_calls([call], WEBHOOK)
+            except LedgerOwnedError:
+                if self._run is not None:
+                    raise
+            else:
+                return
+        # There is no run here, or it has ended meanwhile.
+        await self._command("call", call=call.to_dict())
 
     # Commands
 
