@@ -11,7 +11,21 @@ from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "forbidden_intents", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
+__all__ = [
+    "Loaded",
+    "NewContact",
+    "add",
+    "cancel",
+    "expire",
+    "forbidden_intents",
+    "is_dnc",
+    "next_expiry",
+    "put_dnc",
+    "source_id",
+    "suppress_unlawful",
+    "zones_id",
+    "zones_of",
+]
 
 
 class NewContact(NamedTuple):

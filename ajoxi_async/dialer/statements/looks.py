@@ -45,7 +45,9 @@ def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
 
 def next_at(db: Database, campaign: int) -> int | None:
     """When the next look is due, in milliseconds; ``None`` if none is."""
-    ((at,),) = db.execute("SELECT min(next_look) FROM attempt WHERE campaign = ? AND next_look IS NOT NULL", (campaign,))
+    ((at,),) = db.execute(
+        "SELECT min(next_look) FROM attempt WHERE campaign = ? AND next_look IS NOT NULL", (campaign,)
+    )
     return at  # type: ignore[no-any-return]
 
 
@@ -62,14 +64,17 @@ def set_stale(db: Database, id: int, then: int | None) -> bool:
     """
     found = db.execute("SELECT 1 FROM attempt WHERE id = ? AND state = 1 AND coalesce(reason, '') <> ?", (id, STALE))
     db.execute(
-        "UPDATE attempt SET reason = ?, looked = looked + 1, next_look = ? WHERE id = ? AND state = 1", (STALE, then, id)
+        "UPDATE attempt SET reason = ?, looked = looked + 1, next_look = ? WHERE id = ? AND state = 1",
+        (STALE, then, id),
     )
     return bool(found)
 
 
 def intents(db: Database, campaign: int) -> list[int]:
     """The attempts whose intent is written and of which nothing else is known."""
-    return [id for (id,) in db.execute("SELECT id FROM attempt WHERE campaign = ? AND state = 0 ORDER BY id", (campaign,))]
+    return [
+        id for (id,) in db.execute("SELECT id FROM attempt WHERE campaign = ? AND state = 0 ORDER BY id", (campaign,))
+    ]
 
 
 def unknown(db: Database, campaign: int) -> list[Look]:
