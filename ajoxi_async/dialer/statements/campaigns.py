@@ -42,7 +42,7 @@ _COLUMNS = "id, name, spec, state, reason, epoch, mark, created"
 
 def find(db: Database, name: str) -> CampaignRow | None:
     """A campaign by its name."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM campaign WHERE name = ?", (name,))  # noqa: S608 - names of ours
+    rows = db.execute(f"SELECT {_COLUMNS} FROM campaign WHERE name = ?", (name,))
     return CampaignRow(*rows[0]) if rows else None
 
 

@@ -228,17 +228,17 @@ class _Known:
         for places, some in in_lists(list(dict.fromkeys(report.attempt for report in reports))):
             for id, state, contact, *known, contact_state, tries in db.execute(_READ.format(places), some):
                 shared = contacts.setdefault(contact, _Contact(ContactState(contact_state), tries))
-                attempts[id] = _Attempt(AttemptState(state), contact, *known, shared)
+                attempts[id] = _Attempt(*(AttemptState(state), contact, *known, shared))
         calls: set[str] = set()
         for places, some in in_lists([report.call_id for report in reports if report.call_id is not None]):
-            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)  # noqa: S608
+            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)
             calls.update(call for (call,) in rows)
         again = {report.attempt for report in reports if report.fact in _AGAIN}
         forbidden = dnc_among(db, campaign, [attempts[id].number for id in sorted(again & attempts.keys())])
         marred = {attempt.contact_id for attempt in attempts.values() if attempt.incident}
         tried = {attempts[id].contact_id for id in again & attempts.keys() if attempts[id].contact.tries > 1}
         for places, some in in_lists(sorted(tried)):
-            rows = db.execute(f"SELECT contact FROM attempt WHERE contact IN {places} AND incident = 1", some)  # noqa: S608
+            rows = db.execute(f"SELECT contact FROM attempt WHERE contact IN {places} AND incident = 1", some)
             marred.update(contact for (contact,) in rows)
         return cls(attempts, calls, forbidden, marred)
 

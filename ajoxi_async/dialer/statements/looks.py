@@ -37,7 +37,7 @@ _COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at,
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
     """Attempts whose look is due, the earliest first. `now` is in milliseconds."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND next_look <= ? ORDER BY next_look, id LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND next_look <= ? ORDER BY next_look, id LIMIT ?",
         (campaign, now, most),
     )
     return [Look(*row) for row in rows]
@@ -80,7 +80,7 @@ def intents(db: Database, campaign: int) -> list[int]:
 def unknown(db: Database, campaign: int) -> list[Look]:
     """All attempts in doubt, the oldest first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND state = 5 ORDER BY intent_at, id",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND state = 5 ORDER BY intent_at, id",
         (campaign,),
     )
     return [Look(*row) for row in rows]
