@@ -38,7 +38,7 @@ def _short_skew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(port=None, clock=AutoClock(pause=0), rate_limit=None, marks=0) as sandbox:
+    async with Sandbox(port=None, clock=AutoClock(pause=0.0005), rate_limit=None, marks=0) as sandbox:
         yield sandbox
 
 
@@ -222,7 +222,7 @@ async def test_two_machines_keep_to_one_cap(
     redis = RedisServer(binary, tmp_path)
     seen: list[list[Progress]] = [[], []]
     try:
-        async with Sandbox(port=None, clock=AutoClock(pause=0), rate_limit=50, marks=0) as sandbox:
+        async with Sandbox(port=None, clock=AutoClock(pause=0.0005), rate_limit=50, marks=0) as sandbox:
             limiters = [RedisLimiter(redis.url, key=sandbox.api_key, limit=50) for _ in range(2)]
             url = await new_campaign(sandbox, postgres)
             await new_campaign(sandbox, postgres, "winter", url)
