@@ -16,6 +16,7 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.encoding.structuring import structure
 from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.machine import CampaignState, Fact
+from ajoxi_async.dialer.schema import APPLIED
 from ajoxi_async.dialer.statements import campaigns, counts
 from ajoxi_async.dialer.statements.contacts import put_dnc
 from ajoxi_async.dialer.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
@@ -24,12 +25,11 @@ __all__ = ["COMMANDS", "applied", "apply", "carry_out"]
 
 #: What a command may be.
 COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call", "look")
-_INBOX: Final = "inbox"
 
 
 def applied(db: Database) -> int:
     """The id of the last command of the inbox that was carried out."""
-    rows = db.execute("SELECT value FROM setting WHERE name = ?", (_INBOX,))
+    rows = db.execute("SELECT value FROM setting WHERE name = ?", (APPLIED,))
     return int(rows[0][0]) if rows else 0
 
 
@@ -42,7 +42,7 @@ def apply(db: Database, posted: Sequence[Posted], rules: Rules, now: int) -> Non
             done = one.id
     db.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (_INBOX, done),
+        (APPLIED, done),
     )
 
 
