@@ -485,7 +485,17 @@ class Campaign:
         rules = rules_of(self.settings)
         try:
             async with self._ledger.owning(self.name, patience=0.0):
-                await self._ledger.write(lambda db: commands.carry_out(db, what, told, rules, now))
+                # What an owner who has died did not carry out comes first: the last command is the one that holds.
+                posted = await self._ledger.read(lambda db: db.posted(commands.applied(db)))
+
+                def work(db: Database) -> None:
+                    if posted:
+                        commands.apply(db, posted, rules, now)
+                    commands.carry_out(db, what, told, rules, now)
+
+                await self._ledger.write(work)
+                if posted:
+                    await self._ledger.read(lambda db: db.forget(posted[-1].id))
                 # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
                 if self._ledger.database.shared or self._ledger.blocks > 1:
                     await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))

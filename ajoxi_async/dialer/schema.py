@@ -17,6 +17,8 @@ __all__ = ["APPLICATION_ID", "FRESH", "MIGRATIONS", "VERSION"]
 
 #: Marks an SQLite file as a ledger of the dialer: "AjxD".
 APPLICATION_ID: Final = 0x416A7844
+#: The setting that holds the id of the last command of the inbox that was carried out.
+APPLIED: Final = "inbox"
 
 #: A contact that was never dialled has a `due` below this moment of 1973; see `statements.loading`.
 FRESH: Final = 100_000_000_000
