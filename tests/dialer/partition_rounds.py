@@ -151,7 +151,10 @@ class Rounds:
             for _ in range(amount):
                 if not await self._round(workers):
                     break
-            await self._until("the end", lambda: self._left() == 0)
+            if not await self._until("the end", lambda: self._left() == 0):
+                for one in workers:
+                    os.kill(one.pid, signal.SIGUSR1)
+                await asyncio.sleep(1)
         finally:
             for one in workers:
                 await asyncio.to_thread(one.close)
