@@ -11,11 +11,11 @@ Rules:
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
@@ -26,7 +26,7 @@ from ajoxi_async.dialer.clocks import zone_names
 from ajoxi_async.dialer.intake import Intake, Refused
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.numbers import NumberRefused, reader
-from ajoxi_async.dialer.rows import CsvFile, Given, Row, given_row, numbers_of
+from ajoxi_async.dialer.rows import CsvFile, Given, NumberFile, Row, given_row
 from ajoxi_async.dialer.statements import contacts, loading
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.windows import Windows
@@ -119,8 +119,7 @@ async def load(
     before = await ledger.read(lambda db: loading.refused_before(db, campaign.id)) if under_way.again else set()
     report = LoadReport(listed=listed)
     size = _BATCH if is_file else _SOME
-    async for some in _parts(rows, size):
-        batch = await anyio.to_thread.run_sync(intake.batch, some)
+    async for batch in _read(rows, size, intake.batch):
         stored = await ledger.write(lambda db, load=under_way, batch=batch: loading.store(db, load, batch, before))  # type: ignore[misc]
         under_way = under_way._replace(source=stored.source)
         report = evolve(
@@ -139,12 +138,9 @@ async def load(
 
 async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | None) -> int:
     """Put numbers on the do-not-call list; return how many."""
-    from_file = isinstance(given, str | PathLike | CsvFile)
-    named = (
-        given.name if isinstance(given, CsvFile) else os.fspath(given) if isinstance(given, str | PathLike) else "given"
-    )
-    rows: Any = numbers_of(given) if isinstance(given, str | PathLike) else given
-    read = reader((given.region if isinstance(given, CsvFile) else None) or region)
+    rows = NumberFile(Path(given)) if isinstance(given, str | PathLike) else given
+    named = rows.name if isinstance(rows, NumberFile | CsvFile) else "given"
+    read = reader((rows.region if isinstance(rows, CsvFile) else None) or region)
     wrong: list[str] = []
     amount = 0
 
@@ -159,8 +155,7 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
                 wrong.append(f"line {line}: {error.reason}")
         return found
 
-    async for some in _parts(rows, _SOME, as_rows=not (from_file and not isinstance(given, CsvFile))):
-        found = await anyio.to_thread.run_sync(numbers, some)
+    async for found in _read(rows, _SOME, numbers):
         amount += len(found)
         await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
     if wrong:
@@ -169,13 +164,25 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
     return amount
 
 
-async def _parts(rows: Any, size: int, *, as_rows: bool = True) -> AsyncIterator[list[Row]]:
-    """Rows in lists of `size`. Files are read in a thread."""
-    if isinstance(rows, CsvFile) or not as_rows:
-        file: Iterator[Row] = rows.rows() if isinstance(rows, CsvFile) else rows
-        while part := await anyio.to_thread.run_sync(lambda: list(islice(file, size))):
-            yield part
-    elif isinstance(rows, AsyncIterable):
+async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> AsyncIterator[T]:
+    """The results of some work for every `size` rows. Files are read in the thread that works, so that no list of rows is made."""
+    if isinstance(rows, CsvFile | NumberFile):
+        file = rows.rows()
+
+        def next_of_file() -> list[T]:
+            first = next(file, None)
+            return [] if first is None else [work(chain([first], islice(file, size - 1)))]
+
+        while done := await anyio.to_thread.run_sync(next_of_file):
+            yield done[0]
+        return
+    async for part in _parts(rows, size):
+        yield await anyio.to_thread.run_sync(work, part)
+
+
+async def _parts(rows: Any, size: int) -> AsyncIterator[list[Row]]:
+    """Rows of a program in lists of `size`."""
+    if isinstance(rows, AsyncIterable):
         part = []
         line = 0
         async for one in rows:
@@ -186,10 +193,10 @@ async def _parts(rows: Any, size: int, *, as_rows: bool = True) -> AsyncIterator
                 part = []
         if part:
             yield part
-    else:
-        if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
-            raise InvalidParameterError("rows", f"expected rows or from_csv(path), got {type(rows).__name__}")
-        given = enumerate(rows, 1)
-        while part := [given_row(one, line) for line, one in islice(given, size)]:
-            yield part
-            await anyio.lowlevel.checkpoint()
+        return
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise InvalidParameterError("rows", f"expected rows or from_csv(path), got {type(rows).__name__}")
+    given = enumerate(rows, 1)
+    while part := [given_row(one, line) for line, one in islice(given, size)]:
+        yield part
+        await anyio.lowlevel.checkpoint()

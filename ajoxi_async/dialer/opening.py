@@ -24,6 +24,7 @@ from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import Fact
 from ajoxi_async.dialer.running import Running, at, rules_of
 from ajoxi_async.dialer.statements import adoption, campaigns, facts, looks
+from ajoxi_async.dialer.statements.calls import attempt_of_call, number_of
 from ajoxi_async.dialer.statements.facts import LIST, Report, fact_of
 from ajoxi_async.dialer.sweep import Sweeper
 from ajoxi_async.protocol.errors import AjoxiError, AuthenticationError, ClientClosedError, LedgerError
@@ -109,16 +110,18 @@ class Opening:
             new, reports, changed = 0, [], []
             for call in reversed(calls):  # The oldest first, in the order in which the ledger would have known them.
                 adopted = False
-                reference = running.references.read(call.metadata.get(CLIENT_REFERENCE))
-                number = int(call.to[1:]) if call.to and call.to[1:].isdigit() else None
+                text = call.metadata.get(CLIENT_REFERENCE)
+                reference, number = running.references.read(text), number_of(call)
+                id = attempt_of_call(db, running.row.id, running.references, call)
                 if reference is not None:
-                    id = facts.attempt_of(db, running.row.id, reference.number, reference.attempt)
                     if id is None:
                         id = adoption.adopt(db, running.row.id, reference.number, reference.attempt, call, tally)
                         adopted = id is not None
-                elif CLIENT_REFERENCE in call.metadata or number is None or call.from_ not in numbers:
+                elif number is None or call.from_ not in numbers:
                     continue  # A call of somebody else.
-                else:
+                elif text is not None and not running.references.is_chunk(text):
+                    continue
+                elif id is None:
                     id, adopted = adoption.adopt_by_numbers(db, running.row.id, number, call, tally)
                 if id is not None:
                     reports.append(fact_of(id, call, LIST)._replace(adopted=adopted))

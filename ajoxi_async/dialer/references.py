@@ -65,6 +65,23 @@ class References:
             return None
         return Reference(self._restored(int(found[2], 32)), int(found[3]))
 
+    def chunk(self, moment: int, serial: int) -> str:
+        """The reference of a chunk of contacts, which all its calls carry. It is never given twice.
+
+        Args:
+            moment: of its intent, in milliseconds.
+            serial: its place among the chunks of the run.
+        """
+        return f"{self.prefix}.chunk.{moment}-{serial}"
+
+    def is_chunk(self, reference: str | None) -> bool:
+        """Whether a reference is that of a chunk of this campaign."""
+        return reference is not None and reference.startswith(f"{self.prefix}.chunk.")
+
+    def is_ours(self, reference: str | None) -> bool:
+        """Whether a reference is one of this campaign, of an attempt or a chunk."""
+        return self.is_chunk(reference) or self.read(reference) is not None
+
     def _permuted(self, number: int) -> int:
         left, right = number >> _HALF, number & _MASK
         for key in self._keys:

@@ -25,7 +25,7 @@ from attrs import frozen
 from ajoxi_async.dialer.numbers import NumberRefused, reader
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["CsvFile", "Given", "Row", "from_csv", "given_row", "numbers_of"]
+__all__ = ["CsvFile", "Given", "NumberFile", "Row", "from_csv", "given_row"]
 
 #: What may be given for contacts: rows of a file, or numbers and mappings.
 Given = Iterable[Any] | AsyncIterable[Any]
@@ -229,19 +229,36 @@ def given_row(one: Any, line: int) -> Row:
     return line, one["phone"], one.get("zone"), one.get("expires"), one.get("key"), rest or None, None
 
 
-def numbers_of(path: str | PathLike[str]) -> Iterator[Row]:
-    """The numbers of a do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
+@frozen
+class NumberFile:
+    """A do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
 
-    Raises:
-        InvalidParameterError: the file cannot be read.
+    Attributes:
+        path: of the file.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            for line, text in enumerate(file, 1):
-                number = next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
-                if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
-                    yield line, number, None, None, None, None, None
-    except UnicodeDecodeError:
-        raise InvalidParameterError("do_not_call", f"{path} is not encoded in UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise InvalidParameterError("do_not_call", f"{path} cannot be read: {error}") from error
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return str(self.path)
+
+    def rows(self) -> Iterator[Row]:
+        """The numbers of the file.
+
+        Raises:
+            InvalidParameterError: the file cannot be read.
+        """
+        try:
+            with self.path.open(encoding="utf-8-sig") as file:
+                for line, text in enumerate(file, 1):
+                    number = (
+                        next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
+                    )
+                    if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
+                        yield line, number, None, None, None, None, None
+        except UnicodeDecodeError:
+            raise InvalidParameterError("do_not_call", f"{self.path} is not encoded in UTF-8") from None
+        except (OSError, ValueError) as error:
+            raise InvalidParameterError("do_not_call", f"{self.path} cannot be read: {error}") from error

@@ -24,12 +24,13 @@ from ajoxi_async.dialer.client import DialerClient
 from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState, Fact
+from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState
 from ajoxi_async.dialer.pacing import Pacing, Seen, pacing_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import retry_delay
 from ajoxi_async.dialer.settings import Settings
 from ajoxi_async.dialer.statements import campaigns, counts, facts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.claims import Claimed
 from ajoxi_async.dialer.statements.facts import Changed, Report, Rules, fact_of
@@ -152,6 +153,8 @@ class Running:
     talking: set[int] = field(factory=set)
     #: The mean time from the placing of a call to its end.
     mean_call: float = _FIRST_LOOK
+    #: By how much it differs, on average.
+    call_spread: float = 0.0
     #: Whether each of the latest attempts that have ended failed.
     latest: deque[bool] = field(init=False)
 
@@ -182,7 +185,6 @@ class Running:
         Args:
             work: gets the database, and a tally to which it adds what changes in the counts.
         """
-
         repeated = False
 
         def fenced(db: Database) -> T:
@@ -230,16 +232,16 @@ class Running:
             one.tried = True
         return results
 
-    async def record_calls(self, calls: Iterable[tuple[int, int, Call]], via: int) -> list[Changed]:
-        """Write what calls say about the attempts that their references name: pairs of number and place."""
+    async def record_calls(self, calls: Iterable[Call], via: int) -> list[Changed]:
+        """Write what calls say about the attempts that their references name."""
         listed = list(calls)
         rules = rules_of(self.settings, self.first_look)
         answered: set[int] = set()
 
         def work(db: Database, tally: Counter[str]) -> list[Changed]:
             reports = []
-            for number, n, call in listed:
-                id = facts.attempt_of(db, self.row.id, number, n)
+            for call in listed:
+                id = attempt_of_call(db, self.row.id, self.references, call)
                 if id is not None:
                     reports.append(fact_of(id, call, via))
                     if call.status == CallStatus.ANSWERED:
@@ -275,7 +277,8 @@ class Running:
     @property
     def first_look(self) -> float:
         """Seconds from the placing of a call to the first look at how it ended."""
-        return min(max(self.mean_call * 1.2, 1.0), 300.0)
+        # When most calls have ended: a look that comes too early costs another one.
+        return min(max(self.mean_call + 1.5 * self.call_spread, 1.0), 300.0)
 
     def note(self, changed: Iterable[Changed]) -> None:
         """Take over what became durable, and wake whom it concerns."""
@@ -284,6 +287,7 @@ class Running:
                 self.talking.discard(one.attempt)
                 self.latest.append(one.now is AttemptState.REFUSED or one.disposition == _FAILED)
                 if one.lasted is not None:
+                    self.call_spread += (abs(one.lasted - self.mean_call) - self.call_spread) / _MEMORY
                     self.mean_call += (one.lasted - self.mean_call) / _MEMORY
             if one.now is AttemptState.OPEN:
                 self._expect_look(self.first_look)
@@ -385,7 +389,7 @@ def _pacing_of(settings: Settings) -> Pacing:
     mode, ahead = settings.mode, settings.mode in {"power", "predictive"}
     return pacing_of(
         mode,
-        rate=settings.rate,
+        rate=settings.rate if settings.engine == "dialer" else None,  # The API paces its own campaigns.
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,

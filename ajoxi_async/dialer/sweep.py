@@ -23,6 +23,7 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.dialer.activity import Bell
+from ajoxi_async.dialer.chunks import Chunks
 from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, Fact
@@ -65,6 +66,7 @@ class Sweeper:
     """Looks up the attempts of a run."""
 
     running: Running
+    chunks: Chunks
     _pause: Bell = field(init=False)
     _again: float = _AGAIN
 
@@ -121,10 +123,13 @@ class Sweeper:
         stale = [one for one in opened if running.now() - one.intent_at > milliseconds(running.settings.max_call)]
         answered, reached = True, 0
         try:
-            if len(opened) <= _FEW:
-                found = await self._retrieve(opened)
+            found = await self.chunks.calls_of(opened)
+            single = [one for one in opened if one.chunk is None]
+            if len(single) <= _FEW:
+                found |= await self._retrieve(single)
             else:
-                found, reached = await self._list(opened)
+                listed, reached = await self._list(single)
+                found |= listed
         except LedgerError:
             raise
         except AjoxiError:
@@ -205,11 +210,11 @@ class Sweeper:
 
     async def _record_others(self, calls: Sequence[Call]) -> None:
         """Write how other calls of ours have ended, which are on the same page; their looks are not due yet."""
-        read = self.running.references.read
+        references = self.running.references
         ended = [
-            (reference.number, reference.attempt, call)
+            call
             for call in calls
-            if call.status == CallStatus.COMPLETED and (reference := read(call.metadata.get(CLIENT_REFERENCE)))
+            if call.status == CallStatus.COMPLETED and references.is_ours(call.metadata.get(CLIENT_REFERENCE))
         ]
         if ended:
             await self.running.record_calls(ended, LIST)
@@ -256,6 +261,8 @@ class Sweeper:
             AjoxiError: the list could not be read, or not as far as it would show the call.
         """
         running = self.running
+        if one.chunk is not None:
+            return (await self.chunks.calls_of([one])).get(one.id)
         reference = running.references.make(one.number, one.n)
         page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
         for call in page.data:
