@@ -206,7 +206,7 @@ async def postgres(folder: Path, quick: bool) -> None:
     if binaries is None:
         print(f"postgres: needs {INSTALL}")
         return
-    server = PostgresServer(binaries, fsync="on")
+    server = PostgresServer(binaries, on_disk=True, fsync="on")
     try:
         await uncapped(server.new_database(), quick)
     finally:
