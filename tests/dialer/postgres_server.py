@@ -52,7 +52,9 @@ class PostgresServer:
         self._binaries = binaries
         self._settings = {**_SETTINGS, **settings}
         memory = Path("/dev/shm")  # where the disk is not waited for
-        in_memory = not on_disk and memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+        in_memory = (
+            not on_disk and memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+        )
         self._folder = Path(tempfile.mkdtemp(prefix="ajoxi-pg-", dir=memory if in_memory else None))
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
