@@ -200,13 +200,13 @@ def commit_time(folder: Path) -> float:
 # Parts
 
 
-async def postgres(folder: Path, quick: bool) -> None:
+async def postgres(_: Path, quick: bool) -> None:
     """Dials a second without a cap, with the ledger in a PostgreSQL that syncs each commit."""
     binaries = find_binaries()
     if binaries is None:
         print(f"postgres: needs {INSTALL}")
         return
-    server = PostgresServer(binaries, fsync="on")
+    server = PostgresServer(binaries, on_disk=True, fsync="on")
     try:
         await uncapped(server.new_database(), quick)
     finally:
@@ -289,13 +289,17 @@ _REPORT = (
     " a.disposition, a.duration FROM contact c LEFT JOIN attempt a ON a.contact = c.id ORDER BY c.number, a.n"
 )
 
+
 async def capped(folder: Path, quick: bool) -> None:
     """Dials a second at a cap of 100, with webhooks and by sweeps only, on the sandbox."""
     seconds = 6 if quick else 30
     for hooked in (True, False):
         with server("--sandbox") as api:
             limiter = LocalLimiter(100)
-            async with campaign(folder, api.url, api.key, 100 * seconds + 2_000, limiter) as made, receiver(made, api, hooked):
+            async with (
+                campaign(folder, api.url, api.key, 100 * seconds + 2_000, limiter) as made,
+                receiver(made, api, hooked),
+            ):
                 steps = made.run(every=0.1)
                 async for progress in steps:
                     if progress.attempts:
@@ -361,7 +365,9 @@ async def control(folder: Path, quick: bool) -> None:
                 await anyio.sleep(0.3)
                 pauses.append(max(0.0, api.ask()["last"] - began) * 1000)
                 await steps.aclose()
-    print(f"pause to the last request: {max(pauses):.1f} ms at most; do-not-call of another ledger: {max(forbids):.1f} ms at most")
+    print(
+        f"pause to the last request: {max(pauses):.1f} ms at most; do-not-call of another ledger: {max(forbids):.1f} ms at most"
+    )
 
 
 async def restart(folder: Path, quick: bool) -> None:
