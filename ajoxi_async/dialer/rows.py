@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
@@ -75,7 +75,7 @@ class CsvFile:
         """The name of the source in the ledger: the path as it was given."""
         return str(self.path)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The rows of the file, from its beginning.
 
         Raises:
@@ -244,7 +244,7 @@ class NumberFile:
         """The path as it was given."""
         return str(self.path)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The numbers of the file.
 
         Raises:
