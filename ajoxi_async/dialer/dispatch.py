@@ -48,6 +48,8 @@ _READ: Final = 200
 _CANCEL: Final = 5_000
 #: Answers in a row that leave their attempts in doubt, after which dialling waits.
 _DOUBTS: Final = 3
+#: 429s in a row after which dialling waits, besides the limiter.
+_THROTTLED: Final = 5
 #: Seconds to wait after failures to connect.
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -89,6 +91,7 @@ class Dispatcher:
     _queue: deque[Candidate] = field(factory=deque)
     _ahead: int = _FEWEST
     _doubts: int = 0
+    _throttled: int = 0
     _pause: float = 0.0
     _paused_until: float = 0.0
     _next_expiry: int = 0
@@ -206,7 +209,9 @@ class Dispatcher:
 
     # Claims, in the thread of the database
 
-    def _claim(self, db: Database, tally: Counter[str], room: int, from_of: FromOf | None = None) -> tuple[list[Claimed], float | None]:
+    def _claim(
+        self, db: Database, tally: Counter[str], room: int, from_of: FromOf | None = None
+    ) -> tuple[list[Claimed], float | None]:
         """Claim up to so many contacts; if there are none, find out until when to wait."""
         running = self.running
         now = running.now()
@@ -225,7 +230,9 @@ class Dispatcher:
             return found, 0
         return [], self._wait_until(db, tally, now)
 
-    def _claim_all(self, db: Database, tally: Counter[str], batch: list[Candidate], now: int, from_of: FromOf | None = None) -> list[Claimed]:
+    def _claim_all(
+        self, db: Database, tally: Counter[str], batch: list[Candidate], now: int, from_of: FromOf | None = None
+    ) -> list[Claimed]:
         caps = self.running.settings.caps
         return claims.claim(
             db,
@@ -341,10 +348,11 @@ class Dispatcher:
         try:
             report = await self._placed(one)
             await running.record([report])
-            return report.fact is not Fact.UNSENT
         except AjoxiError as error:  # The ledger cannot be written: the attempt stays an intent, and is in doubt.
             running.halt(error)
             return False
+        else:
+            return report.fact is not Fact.UNSENT
         finally:
             self._forget(one)
             running.activity.end()
@@ -381,7 +389,8 @@ class Dispatcher:
         if ending.halts:
             self.running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
         self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
-        if ending.failed or self._doubts >= _DOUBTS:
+        self._throttled = self._throttled + 1 if ending.throttled else 0
+        if ending.failed or self._doubts >= _DOUBTS or self._throttled >= _THROTTLED:
             self._fail()
         elif ending.fact is Fact.PLACED:
             self._pause = 0.0

@@ -68,7 +68,7 @@ class Ledger:
     """
 
     def __init__(self, where: str | PathLike[str] | Database) -> None:
-        self.database: Database = where if hasattr(where, "transaction") else _database_of(where)
+        self.database: Database = _database_of(where)
         self._thread = anyio.Lock()
         self._limit: anyio.CapacityLimiter | None = None
         self._jobs: list[_Job[Any]] = []
@@ -265,7 +265,9 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
             job.result = results[job]
 
 
-def _database_of(where: object) -> Database:
+def _database_of(where: str | PathLike[str] | Database) -> Database:
+    if not isinstance(where, (str, PathLike)) and hasattr(where, "transaction"):
+        return where
     if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
         from ajoxi_async.dialer.postgres import PostgresDatabase
 

@@ -169,20 +169,25 @@ class PostgresDatabase:
         fixed: Mapping[str, int | str] = MappingProxyType({}),
         key: Sequence[str] = (),
     ) -> None:
-        """See `Database`. By COPY into a temporary table, because COPY itself cannot leave rows out."""
-        run, names = self._session.execute, ", ".join(columns)
-        run(f"CREATE TEMPORARY TABLE staged ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA")  # noqa: S608 - names of ours
-        run("ALTER TABLE staged ADD place BIGINT GENERATED ALWAYS AS IDENTITY")
-        self._session.copy(f"COPY staged ({names}) FROM STDIN", rows)
-        values = {name: name for name in columns} | {name: str(value) for name, value in fixed.items()}
-        has_id = "SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attname = 'id'"
-        if "id" not in values and run(has_id, f"{SCHEMA}.{table}"):
-            ((last,),) = run(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608
-            values["id"] = f"{last} + row_number() OVER (ORDER BY place)"
+        """See `Database`. By COPY into a temporary table, because COPY leaves nothing out."""
+        names = ", ".join(columns)
+        into, values = [*columns, *fixed], [*columns, *(str(value) for value in fixed.values())]
+        if "id" not in columns and self._has_id(table):
+            ((last,),) = self.execute(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608 - names of ours
+            into, values = ["id", *into], [f"{last} + place", *values]
         unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
-        given = ", ".join(values.values())
-        run(f"INSERT INTO {table} ({', '.join(values)}) SELECT {given} FROM staged ORDER BY place{unless}")  # noqa: S608
-        run("DROP TABLE staged")
+        empty = f"SELECT 0::bigint AS place, {names} FROM {table}"  # noqa: S608
+        self._session.execute(f"CREATE TEMP TABLE loaded AS {empty} WITH NO DATA")
+        numbered = ((place, *row) for place, row in enumerate(rows, 1))
+        self._session.copy(f"COPY loaded (place, {names}) FROM STDIN", numbered)
+        ordered = f"SELECT {', '.join(values)} FROM loaded ORDER BY place"  # noqa: S608
+        self._session.execute(f"INSERT INTO {table} ({', '.join(into)}) {ordered}{unless}")
+        self._session.execute("DROP TABLE loaded")
+
+    def _has_id(self, table: str) -> bool:
+        return bool(
+            self.execute("SELECT 1 FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = 'id'", (table,))
+        )
 
     # Ownership
 
@@ -198,7 +203,14 @@ class PostgresDatabase:
         if wanted is None:
             process = f"{self._token}-{os.getpid()}"  # a forked child is another process
             quiet_at = self._quiet_at.get(name, float("-inf"))
-            wanted = Ownership(self._address, name, process, self.lease, self._request_timeout, quiet_at)
+            wanted = Ownership(
+                self._address,
+                name,
+                process=process,
+                lease=self.lease,
+                request_timeout=self._request_timeout,
+                quiet_at=quiet_at,
+            )
             self._wanted[name] = wanted
         wanted.take()
         self._owned[name] = self._wanted.pop(name)

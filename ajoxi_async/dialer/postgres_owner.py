@@ -67,7 +67,7 @@ class Ownership:
     """
 
     def __init__(
-        self, address: Address, name: str, process: str, lease: float, request_timeout: float, quiet_at: float
+        self, address: Address, name: str, *, process: str, lease: float, request_timeout: float, quiet_at: float
     ) -> None:
         self.name = name
         self.id = self.epoch = 0

@@ -27,6 +27,7 @@ from ajoxi_async.dialer.report_counts import ReportCounts
 from ajoxi_async.dialer.report_file import CsvReport, write_text
 from ajoxi_async.dialer.report_page import page
 from ajoxi_async.dialer.report_rows import ReportRow
+from ajoxi_async.dialer.schema import FRESH
 from ajoxi_async.dialer.statements import counts as count_statements
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.reporting import ContactAndAttempt, Rejected, contacts_after, rejected_after
@@ -173,7 +174,7 @@ class Report:
             from_=f"+{contact.from_}" if called else "",
             placed_at=_seconds(contact.intent_at),
             ended_at=_seconds(contact.ended_at),
-            next_at=_seconds(contact.due or None) if state is ContactState.WAITING else None,
+            next_at=_seconds(contact.due) if state is ContactState.WAITING and contact.due >= FRESH else None,
             zones=contact.zones or "",
             key=contact.key or "",
         )

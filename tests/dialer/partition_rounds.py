@@ -20,22 +20,22 @@ from typing import Any
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
-from ajoxi_async.dialer.campaign import Campaign
+from ajoxi_async.dialer import Campaign, Ledger
 from ajoxi_async.dialer.machine import AttemptState
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import Timing
 
 from .cut_proxy import CutProxy
-from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, open_ledger, work
+from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, work
 from .postgres_server import INSTALL, PostgresServer, find_binaries
 from .worlds import fill
 
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
 RATE, CONTACTS = 40.0, 80
 #: Seconds within which another worker has to dial.
-PATIENCE = 30.0
+PATIENCE = 90.0
 #: Rounds on one ledger.
-BATCH = 100
+BATCH = 10
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.dialer.partition_worker"])
@@ -82,7 +82,7 @@ class Rounds:
         self._url = postgres.new_database()
 
     async def _load(self, amount: int) -> None:
-        async with open_ledger(self._url) as ledger:
+        async with Ledger(self._url) as ledger:
             campaign = await Campaign.open(ledger, None, CAMPAIGN, from_=[FROM], rate=RATE, attempts=1)
             await fill(ledger, campaign, [14155552000 + number for number in range(amount)])
 
@@ -218,6 +218,11 @@ def postgres_owner_skew(seconds: float) -> None:
 
 def main() -> None:
     """Rounds by hand."""
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # so that the processes and the server are ended, also in the background
+        signal.signal(number, signal.default_int_handler)
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     binaries = find_binaries()
     if binaries is None:

@@ -46,8 +46,9 @@ def find_binaries() -> Path | None:
 class PostgresServer:
     """A server whose data is in a folder of its own. PostgreSQL refuses to run as root, so root runs it as somebody else."""
 
-    def __init__(self, binaries: Path) -> None:
+    def __init__(self, binaries: Path, **settings: str) -> None:
         self._binaries = binaries
+        self._settings = {**_SETTINGS, **settings}
         self._folder = Path(tempfile.mkdtemp(prefix="ajoxi-pg-"))
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
@@ -79,7 +80,7 @@ class PostgresServer:
     def start(self) -> None:
         """Start it, unless it runs, and wait until it answers."""
         if self._process is None:
-            settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+            settings = [f"--{name}={value}" for name, value in self._settings.items()]
             self._process = subprocess.Popen(
                 [
                     self._binaries / "postgres", "-D", self._data, "-p", str(self.port), "-k", self._folder, *settings,

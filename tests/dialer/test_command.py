@@ -18,10 +18,21 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ajoxi_async import Sandbox
 from ajoxi_async.cli import main
+from ajoxi_async.dialer import running, sweep
 from ajoxi_async.sandbox import Timing
 
 FROM = "+14155550100"
 COMMAND = [sys.executable, "-W", "error", "-m", "ajoxi_async", "campaign"]
+#: The command where calls are looked up after a fifth of a second, as in the process of the test.
+QUICK = """
+import sys
+from ajoxi_async.cli import main
+from ajoxi_async.dialer import running, sweep
+from ajoxi_async.dialer import running, sweep
+running.Running.first_look = 0.2
+sweep._COLLECT = 0.1
+sys.exit(main(["campaign", *sys.argv[1:]]))
+"""
 #: An answered call, one that is busy, one that is not answered; the others are of the population.
 MAGIC = ["+15005550100", "+15005550102", "+15005550101"]
 
@@ -33,22 +44,24 @@ def portal() -> Iterator[BlockingPortal]:
 
 
 @pytest.fixture
-def sandbox(portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, without a key."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AJOXI_API_KEY", raising=False)
+    monkeypatch.delenv("AJOXI_BASE_URL", raising=False)
+    monkeypatch.setattr(running.Running, "first_look", 0.2)
+    monkeypatch.setattr(sweep, "_COLLECT", 0.1)
+    return tmp_path
+
+
+@pytest.fixture
+def sandbox(here: Path, portal: BlockingPortal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sandbox]:
     """A sandbox in a thread, and its key and address in the environment."""
     made = Sandbox(port=0, timing=Timing(ring=0.02, talk=0.05), marks=0)
     with portal.wrap_async_context_manager(made):
         monkeypatch.setenv("AJOXI_API_KEY", made.api_key)
         monkeypatch.setenv("AJOXI_BASE_URL", made.base_url)
         yield made
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to work in, without a key."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("AJOXI_API_KEY", raising=False)
-    monkeypatch.delenv("AJOXI_BASE_URL", raising=False)
-    return tmp_path
 
 
 def people(path: Path, numbers: list[str], head: str = "phone,name") -> str:
@@ -65,7 +78,10 @@ test_numbers.__test__ = False
 
 
 def load(here: Path, numbers: list[str], *more: str) -> None:
-    assert main(["campaign", "load", "a.db", people(here / "p.csv", numbers), "--name", "autumn", "--from", FROM, *more]) == 0
+    assert (
+        main(["campaign", "load", "a.db", people(here / "p.csv", numbers), "--name", "autumn", "--from", FROM, *more])
+        == 0
+    )
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -93,9 +109,13 @@ def test_from_a_file_to_a_report(here: Path, sandbox: Sandbox, capsys: pytest.Ca
     assert [int(row["line"]) for row in found] == list(range(2, 12))
     assert [row["number"] for row in found] == numbers
     assert [row["attempts"] for row in found] == ["1", "2", "2", "1", "1", "1", "1", "1", "0", "0"]
-    assert Counter(ring.number for ring in sandbox.world().rings()) == Counter(
-        {row["number"]: int(row["attempts"]) for row in found if row["state"] != "duplicate"} | {"+15005550100": 1}
-    ) - Counter()
+    assert (
+        Counter(ring.number for ring in sandbox.world().rings())
+        == Counter(
+            {row["number"]: int(row["attempts"]) for row in found if row["state"] != "duplicate"} | {"+15005550100": 1}
+        )
+        - Counter()
+    )
     assert "add up to them" in (here / "out.html").read_text()
 
 
@@ -112,7 +132,7 @@ def test_no_key(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["status", "none.db"], 2, "LEDGER: there is no file none.db"),
+        (["status", "none.db"], 2, "LEDGER: none.db is no ledger yet"),
         (["status", "a.db", "--name", "spring"], 2, "--name: expected a campaign of this ledger: autumn"),
         (["status", "p.csv"], 1, "p.csv"),
         (["report", "a.db"], 2, "report: expected --csv FILE, --html FILE, or both"),
@@ -151,7 +171,7 @@ def test_calling_hours(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["campaign", "check", "a.db"]) == 0
     told = capsys.readouterr().out
     assert "2 contacts wait" in told
-    assert re.search(r"never: 1 .*zone", told)
+    assert re.search(r"never: 1, refused when loaded, the first in line 4: .*give a zone", told)
     opens_later = re.search(r"waiting until .*10:00 America/New_York: 2", told)
     assert opens_later or "first call  " in told
 
@@ -177,7 +197,11 @@ class Running:
 
     def __init__(self, *more: str, stdout: int = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, "run", "a.db", *more], stdout=stdout, stderr=subprocess.PIPE, text=True, start_new_session=True
+            [sys.executable, "-W", "error", "-c", QUICK, "run", "a.db", *more],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
 
     def until_rings(self, sandbox: Sandbox, amount: int) -> None:
@@ -200,11 +224,14 @@ def rang_once(sandbox: Sandbox, numbers: list[str]) -> bool:
     return Counter(ring.number for ring in sandbox.world().rings()) == Counter(numbers)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
-def test_ended_in_the_middle_and_run_again(here: Path, sandbox: Sandbox, number: signal.Signals) -> None:
-    """After Ctrl-C, SIGTERM or kill -9 in mid-run, the same command goes on: every phone rings once, and nobody is lost."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_ended_in_the_middle_and_run_again(
+    here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], number: signal.Signals
+) -> None:
+    """After SIGTERM or kill -9 in mid-run the same command goes on: every phone rings once, and who is in doubt is named."""
     numbers = test_numbers(150)
-    load(here, numbers)
+    # With a second attempt, who was released by a person is dialled again.
+    load(here, numbers, "--attempts", "2")
     first = Running()
     first.until_rings(sandbox, 20)
     status, out, errors = first.end(number)
@@ -217,11 +244,20 @@ def test_ended_in_the_middle_and_run_again(here: Path, sandbox: Sandbox, number:
         assert "Interrupted: no further call is placed, and answers that are away are awaited." in out
         assert "Settled; the same command goes on." in out
         assert "in doubt" not in out
-    status, out, errors = Running("--until-settled", "5").end()
-    assert (status, errors) == (0, "")
+    assert main(["campaign", "run", "a.db", "--until-settled", "3"]) == 0
+    capsys.readouterr()
+    # Killed between the intent and the request: nobody but a person, who looks at the phones, can know that it was not sent.
+    assert main(["campaign", "unknown", "a.db"]) == 0
+    doubts = dict(re.findall(r"(\+\d+)  (autumn\.\w+\.1)", capsys.readouterr().out))
+    assert not doubts or number is signal.SIGKILL
+    assert not doubts.keys() & {ring.number for ring in sandbox.world().rings()}
+    if doubts:
+        assert main(["campaign", "unknown", "a.db", "--release", *doubts.values()]) == 0
+        assert main(["campaign", "run", "a.db"]) == 0
     assert rang_once(sandbox, numbers)
     assert main(["campaign", "report", "a.db", "--csv", "out.csv"]) == 0
-    assert Counter(row["state"] for row in rows(here / "out.csv")) == {"done": 150}
+    states = Counter(row["state"] for row in rows(here / "out.csv"))
+    assert states == {"done": 150}
 
 
 def test_a_reader_that_went_away(here: Path, sandbox: Sandbox) -> None:
@@ -235,41 +271,32 @@ def test_a_reader_that_went_away(here: Path, sandbox: Sandbox) -> None:
     status, _, errors = running.end()
     assert (status, errors) == (141, "")
     assert len(sandbox.world().rings()) < 150
-    assert Running().end()[0] == 0
+    assert main(["campaign", "run", "a.db"]) == 0
     assert rang_once(sandbox, numbers)
 
 
 def test_paused_by_another_process(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
-    """`pause` in one terminal stops the run in another before the next call, and `resume` lets it go on to its end."""
+    """`pause` in one terminal stops the run in another before the next call, `run` is refused there, `resume` lets it go on."""
     numbers = test_numbers(150)
     load(here, numbers)
     running = Running()
     running.until_rings(sandbox, 20)
     assert main(["campaign", "pause", "a.db", "--reason", "lunch"]) == 0
+    time.sleep(1)  # for what was on the wire
     rung = len(sandbox.world().rings())
     assert rung < 150
-    time.sleep(0.3)
-    # What was on the wire when the pause began may ring a moment later.
-    assert len(sandbox.world().rings()) <= rung + 8
+    time.sleep(0.5)
+    assert len(sandbox.world().rings()) == rung
     capsys.readouterr()
     assert main(["campaign", "status", "a.db"]) == 0
     assert "paused" in (told := capsys.readouterr().out)
     assert "lunch" in told
+    assert main(["campaign", "run", "a.db"]) == 1
+    assert "the ledger belongs to process" in capsys.readouterr().err
     assert main(["campaign", "resume", "a.db"]) == 0
     status, out, errors = running.end()
     assert (status, errors) == (0, "")
     assert "paused" in out
-    assert rang_once(sandbox, numbers)
-
-
-def test_two_runs_of_one_campaign(here: Path, sandbox: Sandbox) -> None:
-    """A second `run` of the same ledger says that another process has it, and sends nothing."""
-    numbers = test_numbers(100)
-    load(here, numbers)
-    first = Running()
-    first.until_rings(sandbox, 1)
-    assert main(["campaign", "run", "a.db"]) == 1
-    assert first.end()[0] == 0
     assert rang_once(sandbox, numbers)
 
 
@@ -289,7 +316,7 @@ def test_doubt(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str])
     assert Counter(row["state"] for row in rows(here / "out.csv")) == {"done": 1, "exhausted": 1}
 
 
-@pytest.mark.parametrize("columns", [12, 80, 200])
+@pytest.mark.parametrize("columns", [12, 100])
 def test_on_a_terminal(here: Path, sandbox: Sandbox, columns: int) -> None:
     """On a terminal the progress is live and no line is longer than the terminal is wide; Ctrl-C settles there, too."""
     from tests.test_terminals import Terminal
@@ -303,5 +330,5 @@ def test_on_a_terminal(here: Path, sandbox: Sandbox, columns: int) -> None:
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.shown.decode())
     assert "Traceback" not in shown
     assert "Settled" in shown.replace("\r\n", "")
-    live = shown[: shown.index("Interr")]
+    live = shown[: shown.index("Interr")].replace("^C", "")
     assert max(len(line) for line in re.split(r"[\r\n]+", live)) <= columns

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ajoxi_async.dialer.progress import Progress
 
 from ajoxi_async.cli.campaign.display import Display, Wait, lines, opening_time, plain_line
+from ajoxi_async.dialer.progress import Progress
 
 NOW = 1_798_761_600.0  # 2027-01-01 00:00 UTC
 
@@ -29,7 +29,7 @@ def test_lines() -> None:
     """The lines say what was dialled, how far it is, who is in which state, how calls ended, and what it waits for."""
     assert lines(progress(), WAITS) == [
         "autumn  active  214,880 dialled  98.6/s",
-        "[##################            ] 100,000 of 161,618 ended",
+        "100,000 of 161,618 ended  [##################            ]",
         "open 396  in doubt 2  waiting 61,220  done 100,000",
         "no answer 38.0 %  answered 31.2 %  busy 30.8 %",
         "waiting until 08:00 America/Denver: 12,340",
@@ -50,7 +50,7 @@ def test_a_plain_line() -> None:
 def test_an_empty_campaign() -> None:
     """A campaign without contacts is shown, too."""
     empty = progress(contacts=dict.fromkeys(progress().contacts, 0), counts={}, rate=0.0)
-    assert lines(empty) == ["autumn  active  0 dialled  0.0/s", f"[{'#' * 30}] 0 of 0 ended"]
+    assert lines(empty) == ["autumn  active  0 dialled  0.0/s", f"0 of 0 ended  [{'#' * 30}]"]
 
 
 def test_text_from_outside_is_only_text() -> None:

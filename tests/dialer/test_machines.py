@@ -18,9 +18,9 @@ from ajoxi_async.dialer.postgres import PostgresDatabase
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.limits.redis import RedisLimiter
 from ajoxi_async.sandbox import AutoClock
+from tests.limits.redis_server import Server as RedisServer
+from tests.limits.redis_server import find_redis
 
-from ..limits.redis_server import Server as RedisServer
-from ..limits.redis_server import find_redis
 from .cut_proxy import CutProxy
 from .partition_rounds import rounds_of
 from .postgres_server import PostgresServer
@@ -94,9 +94,7 @@ async def test_a_standby_sends_nothing_until_the_owner_is_gone(sandbox: Sandbox,
     assert second_seen[-1].contacts["done"] == len(NUMBERS)
 
 
-async def test_the_database_cut_off_from_one_of_two(
-    sandbox: Sandbox, postgres: PostgresServer, line: CutProxy
-) -> None:
+async def test_the_database_cut_off_from_one_of_two(sandbox: Sandbox, postgres: PostgresServer, line: CutProxy) -> None:
     """An owner that reaches the API and not the database stops; the other one goes on; nobody is called twice or forgotten."""
     url = await new_campaign(sandbox, postgres)
     cut_seen: list[Progress] = []
@@ -144,7 +142,9 @@ async def test_the_database_restarts_in_mid_run(sandbox: Sandbox, postgres: Post
 def _failover(postgres: PostgresServer, url: str) -> Iterator[Callable[[], None]]:
     """A copy of the tables as they are now, and a function that puts it in their place, as an asynchronous replica would be."""
     with postgres.admin(url) as admin:
-        tables = [name for (name,) in admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'ajoxi_dialer'")]
+        tables = [
+            name for (name,) in admin.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'ajoxi_dialer'")
+        ]
         admin.execute("CREATE SCHEMA replica")
         for name in tables:
             admin.execute(f"CREATE TABLE replica.{name} AS TABLE ajoxi_dialer.{name}")
@@ -233,7 +233,7 @@ async def test_two_machines_keep_to_one_cap(
             ):
                 tasks.start_soon(follow, autumn, seen[0])
                 tasks.start_soon(follow, winter, seen[1])
-            statuses = Counter(one.response.status for one in sandbox.requests.find())
+            statuses = Counter(one.status for one in sandbox.requests.find())
     finally:
         redis.kill()
     assert [one[-1].contacts["done"] for one in seen] == [len(NUMBERS)] * 2

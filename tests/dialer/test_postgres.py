@@ -282,9 +282,31 @@ def test_loading(postgres: PostgresServer) -> None:
         assert sorted(database.execute("SELECT name, value FROM setting")) == sorted(rows)
         with pytest.raises(LedgerError), database.transaction():
             database.load("setting", ["name", "value"], [("new", 1), ("\\.", 2)])
-        assert len(database.execute("SELECT name FROM setting")) == 3
+        with pytest.raises(LedgerError, match="null character"), database.transaction():
+            database.load("setting", ["name", "value"], [("new", 1), ("\0", 2)])
+        with database.transaction():
+            database.load("setting", ["name"], [("\\.",), ("new",), ("new",)], fixed={"value": 7}, key=["name"])
+        assert sorted(database.execute("SELECT name, value FROM setting")) == sorted([*rows, ("new", 7)])
         ((total,),) = database.execute("SELECT sum(value) FROM setting")
         assert type(total) is int
+
+
+def test_loaded_rows_have_ids_in_their_order(postgres: PostgresServer) -> None:
+    """Rows without an id get ids above those of the table, in the order in which they are given; texts may be null."""
+    with opened(postgres.new_database()) as database:
+        database.own("autumn")
+        columns = ["id", "campaign", "at", "who", "what", "detail"]
+        with database.transaction():
+            database.load("journal", columns, [(7, 1, 1, "a", "b", "c")])
+            database.load("journal", columns[1:], [(1, 2, "z", "b", "c"), (1, 1, "y", "b", "c")])
+            database.load(
+                "rejected",
+                ["line", "number", "reason", "key"],
+                [(1, "x", "y", None)],
+                fixed={"campaign": 1, "source": 1, "kind": 1},
+            )
+        assert database.execute("SELECT id, who FROM journal ORDER BY id") == [(7, "a"), (8, "z"), (9, "y")]
+        assert database.execute("SELECT key, line FROM rejected") == [(None, 1)]
 
 
 def test_no_secret_and_no_number_is_told(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,7 +15,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from ajoxi_async.cli.campaign.arguments import add_parser
@@ -27,7 +26,7 @@ from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows, from_csv
 from ajoxi_async.dialer.forecast import forecast
 from ajoxi_async.dialer.statements import campaigns
-from ajoxi_async.dialer.statements.reporting import waiting_by_zones
+from ajoxi_async.dialer.statements.reporting import refused_reasons, waiting_by_zones
 from ajoxi_async.protocol.errors import ConfigurationError
 
 __all__ = ["add_parser", "run"]
@@ -66,11 +65,19 @@ def run(options: Options) -> int:
         warn(str(error))
         return 2
     except InvalidParameterError as error:
-        warn(f"--{error.param.rstrip('_').replace('_', '-')}: {error.why}")
+        warn(f"{_typed(error.param, options)}: {error.why}")
         return 2
     except AjoxiError as error:
         warn(str(error))
         return 1
+
+
+def _typed(param: str, options: Options) -> str:
+    """A parameter as it is typed."""
+    if param == "doubts":
+        return "--release" if options.release else "--done"
+    typed = {"from_": "--from", "do_not_call": "--dnc", "path": "CSV", "rows": "CSV"}
+    return typed.get(param) or f"--{param.partition('[')[0].replace('_', '-')}"
 
 
 # Opening
@@ -85,9 +92,9 @@ async def _opened(
     options: Options, client: AsyncAjoxi | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Ledger, Campaign]]:
     """The campaign that the options name. It has to exist."""
-    if "://" not in options.ledger and not Path(options.ledger).exists():
-        raise _UsageError(f"LEDGER: there is no file {options.ledger}; `ajoxi campaign load` makes one")
     async with Ledger(options.ledger) as ledger:
+        if not await ledger.exists():
+            raise _UsageError(f"LEDGER: {options.ledger} is no ledger yet; `ajoxi campaign load` makes one")
         names = await ledger.read(campaigns.names)
         name = options.name
         if name is None and len(names) == 1:
@@ -160,15 +167,17 @@ async def _check(options: Options) -> int:
         if len(found.waiting) > _LISTED:
             say(f"  and {len(found.waiting) - _LISTED:,} more sets of time zones")
         for zones, amount in list(found.never.items())[:_LISTED]:
-            say(f"  never: {amount:,} {_why_never(zones)}")
+            say(f"  never: {amount:,}, {_why_never(zones)}")
+        for reason, amount, line in await ledger.read(lambda db: refused_reasons(db, campaign.row.id, _LISTED)):
+            say(f"  never: {amount:,}, refused when loaded, the first in line {line:,}: {reason}")
         return 0
 
 
 def _why_never(zones: tuple[str, ...]) -> str:
     if not zones:
-        return "whose time zone is not known: give a zone column"
+        return "their time zone is not known: give a zone column"
     named = ", ".join(zones[:3]) + (f" and {len(zones) - 3} more" if len(zones) > 3 else "")
-    return f"for whom no minute is inside the window in all of {named}: give a zone column"
+    return f"no minute is inside the window in all of {named}: give a zone column"
 
 
 def _utc(at: float) -> str:

@@ -107,9 +107,13 @@ def _adds_up(progress: Progress) -> bool:
 def _ending(progress: Progress, *, stopped: bool) -> list[str]:
     """What is said when a run has ended."""
     unknown, away = progress.contacts["unknown"], progress.contacts["open"]
-    said = [f"Settled; the same command goes on. {plain_line(progress)}" if stopped else f"Ended. {plain_line(progress)}"]
+    said = [
+        f"Settled; the same command goes on. {plain_line(progress)}" if stopped else f"Ended. {plain_line(progress)}"
+    ]
     if away:
         said.append(f"{away:,} calls have not ended yet; the next run sees how they end.")
     if unknown:
-        said.append(f"{unknown:,} in doubt; `ajoxi campaign unknown` lists them, and the next run looks for them again.")
+        said.append(
+            f"{unknown:,} in doubt; `ajoxi campaign unknown` lists them, and the next run looks for them again."
+        )
     return said

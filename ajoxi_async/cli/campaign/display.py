@@ -99,7 +99,7 @@ def lines(progress: Progress, waits: Sequence[Wait] = ()) -> list[str]:
     bar = "#" * int(share * _BAR)
     told = [
         f"{progress.name}  {progress.state}  {progress.attempts:,} dialled  {progress.rate:.1f}/s",
-        f"[{bar:<{_BAR}}] {progress.ended:,} of {progress.total:,} ended",
+        f"{progress.ended:,} of {progress.total:,} ended  [{bar:<{_BAR}}]",
         _states(progress),
         _dispositions(progress),
         *_waits(progress, waits),

@@ -138,7 +138,9 @@ def claim(
             on another one is allowed.
         history: seconds of attempts that `allowed_at` needs; 0 if there are no caps.
     """
-    allowed = {one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at, history)}
+    allowed = {
+        one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at=allowed_at, history=history)
+    }
     froms = {id: from_of(one.number) for id, one in allowed.items()}
     attempts: dict[int, int] = {}
     for from_ in dict.fromkeys(froms.values()):
@@ -166,13 +168,15 @@ def _allowed(
     found: Sequence[Candidate],
     now: int,
     tally: Counter[str],
+    *,
     allowed_at: Callable[[Sequence[float], float], float],
     history: float,
 ) -> list[Claimed]:
     """What may be dialled now, without the attempt and the number to call from. The others are ended or get their moment."""
     contacts: dict[int, tuple[int, int | None, str | None]] = {}
     for places, some in in_lists([one.id for one in found]):
-        contacts.update((id, rest) for id, *rest in db.execute(_READ.format(places), (*some, now)))
+        for id, tries, expires, variables in db.execute(_READ.format(places), (*some, now)):
+            contacts[id] = tries, expires, variables
     waiting = [one for one in found if one.id in contacts]
     numbers = [one.number for one in waiting]
     forbidden = dnc_among(db, campaign, numbers)

@@ -76,3 +76,13 @@ def waiting_by_zones(db: Database, campaign: int) -> dict[tuple[str, ...], int]:
         (campaign,),
     )
     return {tuple((names or "").split()): amount for names, amount in rows}
+
+
+def refused_reasons(db: Database, campaign: int, most: int) -> list[tuple[str, int, int]]:
+    """Why rows were refused when they were loaded: the reason, how many there are, the first line. The most frequent come first."""
+    rows = db.execute(
+        "SELECT reason, count(*), min(line) FROM rejected WHERE campaign = ? AND kind = 2 GROUP BY reason"
+        " ORDER BY count(*) DESC, min(line) LIMIT ?",
+        (campaign, most),
+    )
+    return [(reason, amount, line) for reason, amount, line in rows]
