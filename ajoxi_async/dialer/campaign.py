@@ -153,7 +153,7 @@ class Campaign:
             rate: the most calls a second, within the rate limit of the key.
             concurrency: the most calls at a time; attempts in doubt count.
             seats: how many calls can be talked to at a time, by AI receptionists or agents; mode ``auto``.
-            lines: calls for each free agent, modes ``power`` and ``predictive``.
+            lines: calls for each free agent in mode ``power``, 2 by default; in ``predictive`` the most for each agent, 4 by default.
             abandonment: the share of answered calls that may be abandoned, mode ``predictive``.
             ring_timeout: seconds for which a phone rings, 1 to 600.
             max_call: how long a call can last at most; an open call counts for no longer.
