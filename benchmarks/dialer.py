@@ -69,7 +69,9 @@ def serve(limit: int | None) -> None:
                     return
                 lower = head.lower()
                 at = lower.find(b"content-length:")
-                size = int(lower[at + 15 : lower.find(b"\r\n", at) if b"\r\n" in lower[at:] else None]) if at >= 0 else 0
+                size = (
+                    int(lower[at + 15 : lower.find(b"\r\n", at) if b"\r\n" in lower[at:] else None]) if at >= 0 else 0
+                )
                 if len(rest) < size:
                     return
                 self.data = rest[size:]
@@ -127,7 +129,10 @@ class Server:
 
     def __init__(self, *arguments: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.dialer", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "benchmarks.dialer", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self.url, self.key = self.process.stdout.readline().split()
 
@@ -210,7 +215,9 @@ async def uncapped(folder: Path | str, quick: bool) -> None:
             await steps.aclose()
         told = api.ask()
     cpu = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
-    print(f"uncapped{', PostgreSQL' if isinstance(folder, str) else ''}: {rate:,.0f} dials/s; {cpu / max(1, progress.attempts) * 1e6:.0f} µs of CPU a dial; server: {told}")
+    print(
+        f"uncapped{', PostgreSQL' if isinstance(folder, str) else ''}: {rate:,.0f} dials/s; {cpu / max(1, progress.attempts) * 1e6:.0f} µs of CPU a dial; server: {told}"
+    )
 
 
 async def days(folder: Path, quick: bool) -> None:
@@ -254,7 +261,9 @@ async def days(folder: Path, quick: bool) -> None:
                 cpu = time.process_time() - before
                 rows = await ledger.read(lambda db: db.execute(_REPORT))
                 digests.append(hashlib.sha256(repr(rows).encode()).hexdigest()[:16])
-                print(f"days: {amount:,} contacts, {drive.last.attempts:,} attempts in {took:.1f} s ({cpu:.1f} s of CPU); {digests[-1]}")
+                print(
+                    f"days: {amount:,} contacts, {drive.last.attempts:,} attempts in {took:.1f} s ({cpu:.1f} s of CPU); {digests[-1]}"
+                )
                 print(f"  {drive.last.line()}")
     print(f"days: the same report: {digests[0] == digests[1]}")
 

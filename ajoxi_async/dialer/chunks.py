@@ -65,7 +65,7 @@ class Chunks:
         try:
             made = await running.client.calls.create_campaign(
                 name=reference,
-                mode=settings.mode if settings.mode in {"preview", "power", "predictive"} else "power",  # type: ignore[arg-type]
+                mode=settings.mode if settings.mode in {"preview", "power", "predictive"} else "power",
                 contacts=[f"+{one.number}" for one in claimed],
                 from_=f"+{claimed[0].from_}",
                 ai_receptionist=settings.ai_receptionist,

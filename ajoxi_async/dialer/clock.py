@@ -176,7 +176,7 @@ def clock_of(given: object) -> Clock:
     if given is None:
         return SystemClock()
     if hasattr(given, "joined") and hasattr(given, "now") and hasattr(given, "wait"):
-        return given  # type: ignore[return-value]
+        return given
     if hasattr(given, "wait_until") and hasattr(given, "join"):
         return SandboxClock(given)  # type: ignore[arg-type]
     raise InvalidParameterError("clock", f"expected a clock such as sandbox.clock, got {type(given).__name__}")

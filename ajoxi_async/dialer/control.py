@@ -18,7 +18,7 @@ import anyio
 from attrs import define
 
 from ajoxi_async.dialer.clock import boot_time
-from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.dispatch import Dispatcher
 from ajoxi_async.dialer.machine import CampaignState
 from ajoxi_async.dialer.opening import Opening
@@ -73,7 +73,7 @@ class Control:
     async def _carry_out(self, alarm: int | None) -> None:
         running = self.running
 
-        def read(db: Database) -> list[commands.Posted]:
+        def read(db: Database) -> list[Posted]:
             return db.posted(commands.applied(db))
 
         posted = await running.ledger.read(read)
@@ -89,6 +89,7 @@ class Control:
     async def take_over(self, *, anew: bool) -> None:
         """Take over from the ledger what commands have changed."""
         running = self.running
+
         def read(db: Database) -> tuple[campaigns.CampaignRow | None, set[int]]:
             if anew:
                 running.reload(db)

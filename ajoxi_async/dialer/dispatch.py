@@ -206,7 +206,9 @@ class Dispatcher:
 
     # Claims, in the thread of the database
 
-    def _claim(self, db: Database, tally: Counter[str], room: int, from_of: FromOf | None = None) -> tuple[list[Claimed], float | None]:
+    def _claim(
+        self, db: Database, tally: Counter[str], room: int, from_of: FromOf | None = None
+    ) -> tuple[list[Claimed], float | None]:
         """Claim up to so many contacts; if there are none, find out until when to wait."""
         running = self.running
         now = running.now()
@@ -225,7 +227,9 @@ class Dispatcher:
             return found, 0
         return [], self._wait_until(db, tally, now)
 
-    def _claim_all(self, db: Database, tally: Counter[str], batch: list[Candidate], now: int, from_of: FromOf | None = None) -> list[Claimed]:
+    def _claim_all(
+        self, db: Database, tally: Counter[str], batch: list[Candidate], now: int, from_of: FromOf | None = None
+    ) -> list[Claimed]:
         caps = self.running.settings.caps
         return claims.claim(
             db,
@@ -341,10 +345,11 @@ class Dispatcher:
         try:
             report = await self._placed(one)
             await running.record([report])
-            return report.fact is not Fact.UNSENT
         except AjoxiError as error:  # The ledger cannot be written: the attempt stays an intent, and is in doubt.
             running.halt(error)
             return False
+        else:
+            return report.fact is not Fact.UNSENT
         finally:
             self._forget(one)
             running.activity.end()

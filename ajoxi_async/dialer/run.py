@@ -66,6 +66,7 @@ class Run:
     @classmethod
     async def begin(
         cls,
+        *,
         ledger: Ledger,
         client: DialerClient,
         row: CampaignRow,
@@ -149,7 +150,6 @@ class Run:
             self.running.activity.end()
 
     async def _main(self) -> None:
-        running = self.running
         await self._control.look()
         await self._opening.run()
         self._start(self._sweeper.run)
@@ -163,7 +163,7 @@ class Run:
         running.draining = True
         running.wake()
         with anyio.move_on_after(_DRAIN):
-            while running.on_wire or running.claimed:
+            while running.on_wire or running.claimed:  # noqa: ASYNC110 - many tasks, which need no event for it
                 await anyio.sleep(0.005)
         await self._host.aclose(cancel=True)
         if running.opened and running.halted is None:

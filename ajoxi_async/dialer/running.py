@@ -24,7 +24,7 @@ from ajoxi_async.dialer.client import DialerClient
 from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState, Fact
+from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState
 from ajoxi_async.dialer.pacing import Pacing, Seen, pacing_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import retry_delay
@@ -183,7 +183,6 @@ class Running:
         Args:
             work: gets the database, and a tally to which it adds what changes in the counts.
         """
-
         repeated = False
 
         def fenced(db: Database) -> T:

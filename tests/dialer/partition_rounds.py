@@ -218,7 +218,10 @@ def postgres_owner_skew(seconds: float) -> None:
 
 def main() -> None:
     """Rounds by hand."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # so that the processes and the server are ended, also in the background
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # so that the processes and the server are ended, also in the background
         signal.signal(number, signal.default_int_handler)
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     binaries = find_binaries()

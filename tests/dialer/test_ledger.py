@@ -151,7 +151,9 @@ def test_network_file_systems_are_found(tmp_path: Path) -> None:
         "22 1 0:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
         "30 22 0:2 / /mnt/data\\040s rw - nfs4 server:/x rw\n31 30 0:3 / /mnt/data\\040s/local rw - xfs /dev/sdb rw\n"
     )
-    found = [network_file_system(Path(path), str(mounts)) for path in ("/a.db", "/mnt/data s/a.db", "/mnt/data s/local/a")]
+    found = [
+        network_file_system(Path(path), str(mounts)) for path in ("/a.db", "/mnt/data s/a.db", "/mnt/data s/local/a")
+    ]
     assert found == [None, "nfs4", None]
     assert network_file_system(tmp_path, str(tmp_path / "none")) is None
 
@@ -179,7 +181,9 @@ async def test_foreign_and_newer_files_are_refused_unchanged(tmp_path: Path) -> 
             raise AssertionError("opened")
 
 
-@pytest.mark.parametrize("path", ["", ":memory:", "a\0b", 3, "/nowhere/at/all/a.db"], ids=["empty", "memory", "null", "int", "folder"])
+@pytest.mark.parametrize(
+    "path", ["", ":memory:", "a\0b", 3, "/nowhere/at/all/a.db"], ids=["empty", "memory", "null", "int", "folder"]
+)
 def test_a_wrong_path_is_refused(path: object) -> None:
     """A ledger has to be a file in a folder that exists."""
     with pytest.raises(ConfigurationError, match="path"):

@@ -96,12 +96,12 @@ async def test_a_second_run_calls_nobody(where: Where) -> None:
 
 
 async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that was rolled back, memory and all, adopts from the API's list before it dials again."""
     from ajoxi_async.dialer import clock, running
 
-    async with stage(tmp_path, NUMBERS, concurrency=2) as here:
+    async with stage(where, NUMBERS, concurrency=2) as here:
         steps = here.campaign.run(every=0.002)
         async for _ in steps:
             if here.rings():
@@ -120,9 +120,9 @@ async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
         assert len(here.sandbox.requests.find(route="calls.list", status=200)) > lists
 
 
-async def test_preview_dials_whom_it_is_told_to(tmp_path: Path) -> None:
+async def test_preview_dials_whom_it_is_told_to(where: Where) -> None:
     """In mode preview nobody is called until `dial` says so, and `dial` says whether a request was sent."""
-    async with stage(tmp_path, NUMBERS[:3], mode="preview") as here:
+    async with stage(where, NUMBERS[:3], mode="preview") as here:
         steps = here.campaign.run(every=0.01)
         await anext(steps)
         while not here.campaign.runs:

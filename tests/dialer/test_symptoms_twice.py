@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,11 @@ import anyio
 import pytest
 
 from ajoxi_async.contract.wire import ExchangeError, Response
-from ajoxi_async.dialer.campaign import Campaign
-from ajoxi_async.dialer.caps import Caps
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.retries import Retry
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
-from .scene import EPOCH, FROM, Post, Scene, magic, people, run, running, scene, until
+from .scene import EPOCH, Post, magic, people, run, running, scene, until
 
 pytestmark = pytest.mark.anyio
 

@@ -63,7 +63,7 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
     row = campaigns.find(db, detail["campaign"])
     if row is None or what == "look":  # Something was changed already, and every owner looks for it.
         return 0
-    changed = 0
+    changed, tally = 0, Counter[str]()
     shown = {name: value for name, value in detail.items() if name not in {"campaign", "who", "numbers", "attempts"}}
     if what in {"pause", "resume", "stop"}:
         state = {"pause": CampaignState.PAUSED, "resume": CampaignState.ACTIVE, "stop": CampaignState.STOPPED}[what]
@@ -76,14 +76,14 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         fact = Fact.RELEASED if what == "release" else Fact.SETTLED
         found = [attempt_of(db, row.id, number, n) for number, n in detail["attempts"]]
         reports = [Report(id, fact, via=PERSON, reason=str(detail["who"])) for id in found if id is not None]
-        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        changed = len(record(db, row.id, reports, now, rules, tally))
         counts.add(db, row.id, tally)
         shown["attempts"] = changed
     elif what == "call":
         call = structure(detail["call"], Call)
         id = attempt_of_call(db, row.id, References(row.name), call)
         reports = [] if id is None else [fact_of(id, call, WEBHOOK)]
-        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        changed = len(record(db, row.id, reports, now, rules, tally))
         counts.add(db, row.id, tally)
         return changed
     campaigns.journal(db, row.id, now, str(detail["who"]), what, json.dumps(shown, sort_keys=True))
