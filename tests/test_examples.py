@@ -46,7 +46,11 @@ def test_campaign(tmp_path: Path) -> None:
     """Killed in the middle and run again, it calls nobody twice for one attempt, and names who is in doubt."""
     example = (ROOT / "examples" / "campaign.py").read_text()
     # As it stands, except that it takes less time: fewer people, who get one attempt.
-    shorter = example.replace("range(300)", "range(60)").replace("attempts=3", "attempts=1").replace("settled=10", "settled=3")
+    shorter = (
+        example.replace("range(300)", "range(60)")
+        .replace("attempts=3", "attempts=1")
+        .replace("settled=10", "settled=3")
+    )
     (tmp_path / "campaign.py").write_text(shorter)
     arguments = [sys.executable, "-W", "error", "campaign.py"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as first:

@@ -117,7 +117,9 @@ def shown() -> Iterator[dict[tuple[str, int], Terminal]]:
     """Every example on every terminal, all at the same time."""
     running = {
         (example, number): Terminal(
-            [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py"), *ARGUMENTS[example]], columns, **env
+            [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py"), *ARGUMENTS[example]],
+            columns,
+            **env,
         )
         for example in EXAMPLES
         for number, (columns, env) in enumerate(TERMINALS)
