@@ -1,6 +1,6 @@
 """Write the data of the dialer, ajoxi_async/dialer/data/: the zones of number prefixes, and the holidays of the USA.
 
-    python -m pip install phonenumbers holidays
+    python -m pip install phonenumbers holidays regex
     python .ci/dialer_data.py
 
 Zones come from libphonenumber (Apache License 2.0), and are made wider or corrected here:
@@ -8,7 +8,9 @@ Zones come from libphonenumber (Apache License 2.0), and are made wider or corre
 1. The zones of a number in North America are those of its whole area code. Within an area code libphonenumber goes by the
    exchange, but numbers keep when their owners move within the area, and its data is of 2018.
 2. `BORDERS` adds zones to area codes that lie on a border of zones; the legal borders are those of 49 CFR part 71.
-3. libphonenumber names for some countries a zone of another country that had the same clock when its data was made, and has
+3. The prefix of a mobile phone, or of another number that is not tied to a place, says nothing about where it is: such numbers
+   have all zones of their calling code, as in libphonenumber itself, which asks for the type of the number first.
+4. libphonenumber names for some countries a zone of another country that had the same clock when its data was made, and has
    not kept it. `CORRECTIONS` names the zone of the country itself.
 """
 
@@ -20,7 +22,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import holidays
+import regex
 from holidays.countries import US
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE, PhoneMetadata
+from phonenumbers.phonenumberutil import _GEO_MOBILE_COUNTRIES as GEOGRAPHIC_MOBILES
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 TODAY = datetime.now(UTC).date().isoformat()
@@ -115,6 +120,9 @@ RENAMED = {
     "Pacific/Ponape": "Pacific/Pohnpei",
     "Pacific/Truk": "Pacific/Chuuk",
 }
+#: How many digits after the calling code are looked at to tell numbers with a place from those without. Where both are possible
+#: after so many, all zones are taken.
+DEEPEST = 5
 #: The territories have holidays of their own, and no rule that forbids calls on them.
 TERRITORIES = {"AS", "GU", "MP", "PR", "UM", "VI"}
 YEARS = range(2020, 2038)
@@ -128,22 +136,72 @@ def corrected(prefix: str, zone: str) -> str:
     return RENAMED.get(zone, zone)
 
 
+def patterns(calling_code: str) -> tuple[list[str], list[str]]:
+    """The patterns of the numbers of a calling code, without it: of those that are tied to a place, and of all others."""
+    placed, free = [], []
+    for region in COUNTRY_CODE_TO_REGION_CODE[int(calling_code)]:
+        metadata = PhoneMetadata.metadata_for_region(region)
+        mobile = placed if int(calling_code) in GEOGRAPHIC_MOBILES else free
+        kinds = ("toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan", "voicemail")
+        others = [(getattr(metadata, kind), free) for kind in kinds]
+        for kind, found in ((metadata.fixed_line, placed), (metadata.mobile, mobile), *others):
+            if kind is not None and kind.national_number_pattern:
+                found.append(kind.national_number_pattern)
+    return placed, free
+
+
+def can_begin(expressions: list[str], digits: str) -> bool:
+    """Whether a number of one of the patterns can begin with some digits."""
+    return any(regex.fullmatch(expression, digits, partial=True) for expression in expressions)
+
+
+def without_free(calling_code: str, entries: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """The zones of the prefixes of a calling code, with all of its zones for numbers that are not tied to a place."""
+    placed, free = patterns(calling_code)
+    everywhere = entries[calling_code]
+    found: dict[str, tuple[str, ...]] = {}
+
+    def zones_of(prefix: str) -> tuple[str, ...]:
+        return next(entries[prefix[:n]] for n in range(len(prefix), 0, -1) if prefix[:n] in entries)
+
+    def descend(prefix: str) -> None:
+        digits = prefix[len(calling_code) :]
+        if not can_begin(free, digits):
+            found[prefix] = zones_of(prefix)
+            found.update({longer: zones for longer, zones in entries.items() if longer.startswith(prefix)})
+        elif len(digits) >= DEEPEST or not can_begin(placed, digits):
+            found[prefix] = everywhere
+        else:
+            found[prefix] = zones_of(prefix)
+            for digit in "0123456789":
+                descend(prefix + digit)
+
+    descend(calling_code)
+    return found
+
+
 def zones_by_prefix() -> dict[str, tuple[str, ...]]:
     """The zones of each prefix, in the order of the alphabet."""
-    found: dict[str, set[str]] = defaultdict(set)
+    merged: dict[str, set[str]] = defaultdict(set)
     for prefix, zones in TIMEZONE_DATA.items():
         area = prefix[:4] if prefix.startswith("1") else prefix
-        found[area] |= {corrected(prefix, zone) for zone in zones}
+        merged[area] |= {corrected(prefix, zone) for zone in zones}
     for codes, (zones, _) in BORDERS.items():
         for code in codes.split():
-            found[f"1{code}"] |= set(zones)
+            merged[f"1{code}"] |= set(zones)
+    found = {prefix: tuple(sorted(zones)) for prefix, zones in merged.items()}
+    for calling_code in map(str, COUNTRY_CODE_TO_REGION_CODE):
+        if calling_code != "1" and len(found.get(calling_code, ())) > 1:
+            entries = {prefix: zones for prefix, zones in found.items() if prefix.startswith(calling_code)}
+            for prefix in entries:
+                del found[prefix]
+            found |= without_free(calling_code, entries)
     # A prefix that says the same as a shorter one is not needed.
-    shortest_first = sorted(found, key=len)
     kept: dict[str, tuple[str, ...]] = {}
-    for prefix in shortest_first:
+    for prefix in sorted(found, key=len):
         shorter = next((kept[prefix[:n]] for n in range(len(prefix) - 1, 0, -1) if prefix[:n] in kept), None)
-        if shorter != tuple(sorted(found[prefix])):
-            kept[prefix] = tuple(sorted(found[prefix]))
+        if shorter != found[prefix]:
+            kept[prefix] = found[prefix]
     return kept
 
 
@@ -154,6 +212,7 @@ def zones_text() -> str:
         by_zones[zones].append(prefix)
     borders = [f"#   {codes}: {why}" for codes, (_, why) in BORDERS.items()]
     corrections = [f"#   {prefix}: {right} instead of {wrong}" for (prefix, wrong), right in CORRECTIONS.items()]
+    corrections += [f"#   all: {right} instead of {wrong}" for wrong, right in RENAMED.items()]
     head = f"""\
 # Time zones of the prefixes of phone numbers: zones, and the prefixes of numbers that may lie in them, without +.
 # The longest prefix decides. An area code of North America (1 and three digits) has the zones of its whole area.
@@ -161,8 +220,9 @@ def zones_text() -> str:
 # Written by .ci/dialer_data.py on {TODAY}.
 # Source: libphonenumber, resources/timezones/map_data.txt, by way of phonenumbers {version("phonenumbers")}.
 # Copyright (C) 2012 The Libphonenumber Authors, Apache License 2.0 (licenses/Apache-2.0.txt). Changed:
+# mobile phones and other numbers that are not tied to a place have all zones of their calling code;
 # area codes on a border of zones have the zones of both sides (legal borders: 49 CFR part 71):
-""" + "\n".join([*borders, "# zones of other countries are replaced:", *corrections])
+""" + "\n".join([*borders, "# zones of other countries, and former names, are replaced:", *corrections])
     lines = [f"{' '.join(zones)} = {' '.join(sorted(prefixes))}" for zones, prefixes in sorted(by_zones.items())]
     return "\n".join([head, *lines]) + "\n"
 

@@ -1,6 +1,7 @@
 """The command ``ajoxi``.
 
-``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers.
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers, ``campaign``
+dials lists of people.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from ajoxi_async.cli import output, webhooks
+from ajoxi_async.cli.campaign.arguments import add_parser as add_campaign
 from ajoxi_async.cli.interrupts import interrupts
 from ajoxi_async.cli.output import OutputError, say, warn
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -67,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     sandbox.add_argument("--allow-remote", action="store_true", help="permit a host that is not loopback")
     webhooks.add_parser(commands)
+    add_campaign(commands)
     return parser
 
 
@@ -149,6 +152,10 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if options.command == "webhooks":
         return webhooks.run(options)
+    if options.command == "campaign":
+        from ajoxi_async.cli import campaign
+
+        return campaign.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
     if options.speed != 1 and options.clock in {"manual", "auto"}:

@@ -7,11 +7,14 @@ least in this run, so that no number of ours calls far more than the others. The
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import define, field
 
-__all__ = ["Callers"]
+__all__ = ["Callers", "FromOf"]
+
+#: Chooses the number to call from for a number.
+FromOf = Callable[[int], int]
 
 #: Digits that are compared: a country code and an area code have at most so many.
 _LONGEST = 4
@@ -39,6 +42,17 @@ class Callers:
         best = max(range(len(self._plain)), key=lambda at: (self._likeness(at, wanted), -self._used[at], -at))
         self._used[best] += 1
         return self._plain[best]
+
+    def for_all(self) -> FromOf:
+        """A choice for a chunk of contacts: the number of the first of them, for all."""
+        chosen: list[int] = []
+
+        def choose(number: int) -> int:
+            if not chosen:
+                chosen.append(self.choose(number))
+            return chosen[0]
+
+        return choose
 
     def _likeness(self, at: int, wanted: str) -> int:
         text = self._texts[at]

@@ -26,12 +26,12 @@ from ajoxi_async.dialer.client import DialerClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.load import DoNotCall, Given, LoadReport, load
+from ajoxi_async.dialer.load import DoNotCall, LoadReport, load
 from ajoxi_async.dialer.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.progress import Progress, progress_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import Retry
-from ajoxi_async.dialer.rows import CsvFile
+from ajoxi_async.dialer.rows import CsvFile, Given
 from ajoxi_async.dialer.run import Run
 from ajoxi_async.dialer.running import rules_of
 from ajoxi_async.dialer.settings import Mode, Settings
@@ -153,7 +153,7 @@ class Campaign:
             rate: the most calls a second, within the rate limit of the key.
             concurrency: the most calls at a time; attempts in doubt count.
             seats: how many calls can be talked to at a time, by AI receptionists or agents; mode ``auto``.
-            lines: calls for each free agent, modes ``power`` and ``predictive``.
+            lines: calls for each free agent in mode ``power``, 2 by default; in ``predictive`` the most for each agent, 4 by default.
             abandonment: the share of answered calls that may be abandoned, mode ``predictive``.
             ring_timeout: seconds for which a phone rings, 1 to 600.
             max_call: how long a call can last at most; an open call counts for no longer.
@@ -293,11 +293,14 @@ class Campaign:
         try:
             while True:
                 try:
-                    async with self._ledger.owning(self.name, **({"patience": 0.0} if self._ledger.database.shared else {})):
-                        async with aclosing(self._shift(every, until_settled)) as steps:
-                            async for progress in steps:
-                                yield progress
-                    return
+                    patience = {"patience": 0.0} if self._ledger.database.shared else {}
+                    async with (
+                        self._ledger.owning(self.name, **patience),
+                        aclosing(self._shift(every, until_settled)) as steps,
+                    ):
+                        async for progress in steps:
+                            yield progress
+                    return  # noqa: TRY300 - an `else` would be far from here
                 except (LedgerOwnedError, LedgerUnreachableError) as error:
                     if not self._ledger.database.shared:
                         raise
@@ -316,7 +319,14 @@ class Campaign:
             await anyio.sleep(min(every, left))
         await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
         assert self._client is not None
-        run = await Run.begin(self._ledger, self._client, self.row, self.settings, self._clock, until_settled)
+        run = await Run.begin(
+            ledger=self._ledger,
+            client=self._client,
+            row=self.row,
+            settings=self.settings,
+            clock=self._clock,
+            until_settled=until_settled,
+        )
         self._run = run
         try:
             async with aclosing(run.progress(every)) as steps:
@@ -381,13 +391,18 @@ class Campaign:
         call = getattr(event, "data", None)
         if not isinstance(call, Call):
             return
-        reference = self.references.read(call.metadata.get(CLIENT_REFERENCE))
-        if reference is None:
+        if not self.references.is_ours(call.metadata.get(CLIENT_REFERENCE)):
             return
         if self._run is not None:
-            await self._run.running.record_calls([(reference.number, reference.attempt, call)], WEBHOOK)
-        else:
-            await self._command("call", number=reference.number, n=reference.attempt, call=call.to_dict())
+            try:
+                await self._run.running.record_calls([call], WEBHOOK)
+            except LedgerOwnedError:
+                if self._run is not None:
+                    raise
+            else:
+                return
+        # There is no run here, or it has ended meanwhile.
+        await self._command("call", call=call.to_dict())
 
     # Commands
 
@@ -491,7 +506,8 @@ class Campaign:
     async def _await_effect(self, command: int) -> None:
         """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""
         with anyio.move_on_after(self._ledger.database.lease):
-            while self._ledger.database.shared and await self._ledger.read(commands.applied) < command:
+            # The owner is another process, which cannot set an event of this one.
+            while self._ledger.database.shared and await self._ledger.read(commands.applied) < command:  # noqa: ASYNC110
                 await anyio.sleep(_EFFECT)
 
     # Looking
@@ -513,7 +529,7 @@ class Campaign:
         return Report(self._ledger, self.row, self._clock.now)
 
 
-_SETTINGS = frozenset(field.name for field in Settings.__attrs_attrs__ if field.init)  # type: ignore[attr-defined]
+_SETTINGS = frozenset(field.name for field in Settings.__attrs_attrs__ if field.init)
 
 
 def _number(text: object) -> int:

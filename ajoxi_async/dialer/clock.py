@@ -23,7 +23,7 @@ import anyio.lowlevel
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["Clock", "SandboxClock", "SystemClock", "boot_time", "clock_of", "milliseconds"]
+__all__ = ["Clock", "SandboxClock", "SystemClock", "boot_time", "clock_of", "clock_offset", "milliseconds"]
 
 _BOOT: Final = getattr(time, "CLOCK_BOOTTIME", None)
 #: Seconds after which the system's clock is read again by a task that waits for a moment, because it may have been set.
@@ -176,7 +176,7 @@ def clock_of(given: object) -> Clock:
     if given is None:
         return SystemClock()
     if hasattr(given, "joined") and hasattr(given, "now") and hasattr(given, "wait"):
-        return given  # type: ignore[return-value]
+        return given
     if hasattr(given, "wait_until") and hasattr(given, "join"):
         return SandboxClock(given)  # type: ignore[arg-type]
     raise InvalidParameterError("clock", f"expected a clock such as sandbox.clock, got {type(given).__name__}")
@@ -185,6 +185,11 @@ def clock_of(given: object) -> Clock:
 def boot_time() -> float:
     """Seconds since the machine started, those included in which it was suspended."""
     return time.monotonic() if _BOOT is None else time.clock_gettime(_BOOT)
+
+
+def clock_offset() -> float:
+    """The time of the system's clock when the machine started. It changes when the clock is set, or a machine is rolled back."""
+    return time.time() - boot_time()
 
 
 def milliseconds(moment: float) -> int:

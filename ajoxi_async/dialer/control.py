@@ -4,7 +4,9 @@ Rules:
 1. Commands are looked for every twentieth of a second of real time. The gate sends nothing while there are commands that were not
    carried out (`dispatch`, rule 3), so that they have effect at once.
 2. The ownership is looked at as often. A run that has lost it ends.
-3. The mark, up to which the ledger knows all its calls, is written every few seconds: see `opening`.
+3. When the system's clock jumps, the machine may have been rolled back to a snapshot, memory and all. Nothing is sent then until the
+   API's list was swept as at the beginning of a run.
+4. The mark, up to which the ledger knows all its calls, is written every few seconds: see `opening`.
 """
 
 from __future__ import annotations
@@ -16,9 +18,10 @@ import anyio
 from attrs import define
 
 from ajoxi_async.dialer.clock import boot_time
-from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.dispatch import Dispatcher
 from ajoxi_async.dialer.machine import CampaignState
+from ajoxi_async.dialer.opening import Opening
 from ajoxi_async.dialer.running import Running, rules_of
 from ajoxi_async.dialer.statements import campaigns, commands, contacts
 from ajoxi_async.protocol.errors import LedgerOwnedError
@@ -38,6 +41,7 @@ class Control:
 
     running: Running
     dispatcher: Dispatcher
+    opening: Opening
     _looks: int = 0
 
     async def run(self) -> None:
@@ -60,13 +64,16 @@ class Control:
         if alarm is None or alarm > running.alarm or self._looks % _ANYWAY == 1:
             await self._carry_out(alarm)
         self.dispatcher.polled = polled
+        if running.opened and running.jumped:
+            running.opened = False
+            await self.opening.sweep()
         if self._looks % _MARK == 0 or running.unsaved:
             await self._save()
 
     async def _carry_out(self, alarm: int | None) -> None:
         running = self.running
 
-        def read(db: Database) -> list[commands.Posted]:
+        def read(db: Database) -> list[Posted]:
             return db.posted(commands.applied(db))
 
         posted = await running.ledger.read(read)
@@ -82,6 +89,7 @@ class Control:
     async def take_over(self, *, anew: bool) -> None:
         """Take over from the ledger what commands have changed."""
         running = self.running
+
         def read(db: Database) -> tuple[campaigns.CampaignRow | None, set[int]]:
             if anew:
                 running.reload(db)

@@ -37,19 +37,18 @@ class Posted(NamedTuple):
 
 
 class Database(Protocol):
-    """A database that holds a ledger.
-
-    Attributes:
-        shared: whether processes of several machines use it, each the owner of some campaigns. Then a run stands by while another
-            process owns the campaign, and other owners are told of each command.
-        lease: seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached.
-    """
+    """A database that holds a ledger."""
 
     @property
-    def shared(self) -> bool: ...
+    def shared(self) -> bool:
+        """Whether processes of several machines use it, each the owner of some campaigns.
+
+        Then a run stands by while another process owns the campaign, and other owners are told of each command.
+        """
 
     @property
-    def lease(self) -> float: ...
+    def lease(self) -> float:
+        """Seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached."""
 
     def open(self) -> None:
         """Connect, for reading at least, and check that it is a ledger, or none yet.

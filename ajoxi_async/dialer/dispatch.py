@@ -16,22 +16,23 @@ from __future__ import annotations
 
 import os
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
 from attrs import define, field
 
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
-from ajoxi_async.dialer.answers import NotNowError, ending_of
-from ajoxi_async.dialer.callers import Callers
+from ajoxi_async.dialer.answers import Ending, NotNowError, ending_of
+from ajoxi_async.dialer.callers import Callers, FromOf
+from ajoxi_async.dialer.chunks import Chunks, ringing_time
 from ajoxi_async.dialer.clock import boot_time, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import CampaignState, Fact
 from ajoxi_async.dialer.openings import Openings
 from ajoxi_async.dialer.progress import Waiting
 from ajoxi_async.dialer.running import Running
-from ajoxi_async.dialer.statements import claims, contacts
+from ajoxi_async.dialer.statements import chunks, claims, contacts
 from ajoxi_async.dialer.statements.claims import Candidate, Claimed
 from ajoxi_async.dialer.statements.facts import ANSWER, Report
 from ajoxi_async.protocol.errors import AjoxiError, CampaignHaltedError
@@ -47,6 +48,8 @@ _READ: Final = 200
 _CANCEL: Final = 5_000
 #: Answers in a row that leave their attempts in doubt, after which dialling waits.
 _DOUBTS: Final = 3
+#: 429s in a row after which dialling waits, besides the limiter.
+_THROTTLED: Final = 5
 #: Seconds to wait after failures to connect.
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -54,6 +57,17 @@ _LONGEST_PAUSE: Final = 60.0
 FRESH: Final = 0.1
 #: Milliseconds after which contacts whose time is over are looked for again.
 _EXPIRY: Final = 60_000
+
+
+@define(eq=False)
+class _Gate:
+    """The gate of one call."""
+
+    dispatcher: Dispatcher
+    claimed: Sequence[Claimed]
+
+    def __call__(self) -> None:
+        self.dispatcher.check(*self.claimed)
 
 
 @define(eq=False)
@@ -68,6 +82,7 @@ class Dispatcher:
     """
 
     running: Running
+    chunks: Chunks
     spawn: Callable[..., object]
     waiting: tuple[Waiting, ...] = ()
     polled: float = field(factory=boot_time)
@@ -76,6 +91,7 @@ class Dispatcher:
     _queue: deque[Candidate] = field(factory=deque)
     _ahead: int = _FEWEST
     _doubts: int = 0
+    _throttled: int = 0
     _pause: float = 0.0
     _paused_until: float = 0.0
     _next_expiry: int = 0
@@ -83,7 +99,7 @@ class Dispatcher:
 
     def __attrs_post_init__(self) -> None:
         settings = self.running.settings
-        self._openings = Openings(settings.windows, float(settings.ring_timeout))
+        self._openings = Openings(settings.windows, ringing_time(settings))
         self._callers = Callers(settings.from_)
 
     async def run(self) -> None:
@@ -115,6 +131,8 @@ class Dispatcher:
         if running.settings.mode == "preview":
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
+        if running.settings.engine == "api":
+            return await self._turn_of_chunk(now)
         ahead = self._ahead - len(running.claimed)
         if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
@@ -135,6 +153,54 @@ class Dispatcher:
             self._begin(one)
         return 0
 
+    async def _turn_of_chunk(self, now: float) -> float | None:
+        """Claim and send a chunk of contacts; see `_turn`."""
+        running = self.running
+        if self.chunks.away:
+            return None
+        seen = running.seen()
+        room = min(self.chunks.size, running.pacing.room(now, seen))
+        if room <= 0:
+            return running.pacing.next_change(now, seen)
+        moment = running.now()
+        self.chunks.sent += 1
+        reference = running.references.chunk(moment, self.chunks.sent)
+
+        def work(db: Database, tally: Counter[str]) -> tuple[list[Claimed], int, float | None]:
+            claimed, until = self._claim(db, tally, room, self._callers.for_all())
+            id = chunks.add(db, running.row.id, reference, [one.id for one in claimed], moment) if claimed else 0
+            return claimed, id, until
+
+        claimed, chunk, until = await running.write(work)
+        if not claimed:
+            running.nothing_waits = until is None
+            return until
+        self.waiting, self.chunks.away = (), True
+        running.claimed |= {one.id: one for one in claimed}
+        running.activity.begin()
+        self.spawn(self.dial_chunk, chunk, reference, claimed)
+        return None
+
+    async def dial_chunk(self, chunk: int, reference: str, claimed: list[Claimed]) -> None:
+        """Send one chunk and write what became of it."""
+        running = self.running
+        try:
+            ending = await self.chunks.send(chunk, reference, claimed, _Gate(self, claimed))
+            self._note(ending)
+        except AjoxiError as error:  # The ledger cannot be written: the attempts stay intents, and are in doubt.
+            running.halt(error)
+        except BaseException:
+            sent = not any(one.id in running.claimed for one in claimed)
+            fact = Fact.DOUBTFUL if sent else Fact.UNSENT
+            with anyio.CancelScope(shield=True):
+                await running.record([Report(one.id, fact, reason="canceled") for one in claimed])
+            raise
+        finally:
+            self.chunks.away = False
+            for one in claimed:
+                self._forget(one)
+            running.activity.end()
+
     def _begin(self, one: Claimed) -> None:
         running = self.running
         running.claimed[one.id] = one
@@ -143,7 +209,9 @@ class Dispatcher:
 
     # Claims, in the thread of the database
 
-    def _claim(self, db: Database, tally: Counter[str], room: int) -> tuple[list[Claimed], float | None]:
+    def _claim(
+        self, db: Database, tally: Counter[str], room: int, from_of: FromOf | None = None
+    ) -> tuple[list[Claimed], float | None]:
         """Claim up to so many contacts; if there are none, find out until when to wait."""
         running = self.running
         now = running.now()
@@ -157,12 +225,14 @@ class Dispatcher:
             if not self._queue:
                 break
             batch = [self._queue.popleft() for _ in range(min(room - len(found), len(self._queue)))]
-            found += self._claim_all(db, tally, batch, now)
+            found += self._claim_all(db, tally, batch, now, from_of)
         if found:
             return found, 0
         return [], self._wait_until(db, tally, now)
 
-    def _claim_all(self, db: Database, tally: Counter[str], batch: list[Candidate], now: int) -> list[Claimed]:
+    def _claim_all(
+        self, db: Database, tally: Counter[str], batch: list[Candidate], now: int, from_of: FromOf | None = None
+    ) -> list[Claimed]:
         caps = self.running.settings.caps
         return claims.claim(
             db,
@@ -170,7 +240,7 @@ class Dispatcher:
             [one for one in batch if self._openings.allows(one.zones, now / 1000)],
             now,
             tally,
-            from_of=self._callers.choose,
+            from_of=from_of or self._callers.choose,
             allowed_at=caps.next_allowed,
             history=caps.span,
         )
@@ -221,10 +291,11 @@ class Dispatcher:
     # One call
 
     async def dial_now(self, number: int) -> bool:
-        """Dial a contact that waits, whatever the pacing says; return whether a request was sent."""
+        """Dial a contact that waits, if there is room; return whether a request was sent."""
         running = self.running
         if not running.may_dial or running.pacing.room(running.clock.now(), running.seen()) <= 0:
             return False
+        self._trip()
 
         def work(db: Database, tally: Counter[str]) -> list[Claimed]:
             self._openings.learn(contacts.zones_of(db))
@@ -232,14 +303,15 @@ class Dispatcher:
             return [] if found is None else self._claim_all(db, tally, [found], running.now())
 
         claimed = await running.write(work)
+        sent = False
         for one in claimed:
             running.claimed[one.id] = one
             running.activity.begin()
-            await self.dial(one)
-        return bool(claimed)
+            sent = await self.dial(one)
+        return sent
 
-    def check(self, one: Claimed) -> None:
-        """The gate. Raises if the call is not to be placed now; else it is on the wire from now on.
+    def check(self, *claimed: Claimed) -> None:
+        """The gate. Raises if the calls are not to be placed now; else they are on the wire from now on.
 
         Raises:
             NotNowError: it is proven unsent.
@@ -251,28 +323,36 @@ class Dispatcher:
             raise NotNowError("the campaign does not dial")
         if not running.ledger.database.owned(running.name) or os.getpid() != self._process:
             raise NotNowError("this process does not own the campaign any more")
+        if running.jumped:
+            running.control_bell.ring()
+            raise NotNowError("the clock was set")
         if (alarm is None and boot_time() - self.polled > FRESH) or (alarm or 0) > running.alarm:
             running.control_bell.ring()
             raise NotNowError("there are commands to be carried out first")
-        if one.number in running.forbidden:
-            raise NotNowError("do not call")
-        if one.expires is not None and milliseconds(now) >= one.expires:
-            raise NotNowError("its time is over")
-        if not self._openings.allows(one.zones, now):
-            raise NotNowError("its window is closed")
-        if running.claimed.pop(one.id, None) is not None:
-            running.on_wire += 1
-            running.begun += 1
-            running.dispatch_bell.ring()
+        for one in claimed:
+            if one.number in running.forbidden:
+                raise NotNowError("do not call")
+            if one.expires is not None and milliseconds(now) >= one.expires:
+                raise NotNowError("its time is over")
+            if not self._openings.allows(one.zones, now):
+                raise NotNowError("its window is closed")
+        for one in claimed:
+            if running.claimed.pop(one.id, None) is not None:
+                running.on_wire += 1
+                running.begun += 1
+        running.dispatch_bell.ring()
 
-    async def dial(self, one: Claimed) -> None:
-        """Place one call and write what became of it."""
+    async def dial(self, one: Claimed) -> bool:
+        """Place one call and write what became of it; return whether a request was sent."""
         running = self.running
         try:
             report = await self._placed(one)
             await running.record([report])
         except AjoxiError as error:  # The ledger cannot be written: the attempt stays an intent, and is in doubt.
             running.halt(error)
+            return False
+        else:
+            return report.fact is not Fact.UNSENT
         finally:
             self._forget(one)
             running.activity.end()
@@ -289,24 +369,31 @@ class Dispatcher:
                 metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
                 agent_id=settings.agent_id,
                 lane="bulk",
-                gate=lambda: self.check(one),
+                gate=_Gate(self, (one,)),
             )
         except AjoxiError as error:
             ending = ending_of(error)
-            if ending.halts:
-                running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
-            self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
-            if ending.failed or self._doubts >= _DOUBTS:
-                self._fail()
+            self._note(ending)
             return Report(one.id, ending.fact, reason=ending.reason)
         except BaseException:
             fact = Fact.UNSENT if one.id in running.claimed else Fact.DOUBTFUL
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
-        self._pause, self._doubts = 0.0, 0
+        self._note(Ending(Fact.PLACED, ""))
         created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
         return Report(one.id, Fact.PLACED, call.id, created, via=ANSWER)
+
+    def _note(self, ending: Ending) -> None:
+        """Draw the consequences of the end of a request for the next ones."""
+        if ending.halts:
+            self.running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
+        self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
+        self._throttled = self._throttled + 1 if ending.throttled else 0
+        if ending.failed or self._doubts >= _DOUBTS or self._throttled >= _THROTTLED:
+            self._fail()
+        elif ending.fact is Fact.PLACED:
+            self._pause = 0.0
 
     def _fail(self) -> None:
         """Wait before the next dial, because the API could not be reached."""

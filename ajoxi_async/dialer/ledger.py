@@ -24,7 +24,7 @@ import anyio.to_thread
 from attrs import define, field
 
 from ajoxi_async.dialer.database import Database
-from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError
+from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 __all__ = ["Ledger"]
 
@@ -68,7 +68,7 @@ class Ledger:
     """
 
     def __init__(self, where: str | PathLike[str] | Database) -> None:
-        self.database: Database = where if hasattr(where, "transaction") else _database_of(where)
+        self.database: Database = _database_of(where)
         self._thread = anyio.Lock()
         self._limit: anyio.CapacityLimiter | None = None
         self._jobs: list[_Job[Any]] = []
@@ -252,8 +252,9 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
                 elif not job.each:
                     results[job] = job.work(database)
     except BaseException as error:
-        if len(jobs) == 1 or len(results) == len(jobs):
-            # A commit that failed may have been carried out after all, so that nothing is tried again.
+        if len(jobs) == 1 or len(results) == len(jobs) or isinstance(error, (LedgerOwnedError, LedgerUnreachableError)):
+            # A commit that failed may have been carried out after all, so that nothing is tried again; and none of them is to blame
+            # for a database that cannot be reached.
             for job in jobs:
                 job.error = error
             return
@@ -264,7 +265,9 @@ def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
             job.result = results[job]
 
 
-def _database_of(where: object) -> Database:
+def _database_of(where: str | PathLike[str] | Database) -> Database:
+    if not isinstance(where, (str, PathLike)) and hasattr(where, "transaction"):
+        return where
     if isinstance(where, str) and where.startswith(("postgresql://", "postgres://")):
         from ajoxi_async.dialer.postgres import PostgresDatabase
 

@@ -11,22 +11,23 @@ Rules:
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ajoxi_async.dialer.clocks import zone_names
 from ajoxi_async.dialer.intake import Intake, Refused
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.numbers import NumberRefused, reader
-from ajoxi_async.dialer.rows import CsvFile, Given, Row, given_row, numbers_of
+from ajoxi_async.dialer.rows import CsvFile, Given, NumberFile, Row, given_row
 from ajoxi_async.dialer.statements import contacts, loading
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.windows import Windows
@@ -66,7 +67,7 @@ class LoadReport:
     duplicates: int = 0
     refused: int = 0
     do_not_call: int = 0
-    first_refused: tuple[Refused, ...] = ()
+    first_refused: tuple[Refused, ...] = field(default=(), repr=lambda rows: str(len(rows)))
     listed: int = 0
 
     def __str__(self) -> str:
@@ -119,19 +120,19 @@ async def load(
     before = await ledger.read(lambda db: loading.refused_before(db, campaign.id)) if under_way.again else set()
     report = LoadReport(listed=listed)
     size = _BATCH if is_file else _SOME
-    async for some in _parts(rows, size):
-        batch = await anyio.to_thread.run_sync(intake.batch, some)
-        stored = await ledger.write(lambda db, load=under_way, batch=batch: loading.store(db, load, batch, before))  # type: ignore[misc]
-        under_way = under_way._replace(source=stored.source)
-        report = evolve(
-            report,
-            rows=report.rows + len(batch),
-            imported=report.imported + stored.imported,
-            duplicates=report.duplicates + stored.duplicates,
-            refused=report.refused + stored.refused,
-            do_not_call=report.do_not_call + stored.suppressed,
-            first_refused=(*report.first_refused, *batch.refused[: _SHOWN - len(report.first_refused)]),
-        )
+    async with aclosing(_read(rows, size, intake.batch)) as batches:
+        async for batch in batches:
+            stored = await ledger.write(lambda db, load=under_way, batch=batch: loading.store(db, load, batch, before))  # type: ignore[misc]
+            under_way = under_way._replace(source=stored.source)
+            report = evolve(
+                report,
+                rows=report.rows + len(batch),
+                imported=report.imported + stored.imported,
+                duplicates=report.duplicates + stored.duplicates,
+                refused=report.refused + stored.refused,
+                do_not_call=report.do_not_call + stored.suppressed,
+                first_refused=(*report.first_refused, *batch.refused[: _SHOWN - len(report.first_refused)]),
+            )
     if (id := under_way.source) is not None:
         await ledger.write(lambda db: loading.finish(db, id, round(now * 1000)))
     return report
@@ -139,12 +140,9 @@ async def load(
 
 async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | None) -> int:
     """Put numbers on the do-not-call list; return how many."""
-    from_file = isinstance(given, str | PathLike | CsvFile)
-    named = (
-        given.name if isinstance(given, CsvFile) else os.fspath(given) if isinstance(given, str | PathLike) else "given"
-    )
-    rows: Any = numbers_of(given) if isinstance(given, str | PathLike) else given
-    read = reader((given.region if isinstance(given, CsvFile) else None) or region)
+    rows = NumberFile(Path(given)) if isinstance(given, str | PathLike) else given
+    named = rows.name if isinstance(rows, NumberFile | CsvFile) else "given"
+    read = reader((rows.region if isinstance(rows, CsvFile) else None) or region)
     wrong: list[str] = []
     amount = 0
 
@@ -159,23 +157,39 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
                 wrong.append(f"line {line}: {error.reason}")
         return found
 
-    async for some in _parts(rows, _SOME, as_rows=not (from_file and not isinstance(given, CsvFile))):
-        found = await anyio.to_thread.run_sync(numbers, some)
-        amount += len(found)
-        await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
+    async with aclosing(_read(rows, _SOME, numbers)) as lists:
+        async for found in lists:
+            amount += len(found)
+            await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
     if wrong:
         more = f" (and {len(wrong) - 3} more lines)" if len(wrong) > 3 else ""
         raise InvalidParameterError("do_not_call", f"no contact was loaded, because {'; '.join(wrong[:3])}{more}")
     return amount
 
 
-async def _parts(rows: Any, size: int, *, as_rows: bool = True) -> AsyncIterator[list[Row]]:
-    """Rows in lists of `size`. Files are read in a thread."""
-    if isinstance(rows, CsvFile) or not as_rows:
-        file: Iterator[Row] = rows.rows() if isinstance(rows, CsvFile) else rows
-        while part := await anyio.to_thread.run_sync(lambda: list(islice(file, size))):
-            yield part
-    elif isinstance(rows, AsyncIterable):
+async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> AsyncGenerator[T, None]:
+    """The results of some work for every `size` rows. Files are read in the thread that works, so that no list of rows is made."""
+    if isinstance(rows, CsvFile | NumberFile):
+        file = rows.rows()
+
+        def next_of_file() -> list[T]:
+            first = next(file, None)
+            return [] if first is None else [work(chain([first], islice(file, size - 1)))]
+
+        try:
+            while done := await anyio.to_thread.run_sync(next_of_file):
+                yield done[0]
+        finally:
+            file.close()
+        return
+    async with aclosing(_parts(rows, size)) as parts:
+        async for part in parts:
+            yield await anyio.to_thread.run_sync(work, part)
+
+
+async def _parts(rows: Any, size: int) -> AsyncGenerator[list[Row], None]:
+    """Rows of a program in lists of `size`."""
+    if isinstance(rows, AsyncIterable):
         part = []
         line = 0
         async for one in rows:
@@ -186,10 +200,10 @@ async def _parts(rows: Any, size: int, *, as_rows: bool = True) -> AsyncIterator
                 part = []
         if part:
             yield part
-    else:
-        if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
-            raise InvalidParameterError("rows", f"expected rows or from_csv(path), got {type(rows).__name__}")
-        given = enumerate(rows, 1)
-        while part := [given_row(one, line) for line, one in islice(given, size)]:
-            yield part
-            await anyio.lowlevel.checkpoint()
+        return
+    if isinstance(rows, str | bytes | Mapping) or not isinstance(rows, Iterable):
+        raise InvalidParameterError("rows", f"expected rows or from_csv(path), got {type(rows).__name__}")
+    given = enumerate(rows, 1)
+    while part := [given_row(one, line) for line, one in islice(given, size)]:
+        yield part
+        await anyio.lowlevel.checkpoint()

@@ -19,11 +19,12 @@ from attrs import define
 
 from ajoxi_async.contract.calls import Call, Direction
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
-from ajoxi_async.dialer.clock import milliseconds
+from ajoxi_async.dialer.clock import clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import Fact
 from ajoxi_async.dialer.running import Running, at, rules_of
 from ajoxi_async.dialer.statements import adoption, campaigns, facts, looks
+from ajoxi_async.dialer.statements.calls import attempt_of_call, number_of
 from ajoxi_async.dialer.statements.facts import LIST, Report, fact_of
 from ajoxi_async.dialer.sweep import Sweeper
 from ajoxi_async.protocol.errors import AjoxiError, AuthenticationError, ClientClosedError, LedgerError
@@ -57,13 +58,23 @@ class Opening:
         left = await running.ledger.read(lambda db: looks.intents(db, running.row.id))
         if left:
             await running.record([Report(id, Fact.DOUBTFUL, reason="the process ended") for id in left])
-        began = running.now()
+        await self.sweep()
+
+    async def sweep(self) -> None:
+        """Sweep the list, and let calls be placed from then on. Errors are those of `run`."""
+        running = self.running
+        offset, began = clock_offset(), running.now()
         await self._sweep()
+        if running.halted or running.draining:
+            return
         await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, began))
         await running.refresh()
+        running.offset, running.opened = offset, True
+        running.wake()
 
     async def _sweep(self) -> None:
         running = self.running
+        bell = running.bell()
         mark = (await running.ledger.read(lambda db: campaigns.find(db, running.name)) or running.row).mark
         cursor: str | None = None
         pause = _PAUSE
@@ -75,11 +86,11 @@ class Opening:
             except (LedgerError, AuthenticationError, ClientClosedError):
                 raise
             except AjoxiError as error:
-                running.reason = f"the list of calls cannot be read: {type(error).__name__}"
-                await running.clock.wait(running.dispatch_bell, running.clock.now() + pause)
+                running.trouble = f"the list of calls cannot be read: {type(error).__name__}"
+                await running.clock.wait(bell, running.clock.now() + pause)
                 pause = min(_LONGEST_PAUSE, pause * 2)
                 continue
-            running.reason, pause = None, _PAUSE
+            running.trouble, pause = None, _PAUSE
             news = await self._adopt(page.data)
             cursor = page.next_cursor
             oldest = min((call.created_at for call in page.data if call.created_at), default=None)
@@ -99,16 +110,18 @@ class Opening:
             new, reports, changed = 0, [], []
             for call in reversed(calls):  # The oldest first, in the order in which the ledger would have known them.
                 adopted = False
-                reference = running.references.read(call.metadata.get(CLIENT_REFERENCE))
-                number = int(call.to[1:]) if call.to and call.to[1:].isdigit() else None
+                text = call.metadata.get(CLIENT_REFERENCE)
+                reference, number = running.references.read(text), number_of(call)
+                id = attempt_of_call(db, running.row.id, running.references, call)
                 if reference is not None:
-                    id = facts.attempt_of(db, running.row.id, reference.number, reference.attempt)
                     if id is None:
                         id = adoption.adopt(db, running.row.id, reference.number, reference.attempt, call, tally)
                         adopted = id is not None
-                elif CLIENT_REFERENCE in call.metadata or number is None or call.from_ not in numbers:
+                elif number is None or call.from_ not in numbers:
                     continue  # A call of somebody else.
-                else:
+                elif text is not None and not running.references.is_chunk(text):
+                    continue
+                elif id is None:
                     id, adopted = adoption.adopt_by_numbers(db, running.row.id, number, call, tally)
                 if id is not None:
                     reports.append(fact_of(id, call, LIST)._replace(adopted=adopted))

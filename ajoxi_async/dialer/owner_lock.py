@@ -98,7 +98,9 @@ class OwnerLock:
                 _lock(descriptor)
             except OSError:
                 process = os.pread(descriptor, 32, 0).rstrip(b"\0").decode("ascii", "replace")
-                raise LedgerOwnedError(f"the ledger belongs to process {process or '(unknown)'}, which is alive") from None
+                raise LedgerOwnedError(
+                    f"the ledger belongs to process {process or '(unknown)'}, which is alive"
+                ) from None
             os.pwrite(descriptor, str(os.getpid()).encode().ljust(32, b"\0"), 0)
             self._map = mmap.mmap(descriptor, _SIZE)
         except BaseException:

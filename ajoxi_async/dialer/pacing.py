@@ -163,7 +163,9 @@ class Rate:
             self._begun = seen.begun
         if seen.begun > self._begun:
             # The calls began at the look before this one, or after it.
-            self._next = max(self._next, self._looked - _LATE) + (seen.begun - self._begun) / self.per_second
+            late = self._looked - self._next
+            began = self._next if late <= _LATE else self._looked
+            self._next = began + (seen.begun - self._begun) / self.per_second
             self._begun = seen.begun
         self._looked = now
         return int(now >= self._next)
@@ -409,7 +411,9 @@ def pacing_of(
         parts.append(Rate(rate))
     if concurrency is not None:
         parts.append(Concurrency(concurrency))
-    return parts[0] if len(parts) == 1 else Smallest(tuple(parts) or (Concurrency(_MOST),))
+    if not parts:
+        return Concurrency(_MOST)
+    return parts[0] if len(parts) == 1 else Smallest(tuple(parts))
 
 
 def _given(value: Any) -> Sequence[Any]:

@@ -118,7 +118,7 @@ class Line:
         self._link.enter_pipeline_mode()
         try:
             self._send(sql, parameters)
-            return self._rows(self._collect(patience, sync=True))
+            return self._rows(self._collect(patience))
         finally:
             self._leave_pipeline()
 
@@ -135,7 +135,7 @@ class Line:
         """Commit. If it raises `Silent`, it is not known whether the transaction was committed."""
         self._collect(patience)
         self._send("COMMIT", ())
-        result = self._collect(patience, sync=True)
+        result = self._collect(patience)
         self._in_transaction = False
         self._leave_pipeline()
         if result.command_status != b"COMMIT":  # A COMMIT of a transaction that failed is a ROLLBACK, and no error.
@@ -148,12 +148,12 @@ class Line:
             return
         try:
             try:
-                self._collect(patience, sync=True)
+                self._collect(patience)
             except Refused:
                 pass
             self._broken_by = None
             self._send("ROLLBACK", ())
-            self._collect(patience, sync=True)
+            self._collect(patience)
         except (Refused, Silent):
             self.close()
         finally:
@@ -163,7 +163,7 @@ class Line:
     def copy(self, sql: str, rows: Iterable[Sequence[Value]], patience: float) -> None:
         """Carry out a ``COPY ... FROM STDIN`` within a transaction."""
         status = self._pq.ExecStatus
-        self._collect(patience, sync=True)
+        self._collect(patience)
         self._link.exit_pipeline_mode()
         try:
             self._link.send_query(sql.encode())
@@ -233,16 +233,14 @@ class Line:
 
         return psycopg.Error
 
-    def _collect(self, patience: float, *, sync: bool = False) -> Any:
-        """Wait for all results that are to come, and return the last one that is not of a sync."""
-        if not sync and not self._pending:
-            return None
+    def _collect(self, patience: float) -> Any:
+        """Wait for all results that are to come, and return the last one.
+
+        Each wait is a sync, because a server that waits for more of a pipeline does not count as idle, and its timeouts do not run.
+        """
         until = time.monotonic() + patience
         try:
-            if sync:
-                self._link.pipeline_sync()
-            else:
-                self._link.send_flush_request()
+            self._link.pipeline_sync()
             self._flush(until)
             last, failed = None, None
             while self._pending:
@@ -253,8 +251,7 @@ class Line:
                 if last is not None and self._failure(last) is not None:
                     self._names.pop(prepared, None)
                     failed = failed or self._failure(last)
-            if sync:
-                self._next(until - time.monotonic())
+            self._next(until - time.monotonic())
         except self._error as error:
             self.close()
             raise Silent(str(error)) from None
@@ -361,7 +358,7 @@ def copy_text(row: Sequence[Value]) -> str:
         elif isinstance(value, str):
             values.append(_checked(value).translate(_ESCAPES))
         elif isinstance(value, int):
-            values.append("%d" % value)
+            values.append(str(int(value)))
         else:
             values.append(repr(value))
     return "\t".join(values) + "\n"

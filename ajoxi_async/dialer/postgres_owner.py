@@ -27,7 +27,7 @@ import socket
 import threading
 import time
 from hashlib import blake2b
-from typing import Any, Final
+from typing import Final
 
 from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.postgres_session import SCHEMA, Address, Session
@@ -67,7 +67,7 @@ class Ownership:
     """
 
     def __init__(
-        self, address: Address, name: str, process: str, lease: float, request_timeout: float, quiet_at: float
+        self, address: Address, name: str, *, process: str, lease: float, request_timeout: float, quiet_at: float
     ) -> None:
         self.name = name
         self.id = self.epoch = 0
@@ -207,6 +207,8 @@ class Ownership:
                     "UPDATE owner SET released = ($1::bigint = 0), quiet = $1, process = '' WHERE id = $2 AND epoch = $3",
                     left, self.id, self.epoch,
                 )  # fmt: skip
+                # The end of the session would free it, too, but some time after `close` has returned.
+                self._session.execute("SELECT pg_advisory_unlock($1)", self.key)
         except LedgerError:
             pass  # The next owner has to wait, as after a crash.
         finally:

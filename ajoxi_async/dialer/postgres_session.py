@@ -25,7 +25,7 @@ from attrs import field, frozen
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.dialer.database import Row, Value
 from ajoxi_async.dialer.postgres_line import Line, Refused, Silent
-from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerUnreachableError
+from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 __all__ = ["Address", "Session", "parse_url"]
 
@@ -47,6 +47,8 @@ SCHEMA: Final = "ajoxi_dialer"
 #: SQLSTATEs after which trying again later may help: connection failures (08), shutdown and start (57P), too many connections
 #: (53300), a server that has become a standby (25006).
 _PASSING: Final = re.compile(r"08...|57P..|53300|25006")
+#: The SQLSTATE of a lock that was not free within ``lock_timeout``. Only an owner-to-be sets that.
+_LOCKED: Final = "55P03"
 #: What could be a phone number in a message of the server.
 _DIGITS: Final = re.compile(r"\d{7,}")
 #: Servers of which this process has said already that they have `fsync = off`.
@@ -147,7 +149,7 @@ class Session:
         """
         try:
             if self._line is None or not self._line.is_open:
-                if self._in_transaction:
+                if self._in_transaction or self._is_lost():
                     raise Silent("the connection was lost")
                 self._line = self._connect()
             yield self._line
@@ -157,6 +159,8 @@ class Session:
             ) from None
         except Refused as error:
             reason = self._address.reason(error)
+            if error.state == _LOCKED:
+                raise LedgerOwnedError("a transaction of the owner before is still open") from None
             if _PASSING.fullmatch(error.state):
                 raise LedgerUnreachableError(f"{self._address.shown} cannot be used now: {reason}") from None
             raise LedgerError(f"{self._address.shown} refused a statement: {reason}") from None
@@ -234,7 +238,9 @@ class Session:
         if version < OLDEST:
             raise ConfigurationError(f"ledger: {self._address.shown} is version {version // 10_000}, and 14 is needed")
         ((in_recovery, synchronous_commit, fsync),) = line.execute(
-            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')", (), self.patience
+            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')",
+            (),
+            self.patience,
         )
         if in_recovery:
             raise LedgerUnreachableError(

@@ -77,7 +77,9 @@ class Progress:
         elif self.waiting:
             first = self.waiting[0]
             zone = f" {first.zones[0]}" if first.zones else ""
-            parts.append(f"waiting until {datetime.fromtimestamp(first.until, UTC):%Y-%m-%d %H:%M} UTC ({first.why}{zone})")
+            parts.append(
+                f"waiting until {datetime.fromtimestamp(first.until, UTC):%Y-%m-%d %H:%M} UTC ({first.why}{zone})"
+            )
         return " | ".join(part for part in parts if part)
 
 

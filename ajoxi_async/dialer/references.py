@@ -11,7 +11,6 @@ Rules:
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -44,9 +43,9 @@ class References:
     """
 
     def __init__(self, name: str) -> None:
-        digest = blake2b(name.encode(), digest_size=16).hexdigest()
-        self.prefix = name if _PLAIN.fullmatch(name) else f"c-{digest[:16]}"
-        self._key = digest.encode()
+        digest = blake2b(name.encode(), digest_size=48).digest()
+        self.prefix = name if _PLAIN.fullmatch(name) else f"c-{digest[:8].hex()}"
+        self._keys = tuple(int.from_bytes(digest[at : at + 8]) | 1 for at in range(8, 8 + 8 * _ROUNDS, 8))
 
     def make(self, number: int, attempt: int) -> str:
         """The reference of an attempt.
@@ -66,23 +65,40 @@ class References:
             return None
         return Reference(self._restored(int(found[2], 32)), int(found[3]))
 
+    def chunk(self, moment: int, serial: int) -> str:
+        """The reference of a chunk of contacts, which all its calls carry. It is never given twice.
+
+        Args:
+            moment: of its intent, in milliseconds.
+            serial: its place among the chunks of the run.
+        """
+        return f"{self.prefix}.chunk.{moment}-{serial}"
+
+    def is_chunk(self, reference: str | None) -> bool:
+        """Whether a reference is that of a chunk of this campaign."""
+        return reference is not None and reference.startswith(f"{self.prefix}.chunk.")
+
+    def is_ours(self, reference: str | None) -> bool:
+        """Whether a reference is one of this campaign, of an attempt or a chunk."""
+        return self.is_chunk(reference) or self.read(reference) is not None
+
     def _permuted(self, number: int) -> int:
         left, right = number >> _HALF, number & _MASK
-        for turn in range(_ROUNDS):
-            left, right = right, left ^ _mixed(self._key, turn, right)
+        for key in self._keys:
+            left, right = right, left ^ _mixed(key, right)
         return left << _HALF | right
 
     def _restored(self, code: int) -> int:
         left, right = code >> _HALF, code & _MASK
-        for turn in reversed(range(_ROUNDS)):
-            left, right = right ^ _mixed(self._key, turn, left), left
+        for key in reversed(self._keys):
+            left, right = right ^ _mixed(key, left), left
         return left << _HALF | right
 
 
-@lru_cache(maxsize=1024)
-def _mixed(key: bytes, turn: int, half: int) -> int:
-    mixed = blake2b(b"%d/%d" % (turn, half), key=key, digest_size=4).digest()
-    return int.from_bytes(mixed) & _MASK
+def _mixed(key: int, half: int) -> int:
+    # The middle bits of a product depend on all bits of both factors below them; the second product mixes in those above.
+    mixed = (half + 1) * key
+    return ((mixed ^ mixed >> 31) * key >> 29) & _MASK
 
 
 def _base32(code: int) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
@@ -25,12 +25,14 @@ from attrs import frozen
 from ajoxi_async.dialer.numbers import NumberRefused, reader
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["CsvFile", "Given", "Row", "from_csv", "given_row", "numbers_of"]
+__all__ = ["CsvFile", "Given", "NumberFile", "Row", "from_csv", "given_row"]
 
 #: What may be given for contacts: rows of a file, or numbers and mappings.
 Given = Iterable[Any] | AsyncIterable[Any]
 
 _DELIMITERS: Final = ",;\t|"
+#: How many characters of the header are looked at for the delimiter, since a file may have no line ends.
+_HEAD: Final = 65_536
 #: Headers that are taken for the column of numbers if none is named.
 _PHONE_HEADERS: Final = ("phone", "phone_number", "phone number", "number", "mobile", "telephone", "tel")
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -75,7 +77,7 @@ class CsvFile:
         """The name of the source in the ledger: the path as it was given."""
         return str(self.path)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The rows of the file, from its beginning.
 
         Raises:
@@ -97,9 +99,9 @@ class CsvFile:
             raise InvalidParameterError("path", f"{self.path} cannot be read: {error.strerror}") from error
 
     def _rows(self, file: TextIO) -> Iterator[Row]:
-        head = file.readline()
+        head = file.readline(_HEAD)
         while head and not head.strip():
-            head = file.readline()
+            head = file.readline(_HEAD)
         delimiter = self.delimiter or max(_DELIMITERS, key=head.count)
         file.seek(0)
         fields = csv.reader(file, delimiter=delimiter)
@@ -229,19 +231,36 @@ def given_row(one: Any, line: int) -> Row:
     return line, one["phone"], one.get("zone"), one.get("expires"), one.get("key"), rest or None, None
 
 
-def numbers_of(path: str | PathLike[str]) -> Iterator[Row]:
-    """The numbers of a do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
+@frozen
+class NumberFile:
+    """A do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
 
-    Raises:
-        InvalidParameterError: the file cannot be read.
+    Attributes:
+        path: of the file.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig") as file:
-            for line, text in enumerate(file, 1):
-                number = next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
-                if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
-                    yield line, number, None, None, None, None, None
-    except UnicodeDecodeError:
-        raise InvalidParameterError("do_not_call", f"{path} is not encoded in UTF-8") from None
-    except (OSError, ValueError) as error:
-        raise InvalidParameterError("do_not_call", f"{path} cannot be read: {error}") from error
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return str(self.path)
+
+    def rows(self) -> Generator[Row, None, None]:
+        """The numbers of the file.
+
+        Raises:
+            InvalidParameterError: the file cannot be read.
+        """
+        try:
+            with self.path.open(encoding="utf-8-sig") as file:
+                for line, text in enumerate(file, 1):
+                    number = (
+                        next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
+                    )
+                    if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
+                        yield line, number, None, None, None, None, None
+        except UnicodeDecodeError:
+            raise InvalidParameterError("do_not_call", f"{self.path} is not encoded in UTF-8") from None
+        except (OSError, ValueError) as error:
+            raise InvalidParameterError("do_not_call", f"{self.path} cannot be read: {error}") from error

@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
+from ajoxi_async.dialer.chunks import Chunks
 from ajoxi_async.dialer.client import DialerClient
 from ajoxi_async.dialer.clock import Clock
 from ajoxi_async.dialer.control import Control
@@ -56,14 +57,16 @@ class Run:
     def __attrs_post_init__(self) -> None:
         running = self.running
         running.until_settled = self.until_settled
-        self._dispatcher = Dispatcher(running, self._host.start_soon)
-        self._sweeper = Sweeper(running)
-        self._control = Control(running, self._dispatcher)
+        chunks = Chunks(running, running.settings.chunk)
+        self._dispatcher = Dispatcher(running, chunks, self._host.start_soon)
+        self._sweeper = Sweeper(running, chunks)
         self._opening = Opening(running, self._sweeper)
+        self._control = Control(running, self._dispatcher, self._opening)
 
     @classmethod
     async def begin(
         cls,
+        *,
         ledger: Ledger,
         client: DialerClient,
         row: CampaignRow,
@@ -126,7 +129,7 @@ class Run:
         return progress_of(
             running.name,
             running.state,
-            running.reason,
+            running.reason or running.trouble,
             dict(running.counts),
             running.clock.now(),
             rate=rate,
@@ -147,10 +150,8 @@ class Run:
             self.running.activity.end()
 
     async def _main(self) -> None:
-        running = self.running
         await self._control.look()
         await self._opening.run()
-        running.opened = True
         self._start(self._sweeper.run)
         await self._dispatcher.run()
 
@@ -162,7 +163,7 @@ class Run:
         running.draining = True
         running.wake()
         with anyio.move_on_after(_DRAIN):
-            while running.on_wire or running.claimed:
+            while running.on_wire or running.claimed:  # noqa: ASYNC110 - many tasks, which need no event for it
                 await anyio.sleep(0.005)
         await self._host.aclose(cancel=True)
         if running.opened and running.halted is None:

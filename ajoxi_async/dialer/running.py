@@ -21,15 +21,16 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Disposition
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.dialer.client import DialerClient
-from ajoxi_async.dialer.clock import Clock, milliseconds
+from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState, Fact
+from ajoxi_async.dialer.machine import AttemptState, CampaignState, ContactState
 from ajoxi_async.dialer.pacing import Pacing, Seen, pacing_of
 from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.retries import retry_delay
 from ajoxi_async.dialer.settings import Settings
 from ajoxi_async.dialer.statements import campaigns, counts, facts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.statements.claims import Claimed
 from ajoxi_async.dialer.statements.facts import Changed, Report, Rules, fact_of
@@ -45,6 +46,8 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
+#: Seconds by which the system's clock may run differently from the boot clock before the list is swept again.
+_JUMP: Final = 10.0
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -88,6 +91,7 @@ class Running:
         counts: of the ledger, by name.
         state: of the campaign.
         reason: why it is paused or stopped.
+        trouble: why nothing is dialled at the moment, if it is no state of the campaign.
         epoch: of this owner.
         claimed: attempts whose intent is written and that are not on the wire yet, by id.
         begun: attempts that went to the wire in this run.
@@ -112,6 +116,7 @@ class Running:
     counts: Counter[str]
     state: CampaignState
     reason: str | None = None
+    trouble: str | None = None
     activity: Activity = field(factory=Activity)
     dispatch_bell: Bell = field(init=False)
     sweep_bell: Bell = field(init=False)
@@ -123,6 +128,8 @@ class Running:
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
+    #: See `clock.clock_offset`, at the last sweep that opened the ledger.
+    offset: float = field(factory=clock_offset)
     halted: Exception | None = None
     tripped: bool = False
     agents: int = 0
@@ -146,6 +153,8 @@ class Running:
     talking: set[int] = field(factory=set)
     #: The mean time from the placing of a call to its end.
     mean_call: float = _FIRST_LOOK
+    #: By how much it differs, on average.
+    call_spread: float = 0.0
     #: Whether each of the latest attempts that have ended failed.
     latest: deque[bool] = field(init=False)
 
@@ -176,7 +185,6 @@ class Running:
         Args:
             work: gets the database, and a tally to which it adds what changes in the counts.
         """
-
         repeated = False
 
         def fenced(db: Database) -> T:
@@ -224,16 +232,16 @@ class Running:
             one.tried = True
         return results
 
-    async def record_calls(self, calls: Iterable[tuple[int, int, Call]], via: int) -> list[Changed]:
-        """Write what calls say about the attempts that their references name: pairs of number and place."""
+    async def record_calls(self, calls: Iterable[Call], via: int) -> list[Changed]:
+        """Write what calls say about the attempts that their references name."""
         listed = list(calls)
         rules = rules_of(self.settings, self.first_look)
         answered: set[int] = set()
 
         def work(db: Database, tally: Counter[str]) -> list[Changed]:
             reports = []
-            for number, n, call in listed:
-                id = facts.attempt_of(db, self.row.id, number, n)
+            for call in listed:
+                id = attempt_of_call(db, self.row.id, self.references, call)
                 if id is not None:
                     reports.append(fact_of(id, call, via))
                     if call.status == CallStatus.ANSWERED:
@@ -269,7 +277,8 @@ class Running:
     @property
     def first_look(self) -> float:
         """Seconds from the placing of a call to the first look at how it ended."""
-        return min(max(self.mean_call * 1.2, 1.0), 300.0)
+        # When most calls have ended: a look that comes too early costs another one.
+        return min(max(self.mean_call + 1.5 * self.call_spread, 1.0), 300.0)
 
     def note(self, changed: Iterable[Changed]) -> None:
         """Take over what became durable, and wake whom it concerns."""
@@ -278,6 +287,7 @@ class Running:
                 self.talking.discard(one.attempt)
                 self.latest.append(one.now is AttemptState.REFUSED or one.disposition == _FAILED)
                 if one.lasted is not None:
+                    self.call_spread += (abs(one.lasted - self.mean_call) - self.call_spread) / _MEMORY
                     self.mean_call += (one.lasted - self.mean_call) / _MEMORY
             if one.now is AttemptState.OPEN:
                 self._expect_look(self.first_look)
@@ -331,9 +341,14 @@ class Running:
         return None
 
     @property
+    def jumped(self) -> bool:
+        """Whether the system's clock jumped: the machine may have been rolled back, and its calls be in the API's list only."""
+        return abs(clock_offset() - self.offset) > _JUMP
+
+    @property
     def may_dial(self) -> bool:
         """Whether calls may be placed, as far as the campaign as a whole is concerned."""
-        return self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
+        return self.opened and self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
 
     def seen(self) -> Seen:
         """What pacing needs to know."""
@@ -374,7 +389,7 @@ def _pacing_of(settings: Settings) -> Pacing:
     mode, ahead = settings.mode, settings.mode in {"power", "predictive"}
     return pacing_of(
         mode,
-        rate=settings.rate,
+        rate=settings.rate if settings.engine == "dialer" else None,  # The API paces its own campaigns.
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from attrs import asdict, evolve, field, fields_dict, frozen
@@ -18,7 +18,7 @@ from attrs import asdict, evolve, field, fields_dict, frozen
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.encoding.exact_values import exact, integer
 from ajoxi_async.dialer.caps import Caps
-from ajoxi_async.dialer.durations import seconds
+from ajoxi_async.dialer.durations import DAY, seconds
 from ajoxi_async.dialer.retries import MOST_ATTEMPTS, Retry, checked_retries
 from ajoxi_async.dialer.stop import Stop
 from ajoxi_async.dialer.windows import Windows
@@ -51,7 +51,9 @@ def _limit(name: str, least: float, most: float, *, whole: bool = False) -> Any:
         right = type(value) is int if whole else type(value) in {int, float}
         if not right or not least <= value <= most:  # type: ignore[operator]  # `right` says that it is a number
             kind = "a whole number of" if whole else ""
-            raise InvalidParameterError(name, f"expected {kind} {least:g} to {most:g}, got {value!r:.80}".replace("  ", " "))
+            raise InvalidParameterError(
+                name, f"expected {kind} {least:g} to {most:g}, got {value!r:.80}".replace("  ", " ")
+            )
 
     return check
 
@@ -80,8 +82,12 @@ def _flag(name: str) -> Any:
     return check
 
 
-def _duration(name: str, least: float, most: float) -> Any:
-    return lambda value: seconds(name, value, least=least, most=most)
+def _longest_call(value: float | str | timedelta) -> float:
+    return seconds("max_call", value, least=60, most=7 * DAY)
+
+
+def _settle(value: float | str | timedelta) -> float:
+    return seconds("settle", value, least=1800, most=DAY)
 
 
 @frozen(kw_only=True)
@@ -98,10 +104,10 @@ class Settings:
     rate: float | None = field(default=None, validator=_limit("rate", 0.001, 100_000))
     concurrency: int | None = field(default=None, validator=_limit("concurrency", 1, 1_000_000, whole=True))
     seats: int | None = field(default=None, validator=_limit("seats", 1, 1_000_000, whole=True))
-    lines: int = field(default=1, validator=_limit("lines", 1, 10, whole=True))
+    lines: int | None = field(default=None, validator=_limit("lines", 1, 10, whole=True))
     abandonment: float = field(default=0.03, validator=_limit("abandonment", 0, 1))
     ring_timeout: int = field(default=30, validator=_limit("ring_timeout", 1, 600, whole=True))
-    max_call: float = field(default=4 * 3600.0, converter=_duration("max_call", 60, 86_400 * 7))
+    max_call: float = field(default=4 * 3600.0, converter=_longest_call)
     stop: Stop = field(factory=Stop, validator=_kind("stop", Stop))
     ai_receptionist: bool | None = field(default=None, validator=_flag("ai_receptionist"))
     record: bool | None = field(default=None, validator=_flag("record"))
@@ -110,12 +116,12 @@ class Settings:
     engine: Literal["dialer", "api"] = field(default="dialer", validator=_one_of("engine", _ENGINES))
     chunk: int = field(default=100, validator=_limit("chunk", 1, 10_000, whole=True))
     unknown: Literal["hold", "release"] = field(default="hold", validator=_one_of("unknown", _UNKNOWN))
-    settle: float = field(default=1800.0, converter=_duration("settle", 1800, 86_400))
+    settle: float = field(default=1800.0, converter=_settle)
     expires: float | None = None
     caps: Caps = field(init=False, repr=False, eq=False)
 
     def __attrs_post_init__(self) -> None:
-        caps = Caps(self.per_number_24h, self.per_number_30d, self.min_gap)  # type: ignore[arg-type]  # converts
+        caps = Caps(self.per_number_24h, self.per_number_30d, self.min_gap)
         object.__setattr__(self, "caps", caps)
         self.windows.check_ring(self.ring_timeout)
         if self.expires is not None and not (type(self.expires) in {int, float} and math.isfinite(self.expires)):
@@ -158,7 +164,16 @@ def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
         if not isinstance(expires, datetime) or expires.tzinfo is None:
             raise InvalidParameterError("expires", "expected an aware time, such as datetime(2026, 12, 1, tzinfo=UTC)")
         told["expires"] = expires.timestamp()
-    for name in ("attempts", "per_number_24h", "per_number_30d", "concurrency", "seats", "lines", "ring_timeout", "chunk"):
+    for name in (
+        "attempts",
+        "per_number_24h",
+        "per_number_30d",
+        "concurrency",
+        "seats",
+        "lines",
+        "ring_timeout",
+        "chunk",
+    ):
         if name in told and type(told[name]) is not bool and (number := integer(told[name])) is not None:
             told[name] = number
     return evolve(settings, **told)
@@ -171,8 +186,11 @@ def checked_name(name: object) -> str:
         InvalidParameterError: it is empty, too long, or has control characters.
     """
     name = exact(name, "name")
-    if not isinstance(name, str) or not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
+    if (
+        not isinstance(name, str)
+        or not 1 <= len(name) <= LONGEST_NAME
+        or not name.isprintable()
+        or name != name.strip()
+    ):
         raise InvalidParameterError("name", f"expected 1 to {LONGEST_NAME} printable characters, got {name!r:.80}")
     return name
-
-

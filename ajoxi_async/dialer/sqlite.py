@@ -303,7 +303,7 @@ class SqliteDatabase:
     def posted(self, after: int) -> list[Posted]:
         """See `Database`."""
         with self._typed():
-            if self._inbox is None and not os.path.exists(f"{self._path}-inbox"):
+            if self._inbox is None and not Path(f"{self._path}-inbox").exists():
                 return []
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")  # Whoever has raised the alarm has committed by now, or died.
@@ -327,7 +327,9 @@ def _checked(path: object) -> Path:
     if not isinstance(path, (str, PathLike)) or not isinstance(text := os.fspath(path), str):
         raise ConfigurationError(f"path: expected the path of a file, got {type(path).__name__}")
     if text in {"", ":memory:"}:
-        raise ConfigurationError(f"path: expected the path of a file, got {text!r}: a ledger has to outlive its process")
+        raise ConfigurationError(
+            f"path: expected the path of a file, got {text!r}: a ledger has to outlive its process"
+        )
     if "\0" in text:
         raise ConfigurationError("path: expected the path of a file, got one with a null character")
     found = Path(text)

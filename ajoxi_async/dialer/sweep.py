@@ -23,6 +23,7 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Direction
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.dialer.activity import Bell
+from ajoxi_async.dialer.chunks import Chunks
 from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import AttemptState, Fact
@@ -65,6 +66,7 @@ class Sweeper:
     """Looks up the attempts of a run."""
 
     running: Running
+    chunks: Chunks
     _pause: Bell = field(init=False)
     _again: float = _AGAIN
 
@@ -121,10 +123,13 @@ class Sweeper:
         stale = [one for one in opened if running.now() - one.intent_at > milliseconds(running.settings.max_call)]
         answered, reached = True, 0
         try:
-            if len(opened) <= _FEW:
-                found = await self._retrieve(opened)
+            found = await self.chunks.calls_of(opened)
+            single = [one for one in opened if one.chunk is None]
+            if len(single) <= _FEW:
+                found |= await self._retrieve(single)
             else:
-                found, reached = await self._list(opened)
+                listed, reached = await self._list(single)
+                found |= listed
         except LedgerError:
             raise
         except AjoxiError:
@@ -176,12 +181,13 @@ class Sweeper:
         It ends at a page without any of them: there may be a day of other calls before the next one.
         """
         by_call = {one.call_id: one for one in opened}
+        newest = max(map(_placed, opened))
         found: dict[int, Call] = {}
-        cursor, reached = None, 0
-        for _ in range(_PAGES):
+        cursor, reached, pages = None, newest, 0
+        while pages < _PAGES:
             page = await self.running.client.calls.list(
                 created_after=at(min(map(_placed, opened))),
-                created_before=at(max(map(_placed, opened)) + 1),
+                created_before=at(newest + 1),
                 direction=Direction.OUTBOUND,
                 limit=MAX_PAGE,
                 cursor=cursor,
@@ -190,14 +196,28 @@ class Sweeper:
                 self.see(call)
             shown = {by_call[call.id].id: call for call in page.data if call.id in by_call}
             found |= shown
+            await self._record_others([call for call in page.data if call.id not in by_call])
             cursor = page.next_cursor
             if cursor is None or len(found) == len(opened):
                 return found, 0
             moments = [milliseconds(call.created_at.timestamp()) for call in page.data if call.created_at is not None]
             reached = min(moments, default=reached)
-            if not shown:
-                break
+            if reached < newest:  # More calls of one millisecond than are on a page: it is on the pages after this one.
+                pages += 1
+                if not shown:
+                    break
         return found, reached
+
+    async def _record_others(self, calls: Sequence[Call]) -> None:
+        """Write how other calls of ours have ended, which are on the same page; their looks are not due yet."""
+        references = self.running.references
+        ended = [
+            call
+            for call in calls
+            if call.status == CallStatus.COMPLETED and references.is_ours(call.metadata.get(CLIENT_REFERENCE))
+        ]
+        if ended:
+            await self.running.record_calls(ended, LIST)
 
     def see(self, call: Call) -> None:
         """Note that a list has shown a call; of ours, it is a witness for what lists show."""
@@ -241,6 +261,8 @@ class Sweeper:
             AjoxiError: the list could not be read, or not as far as it would show the call.
         """
         running = self.running
+        if one.chunk is not None:
+            return (await self.chunks.calls_of([one])).get(one.id)
         reference = running.references.make(one.number, one.n)
         page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
         for call in page.data:

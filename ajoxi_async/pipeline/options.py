@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypedDict
 
 from ajoxi_async.contract.encoding.exact_values import exact, seconds
@@ -34,6 +36,9 @@ class CallOptions(TypedDict, total=False):
     gate: Callable[[], object] | None
 
 
+#: Classes of callable objects that were found to be plain. Of functions each is looked at, which takes as long as a small request.
+_plain_gates: set[type] = set()
+_OF_ANY_KIND = (FunctionType, MethodType, BuiltinFunctionType, partial, type)
 _NAMES = CallOptions.__annotations__.keys()
 
 
@@ -57,8 +62,11 @@ def check_options(options: CallOptions, *, gated: bool = False) -> None:
     if (gate := options.get("gate")) is not None:
         if not gated:
             raise InvalidParameterError("gate", "expected none: a stream and a download have no gate")
-        if why := why_not_plain(gate):
-            raise InvalidParameterError("gate", f"expected a plain function, got {why}")
+        if type(gate) not in _plain_gates:
+            if why := why_not_plain(gate):
+                raise InvalidParameterError("gate", f"expected a plain function, got {why}")
+            if not isinstance(gate, _OF_ANY_KIND):
+                _plain_gates.add(type(gate))
     lane = options.get("lane")
     if lane is not None:
         check_lane(lane)

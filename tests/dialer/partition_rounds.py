@@ -18,22 +18,24 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from ajoxi_async import Sandbox
+from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
-from ajoxi_async.dialer.campaign import Campaign
+from ajoxi_async.dialer import Campaign, Ledger
 from ajoxi_async.dialer.machine import AttemptState
+from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import Timing
 
 from .cut_proxy import CutProxy
-from .partition_worker import CAMPAIGN, FROM, LEASE, REQUEST_TIMEOUT, SKEW, Job, open_ledger, work
+from .partition_worker import CAMPAIGN, FROM, LEASE, SKEW, Job, work
 from .postgres_server import INSTALL, PostgresServer, find_binaries
+from .worlds import fill
 
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
-RATE, CONTACTS = 40.0, 80
+RATE, CONTACTS = 40.0, 50
 #: Seconds within which another worker has to dial.
-PATIENCE = 30.0
+PATIENCE = 90.0
 #: Rounds on one ledger.
-BATCH = 100
+BATCH = 10
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.dialer.partition_worker"])
@@ -80,9 +82,9 @@ class Rounds:
         self._url = postgres.new_database()
 
     async def _load(self, amount: int) -> None:
-        async with open_ledger(self._url) as ledger:
+        async with Ledger(self._url) as ledger:
             campaign = await Campaign.open(ledger, None, CAMPAIGN, from_=[FROM], rate=RATE, attempts=1)
-            await campaign.load([f"+1415555{2000 + number}" for number in range(amount)])
+            await fill(ledger, campaign, [14155552000 + number for number in range(amount)])
 
     def _owner(self, workers: list[Worker]) -> Worker | None:
         with self.postgres.admin(self._url) as connection:
@@ -92,12 +94,15 @@ class Rounds:
         return next((one for one in workers if f"process {one.pid} " in found[0]), None)
 
     async def _until(self, what: str, condition: Callable[[], bool]) -> bool:
-        end = time.monotonic() + PATIENCE
+        """Wait for something, for as long as phones ring meanwhile, and some seconds more."""
+        rung, end = self._rung(), time.monotonic() + PATIENCE
         while not await asyncio.to_thread(condition):
+            if self._rung() > rung:
+                rung, end = self._rung(), time.monotonic() + PATIENCE
             if time.monotonic() > end:
                 self.faults.append(f"{what} did not come within {PATIENCE:g} s")
                 return False
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         return True
 
     def _rung(self) -> int:
@@ -149,11 +154,14 @@ class Rounds:
             for _ in range(amount):
                 if not await self._round(workers):
                     break
-            await self._until("the end", lambda: self._left() == 0)
+            if not await self._until("the end", lambda: self._left() == 0):
+                for one in workers:
+                    os.kill(one.pid, signal.SIGUSR1)
+                await asyncio.sleep(1)
         finally:
             for one in workers:
                 await asyncio.to_thread(one.close)
-        self._judge(contacts, before)
+        await self._judge(contacts, before)
 
     def _left(self) -> int:
         with self.postgres.admin(self._url) as connection:
@@ -162,23 +170,28 @@ class Rounds:
             ).fetchone() or (0,)
         return int(left)
 
-    def _judge(self, contacts: int, before: int) -> None:
-        world = self.sandbox.world()
-        rings = world.rings()[before:]
+    async def _judge(self, contacts: int, before: int) -> None:
+        rings = self.sandbox.world().rings()[before:]
         self.rings += len(rings)
-        calls = {call.id: call for call in world.calls()}
-        rung = Counter(calls[ring.call_id].metadata[CLIENT_REFERENCE] for ring in rings)
+        async with AsyncAjoxi(
+            self.sandbox.api_key, base_url=self.sandbox.base_url, limiter=LocalLimiter(None)
+        ) as client:
+            references = {call.id: call.metadata[CLIENT_REFERENCE] async for call in client.calls.list(limit=200)}
+        rung = Counter(references[ring.call_id] for ring in rings)
         self.faults.extend(f"{reference} rang {times} times" for reference, times in rung.items() if times > 1)
         with self.postgres.admin(self._url) as connection:
             attempts = Counter(
                 {
                     f"+{number}": times
                     for number, times in connection.execute(
-                        "SELECT number, count(*) FROM ajoxi_dialer.attempt WHERE state <> %s GROUP BY number", [AttemptState.UNSENT]
+                        "SELECT number, count(*) FROM ajoxi_dialer.attempt WHERE state <> %s GROUP BY number",
+                        [AttemptState.UNSENT],
                     )
                 }
             )
-            states = dict(connection.execute("SELECT state, count(*) FROM ajoxi_dialer.contact GROUP BY state").fetchall())
+            states = dict(
+                connection.execute("SELECT state, count(*) FROM ajoxi_dialer.contact GROUP BY state").fetchall()
+            )
             counted = dict(connection.execute("SELECT what, n FROM ajoxi_dialer.count").fetchall())
         self.faults.extend(
             f"{number} rang {times} times in {attempts[number]} attempts"
@@ -193,7 +206,7 @@ class Rounds:
         self.doubts += states.get(3, 0)
 
 
-async def run(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
+async def rounds_of(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
     """So many rounds on one ledger."""
     postgres_owner_skew(SKEW)
     async with Sandbox(rate_limit=None, seed=seed, timing=Timing(ring=0.02, talk=0.05)) as sandbox:
@@ -211,6 +224,11 @@ def postgres_owner_skew(seconds: float) -> None:
 
 def main() -> None:
     """Rounds by hand."""
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # so that the processes and the server are ended, also in the background
+        signal.signal(number, signal.default_int_handler)
     times = int(sys.argv[1]) if len(sys.argv) > 1 else 100
     binaries = find_binaries()
     if binaries is None:
@@ -221,7 +239,7 @@ def main() -> None:
     try:
         while done < times:
             amount = min(BATCH, times - done)
-            rounds = asyncio.run(run(amount, seed + done, postgres))
+            rounds = asyncio.run(rounds_of(amount, seed + done, postgres))
             done += amount
             events += rounds.events
             rings, doubts, faults = rings + rounds.rings, doubts + rounds.doubts, faults + len(rounds.faults)

@@ -108,13 +108,17 @@ class Scene:
         return [post for post in self.wire.posts if post.number == number]
 
     async def campaign(
-        self, numbers: Iterable[str] = (), name: str = "autumn", *, ledger: Ledger | None = None, zones: Iterable[str] = (), **settings: Any
+        self,
+        numbers: Iterable[str] = (),
+        name: str = "autumn",
+        *,
+        ledger: Ledger | None = None,
+        zones: Iterable[str] = (),
+        **settings: Any,
     ) -> Campaign:
         """Open a campaign, and load contacts that are not in it yet."""
         ledger = ledger or self.ledger
-        campaign = await Campaign.open(
-            ledger, self.client, name, **{"from_": FROM, "clock": self.clock, **settings}
-        )
+        campaign = await Campaign.open(ledger, self.client, name, **{"from_": FROM, "clock": self.clock, **settings})
         listed = list(numbers)
         if listed:
             await fill(ledger, campaign, listed, tuple(sorted(zones)))
@@ -163,7 +167,10 @@ def _audit(db: Any, references: Counter[str], rung: Counter[str]) -> Audit:
             faults.append(f"{name}: {attempts} attempts, the count says {told.get('attempts', 0)}")
         states.update(found)
     made = Counter(
-        {f"+{number}": n for number, n in db.execute("SELECT number, count(*) FROM attempt WHERE state <> 3 GROUP BY number")}
+        {
+            f"+{number}": n
+            for number, n in db.execute("SELECT number, count(*) FROM attempt WHERE state <> 3 GROUP BY number")
+        }
     )
     faults += [f"a phone rang {n} times for {made[number]} attempts" for number, n in rung.items() if n > made[number]]
     faults += _mismatches(db)
@@ -196,7 +203,7 @@ def _mismatches(db: Any) -> list[str]:
 @asynccontextmanager
 async def scene(folder: Path, **options: Any) -> AsyncIterator[Scene]:
     """Open a sandbox whose time jumps whenever nothing is under way, a client and an empty ledger."""
-    options = {"port": None, "clock": AutoClock(pause=0), "rate_limit": None, "marks": 0, **options}
+    options = {"port": None, "clock": AutoClock(pause=0.0005), "rate_limit": None, "marks": 0, **options}
     path = folder / "ledger.db"
     async with Sandbox(**options) as sandbox:
         wire = Wire(sandbox.transport(), sandbox.clock)

@@ -46,7 +46,10 @@ async def test_an_item_that_fails_alone(where: str) -> None:
 
     def work(db: Database, items: list[int]) -> list[int]:
         for item in items:
-            db.execute("INSERT INTO setting (name, value) VALUES (?, ?) RETURNING name", (str(item), None if item == 3 else item))
+            db.execute(
+                "INSERT INTO setting (name, value) VALUES (?, ?) RETURNING name",
+                (str(item), None if item == 3 else item),
+            )
         return items
 
     async with Ledger(where) as ledger:

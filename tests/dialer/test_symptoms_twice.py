@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +9,11 @@ import anyio
 import pytest
 
 from ajoxi_async.contract.wire import ExchangeError, Response
-from ajoxi_async.dialer.campaign import Campaign
-from ajoxi_async.dialer.caps import Caps
 from ajoxi_async.dialer.ledger import Ledger
 from ajoxi_async.dialer.retries import Retry
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
-from .scene import EPOCH, FROM, Post, Scene, magic, people, run, running, scene, until
+from .scene import EPOCH, Post, magic, people, run, running, scene, until
 
 pytestmark = pytest.mark.anyio
 
@@ -312,7 +308,7 @@ async def test_a_callback_dials_several_times(tmp_path: Path) -> None:
 async def test_a_retry_beyond_the_visibility_timeout_runs_twice(tmp_path: Path) -> None:
     """A retry that is due in 26 hours survives restarts of the process and is dialled once."""
     async with scene(tmp_path, clock="manual") as stage:
-        campaign = await stage.campaign([BUSY], attempts=2, retry={"busy": Retry("26h")})
+        await stage.campaign([BUSY], attempts=2, retry={"busy": Retry("26h")})
         for hours in (1, 24):
             async with Ledger(stage.path) as ledger, running(await stage.campaign(ledger=ledger)) as seen:
                 await until(lambda: stage.posts(BUSY))

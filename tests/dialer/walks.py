@@ -6,13 +6,11 @@ of rings says whether the dialer has kept its rules. Whatever can be judged when
 
 from __future__ import annotations
 
-import json
 import os
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -30,7 +28,7 @@ from ajoxi_async.sandbox import Population, Settings
 from ajoxi_async.webhooks import parse_event
 
 from .dying import InlineLedger, Process
-from .scene import FROM, Post, Scene, copy_ledger, magic, people, run, scene
+from .scene import Post, Scene, copy_ledger, magic, people, scene
 
 RETRY = {"busy": 600.0, "no_answer": 3600.0, "voicemail": 7200.0}
 CAP, CONCURRENCY, ATTEMPTS = 2, 3, 3
@@ -168,7 +166,12 @@ class Walk:
         process = self.process
         for _ in range(3):
             await anyio.sleep(0)
-            if process is not None and process.alive and process.campaign is not None and process.campaign._run is not None:
+            if (
+                process is not None
+                and process.alive
+                and process.campaign is not None
+                and process.campaign._run is not None
+            ):
                 with anyio.move_on_after(0.5):
                     await process.campaign._run.running.activity.quiet()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import anyio
 from attrs import define
@@ -21,11 +21,15 @@ from ajoxi_async.sandbox import AutoClock
 FROM = "+14155550100"
 MAGIC = 15005550100
 
+#: The path or URL of a ledger that may be made there; or a folder, for a ledger in SQLite.
+Where: TypeAlias = str | Path
+
 
 @define
 class Stage:
     """What a test of a campaign uses."""
 
+    where: str
     sandbox: Sandbox
     client: AsyncAjoxi
     ledger: Ledger
@@ -109,18 +113,19 @@ async def wait_until(true: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def stage(
-    path: Path, numbers: Sequence[int] = (), *, zone: str = "America/New_York", clock: Any = None, **settings: Any
+    where: Where, numbers: Sequence[int] = (), *, zone: str = "America/New_York", clock: Any = None, **settings: Any
 ) -> AsyncIterator[Stage]:
     """A campaign with contacts, on a sandbox of its own. Settings that `Sandbox` knows go to it, the others to the campaign."""
     sandboxes = {name: settings.pop(name) for name in ("settings", "timing", "seed") if name in settings}
-    sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0), rate_limit=None, marks=0, **sandboxes)
-    async with sandbox, Ledger(path / "ledger.db") as ledger:
+    sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0.0005), rate_limit=None, marks=0, **sandboxes)
+    where = str(where / "ledger.db") if isinstance(where, Path) else where
+    async with sandbox, Ledger(where) as ledger:
         client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
         async with client:
             campaign = await Campaign.open(
                 ledger, client, "autumn", **{"from_": FROM, "clock": sandbox.clock, **settings}
             )
-            here = Stage(sandbox, client, ledger, campaign)
+            here = Stage(where, sandbox, client, ledger, campaign)
             if numbers:
                 await here.fill(numbers, zone)
             yield here

@@ -29,9 +29,7 @@ _ADD = (
 
 def adopt(db: Database, campaign: int, number: int, n: int, call: Call, tally: Counter[str]) -> int | None:
     """Add the n-th attempt of a number for a call of its reference, and return its id; ``None`` if it is no contact."""
-    rows = db.execute(
-        "SELECT id, state, tries FROM contact WHERE campaign = ? AND number = ?", (campaign, number)
-    )
+    rows = db.execute("SELECT id, state, tries FROM contact WHERE campaign = ? AND number = ?", (campaign, number))
     if not rows:
         tally["call without contact"] += 1
         return None

@@ -8,7 +8,19 @@ from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.machine import CampaignState
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerOwnedError
 
-__all__ = ["CampaignRow", "bind", "create", "fence", "find", "journal", "names", "next_epoch", "set_mark", "set_spec", "set_state"]
+__all__ = [
+    "CampaignRow",
+    "bind",
+    "create",
+    "fence",
+    "find",
+    "journal",
+    "names",
+    "next_epoch",
+    "set_mark",
+    "set_spec",
+    "set_state",
+]
 
 
 class CampaignRow(NamedTuple):
@@ -30,7 +42,7 @@ _COLUMNS = "id, name, spec, state, reason, epoch, mark, created"
 
 def find(db: Database, name: str) -> CampaignRow | None:
     """A campaign by its name."""
-    rows = db.execute(f"SELECT {_COLUMNS} FROM campaign WHERE name = ?", (name,))  # noqa: S608 - names of ours
+    rows = db.execute(f"SELECT {_COLUMNS} FROM campaign WHERE name = ?", (name,))
     return CampaignRow(*rows[0]) if rows else None
 
 
@@ -102,5 +114,6 @@ def set_mark(db: Database, campaign: int, mark: int) -> None:
 def journal(db: Database, campaign: int, at: int, who: str, what: str, detail: str = "") -> None:
     """Keep the evidence of what was decided about a campaign: pauses, releases, incidents, changed settings."""
     db.execute(
-        "INSERT INTO journal (at, campaign, who, what, detail) VALUES (?, ?, ?, ?, ?)", (at, campaign, who, what, detail)
+        "INSERT INTO journal (at, campaign, who, what, detail) VALUES (?, ?, ?, ?, ?)",
+        (at, campaign, who, what, detail),
     )

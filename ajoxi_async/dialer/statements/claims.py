@@ -55,7 +55,8 @@ def waiting_zones(db: Database, campaign: int) -> list[int]:
     at = -1
     # A jump from one set of zones to the next: there may be millions of contacts in each.
     while rows := db.execute(
-        "SELECT zones FROM contact WHERE campaign = ? AND state = 0 AND zones > ? ORDER BY zones LIMIT 1", (campaign, at)
+        "SELECT zones FROM contact WHERE campaign = ? AND state = 0 AND zones > ? ORDER BY zones LIMIT 1",
+        (campaign, at),
     ):
         ((at,),) = rows
         found.append(at)
@@ -83,7 +84,9 @@ def candidates(db: Database, campaign: int, zones: Iterable[int], now: int, most
 
 def candidate(db: Database, campaign: int, number: int) -> Candidate | None:
     """The contact of a number, if it waits."""
-    rows = db.execute("SELECT id, number, zones FROM contact WHERE campaign = ? AND number = ? AND state = 0", (campaign, number))
+    rows = db.execute(
+        "SELECT id, number, zones FROM contact WHERE campaign = ? AND number = ? AND state = 0", (campaign, number)
+    )
     return Candidate(*rows[0]) if rows else None
 
 
@@ -135,7 +138,9 @@ def claim(
             on another one is allowed.
         history: seconds of attempts that `allowed_at` needs; 0 if there are no caps.
     """
-    allowed = {one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at, history)}
+    allowed = {
+        one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at=allowed_at, history=history)
+    }
     froms = {id: from_of(one.number) for id, one in allowed.items()}
     attempts: dict[int, int] = {}
     for from_ in dict.fromkeys(froms.values()):
@@ -154,9 +159,7 @@ def claim(
     tally[ContactState.WAITING.word] -= len(attempts)
     tally[ContactState.DIALING.word] += len(attempts)
     tally["attempts"] += len(attempts)
-    return [
-        one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts
-    ]
+    return [one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts]
 
 
 def _allowed(
@@ -165,13 +168,15 @@ def _allowed(
     found: Sequence[Candidate],
     now: int,
     tally: Counter[str],
+    *,
     allowed_at: Callable[[Sequence[float], float], float],
     history: float,
 ) -> list[Claimed]:
     """What may be dialled now, without the attempt and the number to call from. The others are ended or get their moment."""
     contacts: dict[int, tuple[int, int | None, str | None]] = {}
     for places, some in in_lists([one.id for one in found]):
-        contacts.update((id, rest) for id, *rest in db.execute(_READ.format(places), (*some, now)))
+        for id, tries, expires, variables in db.execute(_READ.format(places), (*some, now)):
+            contacts[id] = tries, expires, variables
     waiting = [one for one in found if one.id in contacts]
     numbers = [one.number for one in waiting]
     forbidden = dnc_among(db, campaign, numbers)

@@ -16,8 +16,10 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.encoding.structuring import structure
 from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.machine import CampaignState, Fact
+from ajoxi_async.dialer.references import References
 from ajoxi_async.dialer.schema import APPLIED
 from ajoxi_async.dialer.statements import campaigns, counts
+from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.contacts import put_dnc
 from ajoxi_async.dialer.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
 
@@ -53,15 +55,15 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         db: the database.
         what: one of `COMMANDS`.
         detail: its arguments: ``campaign`` (a name), ``who``, ``reason``; ``numbers`` and ``everywhere`` of ``do_not_call``;
-            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``number``, ``n`` and
-            ``call`` of ``call``, which is an event of a webhook.
+            ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``call`` of
+            ``call``, which is an event of a webhook.
         rules: of the campaign that is run. Only ``attempts`` counts here.
         now: milliseconds since the epoch.
     """
     row = campaigns.find(db, detail["campaign"])
     if row is None or what == "look":  # Something was changed already, and every owner looks for it.
         return 0
-    changed = 0
+    changed, tally = 0, Counter[str]()
     shown = {name: value for name, value in detail.items() if name not in {"campaign", "who", "numbers", "attempts"}}
     if what in {"pause", "resume", "stop"}:
         state = {"pause": CampaignState.PAUSED, "resume": CampaignState.ACTIVE, "stop": CampaignState.STOPPED}[what]
@@ -74,13 +76,14 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         fact = Fact.RELEASED if what == "release" else Fact.SETTLED
         found = [attempt_of(db, row.id, number, n) for number, n in detail["attempts"]]
         reports = [Report(id, fact, via=PERSON, reason=str(detail["who"])) for id in found if id is not None]
-        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        changed = len(record(db, row.id, reports, now, rules, tally))
         counts.add(db, row.id, tally)
         shown["attempts"] = changed
     elif what == "call":
-        id = attempt_of(db, row.id, detail["number"], detail["n"])
-        reports = [] if id is None else [fact_of(id, structure(detail["call"], Call), WEBHOOK)]
-        changed = len(record(db, row.id, reports, now, rules, tally := Counter()))
+        call = structure(detail["call"], Call)
+        id = attempt_of_call(db, row.id, References(row.name), call)
+        reports = [] if id is None else [fact_of(id, call, WEBHOOK)]
+        changed = len(record(db, row.id, reports, now, rules, tally))
         counts.add(db, row.id, tally)
         return changed
     campaigns.journal(db, row.id, now, str(detail["who"]), what, json.dumps(shown, sort_keys=True))

@@ -11,7 +11,21 @@ from ajoxi_async.dialer.machine import ContactState
 from ajoxi_async.dialer.statements import counts
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["Loaded", "NewContact", "add", "cancel", "expire", "forbidden_intents", "is_dnc", "next_expiry", "put_dnc", "source_id", "suppress_unlawful", "zones_id", "zones_of"]
+__all__ = [
+    "Loaded",
+    "NewContact",
+    "add",
+    "cancel",
+    "expire",
+    "forbidden_intents",
+    "is_dnc",
+    "next_expiry",
+    "put_dnc",
+    "source_id",
+    "suppress_unlawful",
+    "zones_id",
+    "zones_of",
+]
 
 
 class NewContact(NamedTuple):
@@ -104,7 +118,7 @@ def dnc_among(db: Database, campaign: int, numbers: Sequence[int]) -> set[int]:
     """Those of some numbers that are not to be called, in a campaign or at all."""
     found: set[int] = set()
     for places, some in in_lists(numbers):
-        rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))  # noqa: S608
+        rows = db.execute(f"SELECT number FROM dnc WHERE number IN {places} AND scope IN (0, ?)", (*some, campaign))
         found.update(number for (number,) in rows)
     return found
 

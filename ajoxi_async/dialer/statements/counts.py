@@ -24,4 +24,4 @@ def add(db: Database, campaign: int, changes: Mapping[str, int]) -> None:
 
 def read(db: Database, campaign: int) -> dict[str, int]:
     """All counts of a campaign by name."""
-    return dict(db.execute("SELECT what, n FROM count WHERE campaign = ?", (campaign,)))  # type: ignore[arg-type]
+    return dict(db.execute("SELECT what, n FROM count WHERE campaign = ?", (campaign,)))

@@ -23,7 +23,21 @@ from ajoxi_async.dialer.machine import AttemptState, ContactState, Fact, after
 from ajoxi_async.dialer.statements.contacts import dnc_among
 from ajoxi_async.dialer.statements.lists import in_lists
 
-__all__ = ["ANSWER", "LIST", "PERSON", "STALE", "WEBHOOK", "Changed", "Report", "Rules", "attempt_of", "fact_of", "has_ended", "record", "record_each"]
+__all__ = [
+    "ANSWER",
+    "LIST",
+    "PERSON",
+    "STALE",
+    "WEBHOOK",
+    "Changed",
+    "Report",
+    "Rules",
+    "attempt_of",
+    "fact_of",
+    "has_ended",
+    "record",
+    "record_each",
+]
 
 #: How a call became known (`attempt.via`).
 ANSWER: Final = 1
@@ -212,19 +226,19 @@ class _Known:
         attempts: dict[int, _Attempt] = {}
         contacts: dict[int, _Contact] = {}
         for places, some in in_lists(list(dict.fromkeys(report.attempt for report in reports))):
-            for id, state, contact, *rest, contact_state, tries in db.execute(_READ.format(places), some):
+            for id, state, contact, *known, contact_state, tries in db.execute(_READ.format(places), some):
                 shared = contacts.setdefault(contact, _Contact(ContactState(contact_state), tries))
-                attempts[id] = _Attempt(AttemptState(state), contact, *rest, shared)
+                attempts[id] = _Attempt(*(AttemptState(state), contact, *known, shared))
         calls: set[str] = set()
         for places, some in in_lists([report.call_id for report in reports if report.call_id is not None]):
-            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)  # noqa: S608
+            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)
             calls.update(call for (call,) in rows)
         again = {report.attempt for report in reports if report.fact in _AGAIN}
         forbidden = dnc_among(db, campaign, [attempts[id].number for id in sorted(again & attempts.keys())])
         marred = {attempt.contact_id for attempt in attempts.values() if attempt.incident}
         tried = {attempts[id].contact_id for id in again & attempts.keys() if attempts[id].contact.tries > 1}
         for places, some in in_lists(sorted(tried)):
-            rows = db.execute(f"SELECT contact FROM attempt WHERE contact IN {places} AND incident = 1", some)  # noqa: S608
+            rows = db.execute(f"SELECT contact FROM attempt WHERE contact IN {places} AND incident = 1", some)
             marred.update(contact for (contact,) in rows)
         return cls(attempts, calls, forbidden, marred)
 
@@ -290,7 +304,9 @@ def _changed(
         if not step.incident or was is not ContactState.WAITING:
             incident = bool(attempt.incident)
             return Changed(report.attempt, before, step.state, was, was, incident, attempt.number, report.disposition)
-        contact.state, due, reason = ContactState.DONE, None, "incident"
+        due: int | None = None
+        reason: str | None = "incident"
+        contact.state = ContactState.DONE
     else:
         contact.state, due, reason = _contact_after(known, attempt, report, now, rules)
     if step.state is AttemptState.UNSENT:

@@ -121,13 +121,14 @@ def store(db: Database, load: Load, batch: Batch, seen_before: set[int]) -> Stor
     _add_zones(db, batch.zones)
     source = load.source or _new_source(db, campaign, load.name, again=True)
     ((before,),) = db.execute("SELECT coalesce(max(id), 0) FROM contact")
-    db.load(
-        "contact",
-        batch.columns,
-        batch.accepted,
-        fixed={"campaign": campaign, "source": source, "state": ContactState.WAITING, "due": "line", "tries": 0},
-        key=("campaign", "number"),
-    )
+    if batch.accepted:
+        db.load(
+            "contact",
+            batch.columns,
+            batch.accepted,
+            fixed={"campaign": campaign, "source": source, "state": ContactState.WAITING, "due": "line", "tries": 0},
+            key=("campaign", "number"),
+        )
     if db.execute("SELECT 1 FROM dnc LIMIT 1"):
         db.execute(
             "UPDATE contact SET state = ?, reason = 'do not call' WHERE id > ? AND source = ? AND EXISTS"
@@ -152,13 +153,14 @@ def store(db: Database, load: Load, batch: Batch, seen_before: set[int]) -> Stor
         repeated, known, taken_over = _repeated(db, load, source, _left_out(batch.accepted, inserted))
     refused = [row for row in batch.refused if mark_of(row) not in seen_before]
     for kind, rows in ((_DUPLICATE, repeated), (_REFUSED, refused)):
-        db.load(
-            "rejected",
-            ("line", "number", "reason", "key"),
-            rows,
-            fixed={"campaign": campaign, "source": source, "kind": kind},
-            key=("campaign", "source", "line"),
-        )
+        if rows:
+            db.load(
+                "rejected",
+                ("line", "number", "reason", "key"),
+                rows,
+                fixed={"campaign": campaign, "source": source, "kind": kind},
+                key=("campaign", "source", "line"),
+            )
     recorded = waiting + suppressed + len(repeated) + len(refused)
     if load.source is None and not recorded:
         db.execute("DELETE FROM source WHERE id = ?", (source,))

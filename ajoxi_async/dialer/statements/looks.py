@@ -28,15 +28,16 @@ class Look(NamedTuple):
     looked: int
     created_at: int | None
     next_look: int | None
+    chunk: int | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
     """Attempts whose look is due, the earliest first. `now` is in milliseconds."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND next_look <= ? ORDER BY next_look, id LIMIT ?",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND next_look <= ? ORDER BY next_look, id LIMIT ?",
         (campaign, now, most),
     )
     return [Look(*row) for row in rows]
@@ -44,7 +45,9 @@ def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
 
 def next_at(db: Database, campaign: int) -> int | None:
     """When the next look is due, in milliseconds; ``None`` if none is."""
-    ((at,),) = db.execute("SELECT min(next_look) FROM attempt WHERE campaign = ? AND next_look IS NOT NULL", (campaign,))
+    ((at,),) = db.execute(
+        "SELECT min(next_look) FROM attempt WHERE campaign = ? AND next_look IS NOT NULL", (campaign,)
+    )
     return at  # type: ignore[no-any-return]
 
 
@@ -61,20 +64,23 @@ def set_stale(db: Database, id: int, then: int | None) -> bool:
     """
     found = db.execute("SELECT 1 FROM attempt WHERE id = ? AND state = 1 AND coalesce(reason, '') <> ?", (id, STALE))
     db.execute(
-        "UPDATE attempt SET reason = ?, looked = looked + 1, next_look = ? WHERE id = ? AND state = 1", (STALE, then, id)
+        "UPDATE attempt SET reason = ?, looked = looked + 1, next_look = ? WHERE id = ? AND state = 1",
+        (STALE, then, id),
     )
     return bool(found)
 
 
 def intents(db: Database, campaign: int) -> list[int]:
     """The attempts whose intent is written and of which nothing else is known."""
-    return [id for (id,) in db.execute("SELECT id FROM attempt WHERE campaign = ? AND state = 0 ORDER BY id", (campaign,))]
+    return [
+        id for (id,) in db.execute("SELECT id FROM attempt WHERE campaign = ? AND state = 0 ORDER BY id", (campaign,))
+    ]
 
 
 def unknown(db: Database, campaign: int) -> list[Look]:
     """All attempts in doubt, the oldest first."""
     rows = db.execute(
-        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND state = 5 ORDER BY intent_at, id",  # noqa: S608
+        f"SELECT {_COLUMNS} FROM attempt WHERE campaign = ? AND state = 5 ORDER BY intent_at, id",
         (campaign,),
     )
     return [Look(*row) for row in rows]
