@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import resource
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -28,9 +29,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 
 from ajoxi_async import AsyncAjoxi, Sandbox
-from ajoxi_async.dialer import Campaign, Ledger, Retry
+from ajoxi_async.dialer import Campaign, Ledger, Retry, from_csv
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import AdvanceStoppedError, Population, VirtualClock
 from ajoxi_async.sandbox import Settings as SandboxSettings
@@ -107,21 +109,35 @@ def serve(limit: int | None) -> None:
         server = await loop.create_server(Answers, "127.0.0.1", 0)
         print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]} {KEY}", flush=True)
         while await loop.run_in_executor(None, sys.stdin.readline):
-            ordered = sorted(arrivals)
-            most, first = 0, 0
-            for last, moment in enumerate(ordered):
-                while ordered[first] <= moment - 1:
-                    first += 1
-                most = max(most, last - first + 1)
             told = {
                 "calls": sum(seen.values()),
                 "references": len(seen),
-                "busiest": most,
-                "last": ordered[-1] if ordered else started,
+                "busiest": busiest(arrivals),
+                "last": arrivals[-1] if arrivals else started,
             }
             print(json.dumps(told), flush=True)
 
     asyncio.run(run())
+
+
+async def simulate() -> None:
+    """The sandbox, with a cap of 100 requests a second. On standard input, a line asks for what was seen."""
+    async with Sandbox(rate_limit=100) as sandbox:
+        print(f"{sandbox.base_url} {sandbox.api_key}", flush=True)
+        while await anyio.to_thread.run_sync(sys.stdin.readline):
+            moments = [ring.at.timestamp() for ring in sandbox.world().rings()]
+            refused = len(sandbox.requests.find(status=429))
+            print(json.dumps({"calls": len(moments), "busiest": busiest(moments), "refused": refused}), flush=True)
+
+
+def busiest(moments: list[float]) -> int:
+    """The most moments within any second."""
+    most = first = 0
+    for last, moment in enumerate(moments):
+        while moments[first] <= moment - 1:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 class Server:
@@ -184,13 +200,13 @@ def commit_time(folder: Path) -> float:
 # Parts
 
 
-async def postgres(folder: Path, quick: bool) -> None:
+async def postgres(_: Path, quick: bool) -> None:
     """Dials a second without a cap, with the ledger in a PostgreSQL that syncs each commit."""
     binaries = find_binaries()
     if binaries is None:
         print(f"postgres: needs {INSTALL}")
         return
-    server = PostgresServer(binaries, fsync="on")
+    server = PostgresServer(binaries, on_disk=True, fsync="on")
     try:
         await uncapped(server.new_database(), quick)
     finally:
@@ -273,7 +289,122 @@ _REPORT = (
     " a.disposition, a.duration FROM contact c LEFT JOIN attempt a ON a.contact = c.id ORDER BY c.number, a.n"
 )
 
-PARTS = {"uncapped": uncapped, "postgres": postgres, "days": days}
+
+async def capped(folder: Path, quick: bool) -> None:
+    """Dials a second at a cap of 100, with webhooks and by sweeps only, on the sandbox."""
+    seconds = 6 if quick else 30
+    for hooked in (True, False):
+        with server("--sandbox") as api:
+            limiter = LocalLimiter(100)
+            async with (
+                campaign(folder, api.url, api.key, 100 * seconds + 2_000, limiter) as made,
+                receiver(made, api, hooked),
+            ):
+                steps = made.run(every=0.1)
+                async for progress in steps:
+                    if progress.attempts:
+                        break
+                began, first = time.perf_counter(), progress.attempts
+                async for progress in steps:
+                    if time.perf_counter() - began > seconds:
+                        break
+                rate = (progress.attempts - first) / (time.perf_counter() - began)
+                ended = progress.contacts["done"]
+                await steps.aclose()
+            told = api.ask()
+        how = "with webhooks" if hooked else "by sweeps only"
+        print(f"at the cap of 100, {how}: {rate:.1f} dials/s, {ended:,} ended; server: {told}")
+
+
+@asynccontextmanager
+async def receiver(made: Any, api: Any, hooked: bool) -> AsyncIterator[None]:
+    """A receiver of the sandbox's webhooks that hands events to the campaign."""
+    if not hooked:
+        yield
+        return
+    from aiohttp import web
+
+    from ajoxi_async import CallCompleted, WebhookRouter
+    from ajoxi_async.webhooks.aiohttp import open_router, router_handler
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/hook"
+        async with AsyncAjoxi(api.key, base_url=api.url, limiter=made._client.limiter) as client:
+            webhook = await client.webhooks.create(url=url, events=["call.completed"])
+        router = WebhookRouter(webhook.secret or "")
+        router.on(CallCompleted)(made.event)
+        app = web.Application()
+        app.router.add_post("/hook", router_handler(router))
+        app.cleanup_ctx.append(open_router(router))
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.SockSite(runner, listening).start()
+        try:
+            yield
+        finally:
+            await runner.cleanup()
+
+
+async def control(folder: Path, quick: bool) -> None:
+    """From a command to the last request that leaves: a pause of this process, and do-not-call of another owner's ledger."""
+    pauses, forbids = [], []
+    for _ in range(3 if quick else 10):
+        with server("--serve", "100") as api:
+            async with campaign(folder, api.url, api.key, 5_000, LocalLimiter(100)) as made:
+                steps = made.run(every=0.02)
+                async for progress in steps:
+                    if progress.attempts > 60:
+                        break
+                async with Ledger(made._ledger.database._path) as ledger:
+                    other = await Campaign.open(ledger, None, "bench")
+                    began = time.monotonic()
+                    await other.do_not_call("+14045550000")
+                    forbids.append((time.monotonic() - began) * 1000)
+                began = time.monotonic()
+                await made.pause()
+                await anyio.sleep(0.3)
+                pauses.append(max(0.0, api.ask()["last"] - began) * 1000)
+                await steps.aclose()
+    print(
+        f"pause to the last request: {max(pauses):.1f} ms at most; do-not-call of another ledger: {max(forbids):.1f} ms at most"
+    )
+
+
+async def restart(folder: Path, quick: bool) -> None:
+    """From the opening of a ledger to the first request, with many contacts that wait."""
+    amount = 100_000 if quick else 1_000_000
+    with server("--serve", "0") as api:
+        path = folder / "restart.db"
+        file = folder / "contacts.csv"
+        with file.open("w") as out:
+            out.write("phone,zone\n")
+            out.writelines(f"{number},America/New_York\n" for number in numbers(amount))
+        limiter = LocalLimiter(None)
+        async with Ledger(path) as ledger, AsyncAjoxi(api.key, base_url=api.url, limiter=limiter) as client:
+            made = await Campaign.open(ledger, client, "bench", from_=FROM)
+            began = time.perf_counter()
+            await made.load(from_csv(file, phone="phone", zone="zone"))
+            print(f"restart: {amount:,} contacts loaded in {time.perf_counter() - began:.1f} s")
+            steps = made.run(every=0.05)
+            async for progress in steps:
+                if progress.attempts > 1000:
+                    break
+            await steps.aclose()
+        before = api.ask()
+        began = time.monotonic()
+        async with Ledger(path) as ledger, AsyncAjoxi(api.key, base_url=api.url, limiter=limiter) as client:
+            made = await Campaign.open(ledger, client, "bench")
+            steps = made.run(every=0.01)
+            async for progress in steps:
+                if made._run.running.begun:
+                    break
+            took = time.monotonic() - began
+            await steps.aclose()
+        size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"restart: first dial after {took:.3f} s; {before['calls']} calls before; RSS {size:.0f} MB at most")
+
+
+PARTS = {"uncapped": uncapped, "capped": capped, "control": control, "restart": restart, "days": days}
 
 
 def main() -> None:
@@ -283,10 +414,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="short rounds, to see that it works")
     parser.add_argument("--ledger", help="the folder of ledgers")
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--sandbox", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--uvloop", action="store_true")
     given = parser.parse_args()
     if given.serve is not None:
         serve(given.serve or None)
+        return
+    if given.sandbox:
+        anyio.run(simulate)
         return
     with tempfile.TemporaryDirectory(dir=given.ledger) as name:
         print(f"a commit takes {commit_time(Path(name)):.2f} ms on this disk; load {os.getloadavg()[0]:.1f}")

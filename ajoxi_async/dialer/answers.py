@@ -46,12 +46,14 @@ class Ending(NamedTuple):
         reason: why, without a number or name in it.
         halts: whether every further call would end the same way.
         failed: whether the connection failed, so that others would fail as well for a while.
+        throttled: whether it was a 429. The limiter waits after one; only a series of them is trouble.
     """
 
     fact: Fact
     reason: str
     halts: bool = False
     failed: bool = False
+    throttled: bool = False
 
 
 def ending_of(error: AjoxiError) -> Ending:
@@ -63,7 +65,7 @@ def ending_of(error: AjoxiError) -> Ending:
             return Ending(Fact.REFUSED, "not a number that can be called")
         return Ending(Fact.UNSENT, f"{error.param} is not valid", halts=True)
     if isinstance(error, RateLimitError):
-        return Ending(Fact.UNSENT, "rate limit", failed=True)
+        return Ending(Fact.UNSENT, "rate limit", throttled=True)
     if isinstance(error, APIConnectionError):
         return Ending(Fact.UNSENT, type(error).__name__, failed=True)
     status = error.status_code if isinstance(error, APIStatusError) else None

@@ -153,7 +153,7 @@ class Campaign:
             rate: the most calls a second, within the rate limit of the key.
             concurrency: the most calls at a time; attempts in doubt count.
             seats: how many calls can be talked to at a time, by AI receptionists or agents; mode ``auto``.
-            lines: calls for each free agent, modes ``power`` and ``predictive``.
+            lines: calls for each free agent in mode ``power``, 2 by default; in ``predictive`` the most for each agent, 4 by default.
             abandonment: the share of answered calls that may be abandoned, mode ``predictive``.
             ring_timeout: seconds for which a phone rings, 1 to 600.
             max_call: how long a call can last at most; an open call counts for no longer.
@@ -485,7 +485,17 @@ class Campaign:
         rules = rules_of(self.settings)
         try:
             async with self._ledger.owning(self.name, patience=0.0):
-                await self._ledger.write(lambda db: commands.carry_out(db, what, told, rules, now))
+                # What an owner who has died did not carry out comes first: the last command is the one that holds.
+                posted = await self._ledger.read(lambda db: db.posted(commands.applied(db)))
+
+                def work(db: Database) -> None:
+                    if posted:
+                        commands.apply(db, posted, rules, now)
+                    commands.carry_out(db, what, told, rules, now)
+
+                await self._ledger.write(work)
+                if posted:
+                    await self._ledger.read(lambda db: db.forget(posted[-1].id))
                 # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
                 if self._ledger.database.shared or self._ledger.blocks > 1:
                     await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))

@@ -48,6 +48,8 @@ _READ: Final = 200
 _CANCEL: Final = 5_000
 #: Answers in a row that leave their attempts in doubt, after which dialling waits.
 _DOUBTS: Final = 3
+#: 429s in a row after which dialling waits, besides the limiter.
+_THROTTLED: Final = 5
 #: Seconds to wait after failures to connect.
 _PAUSE: Final = 1.0
 _LONGEST_PAUSE: Final = 60.0
@@ -89,6 +91,7 @@ class Dispatcher:
     _queue: deque[Candidate] = field(factory=deque)
     _ahead: int = _FEWEST
     _doubts: int = 0
+    _throttled: int = 0
     _pause: float = 0.0
     _paused_until: float = 0.0
     _next_expiry: int = 0
@@ -386,7 +389,8 @@ class Dispatcher:
         if ending.halts:
             self.running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
         self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
-        if ending.failed or self._doubts >= _DOUBTS:
+        self._throttled = self._throttled + 1 if ending.throttled else 0
+        if ending.failed or self._doubts >= _DOUBTS or self._throttled >= _THROTTLED:
             self._fail()
         elif ending.fact is Fact.PLACED:
             self._pause = 0.0

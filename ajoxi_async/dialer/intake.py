@@ -9,6 +9,7 @@ Rules:
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
@@ -50,6 +51,10 @@ class Refused(NamedTuple):
     number: str
     reason: str
     key: str | None
+
+    def __repr__(self) -> str:
+        # A mistyped phone number is personal data as well.
+        return f"Refused(line={self.line}, reason={self.reason!r})"
 
 
 @frozen
@@ -125,7 +130,11 @@ class Intake:
                 number = phone
                 if type(place) is not int:
                     number, place = self._look(phone, zone, wrong)
-                if not full and expires is None and not key and not variables:
+                if (
+                    not (full or variables)
+                    and (expires is None or _missing(expires))
+                    and (key is None or _missing(key))
+                ):
                     accepted.append((int(number[1:]), place, line))
                     continue
                 values = (int(number[1:]), place, line, _expiry(expires), _key(key), _variables(variables))
@@ -135,7 +144,9 @@ class Intake:
                 accepted.append(values)
             except (NumberRefused, InvalidParameterError) as error:
                 reason = error.reason if isinstance(error, NumberRefused) else error.message
-                refused.append(Refused(line, _shown(phone, 80), reason, _shown(key, _LONGEST_KEY) if key else None))
+                refused.append(
+                    Refused(line, _shown(phone, 80), reason, None if _missing(key) else _shown(key, _LONGEST_KEY))
+                )
         accepted.sort(key=itemgetter(0))  # stable, so that the first line of a number stays the first
         new, self._new = self._new, {}
         return Batch(FULL if full else PLAIN, accepted, refused, new)
@@ -154,9 +165,9 @@ class Intake:
         return number, place
 
     def _zones(self, number: str, zone: Any) -> int | str:
-        if zone is not None and not isinstance(zone, str):
+        if not _missing(zone) and not isinstance(zone, str):
             raise InvalidParameterError("zone", f"expected a name such as America/New_York, got {type(zone).__name__}")
-        if zone and zone.strip():
+        if isinstance(zone, str) and zone.strip():
             return self._verdict(named_zone(zone), given=True)
         place = self._verdict(self._locate(number))
         if self.test_at is None and number[1] == "1":
@@ -186,8 +197,17 @@ class Intake:
         return found
 
 
+def _missing(given: Any) -> bool:
+    """Whether a field is empty: nothing, an empty text, or the NaN or NaT of a data frame."""
+    if isinstance(given, str):
+        return not given.strip()
+    if isinstance(given, datetime):
+        return bool(given != given)  # noqa: PLR0124 - NaT is a datetime that differs from itself
+    return given is None or (isinstance(given, float) and math.isnan(given))
+
+
 def _expiry(given: Any) -> int | None:
-    if given is None or (isinstance(given, str) and not given.strip()):
+    if _missing(given):
         return None
     moment = given
     if isinstance(given, str):
@@ -203,7 +223,7 @@ def _expiry(given: Any) -> int | None:
 
 
 def _key(given: Any) -> str | None:
-    if given is None or given == "":
+    if _missing(given):
         return None
     if not isinstance(given, str | int) or isinstance(given, bool):
         raise InvalidParameterError("key", f"expected a text, got {type(given).__name__}")

@@ -11,7 +11,8 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from datetime import datetime
 from itertools import chain, islice
 from os import PathLike
@@ -20,7 +21,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.to_thread
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from ajoxi_async.dialer.clocks import zone_names
 from ajoxi_async.dialer.intake import Intake, Refused
@@ -66,7 +67,7 @@ class LoadReport:
     duplicates: int = 0
     refused: int = 0
     do_not_call: int = 0
-    first_refused: tuple[Refused, ...] = ()
+    first_refused: tuple[Refused, ...] = field(default=(), repr=lambda rows: str(len(rows)))
     listed: int = 0
 
     def __str__(self) -> str:
@@ -119,18 +120,19 @@ async def load(
     before = await ledger.read(lambda db: loading.refused_before(db, campaign.id)) if under_way.again else set()
     report = LoadReport(listed=listed)
     size = _BATCH if is_file else _SOME
-    async for batch in _read(rows, size, intake.batch):
-        stored = await ledger.write(lambda db, load=under_way, batch=batch: loading.store(db, load, batch, before))  # type: ignore[misc]
-        under_way = under_way._replace(source=stored.source)
-        report = evolve(
-            report,
-            rows=report.rows + len(batch),
-            imported=report.imported + stored.imported,
-            duplicates=report.duplicates + stored.duplicates,
-            refused=report.refused + stored.refused,
-            do_not_call=report.do_not_call + stored.suppressed,
-            first_refused=(*report.first_refused, *batch.refused[: _SHOWN - len(report.first_refused)]),
-        )
+    async with aclosing(_read(rows, size, intake.batch)) as batches:
+        async for batch in batches:
+            stored = await ledger.write(lambda db, load=under_way, batch=batch: loading.store(db, load, batch, before))  # type: ignore[misc]
+            under_way = under_way._replace(source=stored.source)
+            report = evolve(
+                report,
+                rows=report.rows + len(batch),
+                imported=report.imported + stored.imported,
+                duplicates=report.duplicates + stored.duplicates,
+                refused=report.refused + stored.refused,
+                do_not_call=report.do_not_call + stored.suppressed,
+                first_refused=(*report.first_refused, *batch.refused[: _SHOWN - len(report.first_refused)]),
+            )
     if (id := under_way.source) is not None:
         await ledger.write(lambda db: loading.finish(db, id, round(now * 1000)))
     return report
@@ -155,16 +157,17 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
                 wrong.append(f"line {line}: {error.reason}")
         return found
 
-    async for found in _read(rows, _SOME, numbers):
-        amount += len(found)
-        await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
+    async with aclosing(_read(rows, _SOME, numbers)) as lists:
+        async for found in lists:
+            amount += len(found)
+            await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
     if wrong:
         more = f" (and {len(wrong) - 3} more lines)" if len(wrong) > 3 else ""
         raise InvalidParameterError("do_not_call", f"no contact was loaded, because {'; '.join(wrong[:3])}{more}")
     return amount
 
 
-async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> AsyncIterator[T]:
+async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> AsyncGenerator[T, None]:
     """The results of some work for every `size` rows. Files are read in the thread that works, so that no list of rows is made."""
     if isinstance(rows, CsvFile | NumberFile):
         file = rows.rows()
@@ -173,14 +176,18 @@ async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> Asy
             first = next(file, None)
             return [] if first is None else [work(chain([first], islice(file, size - 1)))]
 
-        while done := await anyio.to_thread.run_sync(next_of_file):
-            yield done[0]
+        try:
+            while done := await anyio.to_thread.run_sync(next_of_file):
+                yield done[0]
+        finally:
+            file.close()
         return
-    async for part in _parts(rows, size):
-        yield await anyio.to_thread.run_sync(work, part)
+    async with aclosing(_parts(rows, size)) as parts:
+        async for part in parts:
+            yield await anyio.to_thread.run_sync(work, part)
 
 
-async def _parts(rows: Any, size: int) -> AsyncIterator[list[Row]]:
+async def _parts(rows: Any, size: int) -> AsyncGenerator[list[Row], None]:
     """Rows of a program in lists of `size`."""
     if isinstance(rows, AsyncIterable):
         part = []

@@ -15,7 +15,7 @@ from __future__ import annotations
 import codecs
 import csv
 import os
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
@@ -31,6 +31,8 @@ __all__ = ["CsvFile", "Given", "NumberFile", "Row", "from_csv", "given_row"]
 Given = Iterable[Any] | AsyncIterable[Any]
 
 _DELIMITERS: Final = ",;\t|"
+#: How many characters of the header are looked at for the delimiter, since a file may have no line ends.
+_HEAD: Final = 65_536
 #: Headers that are taken for the column of numbers if none is named.
 _PHONE_HEADERS: Final = ("phone", "phone_number", "phone number", "number", "mobile", "telephone", "tel")
 _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -75,7 +77,7 @@ class CsvFile:
         """The name of the source in the ledger: the path as it was given."""
         return str(self.path)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The rows of the file, from its beginning.
 
         Raises:
@@ -97,9 +99,9 @@ class CsvFile:
             raise InvalidParameterError("path", f"{self.path} cannot be read: {error.strerror}") from error
 
     def _rows(self, file: TextIO) -> Iterator[Row]:
-        head = file.readline()
+        head = file.readline(_HEAD)
         while head and not head.strip():
-            head = file.readline()
+            head = file.readline(_HEAD)
         delimiter = self.delimiter or max(_DELIMITERS, key=head.count)
         file.seek(0)
         fields = csv.reader(file, delimiter=delimiter)
@@ -244,7 +246,7 @@ class NumberFile:
         """The path as it was given."""
         return str(self.path)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Generator[Row, None, None]:
         """The numbers of the file.
 
         Raises:

@@ -153,6 +153,8 @@ class Running:
     talking: set[int] = field(factory=set)
     #: The mean time from the placing of a call to its end.
     mean_call: float = _FIRST_LOOK
+    #: By how much it differs, on average.
+    call_spread: float = 0.0
     #: Whether each of the latest attempts that have ended failed.
     latest: deque[bool] = field(init=False)
 
@@ -275,7 +277,8 @@ class Running:
     @property
     def first_look(self) -> float:
         """Seconds from the placing of a call to the first look at how it ended."""
-        return min(max(self.mean_call * 1.2, 1.0), 300.0)
+        # When most calls have ended: a look that comes too early costs another one.
+        return min(max(self.mean_call + 1.5 * self.call_spread, 1.0), 300.0)
 
     def note(self, changed: Iterable[Changed]) -> None:
         """Take over what became durable, and wake whom it concerns."""
@@ -284,6 +287,7 @@ class Running:
                 self.talking.discard(one.attempt)
                 self.latest.append(one.now is AttemptState.REFUSED or one.disposition == _FAILED)
                 if one.lasted is not None:
+                    self.call_spread += (abs(one.lasted - self.mean_call) - self.call_spread) / _MEMORY
                     self.mean_call += (one.lasted - self.mean_call) / _MEMORY
             if one.now is AttemptState.OPEN:
                 self._expect_look(self.first_look)

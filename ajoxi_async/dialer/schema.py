@@ -17,6 +17,8 @@ __all__ = ["APPLICATION_ID", "FRESH", "MIGRATIONS", "VERSION"]
 
 #: Marks an SQLite file as a ledger of the dialer: "AjxD".
 APPLICATION_ID: Final = 0x416A7844
+#: The setting that holds the id of the last command of the inbox that was carried out.
+APPLIED: Final = "inbox"
 
 #: A contact that was never dialled has a `due` below this moment of 1973; see `statements.loading`.
 FRESH: Final = 100_000_000_000
@@ -53,16 +55,18 @@ _FIRST: Final = (
     """CREATE TABLE attempt (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, contact INTEGER NOT NULL, n INTEGER NOT NULL,
         number INTEGER NOT NULL, from_ INTEGER NOT NULL, state INTEGER NOT NULL, sent INTEGER NOT NULL,
-        intent_at INTEGER NOT NULL, call_id TEXT UNIQUE, created_at INTEGER, ended_at INTEGER, disposition TEXT,
+        intent_at INTEGER NOT NULL, call_id TEXT, created_at INTEGER, ended_at INTEGER, disposition TEXT,
         duration INTEGER, via INTEGER, incident INTEGER NOT NULL, reason TEXT, looked INTEGER NOT NULL, next_look INTEGER,
         chunk INTEGER,
         UNIQUE (contact, n)
     ) STRICT""",
+    "CREATE UNIQUE INDEX attempt_call ON attempt (call_id) WHERE call_id IS NOT NULL",
     "CREATE INDEX attempt_number ON attempt (number, intent_at)",
     "CREATE INDEX attempt_look ON attempt (campaign, next_look) WHERE next_look IS NOT NULL",
     # At most one attempt of a number in flight, in all campaigns of the ledger: intent, open or unknown. An incident comes on top.
     "CREATE UNIQUE INDEX attempt_in_flight ON attempt (number) WHERE state IN (0, 1, 5) AND incident = 0",
-    "CREATE INDEX attempt_pending ON attempt (campaign, state) WHERE state IN (0, 1, 5)",
+    # Intents and doubt; open calls are found by their looks.
+    "CREATE INDEX attempt_unsettled ON attempt (campaign, state) WHERE state IN (0, 5)",
     # Campaigns of the API that were started for a chunk of contacts (engine="api").
     """CREATE TABLE chunk (
         id INTEGER PRIMARY KEY, campaign INTEGER NOT NULL, ref TEXT NOT NULL UNIQUE, api_id TEXT UNIQUE,

@@ -104,7 +104,7 @@ class Settings:
     rate: float | None = field(default=None, validator=_limit("rate", 0.001, 100_000))
     concurrency: int | None = field(default=None, validator=_limit("concurrency", 1, 1_000_000, whole=True))
     seats: int | None = field(default=None, validator=_limit("seats", 1, 1_000_000, whole=True))
-    lines: int = field(default=1, validator=_limit("lines", 1, 10, whole=True))
+    lines: int | None = field(default=None, validator=_limit("lines", 1, 10, whole=True))
     abandonment: float = field(default=0.03, validator=_limit("abandonment", 0, 1))
     ring_timeout: int = field(default=30, validator=_limit("ring_timeout", 1, 600, whole=True))
     max_call: float = field(default=4 * 3600.0, converter=_longest_call)

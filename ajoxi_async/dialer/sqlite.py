@@ -6,7 +6,8 @@ Rules:
 2. Every commit is synced to disk (``synchronous=FULL``), and every transaction takes the write lock at its beginning.
 3. The owner is whoever holds the lock file: see `owner_lock`. Before each transaction it is checked that the lock file and the
    ledger are still the files that were opened.
-4. Commands of other processes go to an inbox, ``<ledger>-inbox``, a small database with a rollback journal. The owner reads it.
+4. Commands of other processes go to an inbox, ``<ledger>-inbox``, a small database with a rollback journal. The owner reads it. Their
+   ids go on above those that the ledger has carried out, so that a ledger that was copied without its inbox misses no command.
 5. A damaged file is refused at the beginning: small ledgers are checked as a whole, of large ones the tables that every dial uses,
    so that a campaign of ten million contacts goes on within a second after a crash.
 6. A file of another application, or of a newer version of this one, is refused before anything in it is changed.
@@ -26,7 +27,7 @@ from urllib.parse import quote
 
 from ajoxi_async.dialer.database import Posted, Row, Value
 from ajoxi_async.dialer.owner_lock import OwnerLock
-from ajoxi_async.dialer.schema import APPLICATION_ID, MIGRATIONS, VERSION
+from ajoxi_async.dialer.schema import APPLICATION_ID, APPLIED, MIGRATIONS, VERSION
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
 __all__ = ["SqliteDatabase"]
@@ -41,6 +42,10 @@ _CHECKED: Final = ("campaign", "chunk", "count", "dnc", "setting", "zones")
 _INBOX: Final = (
     "CREATE TABLE IF NOT EXISTS inbox"
     " (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL) STRICT"
+)
+_POST: Final = (
+    "INSERT INTO inbox (id, at, what, detail)"
+    " SELECT max(coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'inbox'), 0), ?) + 1, ?, ?, ? RETURNING id"
 )
 
 
@@ -280,15 +285,19 @@ class SqliteDatabase:
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")
             try:
-                ((id,),) = run(
-                    "INSERT INTO inbox (at, what, detail) VALUES (?, ?, ?) RETURNING id", (at, what, detail)
-                ).fetchall()
+                ((id,),) = run(_POST, (self._applied(), at, what, detail)).fetchall()
                 # Before the commit, so that a process that dies between the two leaves no command without alarm.
                 self._lock.raise_alarm()
                 run("COMMIT")
             except BaseException:
                 run("ROLLBACK")
                 raise
+        return int(id)
+
+    def _applied(self) -> int:
+        if not self.exists():
+            return 0
+        ((id,),) = self.execute("SELECT coalesce(max(value), 0) FROM setting WHERE name = ?", (APPLIED,))
         return int(id)
 
     def posted(self, after: int) -> list[Posted]:

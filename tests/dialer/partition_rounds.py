@@ -31,7 +31,7 @@ from .postgres_server import INSTALL, PostgresServer, find_binaries
 from .worlds import fill
 
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
-RATE, CONTACTS = 40.0, 80
+RATE, CONTACTS = 40.0, 50
 #: Seconds within which another worker has to dial.
 PATIENCE = 90.0
 #: Rounds on one ledger.
@@ -94,12 +94,15 @@ class Rounds:
         return next((one for one in workers if f"process {one.pid} " in found[0]), None)
 
     async def _until(self, what: str, condition: Callable[[], bool]) -> bool:
-        end = time.monotonic() + PATIENCE
+        """Wait for something, for as long as phones ring meanwhile, and some seconds more."""
+        rung, end = self._rung(), time.monotonic() + PATIENCE
         while not await asyncio.to_thread(condition):
+            if self._rung() > rung:
+                rung, end = self._rung(), time.monotonic() + PATIENCE
             if time.monotonic() > end:
                 self.faults.append(f"{what} did not come within {PATIENCE:g} s")
                 return False
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
         return True
 
     def _rung(self) -> int:
@@ -151,7 +154,10 @@ class Rounds:
             for _ in range(amount):
                 if not await self._round(workers):
                     break
-            await self._until("the end", lambda: self._left() == 0)
+            if not await self._until("the end", lambda: self._left() == 0):
+                for one in workers:
+                    os.kill(one.pid, signal.SIGUSR1)
+                await asyncio.sleep(1)
         finally:
             for one in workers:
                 await asyncio.to_thread(one.close)

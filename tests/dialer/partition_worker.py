@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
 import os
+import signal
 import threading
 import time
 
@@ -39,6 +41,7 @@ def open_ledger(url: str) -> Ledger:
 def work(job: Job) -> None:
     """Run the campaign to its end."""
     postgres_owner.SKEW = SKEW
+    faulthandler.register(signal.SIGUSR1)  # says where it waits
     parent = os.getppid()
 
     def end_with_parent() -> None:

@@ -23,6 +23,8 @@ PASSWORD = "pass word/%41"
 #: The same password as part of a URL.
 QUOTED_PASSWORD = "pass%20word%2F%2541"
 
+#: Bytes that a server and some ledgers need.
+_ROOM = 1 << 30
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "60",
@@ -46,10 +48,14 @@ def find_binaries() -> Path | None:
 class PostgresServer:
     """A server whose data is in a folder of its own. PostgreSQL refuses to run as root, so root runs it as somebody else."""
 
-    def __init__(self, binaries: Path, **settings: str) -> None:
+    def __init__(self, binaries: Path, *, on_disk: bool = False, **settings: str) -> None:
         self._binaries = binaries
         self._settings = {**_SETTINGS, **settings}
-        self._folder = Path(tempfile.mkdtemp(prefix="ajoxi-pg-"))
+        memory = Path("/dev/shm")  # where the disk is not waited for
+        in_memory = (
+            not on_disk and memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+        )
+        self._folder = Path(tempfile.mkdtemp(prefix="ajoxi-pg-", dir=memory if in_memory else None))
         self._user: dict[str, Any] = {}
         if os.geteuid() == 0:
             self._user = {"user": _other_user(), "extra_groups": []}

@@ -203,7 +203,7 @@ def _mismatches(db: Any) -> list[str]:
 @asynccontextmanager
 async def scene(folder: Path, **options: Any) -> AsyncIterator[Scene]:
     """Open a sandbox whose time jumps whenever nothing is under way, a client and an empty ledger."""
-    options = {"port": None, "clock": AutoClock(pause=0), "rate_limit": None, "marks": 0, **options}
+    options = {"port": None, "clock": AutoClock(pause=0.0005), "rate_limit": None, "marks": 0, **options}
     path = folder / "ledger.db"
     async with Sandbox(**options) as sandbox:
         wire = Wire(sandbox.transport(), sandbox.clock)

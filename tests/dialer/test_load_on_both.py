@@ -12,7 +12,7 @@ from ajoxi_async.dialer import Retry, from_csv
 from .worlds import MAGIC, Where, stage
 
 pytestmark = pytest.mark.anyio
-PLENTY = 300
+PLENTY = 60
 
 
 async def test_from_the_file_to_the_report(where: Where, tmp_path: Path) -> None:

@@ -428,6 +428,25 @@ async def test_what_a_hostile_row_may_hold(books: Books) -> None:
 
 
 @pytest.mark.anyio
+async def test_empty_cells_of_a_data_frame(one: Books) -> None:
+    """The NaN of a data frame is an empty field, and not a zone, a key or a number."""
+    nan = float("nan")
+    async with one as book:
+        report = await book.load([{"phone": "+12126660001", "zone": nan, "key": nan, "expires": nan}, {"phone": nan}])
+        assert (report.imported, report.refused) == (1, 1)
+        assert await book.ask("SELECT key, expires FROM contact") == [(None, None)]
+
+
+@pytest.mark.anyio
+async def test_a_report_shows_no_number(one: Books) -> None:
+    """What may be logged, the report and the rows in it, shows no number that was refused."""
+    async with one as book:
+        report = await book.load(["212-666-0004"])
+        assert "0004" not in f"{report!r} {report} {report.first_refused!r}"
+        assert report.first_refused[0].number == "212-666-0004"
+
+
+@pytest.mark.anyio
 async def test_zones_of_another_campaign_are_used_again(one: Books) -> None:
     """A set of zones has one id in a ledger."""
     async with one as book:

@@ -27,8 +27,10 @@ from .postgres_server import PostgresServer
 from .worlds import FROM, fill, wait_until
 
 pytestmark = pytest.mark.anyio
-NUMBERS = [14045560000 + each for each in range(60)]
-LEASE = 0.6
+NUMBERS = [14045560000 + each for each in range(40)]
+LEASE = 1.0
+#: What happens in the database is the same on trio; the first two tests run on both.
+ASYNCIO = pytest.mark.parametrize("anyio_backend", ["asyncio"])
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def _short_skew(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def sandbox() -> AsyncIterator[Sandbox]:
-    async with Sandbox(port=None, clock=AutoClock(pause=0), rate_limit=None, marks=0) as sandbox:
+    async with Sandbox(port=None, clock=AutoClock(pause=0.0005), rate_limit=None, marks=0) as sandbox:
         yield sandbox
 
 
@@ -119,6 +121,7 @@ async def test_the_database_cut_off_from_one_of_two(sandbox: Sandbox, postgres: 
     assert any("standing by" in (one.reason or "") for one in cut_seen)
 
 
+@ASYNCIO
 @pytest.mark.parametrize("how", ["sessions ended", "server crashed"])
 async def test_the_database_restarts_in_mid_run(sandbox: Sandbox, postgres: PostgresServer, how: str) -> None:
     """A run goes on by itself when the database is back, and calls nobody twice."""
@@ -159,6 +162,7 @@ def _failover(postgres: PostgresServer, url: str) -> Iterator[Callable[[], None]
         yield promote
 
 
+@ASYNCIO
 async def test_a_failover_to_a_replica_that_is_behind(sandbox: Sandbox, postgres: PostgresServer) -> None:
     """Calls that the promoted replica does not know are adopted from the API's list before anybody is dialled."""
     url = await new_campaign(sandbox, postgres)
@@ -167,7 +171,7 @@ async def test_a_failover_to_a_replica_that_is_behind(sandbox: Sandbox, postgres
         tasks.start_soon(follow, campaign, seen)
         await wait_until(lambda: rang(sandbox) > 3)
         with _failover(postgres, url) as promote:
-            await wait_until(lambda: rang(sandbox) > 20)
+            await wait_until(lambda: rang(sandbox) > 15)
             await anyio.to_thread.run_sync(promote)
         await wait_until(lambda: seen[-1].over)
     assert each_rang_once(sandbox)
@@ -175,6 +179,7 @@ async def test_a_failover_to_a_replica_that_is_behind(sandbox: Sandbox, postgres
     assert seen[-1].counts["adopted"] > 0
 
 
+@ASYNCIO
 async def test_a_command_reaches_the_owner_on_another_machine(sandbox: Sandbox, postgres: PostgresServer) -> None:
     """After `pause` and `do_not_call` of another machine have returned, no request leaves that they forbid."""
     url = await new_campaign(sandbox, postgres)
@@ -193,6 +198,7 @@ async def test_a_command_reaches_the_owner_on_another_machine(sandbox: Sandbox, 
     assert not sandbox.world().rings(f"+{NUMBERS[-1]}")
 
 
+@ASYNCIO
 async def test_do_not_call_reaches_the_owners_of_other_campaigns(sandbox: Sandbox, postgres: PostgresServer) -> None:
     """A number that one campaign's owner is told not to call is not called by the other machine, which owns another campaign."""
     url = await new_campaign(sandbox, postgres)
@@ -211,6 +217,7 @@ async def test_do_not_call_reaches_the_owners_of_other_campaigns(sandbox: Sandbo
         tasks.cancel_scope.cancel()
 
 
+@ASYNCIO
 async def test_two_machines_keep_to_one_cap(
     postgres: PostgresServer, tmp_path: Path, missing: Callable[[str], None]
 ) -> None:
@@ -222,7 +229,7 @@ async def test_two_machines_keep_to_one_cap(
     redis = RedisServer(binary, tmp_path)
     seen: list[list[Progress]] = [[], []]
     try:
-        async with Sandbox(port=None, clock=AutoClock(pause=0), rate_limit=50, marks=0) as sandbox:
+        async with Sandbox(port=None, clock=AutoClock(pause=0.0005), rate_limit=50, marks=0) as sandbox:
             limiters = [RedisLimiter(redis.url, key=sandbox.api_key, limit=50) for _ in range(2)]
             url = await new_campaign(sandbox, postgres)
             await new_campaign(sandbox, postgres, "winter", url)
@@ -241,9 +248,9 @@ async def test_two_machines_keep_to_one_cap(
     assert statuses[429] == 0
 
 
-@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@ASYNCIO
 async def test_rounds_of_kills_and_cuts(postgres: PostgresServer) -> None:
     """A short `partition_rounds`: workers are killed, stopped and cut off, and nobody is called twice or lost."""
-    rounds = await rounds_of(3, random.Random(7).randrange(10**6), postgres)
+    rounds = await rounds_of(2, random.Random(7).randrange(10**6), postgres)
     assert not rounds.faults
-    assert sum(rounds.events.values()) == 3
+    assert sum(rounds.events.values()) == 2

@@ -117,7 +117,7 @@ async def stage(
 ) -> AsyncIterator[Stage]:
     """A campaign with contacts, on a sandbox of its own. Settings that `Sandbox` knows go to it, the others to the campaign."""
     sandboxes = {name: settings.pop(name) for name in ("settings", "timing", "seed") if name in settings}
-    sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0), rate_limit=None, marks=0, **sandboxes)
+    sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0.0005), rate_limit=None, marks=0, **sandboxes)
     where = str(where / "ledger.db") if isinstance(where, Path) else where
     async with sandbox, Ledger(where) as ledger:
         client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))

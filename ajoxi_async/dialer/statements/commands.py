@@ -17,6 +17,7 @@ from ajoxi_async.contract.encoding.structuring import structure
 from ajoxi_async.dialer.database import Database, Posted
 from ajoxi_async.dialer.machine import CampaignState, Fact
 from ajoxi_async.dialer.references import References
+from ajoxi_async.dialer.schema import APPLIED
 from ajoxi_async.dialer.statements import campaigns, counts
 from ajoxi_async.dialer.statements.calls import attempt_of_call
 from ajoxi_async.dialer.statements.contacts import put_dnc
@@ -26,12 +27,11 @@ __all__ = ["COMMANDS", "applied", "apply", "carry_out"]
 
 #: What a command may be.
 COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call", "look")
-_INBOX: Final = "inbox"
 
 
 def applied(db: Database) -> int:
     """The id of the last command of the inbox that was carried out."""
-    rows = db.execute("SELECT value FROM setting WHERE name = ?", (_INBOX,))
+    rows = db.execute("SELECT value FROM setting WHERE name = ?", (APPLIED,))
     return int(rows[0][0]) if rows else 0
 
 
@@ -44,7 +44,7 @@ def apply(db: Database, posted: Sequence[Posted], rules: Rules, now: int) -> Non
             done = one.id
     db.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (_INBOX, done),
+        (APPLIED, done),
     )
 
 
