@@ -237,7 +237,11 @@ async def _judge(path: str, rung: Counter[Any], result: Result) -> None:
     phones: Counter[str] = Counter()
     for (number, _), amount in rung.items():
         phones[number] += amount
-    result.faults += [f"a phone rang {n} times for {attempts[number]} attempts" for number, n in phones.items() if n > attempts[number]]
+    result.faults += [
+        f"a phone rang {n} times for {attempts[number]} attempts"
+        for number, n in phones.items()
+        if n > attempts[number]
+    ]
     # Done, or in doubt because the process died between the intent and the wire.
     result.faults += [f"{amount} contacts are in state {state}" for state, amount in states if state not in {3, 4}]
     result.after = sum(amount for state, amount in states if state == 3)
@@ -246,7 +250,11 @@ async def _judge(path: str, rung: Counter[Any], result: Result) -> None:
 if __name__ == "__main__":
     lives, processes = (int(one) for one in [*sys.argv[1:3], *["1000", "50"][len(sys.argv) - 1 :]])
     began = time.time()
-    found = [anyio.run(simulated, lives, int(began)), real(processes, int(began))] if processes else [anyio.run(simulated, lives, int(began))]
+    found = (
+        [anyio.run(simulated, lives, int(began)), real(processes, int(began))]
+        if processes
+        else [anyio.run(simulated, lives, int(began))]
+    )
     for one, kind in zip(found, ("simulated deaths", "processes killed"), strict=False):
         print(one.line(kind))
         print(*one.faults[:20], sep="\n")

@@ -28,7 +28,7 @@ from ajoxi_async.sandbox import Population, Settings
 from ajoxi_async.webhooks import parse_event
 
 from .dying import InlineLedger, Process
-from .scene import FROM, Post, Scene, copy_ledger, magic, people, run, scene
+from .scene import Post, Scene, copy_ledger, magic, people, scene
 
 RETRY = {"busy": 600.0, "no_answer": 3600.0, "voicemail": 7200.0}
 CAP, CONCURRENCY, ATTEMPTS = 2, 3, 3
