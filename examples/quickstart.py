@@ -2,7 +2,8 @@
 
 Without ``AJOXI_API_KEY`` it starts the embedded sandbox in this process and talks to it over real HTTP. With a key the same
 code talks to the API (a test key rings no phone); receiving webhooks then needs ``AJOXI_WEBHOOK_URL``, an address at which
-the API can reach this machine's port 8028.
+the API can reach this machine's port 8028. The last step, a campaign, is on the sandbox only. ``python -m examples.quickstart 30``
+calls 30 people instead of 300.
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 from aiohttp import web
@@ -19,6 +22,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ajoxi_async import AsyncAjoxi, Call, CallCompleted, Event, Message, MessageStatus, Recording, Sandbox
+from ajoxi_async.dialer import Campaign, Ledger
 from ajoxi_async.webhooks.aiohttp import webhook_handler
 
 TO, FROM = "+14155551234", "+14155550100"
@@ -35,12 +39,15 @@ class Inbox:
         self.secret = ""
         self.received: list[Event] = []
         self.completed = anyio.Event()
+        self.campaign: Campaign | None = None
 
     async def take(self, event: Event) -> None:
         """Called with every event whose signature is right."""
         self.received.append(event)
         if isinstance(event, CallCompleted):
             self.completed.set()
+        if self.campaign is not None:
+            await self.campaign.event(event)
 
 
 @asynccontextmanager
@@ -167,6 +174,26 @@ def show_limiter(client: AsyncAjoxi) -> None:
     out.print(table)
 
 
+async def run_a_campaign(sandbox: Sandbox, client: AsyncAjoxi, inbox: Inbox, people: int) -> None:
+    """Call many people with the dialer, each once, and report what became of them."""
+    step(f"Call {people} people with the dialer")
+    before = len(sandbox.world().rings())
+    webhook = await client.webhooks.create(url=str(inbox.url), events=["call.completed"])
+    inbox.secret = str(webhook.secret)
+    with TemporaryDirectory() as folder:
+        async with Ledger(Path(folder) / "ledger.db") as ledger:
+            inbox.campaign = campaign = await Campaign.open(ledger, client, "autumn", from_=FROM)
+            await campaign.load(f"+1212555{number:04d}" for number in range(people))
+            async with aclosing(campaign.run()) as steps:
+                async for progress in steps:
+                    say("  ", (progress.line(), "dim"))
+            inbox.campaign = None
+            report = await (await campaign.report()).summary()
+    say("  ", (", ".join(f"{amount} {how}" for how, amount in sorted(report.dispositions.items())), "bold"))
+    rang = len(sandbox.world().rings()) - before
+    say(f"  {report.rows} rows of the report for {report.loaded} people; phones rang {rang} times")
+
+
 async def tour(client: AsyncAjoxi, inbox: Inbox | None = None) -> None:
     """Everything, one after the other."""
     webhook = None
@@ -204,6 +231,7 @@ async def main() -> None:
         inbox = Inbox(None)
         async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client, receiver(inbox, 0):
             await tour(client, inbox)
+            await run_a_campaign(sandbox, client, inbox, int(sys.argv[1]) if len(sys.argv) > 1 else 300)
 
 
 if __name__ == "__main__":

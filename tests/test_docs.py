@@ -1,4 +1,4 @@
-"""The code of docs/streams.md and docs/recordings.md, run against the sandbox as it stands."""
+"""The code of docs/streams.md, docs/recordings.md and the pages of the dialer, run against the sandbox as it stands."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from ajoxi_async.sandbox import Timing
 
 pytestmark = pytest.mark.asyncio
 
-PAGE = (Path(__file__).parent.parent / "docs" / "streams.md").read_text()
+DOCS = Path(__file__).parent.parent / "docs"
+PAGE = (DOCS / "streams.md").read_text()
 CODE: dict[str, Any] = {"__name__": "streams"}
 for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
     exec(compile(block, "docs/streams.md", "exec"), CODE)
@@ -65,3 +66,47 @@ async def test_recordings(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
         assert (tmp_path / "a.wav").read_bytes() == audio
         assert await code["stream"](client, found[0].id) == len(audio) == found[0].size
     assert f"{len(audio)} of {len(audio)} bytes" in capsys.readouterr().out
+
+
+def code_of(page: str) -> dict[str, Any]:
+    """The names that the code of a page defines, all blocks together."""
+    code: dict[str, Any] = {"__name__": page}
+    for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
+        exec(compile(block, f"docs/{page}", "exec"), code)
+    return code
+
+
+async def test_dialer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The campaign of docs/dialer.md calls nobody more than three times and has a row for each person."""
+    monkeypatch.chdir(tmp_path)
+    rings = await code_of("dialer.md")["rehearsal"]()
+    assert set(rings) == {1, 2, 3}
+    assert len((tmp_path / "autumn.csv").read_text().splitlines()) == 201
+    assert "200 rows were loaded, and the rows of this report add up" in (tmp_path / "autumn.html").read_text()
+
+
+async def test_dialer_workflows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A shift of docs/dialer-workflows.md runs as a Temporal activity: it dials, tells its progress, and says who is left."""
+    from temporalio.testing import ActivityEnvironment
+
+    from ajoxi_async.dialer import Campaign, Ledger, running
+
+    monkeypatch.setattr(running.Running, "first_look", 0.1)
+    code: dict[str, Any] = {"__name__": "workflows"}
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS / "dialer-workflows.md").read_text(), re.DOTALL)
+    # The block for DBOS, whose registry takes a name once in a process, is run by test_project.py.
+    for block in blocks[:2]:
+        exec(compile(block, "docs/dialer-workflows.md", "exec"), code)
+    code["LEDGER"] = str(tmp_path / "ledger.db")
+    async with Sandbox(timing=Timing(ring=0.01, talk=0.02)) as sandbox:
+        monkeypatch.setenv("AJOXI_API_KEY", sandbox.api_key)
+        monkeypatch.setenv("AJOXI_BASE_URL", sandbox.base_url)
+        async with Ledger(code["LEDGER"]) as ledger:
+            campaign = await Campaign.open(ledger, None, "autumn", from_="+14155550100")
+            await campaign.load([f"+1415555{number:04d}" for number in range(8)])
+        beats: list[str] = []
+        environment = ActivityEnvironment()
+        environment.on_heartbeat = beats.append
+        assert await environment.run(code["shift"], "autumn") == 0
+        assert "done 8" in beats[-1]
+        assert len(sandbox.world().rings()) == 8

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ def test_quickstart() -> None:
     began = time.monotonic()
     run = subprocess.run(
         # By path and not as a module, so that the package installed is the one that runs.
-        [sys.executable, "-W", "error", str(ROOT / "examples" / "quickstart.py")],
+        [sys.executable, "-W", "error", str(ROOT / "examples" / "quickstart.py"), "20"],
         capture_output=True, text=True, timeout=50, cwd="/",
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
@@ -33,11 +34,37 @@ def test_quickstart() -> None:
         "answered,",
         "signature verified",
         "paced",
+        "20 rows of the report for 20 people; phones rang 20 times",
     ):
         assert sign in run.stdout
     assert "AJX_TEST_" not in run.stdout
     assert "whsec_" not in run.stdout
     assert time.monotonic() - began < 45
+
+
+def test_campaign(tmp_path: Path) -> None:
+    """Killed in the middle and run again, it calls nobody twice for one attempt, and names who is in doubt."""
+    example = (ROOT / "examples" / "campaign.py").read_text()
+    # As it stands, except that it takes less time: fewer people, who get one attempt.
+    shorter = (
+        example.replace("range(300)", "range(60)")
+        .replace("attempts=3", "attempts=1")
+        .replace("settled=10", "settled=3")
+    )
+    (tmp_path / "campaign.py").write_text(shorter)
+    arguments = [sys.executable, "-W", "error", "campaign.py"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "60 rows: 60 imported, 0 duplicates, 0 refused, 0 do not call\n"
+        first.stdout.readline()
+        first.kill()
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=55, cwd=tmp_path, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+    doubts = run.stdout.count("in doubt: +1212555")
+    attempts, rang = map(int, re.findall(r"\d+", run.stdout.splitlines()[-1]))
+    assert attempts == 60
+    assert attempts - doubts == rang
+    assert len((tmp_path / "campaign-example" / "report.csv").read_text().splitlines()) == 61
 
 
 def test_live_dashboard() -> None:

@@ -234,9 +234,9 @@ def test_no_import_circles() -> None:
 
 #: Private names of other libraries that the package uses, by module, and why there is no other way.
 FOREIGN_PRIVATE_NAMES = {
+    "cli.campaign.arguments": ("_SubParsersAction", "as in cli.webhooks"),
     "cli.webhooks": ("_SubParsersAction", "argparse has no public name for the type of what add_subparsers returns"),
     "contract.open_enum": ("_name_ _value_ _value2member_map_", "the documented way to make members of an enum"),
-    "pipeline.download.attempt": ("_replace", "the documented method of a named tuple"),
     "protocol.callbacks": ("_is_coroutine", "the mark of asyncio before Python 3.12, which has a public one"),
     "runtime.loops": ("_get_running_loop", "documented by asyncio for such use; it does not raise, which is slower"),
     "transports.engines": ("_get_running_loop", "as in runtime.loops"),
@@ -257,7 +257,10 @@ FOREIGN_PRIVATE_NAMES = {
 
 
 def private_names_from_outside() -> dict[str, set[str]]:
-    """The private names that each module uses and that no module of its own package defines."""
+    """The private names that each module uses and that no module of its own package defines.
+
+    `_replace` is the documented method of named tuples.
+    """
     defined: dict[Path, set[str]] = {}
     used: dict[str, set[str]] = {}
     for module, tree in TREES.items():
@@ -279,7 +282,7 @@ def private_names_from_outside() -> dict[str, set[str]]:
                 if isinstance(by_name, ast.Constant):
                     used.setdefault(module, set()).add(str(by_name.value))
     found = {
-        module: {name for name in names if re.match(r"_(?!_)", name)} - defined[MODULES[module].parent]
+        module: {name for name in names if re.match(r"_(?!_|replace$)", name)} - defined[MODULES[module].parent]
         for module, names in used.items()
     }
     return {module.removeprefix("ajoxi_async."): names for module, names in found.items() if names}

@@ -31,9 +31,11 @@ from ajoxi_async.protocol.assembly import TranscriptSnapshot
 ROOT = Path(__file__).parent.parent
 COMMAND = [sys.executable, "-W", "error", "-m", "ajoxi_async"]
 EXAMPLES = {
-    "quickstart": ("signature verified", "* What the limiter did", "429 answers"),
+    "quickstart": ("signature verified", "* What the limiter did", "429 answers", "phones rang 5 times"),
     "live_dashboard": ("ended", "customer: "),
 }
+#: What each is started with: the tour calls five people instead of 300.
+ARGUMENTS = {"quickstart": ["5"], "live_dashboard": []}
 #: A terminal that knows ASCII only, in the ways that Python is told so.
 POOR = [
     {"PYTHONIOENCODING": "cp1252"},
@@ -115,7 +117,9 @@ def shown() -> Iterator[dict[tuple[str, int], Terminal]]:
     """Every example on every terminal, all at the same time."""
     running = {
         (example, number): Terminal(
-            [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")], columns, **env
+            [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py"), *ARGUMENTS[example]],
+            columns,
+            **env,
         )
         for example in EXAMPLES
         for number, (columns, env) in enumerate(TERMINALS)
@@ -147,7 +151,7 @@ def test_examples_on_a_terminal(shown: dict[tuple[str, int], Terminal], example:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_examples_where_characters_lack(example: str) -> None:
     """Terminals of little encodings: the text is shown with signs for what they lack."""
-    arguments = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py")]
+    arguments = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{example}.py"), *ARGUMENTS[example]]
     runs = [
         subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(**env), cwd="/")
         for env in POOR

@@ -1,6 +1,7 @@
 """The command ``ajoxi``.
 
-``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers.
+``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers, ``campaign``
+dials lists of people.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from importlib.resources import files
 from typing import Any
 
 from ajoxi_async.cli import console_link, output, webhooks
+from ajoxi_async.cli.campaign.arguments import add_parser as add_campaign
 from ajoxi_async.cli.interrupts import interrupts
 from ajoxi_async.cli.output import OutputError, say, warn
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         help="keep the console with --allow-remote; it answers this machine alone",
     )
     webhooks.add_parser(commands)
+    add_campaign(commands)
     return parser
 
 
@@ -166,6 +169,10 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if options.command == "webhooks":
         return webhooks.run(options)
+    if options.command == "campaign":
+        from ajoxi_async.cli import campaign
+
+        return campaign.run(options)
     if not options.allow_remote and not _is_loopback(options.host):
         parser.error(f"--host {options.host}: the sandbox knows no passwords; --allow-remote permits it all the same")
     if options.ledger is not None and not _has_console(options):

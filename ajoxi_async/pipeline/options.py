@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypedDict
 
 from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.rate import Lane, check_lane
 
 __all__ = ["CallOptions", "as_list", "check_headers", "check_options", "merge_headers"]
@@ -21,22 +24,33 @@ class CallOptions(TypedDict, total=False):
         lane: of the limiter: ``interactive`` goes before ``default``, which goes before ``bulk``.
         extra_headers: sent besides the client's own.
         extra_query: query parameters this version of the package does not know.
+        gate: a plain function, called before each attempt when its turn at the limiter has come and before anything is sent. If
+            it raises, the request is not sent, its permit is given back, and the error is raised. Requests and lists have it,
+            streams and downloads do not.
     """
 
     timeout: float | None
     lane: Lane | None
     extra_headers: Mapping[str, str] | None
     extra_query: Mapping[str, str] | None
+    gate: Callable[[], object] | None
 
 
+#: Classes of callable objects that were found to be plain. Of functions each is looked at, which takes as long as a small request.
+_plain_gates: set[type] = set()
+_OF_ANY_KIND = (FunctionType, MethodType, BuiltinFunctionType, partial, type)
 _NAMES = CallOptions.__annotations__.keys()
 
 
-def check_options(options: CallOptions) -> None:
+def check_options(options: CallOptions, *, gated: bool = False) -> None:
     """Refuse keywords that are not options, and values that cannot be right.
 
     Python does not check the names of a TypedDict, and a misspelt option must not be ignored. Values of subclasses are
     replaced in `options` by the builtin values they stand for (`contract.encoding.exact_values`).
+
+    Args:
+        options: what the caller gave.
+        gated: whether a gate has an effect here.
     """
     for name in options.keys() - _NAMES:
         raise InvalidParameterError(name, "no such parameter")
@@ -45,6 +59,14 @@ def check_options(options: CallOptions) -> None:
         if number is None or not 0 < number < float("inf"):
             raise InvalidParameterError("timeout", f"expected seconds above 0, got {timeout!r:.40}")
         options["timeout"] = number
+    if (gate := options.get("gate")) is not None:
+        if not gated:
+            raise InvalidParameterError("gate", "expected none: a stream and a download have no gate")
+        if type(gate) not in _plain_gates:
+            if why := why_not_plain(gate):
+                raise InvalidParameterError("gate", f"expected a plain function, got {why}")
+            if not isinstance(gate, _OF_ANY_KIND):
+                _plain_gates.add(type(gate))
     lane = options.get("lane")
     if lane is not None:
         check_lane(lane)

@@ -121,7 +121,7 @@ class Pager(Generic[T]):
         if max_items is not None and (most is None or most < 0):
             raise InvalidParameterError("max_items", f"expected 0 or more, got {max_items!r:.40}")
         assert route.query is not None
-        check_options(options)
+        check_options(options, gated=True)
         self._pipeline = pipeline
         self._route = route
         # Checked here, so that a wrong filter raises in the `list` call and not at the first item.

@@ -11,6 +11,8 @@ Rules:
    POST is never sent again because of one.
 6. Each attempt logs one debug line under ``ajoxi_async``, with secrets and phone numbers masked.
 7. After the client is closed no call begins and no request is sent again.
+8. A call's gate is asked once the attempt has its permit, so that what it checks is true when the request is sent, however
+   long the turn was.
 """
 
 from __future__ import annotations
@@ -151,7 +153,7 @@ class Pipeline:
     ) -> Request:
         """Check the parameters and build the request, without Authorization and timeout."""
         if options:
-            check_options(options)
+            check_options(options, gated=True)
         url = self.base_url + route.path_for(id)
         kind = route.body or route.query
         body = None
@@ -176,9 +178,9 @@ class Pipeline:
     async def _exchange(
         self, route: Route[Any], request: Request, options: CallOptions, params: Mapping[str, Any] | None = None
     ) -> Response:
-        limiter, lane, deadline = self.limiter, self.lane, None
+        limiter, lane, deadline, gate = self.limiter, self.lane, None, None
         if options:
-            lane, deadline = options.get("lane") or lane, self._deadline(options)
+            lane, deadline, gate = options.get("lane") or lane, self._deadline(options), options.get("gate")
         attempt, drawn, fresh_token_used = 0, 0, False
         # When, by our clock, the first attempt was sent that may have been carried out although no success came back.
         perhaps_done_at: float | None = None
@@ -204,6 +206,12 @@ class Pipeline:
                 if deadline is not None and started >= deadline:
                     limiter.give_back(permit)
                     raise APITimeoutError("the time was up before it was sent", route=route.name, attempts=attempt)
+                if gate is not None:
+                    try:
+                        gate()
+                    except BaseException:
+                        limiter.give_back(permit)
+                        raise
                 attempt += 1
                 if began is None:
                     began = started

@@ -25,6 +25,10 @@
     │   ├── StreamProtocolError                 the server sent something else than such a stream, or too large an event
     │   └── TranscriptGapError                  final segments are missing and could not be fetched
     ├── EventLogError                           the log of handled webhook events cannot be read or written
+    ├── LedgerError                             the ledger of a dialer cannot be read or written
+    │   ├── LedgerOwnedError                    another process owns the ledger or the campaign
+    │   └── LedgerUnreachableError              its database cannot be reached; it may come back
+    ├── CampaignHaltedError                     a campaign stopped dialling because of an error that all its calls would have
     └── WebhookSignatureError                   a delivery was not signed with the secret
 
 Rule: an `OutcomeUnknownError` is never an `APIConnectionError`, so that code which retries on the latter cannot place a
@@ -48,6 +52,7 @@ __all__ = [
     "AjoxiError",
     "AuthenticationError",
     "BadRequestError",
+    "CampaignHaltedError",
     "ClientClosedError",
     "ConfigurationError",
     "DownloadError",
@@ -55,6 +60,9 @@ __all__ = [
     "EventLogError",
     "InternalServerError",
     "InvalidParameterError",
+    "LedgerError",
+    "LedgerOwnedError",
+    "LedgerUnreachableError",
     "NotFoundError",
     "OutcomeUnknownError",
     "PaginationError",
@@ -292,6 +300,29 @@ class EventLogError(AjoxiError):
     """The log of handled webhook events cannot be read or written: a full disk, a locked file, an unreachable Redis.
 
     A `WebhookRouter` answers 503, so that the event is delivered again.
+    """
+
+
+class LedgerError(AjoxiError):
+    """The ledger of a dialer cannot be read or written: a full disk, a damaged or foreign file, an unreachable database.
+
+    What was asked for is not in the ledger, or it is not known whether it is. A call that was placed meanwhile is in doubt,
+    and is found by the next sweep.
+    """
+
+
+class LedgerOwnedError(LedgerError):
+    """Another process owns the ledger or the campaign, or this one has lost it; nothing was written."""
+
+
+class LedgerUnreachableError(LedgerError):
+    """The database of the ledger cannot be reached, or the connection was lost. It may come back, and `run` waits for it."""
+
+
+class CampaignHaltedError(AjoxiError):
+    """A campaign stopped dialling because of an error that every further call would have: a wrong key, a closed client.
+
+    The contacts are as they were; `run` can be started again.
     """
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,12 +9,12 @@ import redis
 
 from ajoxi_async.limits.redis import RedisLimiter
 
-from .redis_server import KEY, Server
+from .redis_server import KEY, Server, find_redis
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, missing: Callable[[str], None]) -> Iterator[Server]:
-    binary = shutil.which("redis-server") or shutil.which("valkey-server")
+    binary = find_redis()
     if binary is None:
         missing("redis-server or valkey-server: apt-get install redis-server")
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import subprocess
 import time
@@ -10,6 +11,11 @@ from pathlib import Path
 import redis
 
 KEY = "AJX_TEST_0123456789"
+
+
+def find_redis() -> str | None:
+    """The path of redis-server, or of valkey-server."""
+    return shutil.which("redis-server") or shutil.which("valkey-server")
 
 
 class Server:

@@ -1,0 +1,211 @@
+"""The ledger of one process: group commits, ownership, the lock file, the inbox."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from ajoxi_async import ConfigurationError
+from ajoxi_async.dialer import Ledger, LedgerError, LedgerOwnedError
+from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.owner_lock import OwnerLock, network_file_system
+from ajoxi_async.dialer.schema import VERSION
+from ajoxi_async.dialer.sqlite import SqliteDatabase
+from ajoxi_async.dialer.statements import campaigns
+
+pytestmark = pytest.mark.anyio
+
+
+def note(name: str) -> object:
+    """Work that writes a setting."""
+    return lambda db: db.execute("INSERT INTO setting (name, value) VALUES (?, 1)", (name,))
+
+
+async def names(ledger: Ledger) -> set[str]:
+    return {name for (name,) in await ledger.read(lambda db: db.execute("SELECT name FROM setting"))}
+
+
+async def test_work_that_waits_is_committed_together(tmp_path: Path) -> None:
+    """What is asked for while a commit is under way has one commit for all."""
+    commits: list[int] = []
+
+    class Counted(SqliteDatabase):
+        def transaction(self):
+            commits.append(1)
+            return super().transaction()
+
+    async with Ledger(Counted(tmp_path / "a.db")) as ledger, ledger.owning("x"):
+        async with anyio.create_task_group() as group:
+            for each in range(100):
+                group.start_soon(ledger.write, note(f"n{each}"))
+        assert len(await names(ledger)) == 100
+        assert len(commits) <= 4
+
+
+async def test_work_that_fails_spoils_no_other(tmp_path: Path) -> None:
+    """An error of one piece of work goes to whoever asked for it; the others of its transaction are durable."""
+    errors: list[BaseException] = []
+
+    async def fail(ledger: Ledger) -> None:
+        def work(db: Database) -> None:
+            note("lost")(db)  # type: ignore[operator]
+            raise KeyError("wrong")
+
+        try:
+            await ledger.write(work)
+        except KeyError as error:
+            errors.append(error)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        async with anyio.create_task_group() as group:
+            for each in range(10):
+                group.start_soon(ledger.write, note(f"n{each}"))
+            group.start_soon(fail, ledger)
+        assert len(errors) == 1 and await names(ledger) == {f"n{each}" for each in range(10)}
+
+
+async def test_work_is_carried_out_although_nobody_waits_for_it_any_more(tmp_path: Path) -> None:
+    """A task that is cancelled while it waits leaves its work and the work of others to be carried out."""
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        async with anyio.create_task_group() as group:
+            for each in range(20):
+                group.start_soon(ledger.write, note(f"n{each}"))
+            await anyio.sleep(0)
+            await anyio.sleep(0)
+            group.cancel_scope.cancel()
+        await ledger.write(note("last"))
+        assert "last" in await names(ledger)
+
+
+async def test_one_owner_at_a_time(tmp_path: Path) -> None:
+    """Whoever does not have the lock cannot write, and can read; when the owner has gone, the next one can have it."""
+    async with Ledger(tmp_path / "a.db") as first, Ledger(tmp_path / "a.db") as second:
+        async with first.owning("x"):
+            await first.write(note("first"))
+            assert await names(second) == {"first"}
+            with pytest.raises(LedgerOwnedError, match=f"process {os.getpid()}"):
+                await second.own("x", patience=0.0)
+            with pytest.raises(LedgerOwnedError):
+                await second.write(note("second"))
+        async with second.owning("y"):
+            await second.write(note("second"))
+        with pytest.raises(LedgerOwnedError):
+            await first.write(note("third"))
+        assert await names(first) == {"first", "second"}
+
+
+def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
+    """The operating system frees the lock, however its holder ended."""
+    path = tmp_path / "a.db"
+    code = (
+        "import sys, time\nfrom pathlib import Path\nfrom ajoxi_async.dialer.owner_lock import OwnerLock\n"
+        f"lock = OwnerLock(Path({str(path)!r})); lock.take(); print('held', flush=True); time.sleep(60)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None and process.stdout.readline() == "held\n"
+    lock = OwnerLock(path)
+    with pytest.raises(LedgerOwnedError, match=str(process.pid)):
+        lock.take()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    lock.take()
+    assert lock.held and lock.stands()
+    lock.free()
+
+
+def test_a_lock_file_that_was_removed_is_noticed(tmp_path: Path) -> None:
+    """An owner whose lock file is gone writes no more, because another process may have a new one."""
+    database = SqliteDatabase(tmp_path / "a.db")
+    database.own("x")
+    (tmp_path / "a.db.lock").unlink()
+    with pytest.raises(LedgerOwnedError), database.transaction():
+        raise AssertionError("never begun")
+    assert not database.owned("x")
+    database.close()
+
+
+def test_an_alarm_is_seen_without_a_system_call(tmp_path: Path) -> None:
+    """The owner sees in its memory that a command was posted, before it reads the inbox."""
+    owner, other = SqliteDatabase(tmp_path / "a.db"), SqliteDatabase(tmp_path / "a.db")
+    owner.own("x")
+    before = owner.alarm()
+    id = other.post("pause", "{}", 5)
+    assert owner.alarm() == (before or 0) + 1
+    assert [(one.id, one.what) for one in owner.posted(0)] == [(id, "pause")]
+    owner.forget(id)
+    assert owner.posted(0) == [] and other.post("resume", "{}", 6) > id
+    owner.close()
+    other.close()
+
+
+def test_network_file_systems_are_found(tmp_path: Path) -> None:
+    """The mount that a path is on decides, the longest one if there are several."""
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 1 0:1 / / rw shared:1 - ext4 /dev/sda1 rw\n"
+        "30 22 0:2 / /mnt/data\\040s rw - nfs4 server:/x rw\n31 30 0:3 / /mnt/data\\040s/local rw - xfs /dev/sdb rw\n"
+    )
+    found = [
+        network_file_system(Path(path), str(mounts)) for path in ("/a.db", "/mnt/data s/a.db", "/mnt/data s/local/a")
+    ]
+    assert found == [None, "nfs4", None]
+    assert network_file_system(tmp_path, str(tmp_path / "none")) is None
+
+
+async def test_foreign_and_newer_files_are_refused_unchanged(tmp_path: Path) -> None:
+    """A database of another application, or of a newer version of this one, is not written to."""
+    import sqlite3
+
+    for name, statements in {
+        "foreign.db": ["CREATE TABLE things (a)"],
+        "newer.db": ["PRAGMA application_id=1097495620", f"PRAGMA user_version={VERSION + 1}", "CREATE TABLE b (a)"],
+    }.items():
+        made = sqlite3.connect(tmp_path / name, isolation_level=None)
+        for statement in statements:
+            made.execute(statement)
+        made.close()
+        before = (tmp_path / name).read_bytes()
+        with pytest.raises(LedgerError, match=r"not changed|newer version"):
+            async with Ledger(tmp_path / name) as ledger, ledger.owning("x"):
+                raise AssertionError("opened")
+        assert (tmp_path / name).read_bytes() == before
+    (tmp_path / "text.db").write_text("no database, and longer than a header of one" * 40)
+    with pytest.raises(LedgerError):
+        async with Ledger(tmp_path / "text.db"):
+            raise AssertionError("opened")
+
+
+@pytest.mark.parametrize(
+    "path", ["", ":memory:", "a\0b", 3, "/nowhere/at/all/a.db"], ids=["empty", "memory", "null", "int", "folder"]
+)
+def test_a_wrong_path_is_refused(path: object) -> None:
+    """A ledger has to be a file in a folder that exists."""
+    with pytest.raises(ConfigurationError, match="path"):
+        Ledger(path)  # type: ignore[arg-type]
+
+
+async def test_an_owner_that_was_replaced_cannot_write(tmp_path: Path) -> None:
+    """A transaction with an old epoch is given up."""
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        row = await ledger.write(lambda db: campaigns.create(db, "x", "{}", 1))
+        old = await ledger.write(lambda db: campaigns.next_epoch(db, row.id))
+        new = await ledger.write(lambda db: campaigns.next_epoch(db, row.id))
+        await ledger.write(lambda db: campaigns.fence(db, row.id, new))
+        with pytest.raises(LedgerOwnedError):
+            await ledger.write(lambda db: campaigns.fence(db, row.id, old))
+
+
+async def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
+    """Outside of its block a ledger refuses to work."""
+    ledger = Ledger(tmp_path / "a.db")
+    with pytest.raises(LedgerError, match="not open"):
+        await ledger.read(lambda db: None)
+    async with ledger:
+        with pytest.raises(LedgerError, match="no ledger"):
+            await names(ledger)

@@ -1,0 +1,70 @@
+"""Work on many items that is carried out at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from ajoxi_async.dialer.database import Database
+from ajoxi_async.dialer.ledger import Ledger
+from ajoxi_async.protocol.errors import LedgerError
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_items_that_wait_together(where: str) -> None:
+    """Items that wait for the same work are carried out by one call, and each caller gets its own result."""
+    calls: list[list[int]] = []
+    results: dict[int, str] = {}
+
+    def work(db: Database, items: list[int]) -> list[str]:
+        calls.append(items)
+        db.executemany("INSERT INTO setting (name, value) VALUES (?, ?)", [(str(item), item) for item in items])
+        return [f"{item} is kept" for item in items]
+
+    async with Ledger(where) as ledger:
+        await ledger.own("autumn")
+
+        async def write(item: int) -> None:
+            results[item] = await ledger.write_each(work, item)
+
+        async with anyio.create_task_group() as tasks:
+            for item in range(20):
+                tasks.start_soon(write, item)
+        assert results == {item: f"{item} is kept" for item in range(20)}
+        assert sorted(sum(calls, [])) == list(range(20))
+        assert len(calls) <= 3
+        kept = await ledger.read(lambda db: db.execute("SELECT value FROM setting ORDER BY value"))
+        assert kept == [(item,) for item in range(20)]
+
+
+async def test_an_item_that_fails_alone(where: str) -> None:
+    """An item that breaks the work of all is refused alone; the others are kept, once each."""
+    outcomes: dict[int, Any] = {}
+
+    def work(db: Database, items: list[int]) -> list[int]:
+        for item in items:
+            db.execute(
+                "INSERT INTO setting (name, value) VALUES (?, ?) RETURNING name",
+                (str(item), None if item == 3 else item),
+            )
+        return items
+
+    async with Ledger(where) as ledger:
+        await ledger.own("autumn")
+
+        async def write(item: int) -> None:
+            try:
+                outcomes[item] = await ledger.write_each(work, item)
+            except LedgerError as error:
+                outcomes[item] = error
+
+        async with anyio.create_task_group() as tasks:
+            for item in range(6):
+                tasks.start_soon(write, item)
+        assert isinstance(outcomes.pop(3), LedgerError)
+        assert outcomes == {item: item for item in (0, 1, 2, 4, 5)}
+        kept = await ledger.read(lambda db: db.execute("SELECT value FROM setting ORDER BY value"))
+        assert kept == [(0,), (1,), (2,), (4,), (5,)]

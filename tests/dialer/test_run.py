@@ -1,0 +1,138 @@
+"""A campaign from its first dial to its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from ajoxi_async.dialer import Retry
+from ajoxi_async.sandbox import Population
+from ajoxi_async.sandbox import Settings as SandboxSettings
+
+from .worlds import MAGIC, Where, stage
+
+pytestmark = pytest.mark.anyio
+NUMBERS = [14045560000 + each for each in range(30)]
+HOUR = 3600.0
+
+
+async def test_every_contact_is_called_once_and_ends(where: Where) -> None:
+    """A campaign without retries places one call for each contact, learns how each ended by its sweep, and ends by itself."""
+    async with stage(where, NUMBERS, concurrency=10) as here:
+        last = await here.run()
+        assert last.over
+        assert last.contacts["done"] == last.total == len(NUMBERS)
+        assert sorted(here.rings()) == sorted(f"+{number}" for number in NUMBERS)
+        ended = sum(amount for what, amount in last.counts.items() if what.startswith("disposition."))
+        assert ended == last.attempts == len(NUMBERS)
+
+
+async def test_an_empty_campaign_ends_at_once(where: Where) -> None:
+    """A campaign without contacts ends and says so."""
+    async with stage(where) as here:
+        last = await here.run()
+        assert last.over and last.total == 0 and "0/0" in last.line()
+
+
+async def test_retries_come_when_they_are_due_and_not_before(where: Where) -> None:
+    """A number that is busy twice is called again after 10 minutes and then after an hour, never earlier, and is answered."""
+    retry = {"busy": Retry(600, 3600)}
+    async with stage(where, [MAGIC + 8], retry=retry, attempts=3) as here:
+        last = await here.run()
+        moments = [ring.at.timestamp() for ring in here.sandbox.world().rings()]
+        gaps = [after - before for before, after in zip(moments, moments[1:], strict=False)]
+        assert [600 <= gaps[0] < 603, 3600 <= gaps[1] < 3603] == [True, True], gaps
+        assert last.contacts["done"] == 1
+        assert last.counts["disposition.busy"] == 2 and last.counts["disposition.answered"] == 1
+
+
+async def test_one_cap_of_attempts_for_all_dispositions(where: Where) -> None:
+    """A contact gets no more attempts than `attempts`, whatever they ended with, and is exhausted then."""
+    retry = {"busy": Retry(60), "no_answer": Retry(60), "voicemail": Retry(60), "failed": Retry(60)}
+    people = Population(answered=0, voicemail=30, no_answer=30, busy=40, failed=0, changes=True)
+    settings = SandboxSettings(population=people)
+    async with stage(where, NUMBERS[:10], retry=retry, attempts=2, settings=settings) as here:
+        last = await here.run()
+        assert last.contacts["exhausted"] == 10
+        assert all(len(here.rings(number)) == 2 for number in NUMBERS[:10])
+
+
+async def test_concurrency_counts_every_call_that_may_ring(where: Where) -> None:
+    """At no moment are more calls away than `concurrency`."""
+    async with stage(where, NUMBERS, concurrency=4) as here:
+        await here.run()
+        calls = [call async for call in here.client.calls.list(limit=200)]
+        starts = sorted(call.created_at for call in calls if call.created_at)
+        for moment in starts:
+            away = [one for one in calls if one.created_at and one.ended_at and one.created_at <= moment < one.ended_at]
+            assert len(away) <= 4
+
+
+async def test_a_refused_number_is_no_second_time_called(where: Where) -> None:
+    """A destination that the API refuses ends its contact as refused, with the API's reason."""
+    async with stage(where, [MAGIC + 30, MAGIC + 32]) as here:
+        last = await here.run()
+        assert last.contacts["refused"] == 2
+        reasons = {reason for (reason,) in await here.sql("SELECT reason FROM contact")}
+        assert reasons == {"unreachable_destination", "permission_denied"}
+
+
+async def test_the_reference_travels_with_the_call(where: Where) -> None:
+    """Each call has the reference of its attempt in its metadata, which does not show the number."""
+    async with stage(where, NUMBERS[:1]) as here:
+        await here.run()
+        (call,) = [call async for call in here.client.calls.list()]
+        reference = call.metadata["client_reference"]
+        assert here.campaign.references.read(reference) == (NUMBERS[0], 1)
+        assert str(NUMBERS[0]) not in reference
+
+
+async def test_a_second_run_calls_nobody(where: Where) -> None:
+    """Running a campaign again, or loading its file again, calls nobody a second time."""
+    async with stage(where, NUMBERS[:5]) as here:
+        await here.run()
+        assert (await here.fill(NUMBERS[:5])).duplicates == [0, 1, 2, 3, 4]
+        last = await here.run()
+        assert last.over and len(here.rings()) == 5
+
+
+async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that was rolled back, memory and all, adopts from the API's list before it dials again."""
+    from ajoxi_async.dialer import clock, running
+
+    async with stage(where, NUMBERS, concurrency=2) as here:
+        steps = here.campaign.run(every=0.002)
+        async for _ in steps:
+            if here.rings():
+                break
+        lists = len(here.sandbox.requests.find(route="calls.list"))
+        offset = clock.clock_offset
+        for module in (clock, running):
+            monkeypatch.setattr(module, "clock_offset", lambda: offset() - 3600)
+        monkeypatch.setattr("ajoxi_async.dialer.opening.clock_offset", lambda: offset() - 3600)
+        here.sandbox.faults.add(action="outage", match="calls.list", seconds=60)
+        sent = len(here.sandbox.requests.find(route="calls.create"))
+        async for progress in steps:
+            if progress.reason and "list of calls" in progress.reason:
+                assert len(here.sandbox.requests.find(route="calls.create")) <= sent + 1
+        assert progress.contacts["done"] == len(NUMBERS) == len(here.rings())
+        assert len(here.sandbox.requests.find(route="calls.list", status=200)) > lists
+
+
+async def test_preview_dials_whom_it_is_told_to(where: Where) -> None:
+    """In mode preview nobody is called until `dial` says so, and `dial` says whether a request was sent."""
+    async with stage(where, NUMBERS[:3], mode="preview") as here:
+        steps = here.campaign.run(every=0.01)
+        await anext(steps)
+        while not here.campaign.runs:
+            await anext(steps)
+        assert not here.rings()
+        assert await here.campaign.dial(f"+{NUMBERS[1]}")
+        assert not await here.campaign.dial(f"+{NUMBERS[1]}")
+        assert not await here.campaign.dial("+14045559999")
+        assert here.rings() == [f"+{NUMBERS[1]}"]
+        await here.campaign.stop()
+        async for last in steps:
+            pass
+        assert last.contacts["done"] == 1 and last.contacts["canceled"] == 2
