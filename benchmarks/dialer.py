@@ -238,50 +238,49 @@ async def uncapped(folder: Path | str, quick: bool) -> None:
 
 async def days(folder: Path, quick: bool) -> None:
     """Contacts over three virtual days with retries, in the sandbox, twice: the same seed gives the same report."""
-    amount = int(os.environ.get("N", 5_000 if quick else 100_000))
-    digests = []
-    for turn in range(2):
-        clock = VirtualClock()
-        people = SandboxSettings(population=Population(changes=True))
-        sandbox = Sandbox(port=None, clock=clock, rate_limit=None, marks=0, settings=people)
-        async with sandbox, Ledger(folder / f"days{turn}.db") as ledger:
-            client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
-            async with client:
-                made = await Campaign.open(
-                    ledger,
-                    client,
-                    "days",
-                    from_=FROM,
-                    retry={"busy": Retry(600, 3600), "no_answer": Retry("4h", "1d"), "voicemail": Retry("1d")},
-                    attempts=3,
-                    per_number_24h=2,
-                    concurrency=1000,
-                    clock=clock,
-                )
-                given = [{"phone": number, "zone": "America/New_York"} for number in numbers(amount)]
-                await made.load(given)
-                began, before = time.perf_counter(), time.process_time()
-
-                async def drive() -> None:
-                    async for last in made.run(every=0.2):
-                        drive.last = last
-                    sandbox.stop_advance()
-
-                async with anyio.create_task_group() as group:
-                    group.start_soon(drive)
-                    while not made.runs:
-                        await anyio.sleep(0.001)
-                    with suppress(AdvanceStoppedError):
-                        await sandbox.advance(3 * 86_400)
-                took = time.perf_counter() - began
-                cpu = time.process_time() - before
-                rows = await ledger.read(lambda db: db.execute(_REPORT))
-                digests.append(hashlib.sha256(repr(rows).encode()).hexdigest()[:16])
-                print(
-                    f"days: {amount:,} contacts, {drive.last.attempts:,} attempts in {took:.1f} s ({cpu:.1f} s of CPU); {digests[-1]}"
-                )
-                print(f"  {drive.last.line()}")
+    amount = 5_000 if quick else 100_000
+    digests = [await three_days(folder / f"days{turn}.db", amount) for turn in range(2)]
     print(f"days: the same report: {digests[0] == digests[1]}")
+
+
+async def three_days(path: Path, amount: int) -> str:
+    """One campaign over three virtual days; returns the digest of its report."""
+    clock, last = VirtualClock(), []
+    people = SandboxSettings(population=Population(changes=True))
+    sandbox = Sandbox(port=None, clock=clock, rate_limit=None, marks=0, settings=people)
+    retry = {"busy": Retry(600, 3600), "no_answer": Retry("4h", "1d"), "voicemail": Retry("1d")}
+    async with sandbox, Ledger(path) as ledger:
+        client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
+        async with client, anyio.create_task_group() as group:
+            made = await Campaign.open(
+                ledger,
+                client,
+                "days",
+                from_=FROM,
+                retry=retry,
+                attempts=3,
+                per_number_24h=2,
+                concurrency=1000,
+                clock=clock,
+            )
+            await made.load({"phone": number, "zone": "America/New_York"} for number in numbers(amount))
+            began, before = time.perf_counter(), time.process_time()
+
+            async def drive() -> None:
+                async for progress in made.run(every=0.2):
+                    last.append(progress)
+                sandbox.stop_advance()
+
+            group.start_soon(drive)
+            while not made.runs:  # noqa: ASYNC110
+                await anyio.sleep(0.001)
+            with suppress(AdvanceStoppedError):
+                await sandbox.advance(3 * 86_400)
+        took, cpu = time.perf_counter() - began, time.process_time() - before
+        rows = await ledger.read(lambda db: db.execute(_REPORT))
+        print(f"days: {amount:,} contacts, {last[-1].attempts:,} attempts in {took:.1f} s ({cpu:.1f} s of CPU)")
+        print(f"  {last[-1].line()}")
+        return hashlib.sha256(repr(rows).encode()).hexdigest()
 
 
 _REPORT = (
@@ -395,7 +394,7 @@ async def restart(folder: Path, quick: bool) -> None:
         async with Ledger(path) as ledger, AsyncAjoxi(api.key, base_url=api.url, limiter=limiter) as client:
             made = await Campaign.open(ledger, client, "bench")
             steps = made.run(every=0.01)
-            async for progress in steps:
+            async for _ in steps:
                 if made._run.running.begun:
                     break
             took = time.monotonic() - began

@@ -34,7 +34,7 @@ from tests.dialer.dying import InlineLedger, Process
 from tests.dialer.scene import FROM, fill, run, scene
 
 #: Contacts of a world of simulated deaths, and of one of real ones.
-CONTACTS, MANY = 60, 4_000
+CONTACTS, MANY = 60, 1_000
 #: Where ledgers of simulated deaths are: in memory, because nothing there is about the disk.
 MEMORY = "/dev/shm" if os.path.isdir("/dev/shm") else None
 
@@ -159,9 +159,12 @@ def real(amount: int, seed: int = 0) -> Result:
         try:
             while result.rounds < amount:
                 contacts = f"{folder}/{loaded}"
-                dialer = context.Process(target=_dialer, args=(ledger, url, loaded, contacts), daemon=True)
+                begun = context.Event()
+                dialer = context.Process(target=_dialer, args=(ledger, url, loaded, contacts, begun), daemon=True)
                 dialer.start()
-                time.sleep(rng.uniform(0.02, 0.5))
+                if rng.random() < 0.9:
+                    begun.wait(20)
+                time.sleep(rng.uniform(0, 0.3))
                 if rng.random() < 0.2:
                     os.kill(dialer.pid or 0, signal.SIGSTOP)
                     time.sleep(rng.uniform(0, 0.2))
@@ -175,7 +178,7 @@ def real(amount: int, seed: int = 0) -> Result:
                 result.at_once[left] += 1
                 if os.path.exists(contacts) and waiting == 0:
                     loaded += MANY
-            dialer = context.Process(target=_dialer, args=(ledger, url, loaded, None))
+            dialer = context.Process(target=_dialer, args=(ledger, url, loaded, None, context.Event()))
             dialer.start()
             dialer.join()
             socket[0].send("rings")
@@ -200,15 +203,15 @@ def _sandbox(pipe: Any) -> None:
     anyio.run(main)
 
 
-def _dialer(path: str, url: tuple[str, str], first: int, loaded: str | None) -> None:
+def _dialer(path: str, url: tuple[str, str], first: int, loaded: str | None, begun: Any) -> None:
     async def main() -> None:
         async with AsyncAjoxi(url[1], base_url=url[0]) as client, Ledger(path) as ledger:
             campaign = await Campaign.open(ledger, client, "autumn", from_=FROM)
             if loaded is not None and not os.path.exists(loaded):
-                await fill(ledger, campaign, [f"+1415{5550000 + first + n}" for n in range(MANY)])
+                await fill(ledger, campaign, [f"+1{4155550000 + first + n}" for n in range(MANY)])
                 Path(loaded).touch()
-            async for _ in campaign.run(until_settled=20):
-                pass
+            async for _ in campaign.run(every=0.01, until_settled=20):
+                begun.set()
 
     anyio.run(main)
 
@@ -237,7 +240,11 @@ async def _judge(path: str, rung: Counter[Any], result: Result) -> None:
     phones: Counter[str] = Counter()
     for (number, _), amount in rung.items():
         phones[number] += amount
-    result.faults += [f"a phone rang {n} times for {attempts[number]} attempts" for number, n in phones.items() if n > attempts[number]]
+    result.faults += [
+        f"a phone rang {n} times for {attempts[number]} attempts"
+        for number, n in phones.items()
+        if n > attempts[number]
+    ]
     # Done, or in doubt because the process died between the intent and the wire.
     result.faults += [f"{amount} contacts are in state {state}" for state, amount in states if state not in {3, 4}]
     result.after = sum(amount for state, amount in states if state == 3)
@@ -246,7 +253,11 @@ async def _judge(path: str, rung: Counter[Any], result: Result) -> None:
 if __name__ == "__main__":
     lives, processes = (int(one) for one in [*sys.argv[1:3], *["1000", "50"][len(sys.argv) - 1 :]])
     began = time.time()
-    found = [anyio.run(simulated, lives, int(began)), real(processes, int(began))] if processes else [anyio.run(simulated, lives, int(began))]
+    found = (
+        [anyio.run(simulated, lives, int(began)), real(processes, int(began))]
+        if processes
+        else [anyio.run(simulated, lives, int(began))]
+    )
     for one, kind in zip(found, ("simulated deaths", "processes killed"), strict=False):
         print(one.line(kind))
         print(*one.faults[:20], sep="\n")

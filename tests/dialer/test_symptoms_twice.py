@@ -308,7 +308,7 @@ async def test_a_callback_dials_several_times(tmp_path: Path) -> None:
 async def test_a_retry_beyond_the_visibility_timeout_runs_twice(tmp_path: Path) -> None:
     """A retry that is due in 26 hours survives restarts of the process and is dialled once."""
     async with scene(tmp_path, clock="manual") as stage:
-        campaign = await stage.campaign([BUSY], attempts=2, retry={"busy": Retry("26h")})
+        await stage.campaign([BUSY], attempts=2, retry={"busy": Retry("26h")})
         for hours in (1, 24):
             async with Ledger(stage.path) as ledger, running(await stage.campaign(ledger=ledger)) as seen:
                 await until(lambda: stage.posts(BUSY))
