@@ -122,9 +122,13 @@ async def _sandbox(options: argparse.Namespace) -> None:
     )
     with interrupts() as interrupt:
         async with sandbox:
-            say(_ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token))
+            told = _ON_SANDBOX.format(url=sandbox.base_url, key=sandbox.api_key, token=sandbox.control_token)
             if _has_console(options):
-                await console_link.offer(lambda: sandbox.console_url, open_it=options.open)
+                told += console_link.offer(lambda: sandbox.console_url)
+            # Printed at once: whoever reads the first line may have closed the pipe before a second print.
+            say(told)
+            if options.open:
+                await console_link.show(lambda: sandbox.console_url)
             # Only the sandbox runs in this process. The imported modules stay, so the garbage collector need not visit them.
             gc.collect()
             gc.freeze()

@@ -10,19 +10,22 @@ from contextlib import suppress
 
 from ajoxi_async.cli.output import OutputError, say, warn
 
-__all__ = ["offer"]
+__all__ = ["offer", "show"]
 
 
-async def offer(new_link: Callable[[], str], *, open_it: bool) -> None:
-    """Print a link to the console, and a new one whenever Enter is pressed in the terminal.
+def offer(new_link: Callable[[], str]) -> str:
+    """The text that offers a link to the console. A new link is printed whenever Enter is pressed in the terminal.
 
     Args:
         new_link: makes a link, which works once.
-        open_it: whether to open a link in the browser as well.
     """
     again = "; Enter prints a new one" if _on_enter(lambda: say(f"  {new_link()}")) else ""
-    say(f"\nThe console, in a browser (the link works once, for five minutes{again}):\n\n  {new_link()}")
-    if open_it and not await asyncio.to_thread(webbrowser.open, new_link()):
+    return f"\n\nThe console, in a browser (the link works once, for five minutes{again}):\n\n  {new_link()}"
+
+
+async def show(new_link: Callable[[], str]) -> None:
+    """Open a link to the console in the browser."""
+    if not await asyncio.to_thread(webbrowser.open, new_link()):
         warn("no browser was found; open the link yourself")
 
 

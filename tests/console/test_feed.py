@@ -214,11 +214,14 @@ async def test_two_pages_share_what_is_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.asyncio
-async def test_how_many_feeds_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One feed more than allowed is refused with a reason."""
+async def test_feeds_that_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One feed more than allowed, and one with a query that it does not take, are refused with a reason."""
     monkeypatch.setattr("ajoxi_async.sandbox.console.console.FEEDS", 2)
     async with signed_in() as page, page.feed(), page.feed():
         assert (await page.ask("GET", "console/feed"))[0] == 429
+        monkeypatch.undo()
+        for query in ("worlds=main", "&".join(f"a{number}" for number in range(12)), "world=%ff"):
+            assert (await page.ask("GET", f"console/feed?{query}"))[0] == 400
 
 
 @pytest.mark.parametrize(

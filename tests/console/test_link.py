@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ajoxi_async.cli import _has_console, _parser, main
-from ajoxi_async.cli.console_link import offer
+from ajoxi_async.cli.console_link import offer, show
 
 LINK = re.compile(r"(http://\S+/_ajoxi/console/)#code=(\S+)")
 
@@ -86,7 +86,7 @@ async def test_open(found: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     links = iter(["first", "second"])
     monkeypatch.setattr(webbrowser, "open", lambda link: opened.append(link) or found)
     monkeypatch.setattr(sys, "stdin", None)
-    await offer(lambda: next(links), open_it=True)
-    shown = capsys.readouterr()
-    assert (opened, "first" in shown.out, "Enter" in shown.out) == (["second"], True, False)
-    assert ("no browser" in shown.err) != found
+    told = offer(lambda: next(links))
+    await show(lambda: next(links))
+    assert (opened, "first" in told, "Enter" in told) == (["second"], True, False)
+    assert ("no browser" in capsys.readouterr().err) != found

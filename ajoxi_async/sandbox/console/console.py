@@ -92,7 +92,7 @@ class Console:
             check_machine(sent, peer)
             path = request.url.partition("?")[0]
             if path == self.prefix:
-                return Response(308, {headers.LOCATION: CONSOLE}, b"")
+                return Response(308, {**DATA_HEADERS, headers.LOCATION: CONSOLE}, b"")
             name = path.removeprefix(CONSOLE)
             if request.method in SAFE_METHODS and (static := self._static(name, sent)) is not None:
                 return static
@@ -106,10 +106,8 @@ class Console:
 
     def _static(self, name: str, sent: Mapping[str, str]) -> Response | None:
         if _PAGE.fullmatch(name):
-            if (sent.get("sec-fetch-mode", "navigate"), sent.get("sec-fetch-dest", "document")) != (
-                "navigate",
-                "document",
-            ):
+            mode, purpose = sent.get("sec-fetch-mode", "navigate"), sent.get("sec-fetch-dest", "document")
+            if (mode, purpose) != ("navigate", "document"):
                 raise Refusal("permission_denied", "the console is opened as a page of its own, not within another one")
             return static_files.serve(self._files[static_files.SHELL], sent)
         if not name.startswith("static/"):
@@ -164,7 +162,10 @@ class Console:
 
     def _open_feed(self, request: Request, sent: Mapping[str, str]) -> StreamedResponse:
         """GET feed?world=main: see `feed`."""
-        given = dict(parse_qsl(request.url.partition("?")[2], keep_blank_values=True, max_num_fields=10))
+        try:
+            given = dict(parse_qsl(request.url.partition("?")[2], keep_blank_values=True, max_num_fields=10))
+        except ValueError:
+            raise Refusal("invalid_parameter", "the query string cannot be read") from None
         for name in given.keys() - {"world"}:
             raise InvalidParameterError(name[:100], "no such parameter; expected world")
         if len(self.feeds) >= FEEDS:

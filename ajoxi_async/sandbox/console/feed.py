@@ -47,7 +47,6 @@ _HEARTBEAT: Final = 10.0
 _RECONNECT_MS: Final = 1_000
 #: The shortest time until a call is listened to again, in real seconds.
 _LISTEN: Final = 0.02
-
 #: zlib's: fast, and with gzip's header.
 _LEVEL, _GZIP = 1, 31
 #: Answers that the feeds of a world share.
@@ -63,7 +62,7 @@ class SharedReads:
 
     Attributes:
         read: answers a GET.
-            logs: the live logs of open calls.
+        logs: the live logs of open calls.
         next_at: when the next round of events begins, by `time.perf_counter`.
     """
 
