@@ -36,7 +36,7 @@ export function asPython({ url, route, body }) {
   if (!route) return null;
   const [path, search = ''] = url.split('?');
   const id = /^\/v1\/\w+\/([^/]+)/.exec(path)?.[1];
-  const values = { ...Object.fromEntries(new URLSearchParams(search)), ...parsedBody(body) };
+  const values = { ...queryValues(search), ...parsedBody(body) };
   const { campaign, ...rest } = values;
   const given = Object.entries({ ...rest, ...campaign }).map(([name, value]) => `${PARAMETERS[name] ?? name}=${literal(typed(name, value))}`);
   const inside = [...(id === undefined ? [] : [literal(decodeURIComponent(id))]), ...given].join(', ');
@@ -47,6 +47,17 @@ export function asPython({ url, route, body }) {
     ...used(route, `client.${route}(${inside})`).map((line) => `        ${line}`),
     '', '', 'anyio.run(main)', '',
   ].join('\n');
+}
+
+/** The values of a query by name; `metadata[team]=blue` is a part of the value `metadata`. */
+function queryValues(search) {
+  const values = {};
+  for (const [name, value] of new URLSearchParams(search)) {
+    const key = /^metadata\[(.*)\]$/.exec(name)?.[1];
+    if (key === undefined) values[name] = value;
+    else values.metadata = { ...values.metadata, [key]: value };
+  }
+  return values;
 }
 
 function used(route, call) {
