@@ -14,9 +14,9 @@ const headerTable = (name, headers) => (Object.keys(headers).length
  */
 export const attemptView = (attempt, body) => html`
   <div class="both-sides">
-    <section><h3>Posted</h3><p class="line-one"><code>POST ${attempt.url}</code></p>${headerTable('Request headers', attempt.request_headers)}
+    <section><h2>Posted</h2><p class="line-one"><code>POST ${attempt.url}</code></p>${headerTable('Request headers', attempt.request_headers)}
       <pre tabindex="0" role="region" aria-label="Request body">${prettyBody(body)}</pre></section>
-    <section><h3>Answered</h3><p class="line-one">${attempt.status === null
+    <section><h2>Answered</h2><p class="line-one">${attempt.status === null
       ? html`<strong>No answer</strong> <span>${attempt.error}</span>`
       : html`<strong>${attempt.status}</strong> <span class="quiet">after ${latency(attempt.latency)}</span>`}</p>
       ${headerTable('Answer headers', attempt.response_headers)}

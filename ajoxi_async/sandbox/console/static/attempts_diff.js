@@ -57,7 +57,7 @@ function textRows(title, before, after) {
   if (!before && !after) return nothing;
   const runs = folded(lineDiff(prettyBody(before), prettyBody(after)), (row) => row.kind === 'same', 2);
   const line = (row) => html`<div class="diff-line ${row.kind}"><span class="sign">${SIGNS[row.kind]}</span>${row.text}</div>`;
-  return html`<h3>${title}</h3><div class="diff-lines">${runs.map((run) => (run.folded
+  return html`<h2>${title}</h2><div class="diff-lines">${runs.map((run) => (run.folded
     ? html`<details><summary>${counted(run.rows.length, 'line')} the same</summary>${run.rows.map(line)}</details>`
     : run.rows.map(line)))}</div>`;
 }
