@@ -166,6 +166,8 @@ class Run:
         with anyio.move_on_after(_DRAIN):
             while running.on_wire or running.claimed:  # noqa: ASYNC110 - many tasks, which need no event for it
                 await anyio.sleep(0.005)
+        if running.on_wire:
+            running.ledger.unsettled.add(running.name)
         await self._host.aclose(cancel=True)
         self._left = True
         if running.opened and running.halted is None:
