@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import anyio
 import pytest
 
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows
+from ajoxi_async.dialer import Ledger, Retry, Windows
 from ajoxi_async.dialer.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.zones import zones_of
 from ajoxi_async.protocol.errors import InvalidParameterError
@@ -75,7 +73,9 @@ async def test_a_retry_budget_for_each_rule(tmp_path: Path) -> None:
 async def test_a_retry_after_four_minutes_instead_of_five(tmp_path: Path) -> None:
     """No retry comes before it is due, to the millisecond."""
     async with scene(tmp_path) as stage:
-        await run(await stage.campaign([BUSY, NO_ANSWER], attempts=3, retry={"busy": Retry(300), "no_answer": Retry(301.5)}))
+        await run(
+            await stage.campaign([BUSY, NO_ANSWER], attempts=3, retry={"busy": Retry(300), "no_answer": Retry(301.5)})
+        )
         for number, delay in ((BUSY, 300), (NO_ANSWER, 301.5)):
             posts = stage.posts(number)
             ended = await stage.rows("SELECT ended_at FROM attempt WHERE number = ? ORDER BY n", int(number[1:]))
@@ -90,8 +90,15 @@ async def test_retries_show_another_caller_id(tmp_path: Path) -> None:
     async with scene(tmp_path) as stage:
         for number in ours[1:]:
             offered = {one.phone_number for one in (await stage.client.numbers.search()).data}
-            ours = [FROM, str((await stage.client.numbers.provision(phone_number=sorted(map(str, offered))[0])).phone_number)]
-        await run(await stage.campaign([BUSY, NO_ANSWER], from_=ours, attempts=2, retry={"busy": Retry(60), "no_answer": Retry(60)}))
+            ours = [
+                FROM,
+                str((await stage.client.numbers.provision(phone_number=sorted(map(str, offered))[0])).phone_number),
+            ]
+        await run(
+            await stage.campaign(
+                [BUSY, NO_ANSWER], from_=ours, attempts=2, retry={"busy": Retry(60), "no_answer": Retry(60)}
+            )
+        )
         made = await stage.rows("SELECT call_id, from_ FROM attempt")
         calls = {call.id: call.from_ async for call in stage.client.calls.list()}
         assert len(made) == 4
@@ -123,7 +130,9 @@ async def test_do_not_call_between_the_claim_and_the_wire(tmp_path: Path) -> Non
 async def test_an_opt_out_looks_like_completed(tmp_path: Path) -> None:
     """Code of the user may put a number on the list when a call has ended, and no retry follows."""
     async with scene(tmp_path) as stage:
-        campaign = await stage.campaign([BUSY, NO_ANSWER], attempts=3, retry={"busy": Retry(3600), "no_answer": Retry(3600)})
+        campaign = await stage.campaign(
+            [BUSY, NO_ANSWER], attempts=3, retry={"busy": Retry(3600), "no_answer": Retry(3600)}
+        )
 
         async def after(post: Post, response: Response) -> Response:
             if post.number == BUSY and len(stage.posts(BUSY)) == 1:
@@ -230,7 +239,9 @@ async def test_a_campaign_grows_in_memory_with_its_contacts(tmp_path: Path) -> N
                 await until(lambda: seen and seen[-1].contacts["waiting"] == amount)
                 kept = campaign._run
                 assert kept is not None
-                sizes.append(sum(len(value) for value in (kept.running.claimed, kept.running.forbidden, kept.running.talking)))
+                sizes.append(
+                    sum(len(value) for value in (kept.running.claimed, kept.running.forbidden, kept.running.talking))
+                )
     assert sizes == [0, 0]
 
 
