@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async.dialer import Ledger, Retry, sqlite
+from ajoxi_async.dialer import Retry, sqlite
 from ajoxi_async.dialer.references import References
 
 from .power_cuts import Connection, Disk

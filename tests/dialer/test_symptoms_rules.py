@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
-import anyio
 import pytest
 
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows
+from ajoxi_async.dialer import Ledger, Retry, Windows
 from ajoxi_async.dialer.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.zones import zones_of
 from ajoxi_async.protocol.errors import InvalidParameterError
