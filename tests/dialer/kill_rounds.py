@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -62,10 +63,10 @@ class Result:
 # Simulated deaths
 
 
-async def simulated(amount: int, seed: int = 0) -> Result:
+async def simulated(amount: int, seed: int = 0, places: Iterable[int] = (*range(1, 45, 4), *range(45, 200))) -> Result:
     """So many lives, each of which ends at a boundary; the n-th one at the n-th boundary after its start, and so on in a circle."""
     result = Result()
-    boundaries = itertools.cycle([*range(1, 45, 4), *range(45, 200)])
+    boundaries = itertools.cycle(places)
     while result.rounds < amount:
         with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
             await _one_world(Path(folder), result, amount, boundaries, seed + result.rounds)

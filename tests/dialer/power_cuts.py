@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -142,7 +143,9 @@ class Connection:
         return bool(self._inner.in_transaction)
 
     def close(self) -> None:
-        self._inner.close()
+        # A connection that only reads cannot lock its file for a checkpoint, which SQLite ignores and apsw does not.
+        with suppress(apsw.Error):
+            self._inner.close()
 
 
 class _Rows:

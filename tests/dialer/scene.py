@@ -225,7 +225,7 @@ async def fill(ledger: Ledger, campaign: Campaign, numbers: list[str], zones: tu
         await ledger.write(work)
 
 
-async def run(campaign: Campaign, within: float = 6.0, **options: Any) -> Progress:
+async def run(campaign: Campaign, within: float = 50.0, **options: Any) -> Progress:
     """Run a campaign to its end; return the last progress."""
     last = None
     with anyio.fail_after(within):
@@ -236,7 +236,7 @@ async def run(campaign: Campaign, within: float = 6.0, **options: Any) -> Progre
     return last
 
 
-async def until(condition: Callable[[], Any], within: float = 5.0) -> None:
+async def until(condition: Callable[[], Any], within: float = 40.0) -> None:
     """Wait until something holds, by real time."""
     with anyio.fail_after(within):
         while not condition():

@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async.dialer import Ledger, Retry, sqlite
+from ajoxi_async.dialer import Retry, sqlite
 from ajoxi_async.dialer.references import References
 
 from .power_cuts import Connection, Disk
@@ -57,7 +57,11 @@ def test_no_request_without_a_durable_intent(tmp_path: Path, monkeypatch: pytest
     marks = [index for index, (kind, _, _) in enumerate(disk.log) if kind == "mark"]
     assert len(marks) >= 9
     draw = random.Random(1)
-    cuts = range(len(disk.log) + 1) if EVERY else sorted({*marks, *(mark + 1 for mark in marks), *draw.sample(range(len(disk.log)), 40)})
+    cuts = (
+        range(len(disk.log) + 1)
+        if EVERY
+        else sorted({*marks, *(mark + 1 for mark in marks), *draw.sample(range(len(disk.log)), 40)})
+    )
     tried = 0
     for cut in cuts:
         left = {what for kind, _, what in disk.log[:cut] if kind == "mark"}

@@ -237,6 +237,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(
     ("action", "more"), FAULTS, ids=[f"{action}{more.get('status', '')}" for action, more in FAULTS]
 )
