@@ -34,7 +34,8 @@ async def main() -> None:
         for doubt in await campaign.unknown():
             print(f"in doubt: {doubt.number}, {doubt.reference}")
         await (await campaign.report()).save(FOLDER / "report.csv", FOLDER / "report.html")
-        print(f"{progress.attempts} attempts, and phones rang {len(sandbox.world().rings())} times")
+        attempts = (await campaign.progress()).attempts
+        print(f"{attempts} attempts, and phones rang {len(sandbox.world().rings())} times")
 
 
 if __name__ == "__main__":

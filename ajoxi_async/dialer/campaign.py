@@ -22,7 +22,7 @@ from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.dialer import settings as settings_of
-from ajoxi_async.dialer.client import DialerClient, api_of
+from ajoxi_async.dialer.client import GivenClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.database import Database
 from ajoxi_async.dialer.ledger import Ledger
@@ -90,7 +90,7 @@ class Campaign:
     """
 
     def __init__(
-        self, ledger: Ledger, client: DialerClient | None, row: CampaignRow, settings: Settings, clock: Clock
+        self, ledger: Ledger, client: GivenClient | None, row: CampaignRow, settings: Settings, clock: Clock
     ) -> None:
         self._ledger, self._client, self._clock = ledger, client, clock
         self.row = row
@@ -106,7 +106,7 @@ class Campaign:
     async def open(
         cls,
         ledger: Ledger,
-        client: DialerClient | None,
+        client: GivenClient | None,
         name: str,
         *,
         from_: str | Sequence[str] | None = None,

@@ -11,7 +11,7 @@ from ajoxi_async.contract.calls import Call, Campaign
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import RetryPolicy
 
-__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate", "api_of"]
+__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate", "GivenClient", "api_of"]
 
 #: Called synchronously after the limiter's turn and before anything is sent; if it raises, nothing was sent.
 Gate = Callable[[], object]
@@ -91,6 +91,21 @@ class DialerClient(Protocol):
     def calls(self) -> DialerCalls: ...
 
     def with_options(self, *, retry: RetryPolicy | None = None, lane: Lane | None = None) -> Self: ...
+
+
+class GivenClient(Protocol):
+    """A client as users give it: a `DialerClient`.
+
+    The resources of `AsyncAjoxi` are descriptors, which pyright does not look through where it compares with a protocol. Therefore the
+    type of `calls` is not said here.
+    """
+
+    @property
+    def calls(self) -> Any:
+        """See `DialerCalls`."""
+
+    def with_options(self, *, retry: RetryPolicy | None = None, lane: Lane | None = None) -> Self:
+        """See `AsyncAjoxi.with_options`."""
 
 
 def api_of(client: object) -> str:

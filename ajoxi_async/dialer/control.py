@@ -81,6 +81,8 @@ class Control:
         if posted:
             await running.write(lambda db, _: commands.apply(db, posted, rules, running.now()))
             await running.ledger.read(lambda db: db.forget(posted[-1].id))
+            if any(one.what == "resume" for one in posted):
+                running.resume()
         # Another owner of the ledger may have carried out what this one was alarmed for.
         await self.take_over(anew=bool(posted) or (alarm or 0) > running.alarm)
         if alarm is not None:

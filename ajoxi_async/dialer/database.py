@@ -116,8 +116,13 @@ class Database(Protocol):
             LedgerError: the database cannot be written, or its locks cannot be relied on.
         """
 
-    def disown(self, name: str) -> None:
-        """Give up the ownership of a campaign."""
+    def disown(self, name: str, *, settled: bool = True) -> None:
+        """Give up the ownership of a campaign.
+
+        Args:
+            name: of the campaign.
+            settled: whether every request of the owner has been answered or given up for longer than it can take.
+        """
 
     def owned(self, name: str) -> bool:
         """Whether this process surely owns a campaign at this moment. Fast and without I/O: the gate calls it for each call."""

@@ -32,7 +32,7 @@ from ajoxi_async.dialer.machine import CampaignState, Fact
 from ajoxi_async.dialer.openings import Openings
 from ajoxi_async.dialer.progress import Waiting
 from ajoxi_async.dialer.running import Running
-from ajoxi_async.dialer.statements import chunks, claims, contacts
+from ajoxi_async.dialer.statements import campaigns, chunks, claims, contacts
 from ajoxi_async.dialer.statements.claims import Candidate, Claimed
 from ajoxi_async.dialer.statements.facts import ANSWER, Report
 from ajoxi_async.protocol.errors import AjoxiError, CampaignHaltedError
@@ -108,7 +108,7 @@ class Dispatcher:
         while not (running.halted or running.draining):
             if running.state is CampaignState.STOPPED:
                 await self._cancel_waiting()
-            self._trip()
+            await self._trip()
             until = await self._turn() if running.may_dial else None
             if until == 0:
                 continue
@@ -117,10 +117,13 @@ class Dispatcher:
                 until = settled if until is None else min(settled, until)
             await running.clock.wait(running.dispatch_bell, until)
 
-    def _trip(self) -> None:
+    async def _trip(self) -> None:
+        """Dial no more once a limit of `Stop` is reached, and keep that in the journal."""
         running = self.running
         if not running.tripped and (reason := running.settings.stop.reason(running.tally())) is not None:
             running.tripped, running.reason = True, reason
+            now = running.now()
+            await running.write(lambda db, _: campaigns.journal(db, running.row.id, now, "dialer", "limit", reason))
 
     async def _turn(self) -> float | None:
         """Claim and send as many contacts as there is room for. Returns until when to wait, 0 for not at all."""
@@ -137,7 +140,7 @@ class Dispatcher:
         if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
         seen = running.seen()
-        room = min(ahead, running.pacing.room(now, seen))
+        room = min(ahead, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
@@ -159,7 +162,7 @@ class Dispatcher:
         if self.chunks.away:
             return None
         seen = running.seen()
-        room = min(self.chunks.size, running.pacing.room(now, seen))
+        room = min(self.chunks.size, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
         moment = running.now()
@@ -293,9 +296,10 @@ class Dispatcher:
     async def dial_now(self, number: int) -> bool:
         """Dial a contact that waits, if there is room; return whether a request was sent."""
         running = self.running
-        if not running.may_dial or running.pacing.room(running.clock.now(), running.seen()) <= 0:
+        room = min(running.pacing.room(running.clock.now(), running.seen()), running.affordable())
+        if not running.may_dial or room <= 0:
             return False
-        self._trip()
+        await self._trip()
 
         def work(db: Database, tally: Counter[str]) -> list[Claimed]:
             self._openings.learn(contacts.zones_of(db))

@@ -74,6 +74,8 @@ class Ledger:
         self._jobs: list[_Job[Any]] = []
         self._writing = False
         self._open = False
+        #: Campaigns whose run was left while requests of its were under way.
+        self.unsettled: set[str] = set()
         #: How many blocks own each campaign.
         self._owners: Counter[str] = Counter()
         #: The campaigns that are being run with this object; each by one task.
@@ -235,9 +237,11 @@ class Ledger:
 
     async def disown(self, name: str) -> None:
         """Give up the ownership of a campaign."""
+        settled = name not in self.unsettled
+        self.unsettled.discard(name)
         with anyio.CancelScope(shield=True):
             async with self._thread:
-                await self._in_thread(lambda: self.database.disown(name))
+                await self._in_thread(lambda: self.database.disown(name, settled=settled))
 
 
 def _transact(database: Database, jobs: list[_Job[Any]]) -> None:

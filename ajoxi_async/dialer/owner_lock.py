@@ -47,6 +47,16 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def _read(descriptor: int, size: int, at: int) -> bytes:
+    os.lseek(descriptor, at, os.SEEK_SET)  # Windows has no `os.pread`.
+    return os.read(descriptor, size)
+
+
+def _write(descriptor: int, data: bytes, at: int) -> None:
+    os.lseek(descriptor, at, os.SEEK_SET)
+    os.write(descriptor, data)
+
+
 def network_file_system(path: Path, mounts: str = "/proc/self/mountinfo") -> str | None:
     """The type of the network file system that a path is on; ``None`` if it is on none, or if this cannot be found out."""
     try:
@@ -97,11 +107,11 @@ class OwnerLock:
             try:
                 _lock(descriptor)
             except OSError:
-                process = os.pread(descriptor, 32, 0).rstrip(b"\0").decode("ascii", "replace")
+                process = _read(descriptor, 32, 0).rstrip(b"\0").decode("ascii", "replace")
                 raise LedgerOwnedError(
                     f"the ledger belongs to process {process or '(unknown)'}, which is alive"
                 ) from None
-            os.pwrite(descriptor, str(os.getpid()).encode().ljust(32, b"\0"), 0)
+            _write(descriptor, str(os.getpid()).encode().ljust(32, b"\0"), 0)
             self._map = mmap.mmap(descriptor, _SIZE)
         except BaseException:
             os.close(descriptor)
@@ -138,8 +148,8 @@ class OwnerLock:
         """Tell the owner that a command is being posted. Anyone may do so, one at a time."""
         descriptor = self._open()
         try:
-            (count,) = _COUNT.unpack(os.pread(descriptor, _COUNT.size, _COUNT_AT))
-            os.pwrite(descriptor, _COUNT.pack(count + 1), _COUNT_AT)
+            (count,) = _COUNT.unpack(_read(descriptor, _COUNT.size, _COUNT_AT))
+            _write(descriptor, _COUNT.pack(count + 1), _COUNT_AT)
         except OSError as error:
             raise LedgerError(f"the lock file of the ledger cannot be written: {error.strerror}") from error
         finally:

@@ -215,15 +215,15 @@ class PostgresDatabase:
         wanted.take()
         self._owned[name] = self._wanted.pop(name)
 
-    def disown(self, name: str) -> None:
+    def disown(self, name: str, *, settled: bool = True) -> None:
         """See `Database`."""
         for some in (self._owned, self._wanted):
             if name in some:
-                self._leave(some, name)
+                self._leave(some, name, settled=settled)
 
-    def _leave(self, some: dict[str, Ownership], name: str) -> None:
+    def _leave(self, some: dict[str, Ownership], name: str, *, settled: bool = True) -> None:
         left = some.pop(name)
-        left.leave()
+        left.leave(settled=settled)
         self._quiet_at[name] = left.quiet_at
 
     def owned(self, name: str) -> bool:

@@ -78,6 +78,7 @@ class Ownership:
         self._address = address
         self._process = process
         self._lease = lease
+        self._request_timeout = request_timeout
         self._quiet = lease + request_timeout + SKEW
         settings = {
             "idle_session_timeout": max(1, int(lease * 1000)),
@@ -157,7 +158,9 @@ class Ownership:
             )  # fmt: skip
         self.id, self.epoch = id, epoch
         if not released and process != self._process:
-            self.quiet_at = max(self.quiet_at, lost_at + max(quiet / 1000, self._quiet))
+            # Without a process it was left, with so much of a wait; otherwise it was lost.
+            wait = max(quiet / 1000, self._quiet) if process else quiet / 1000
+            self.quiet_at = max(self.quiet_at, lost_at + wait)
 
     def _extend(self, asked: float) -> None:
         self._wall_ahead = time.time() - boot_time()
@@ -192,9 +195,15 @@ class Ownership:
         self.latest_command = latest
         self._session.heard()
 
-    def leave(self) -> None:
-        """Give up the ownership in order: nothing that this owner sent is under way, and nothing is sent any more."""
+    def leave(self, *, settled: bool) -> None:
+        """Give up the ownership, and send nothing any more.
+
+        Args:
+            settled: whether nothing that this owner sent is under way. Otherwise the next owner waits for it, this process as well.
+        """
         self._lease_until = float("-inf")
+        if not settled:
+            self.quiet_at = max(self.quiet_at, boot_time() + self._request_timeout + SKEW)
         self._ended.set()
         self._wake.send(b"x")
         if self._thread is not None:

@@ -26,7 +26,7 @@ STATES: Final[Mapping[str, str]] = {
     "dialing": "being dialled",
     "open": "dialled, and the call has not ended",
     "unknown": "in doubt: the call may or may not have been placed",
-    "done": "reached",
+    "done": "reached, or ended in a way that is not tried again",
     "exhausted": "not reached in as many attempts as are allowed",
     "refused": "refused when it was loaded, or by the API",
     "suppressed": "do not call",

@@ -49,6 +49,7 @@ class Run:
     running: Running
     until_settled: float | None
     _host: TaskHost = field(factory=TaskHost)
+    _left: bool = field(default=False, init=False)
     _dispatcher: Dispatcher = field(init=False)
     _sweeper: Sweeper = field(init=False)
     _control: Control = field(init=False)
@@ -158,14 +159,17 @@ class Run:
     async def _leave(self) -> None:
         """Send nothing more, wait for answers, end the tasks, and note up to when the ledger knows its calls."""
         running = self.running
-        if running.draining:
+        if self._left:
             return
         running.draining = True
         running.wake()
         with anyio.move_on_after(_DRAIN):
             while running.on_wire or running.claimed:  # noqa: ASYNC110 - many tasks, which need no event for it
                 await anyio.sleep(0.005)
+        if running.on_wire:
+            running.ledger.unsettled.add(running.name)
         await self._host.aclose(cancel=True)
+        self._left = True
         if running.opened and running.halted is None:
             now = running.now()
             await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, now))
@@ -179,6 +183,8 @@ class Run:
             running.forbidden |= set(detail["numbers"])
         rules, now = rules_of(running.settings, running.first_look), running.now()
         await running.write(lambda db, _: commands.carry_out(db, what, detail, rules, now))
+        if what == "resume":
+            running.resume()
         await self._control.take_over(anew=True)
 
     async def loaded(self) -> None:

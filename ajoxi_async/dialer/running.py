@@ -9,6 +9,8 @@ Rules:
 
 from __future__ import annotations
 
+import math
+import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -301,6 +303,11 @@ class Running:
             self.next_look = then
             self.sweep_bell.ring()
 
+    def resume(self) -> None:
+        """Dial on although a limit of `Stop` was reached: it counts from now on."""
+        self.latest.clear()
+        self.tripped, self.reason = False, None
+
     def halt(self, error: Exception) -> None:
         """Send nothing more, and end the run with an error."""
         if self.halted is None:
@@ -372,13 +379,20 @@ class Running:
             begun=self.counts["attempts"],
         )
 
+    def affordable(self) -> int:
+        """How many more calls `Stop.spend` allows, those counted that are claimed and not on the wire yet."""
+        stop = self.settings.stop
+        if stop.spend is None or not stop.per_call:
+            return sys.maxsize
+        return math.floor((stop.spend - stop.cost(self.tally())) / stop.per_call) - len(self.claimed)
+
     def tally(self) -> Tally:
-        """What the limits of `Stop` need to know."""
+        """What the limits of `Stop` need to know. What is claimed and not on the wire yet is not placed."""
         return Tally(
             ended=len(self.latest),
             failed=sum(self.latest),
             unknown=self.counts[ContactState.UNKNOWN.word],
-            placed=self.counts["attempts"],
+            placed=self.counts["attempts"] - len(self.claimed),
             seconds=float(self.counts["talk seconds"]),
             answered=self.counts[f"disposition.{_LIVE}"],
             abandoned=self.counts["abandoned"] + self.unsaved["abandoned"],

@@ -252,7 +252,7 @@ class SqliteDatabase:
             raise
         self._owned.add(name)
 
-    def disown(self, name: str) -> None:
+    def disown(self, name: str, *, settled: bool = True) -> None:
         """See `Database`."""
         self._owned.discard(name)
         if not self._owned and self._lock.held:

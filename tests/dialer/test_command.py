@@ -18,7 +18,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ajoxi_async import Sandbox
 from ajoxi_async.cli import main
-from ajoxi_async.dialer import running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
 from ajoxi_async.sandbox import Timing
 
 FROM = "+14155550100"
@@ -27,8 +27,8 @@ COMMAND = [sys.executable, "-W", "error", "-m", "ajoxi_async", "campaign"]
 QUICK = """
 import sys
 from ajoxi_async.cli import main
-from ajoxi_async.dialer import running, sweep
-from ajoxi_async.dialer import running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
 running.Running.first_look = 0.2
 sweep._COLLECT = 0.1
 sys.exit(main(["campaign", *sys.argv[1:]]))
@@ -174,6 +174,21 @@ def test_calling_hours(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"never: 1, refused when loaded, the first in line 4: .*give a zone", told)
     opens_later = re.search(r"waiting until .*10:00 America/New_York: 2", told)
     assert opens_later or "first call  " in told
+
+
+def test_a_limit_was_reached(
+    here: Path, sandbox: Sandbox, portal: BlockingPortal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run that ends because of a limit, with contacts that wait, says which limit, and ends with status 1."""
+    load(here, test_numbers(6))
+
+    async def limit() -> None:
+        async with Ledger("a.db") as ledger:
+            await Campaign.open(ledger, None, "autumn", stop=Stop(spend=4))
+
+    portal.call(limit)
+    assert main(["campaign", "run", "a.db"]) == 1
+    assert re.match(r"ajoxi: \d contacts wait, and the run has ended: 4 is spent", capsys.readouterr().err)
 
 
 def test_counts_that_do_not_add_up(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from hypothesis import given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
@@ -19,6 +20,7 @@ A = AttemptState
 FACTS = st.lists(st.sampled_from(list(Fact)), max_size=12)
 
 
+@hypothesis_settings(deadline=None)
 @given(FACTS)
 def test_doubt_ends_by_a_call_or_a_decision_only(facts: list[Fact]) -> None:
     """Nothing but a seen call, a release or a person takes an attempt out of doubt."""
@@ -30,6 +32,7 @@ def test_doubt_ends_by_a_call_or_a_decision_only(facts: list[Fact]) -> None:
             return
 
 
+@hypothesis_settings(deadline=None)
 @given(FACTS)
 def test_a_call_that_exists_always_counts(facts: list[Fact]) -> None:
     """Once a call was placed, seen or ended, its attempt never again has a state that says there is no call."""
@@ -42,6 +45,7 @@ def test_a_call_that_exists_always_counts(facts: list[Fact]) -> None:
         assert step is None or step.incident == (state in {A.OPEN, A.ENDED} and step.incident)
 
 
+@hypothesis_settings(deadline=None)
 @given(FACTS)
 def test_facts_that_are_repeated_change_nothing(facts: list[Fact]) -> None:
     """Each fact, given a second time at once, has no effect."""
@@ -58,6 +62,7 @@ def test_what_is_in_flight() -> None:
     assert set(IN_FLIGHT) == {A.INTENT, A.OPEN, A.UNKNOWN}
 
 
+@hypothesis_settings(deadline=None)
 @given(st.text(min_size=1, max_size=200), st.integers(1, 10**15 - 1), st.integers(1, 999))
 def test_a_reference_names_its_attempt_and_hides_the_number(name: str, number: int, attempt: int) -> None:
     """A reference is read back exactly, is the same each time, and is not one of another campaign."""
@@ -75,6 +80,7 @@ def test_what_is_no_reference(text: str | None) -> None:
     assert References("autumn").read(text) is None
 
 
+@hypothesis_settings(deadline=None)
 @given(st.floats(0, 2e5))
 def test_doubt_is_looked_up_often_first_and_for_a_day(passed: float) -> None:
     """The next look is later than now, one of the schedule or a whole hour, and none comes after a day."""

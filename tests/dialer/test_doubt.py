@@ -75,10 +75,13 @@ async def test_a_release_needs_a_witness(where: Where) -> None:
 async def test_a_release_with_a_witness_frees_the_contact(where: Where) -> None:
     """A later call of ours in the list shows that the missing one was not placed; the contact gets its next attempt."""
     # The second contact is called again after 25 minutes: that call is the witness.
-    retry = {"busy": Retry(1500, 1500, 3600)}
-    async with stage(where, [NUMBERS[0], MAGIC + 8], unknown="release", attempts=3, retry=retry) as here:
+    retry, clock = {"busy": Retry(1500, 1500, 3600)}, VirtualClock()
+    async with stage(where, NUMBERS[:1], unknown="release", attempts=3, retry=retry, clock=clock) as here:
         here.sandbox.faults.add(action="drop_before", match="calls.create", when="nth", n=1)
-        last = await here.run(until_settled=None)
+        await here.run_for(1)
+        await here.fill([MAGIC + 8])
+        await here.run_for(4 * 3600)
+        last = await here.campaign.progress()
         assert last.contacts["done"] == 2
         states = await here.sql("SELECT n, state FROM attempt WHERE number = ? ORDER BY n", NUMBERS[0])
         assert states == [(1, 6), (2, 2)]

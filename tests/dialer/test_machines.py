@@ -249,6 +249,28 @@ async def test_two_machines_keep_to_one_cap(
 
 
 @ASYNCIO
+async def test_a_standby_waits_for_what_a_crashed_owner_has_sent(sandbox: Sandbox, postgres: PostgresServer) -> None:
+    """After a crash of the owner the next one says what it waits for, and dials nobody until the wait is over."""
+    url = await new_campaign(sandbox, postgres)
+    crashed = PostgresDatabase(url, request_timeout=2.0)
+    await anyio.to_thread.run_sync(crashed.own, "autumn")
+    seen: list[Progress] = []
+    async with machine(sandbox, url) as campaign, anyio.create_task_group() as tasks:
+        await anyio.to_thread.run_sync(postgres.end_sessions, url)
+        tasks.start_soon(follow, campaign, seen)
+        await wait_until(lambda: bool(seen) and "owner before" in (seen[-1].reason or ""))
+        assert rang(sandbox) == 0
+        assert campaign._ledger.database.quiet_in("autumn") > 0
+        while "owner before" in (seen[-1].reason or ""):
+            assert rang(sandbox) == 0
+            await anyio.sleep(0.01)
+        await wait_until(lambda: seen[-1].over)
+    await anyio.to_thread.run_sync(crashed.close)
+    assert each_rang_once(sandbox)
+
+
+@ASYNCIO
+@pytest.mark.timeout(240)  # processes are started, and wait for each other
 async def test_rounds_of_kills_and_cuts(postgres: PostgresServer) -> None:
     """A short `partition_rounds`: workers are killed, stopped and cut off, and nobody is called twice or lost."""
     rounds = await rounds_of(2, random.Random(7).randrange(10**6), postgres)

@@ -419,3 +419,16 @@ def refuses(database: PostgresDatabase) -> bool:
     except LedgerOwnedError:
         return True
     return False
+
+
+def test_an_owner_that_leaves_requests_behind(postgres: PostgresServer) -> None:
+    """Whoever leaves while requests are under way makes the next owner wait, itself as well, for as long as they can take."""
+    url = postgres.new_database()
+    with opened(url, request_timeout=500.0) as first, opened(url) as second:
+        first.own("autumn")
+        first.disown("autumn", settled=False)
+        second.own("autumn")
+        assert 480 < second.quiet_in("autumn") <= 500 + postgres_owner.SKEW
+        second.disown("autumn")
+        first.own("autumn")
+        assert 460 < first.quiet_in("autumn") <= 500 + postgres_owner.SKEW

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajoxi_async.dialer.plots import bar, columns
@@ -69,6 +69,7 @@ def made(counts: ReportCounts, **more: object) -> Page:
     return Page(page("autumn", counts, **{"loaded": counts.rows, "state": "running", "now": 1.8e9} | more))
 
 
+@settings(deadline=None)
 @given(st.lists(ROWS, max_size=30))
 def test_the_page_adds_up_and_is_well_formed(rows: list[ReportRow]) -> None:
     """Whatever the rows contain: the states add up to the rows, every tag is closed, and no text becomes a tag."""
@@ -114,6 +115,7 @@ def test_the_page_asks_for_nothing() -> None:
     assert "prefers-color-scheme: dark" in text
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 4e9), st.sampled_from("ab")), max_size=200))
 def test_a_histogram_loses_nothing(events: list[tuple[float, str]]) -> None:
     """However far apart: at most 96 intervals, without gaps, and every event in the interval of its time."""

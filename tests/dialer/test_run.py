@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ajoxi_async.dialer import Retry
+from ajoxi_async.dialer import Retry, Stop
 from ajoxi_async.sandbox import Population
 from ajoxi_async.sandbox import Settings as SandboxSettings
 
@@ -136,3 +136,32 @@ async def test_preview_dials_whom_it_is_told_to(where: Where) -> None:
         async for last in steps:
             pass
         assert last.contacts["done"] == 1 and last.contacts["canceled"] == 2
+
+
+async def test_a_limit_stops_the_campaign_and_resume_lets_it_go_on(where: Where) -> None:
+    """At the limit no further call is placed, the run ends with the reason in progress and journal, and the rest still waits."""
+    async with stage(where, NUMBERS, stop=Stop(spend=5), concurrency=2) as here:
+        last = await here.run()
+        assert last.over and last.contacts["waiting"] == len(NUMBERS) - 5 and len(here.rings()) == 5
+        assert last.reason == "5 is spent, and another call would exceed 5"
+        assert await here.sql("SELECT detail FROM journal WHERE what = 'limit'") == [(last.reason,)]
+        assert (await here.run()).attempts == 5
+
+
+async def test_power_dials_for_free_agents_only(where: Where) -> None:
+    """In mode power as many calls ring as lines for the free agents, and none without an agent."""
+    async with stage(where, NUMBERS[:6], mode="power", lines=2) as here:
+        steps = here.campaign.run(every=0.01)
+        for _ in range(5):
+            await anext(steps)
+        assert not here.rings()
+        here.campaign.agents(1)
+        here.campaign.on_abandoned()
+        async for last in steps:
+            if last.contacts["done"] >= 2 and not here.campaign._run.running.seen().away:
+                here.campaign.agents(1)
+        assert last.contacts["done"] == 6 and last.counts["abandoned"] == 1
+        calls = [call async for call in here.client.calls.list(limit=200)]
+        for call in calls:
+            ringing = [one for one in calls if one.created_at <= call.created_at < (one.answered_at or one.ended_at)]
+            assert len(ringing) <= 2

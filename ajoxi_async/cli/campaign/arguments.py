@@ -64,7 +64,7 @@ def _add_load(load: argparse.ArgumentParser) -> None:
         "--from", nargs="+", action="extend", metavar="NUMBER", dest="from_",
         help="your numbers to call from, in E.164; needed for a new campaign",
     )  # fmt: skip
-    load.add_argument("--phone", metavar="COLUMN", default="phone", help="column of the number (default: %(default)s)")
+    load.add_argument("--phone", metavar="COLUMN", help="column of the numbers (default: phone, number or mobile)")
     load.add_argument("--zone", metavar="COLUMN", help="column of the time zone, such as America/Denver")
     load.add_argument("--key", metavar="COLUMN", help="column of a key of yours, which the report repeats")
     load.add_argument("--dnc", metavar="FILE", help="numbers that are not to be called, one a line")

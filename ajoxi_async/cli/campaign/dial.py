@@ -69,11 +69,14 @@ async def dial(ledger: Ledger, campaign: Campaign, *, until_settled: float) -> i
         AjoxiError: what `Campaign.run` raises.
     """
     waits = _Waits(ledger, campaign)
+    limit: str | None = None
 
     async def follow(display: Display) -> None:
+        nonlocal limit
         async with aclosing(campaign.run(every=_EVERY, until_settled=until_settled)) as steps:
             async for progress in steps:
                 display.show(progress, await waits.now(progress))
+                limit = progress.reason if progress.over and progress.contacts["waiting"] else None
 
     with Display() as display:
         running = asyncio.ensure_future(follow(display))
@@ -95,6 +98,9 @@ async def dial(ledger: Ledger, campaign: Campaign, *, until_settled: float) -> i
         say(line)
     if not _adds_up(progress):
         warn("the counts of the ledger do not add up to the rows that were loaded; see `ajoxi campaign report`")
+        return 1
+    if limit is not None:
+        warn(f"{progress.contacts['waiting']:,} contacts wait, and the run has ended: {limit}")
         return 1
     return INTERRUPTED if stopped else 0
 
