@@ -80,7 +80,12 @@ class SqliteDatabase:
         """See `Database`. A file that does not exist is made by the first owner."""
         with self._typed():
             if self._database is None and self._path.exists():
-                self._connect(writes=False)
+                try:
+                    self._connect(writes=False)
+                except sqlite3.OperationalError as error:
+                    # The first owner died while it made the file, which only a connection that writes can set right.
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+                        raise
 
     def exists(self) -> bool:
         """See `Database`."""
