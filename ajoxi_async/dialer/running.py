@@ -149,6 +149,8 @@ class Running:
     #: Counts that are not in the ledger yet.
     unsaved: Counter[str] = field(factory=Counter)
     _bells: list[Bell] = field(factory=list)
+    #: The present moment, and the first look as of its beginning.
+    _look: tuple[int, float] = (0, _FIRST_LOOK)
     #: Numbers that were put on the do-not-call list while an attempt of theirs was claimed.
     forbidden: set[int] = field(factory=set)
     #: Attempts whose call was answered and has not ended, as far as events and lists have said.
@@ -279,8 +281,13 @@ class Running:
     @property
     def first_look(self) -> float:
         """Seconds from the placing of a call to the first look at how it ended."""
-        # When most calls have ended: a look that comes too early costs another one.
-        return min(max(self.mean_call + 1.5 * self.call_spread, 1.0), 300.0)
+        # One value for each moment, whatever ends in it: which thread is faster must not decide when a call is looked up.
+        moment, look = self._look
+        if moment != (now := self.now()):
+            # When most calls have ended: a look that comes too early costs another one.
+            look = min(max(self.mean_call + 1.5 * self.call_spread, 1.0), 300.0)
+            self._look = now, look
+        return look
 
     def note(self, changed: Iterable[Changed]) -> None:
         """Take over what became durable, and wake whom it concerns."""
