@@ -81,11 +81,11 @@ class DyingDatabase(SqliteDatabase):
     def owned(self, name: str) -> bool:
         return not self.life.dead and super().owned(name)
 
-    def disown(self, name: str) -> None:
+    def disown(self, name: str, **options: Any) -> None:
         if self.life.dead:
             self.close()
         else:
-            super().disown(name)
+            super().disown(name, **options)
 
     def posted(self, after: int) -> list[Posted]:
         self.life.boundary()
