@@ -94,6 +94,7 @@ async def _one_world(folder: Path, result: Result, amount: int, boundaries: Any,
             result.rounds += 1
             ((left,),) = await stage.rows("SELECT count(*) FROM attempt WHERE state IN (0, 5)")
             result.at_once[max(0, left - unknown)] += 1
+            unknown = left
             if over:
                 break
             if rng.random() < 0.1:  # The looks of a minute find what there is to be found.
