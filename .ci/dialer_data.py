@@ -1,4 +1,4 @@
-"""Write the data of the dialer, ajoxi_async/dialer/data/: the zones of number prefixes, and the holidays of the USA.
+"""Write the data of the dialer, ajoxi_async/dialer/rules/data/: the zones of number prefixes, and the holidays of the USA.
 
     python -m pip install phonenumbers holidays regex
     python .ci/dialer_data.py

@@ -176,11 +176,13 @@ async def campaign(
     where: Path | str, url: str, key: str, amount: int, limiter: Any = None, **settings: Any
 ) -> AsyncIterator[Any]:
     """A campaign with contacts in a ledger of its own: in a new file of a folder, or at a URL."""
-    async with Ledger(where if isinstance(where, str) else where / f"{time.monotonic_ns()}.db") as ledger:
-        async with AsyncAjoxi(key, base_url=url, limiter=limiter) as client:
-            made = await Campaign.open(ledger, client, "bench", from_=FROM, **settings)
-            await made.load({"phone": number, "zone": "America/New_York"} for number in numbers(amount))
-            yield made
+    async with (
+        Ledger(where if isinstance(where, str) else where / f"{time.monotonic_ns()}.db") as ledger,
+        AsyncAjoxi(key, base_url=url, limiter=limiter) as client,
+    ):
+        made = await Campaign.open(ledger, client, "bench", from_=FROM, **settings)
+        await made.load({"phone": number, "zone": "America/New_York"} for number in numbers(amount))
+        yield made
 
 
 def commit_time(folder: Path) -> float:
@@ -304,7 +306,7 @@ async def capped(folder: Path, quick: bool) -> None:
                     if progress.attempts:
                         break
                 began, first = time.perf_counter(), progress.attempts
-                async for progress in steps:
+                async for progress in steps:  # noqa: B007 - the last one is read below
                     if time.perf_counter() - began > seconds:
                         break
                 rate = (progress.attempts - first) / (time.perf_counter() - began)

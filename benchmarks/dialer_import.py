@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 def write_csv(path: Path, contacts: int, *, columns: bool) -> None:
     """A file of so many rows."""
-    from ajoxi_async.dialer.zones import prefixes
+    from ajoxi_async.dialer.rules.zones import prefixes
 
     draw = random.Random(1)
     areas = [prefix for prefix in prefixes() if len(prefix) == 4 and prefix[0] == "1"]
@@ -58,11 +58,11 @@ def load(csv: str, ledger: str, key: str | None) -> None:
     """Load a file and print what it took."""
     import anyio
 
-    from ajoxi_async.dialer.ledger import Ledger
-    from ajoxi_async.dialer.load import load as load_contacts
-    from ajoxi_async.dialer.rows import from_csv
-    from ajoxi_async.dialer.statements import campaigns
-    from ajoxi_async.dialer.windows import Windows
+    from ajoxi_async.dialer.loading.load import load as load_contacts
+    from ajoxi_async.dialer.loading.rows import from_csv
+    from ajoxi_async.dialer.rules.windows import Windows
+    from ajoxi_async.dialer.storage.ledger import Ledger
+    from ajoxi_async.dialer.storage.statements import campaigns
 
     peaks = [0.0]
 

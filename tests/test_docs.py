@@ -89,7 +89,8 @@ async def test_dialer_workflows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     """A shift of docs/dialer-workflows.md runs as a Temporal activity: it dials, tells its progress, and says who is left."""
     from temporalio.testing import ActivityEnvironment
 
-    from ajoxi_async.dialer import Campaign, Ledger, running
+    from ajoxi_async.dialer import Campaign, Ledger
+    from ajoxi_async.dialer.dialing import running
 
     monkeypatch.setattr(running.Running, "first_look", 0.1)
     code: dict[str, Any] = {"__name__": "workflows"}

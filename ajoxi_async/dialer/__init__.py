@@ -21,13 +21,13 @@ The modules, from the bottom up:
 from __future__ import annotations
 
 from ajoxi_async.dialer.campaign import Campaign, Doubt
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.load import LoadReport
-from ajoxi_async.dialer.progress import Progress, Waiting
-from ajoxi_async.dialer.retries import Retry
-from ajoxi_async.dialer.rows import from_csv
-from ajoxi_async.dialer.stop import Stop
-from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.dialer.loading.load import LoadReport
+from ajoxi_async.dialer.loading.rows import from_csv
+from ajoxi_async.dialer.reporting.progress import Progress, Waiting
+from ajoxi_async.dialer.rules.retries import Retry
+from ajoxi_async.dialer.rules.stop import Stop
+from ajoxi_async.dialer.rules.windows import Windows
+from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.protocol.errors import CampaignHaltedError, LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 __all__ = [

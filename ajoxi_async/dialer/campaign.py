@@ -24,22 +24,22 @@ from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.dialer import settings as settings_of
 from ajoxi_async.dialer.client import GivenClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
-from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.load import DoNotCall, LoadReport, load
-from ajoxi_async.dialer.numbers import NumberRefused, parse_number
-from ajoxi_async.dialer.progress import Progress, progress_of
-from ajoxi_async.dialer.references import References
-from ajoxi_async.dialer.retries import Retry
-from ajoxi_async.dialer.rows import CsvFile, Given
-from ajoxi_async.dialer.run import Run
-from ajoxi_async.dialer.running import rules_of
+from ajoxi_async.dialer.dialing.run import Run
+from ajoxi_async.dialer.dialing.running import rules_of
+from ajoxi_async.dialer.loading.load import DoNotCall, LoadReport, load
+from ajoxi_async.dialer.loading.rows import CsvFile, Given
+from ajoxi_async.dialer.reporting.progress import Progress, progress_of
+from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number
+from ajoxi_async.dialer.rules.references import References
+from ajoxi_async.dialer.rules.retries import Retry
+from ajoxi_async.dialer.rules.stop import Stop
+from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.settings import Mode, Settings
-from ajoxi_async.dialer.statements import campaigns, commands, counts, looks
-from ajoxi_async.dialer.statements.campaigns import CampaignRow
-from ajoxi_async.dialer.statements.facts import WEBHOOK
-from ajoxi_async.dialer.stop import Stop
-from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.dialer.storage.database import Database
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.statements import campaigns, commands, counts, looks
+from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
+from ajoxi_async.dialer.storage.statements.facts import WEBHOOK
 from ajoxi_async.protocol.errors import (
     ConfigurationError,
     InvalidParameterError,
@@ -524,7 +524,7 @@ class Campaign:
 
     async def report(self) -> Any:
         """The report of the campaign: a row for each row that was loaded, counts and plots."""
-        from ajoxi_async.dialer.report import Report
+        from ajoxi_async.dialer.reporting.report import Report
 
         return Report(self._ledger, self.row, self._clock.now)
 

@@ -17,11 +17,11 @@ from attrs import asdict, evolve, field, fields_dict, frozen
 
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.encoding.exact_values import exact, integer
-from ajoxi_async.dialer.caps import Caps
-from ajoxi_async.dialer.durations import DAY, seconds
-from ajoxi_async.dialer.retries import MOST_ATTEMPTS, Retry, checked_retries
-from ajoxi_async.dialer.stop import Stop
-from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.dialer.rules.caps import Caps
+from ajoxi_async.dialer.rules.durations import DAY, seconds
+from ajoxi_async.dialer.rules.retries import MOST_ATTEMPTS, Retry, checked_retries
+from ajoxi_async.dialer.rules.stop import Stop
+from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = ["LONGEST_NAME", "Mode", "Settings", "changed", "checked_name", "from_json", "to_json"]

@@ -94,7 +94,8 @@ async def test_without_one() -> None:
 @pytest.mark.skipif(importlib.util.find_spec("ajoxi_async.dialer") is None, reason="there is no dialer")
 def test_the_words_are_those_of_the_dialer() -> None:
     """The states and the mark of the file are the dialer's own."""
-    from ajoxi_async.dialer import machine, schema  # type: ignore[import-not-found]
+    from ajoxi_async.dialer.rules import machine
+    from ajoxi_async.dialer.storage import schema  # type: ignore[import-not-found]
 
     assert [state.name.lower() for state in machine.CampaignState] == list(CAMPAIGN_STATES)
     assert schema.APPLICATION_ID == 1097496644

@@ -17,8 +17,8 @@ from attrs import define, field
 from ajoxi_async import AsyncAjoxi
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.dialer import Campaign, Ledger, Progress
-from ajoxi_async.dialer.database import Posted, Row, Value
-from ajoxi_async.dialer.sqlite import SqliteDatabase
+from ajoxi_async.dialer.storage.database import Posted, Row, Value
+from ajoxi_async.dialer.storage.sqlite import SqliteDatabase
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.protocol.errors import AjoxiError, LedgerError
 

@@ -21,7 +21,7 @@ from typing import Any
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.dialer import Campaign, Ledger
-from ajoxi_async.dialer.machine import AttemptState
+from ajoxi_async.dialer.rules.machine import AttemptState
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import Timing
 
@@ -217,7 +217,7 @@ async def rounds_of(amount: int, seed: int, postgres: PostgresServer) -> Rounds:
 
 def postgres_owner_skew(seconds: float) -> None:
     """The same skew as in the workers."""
-    from ajoxi_async.dialer import postgres_owner
+    from ajoxi_async.dialer.storage import postgres_owner
 
     postgres_owner.SKEW = seconds
 

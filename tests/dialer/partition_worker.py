@@ -12,10 +12,10 @@ import anyio
 from attrs import frozen
 
 from ajoxi_async import AsyncAjoxi
-from ajoxi_async.dialer import postgres_owner
 from ajoxi_async.dialer.campaign import Campaign
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.postgres import PostgresDatabase
+from ajoxi_async.dialer.storage import postgres_owner
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.postgres import PostgresDatabase
 
 CAMPAIGN = "rounds"
 FROM = "+14155550100"

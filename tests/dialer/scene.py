@@ -21,10 +21,10 @@ from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.dialer.campaign import Campaign
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.machine import AttemptState, ContactState
-from ajoxi_async.dialer.progress import Progress
-from ajoxi_async.dialer.statements import contacts, counts
+from ajoxi_async.dialer.reporting.progress import Progress
+from ajoxi_async.dialer.rules.machine import AttemptState, ContactState
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.statements import contacts, counts
 from ajoxi_async.sandbox import AutoClock
 
 FROM = "+14155550100"

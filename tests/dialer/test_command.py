@@ -18,7 +18,8 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from ajoxi_async import Sandbox
 from ajoxi_async.cli import main
-from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop
+from ajoxi_async.dialer.dialing import running, sweep
 from ajoxi_async.sandbox import Timing
 
 FROM = "+14155550100"
@@ -27,8 +28,10 @@ COMMAND = [sys.executable, "-W", "error", "-m", "ajoxi_async", "campaign"]
 QUICK = """
 import sys
 from ajoxi_async.cli import main
-from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
-from ajoxi_async.dialer import Campaign, Ledger, Stop, running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop
+from ajoxi_async.dialer.dialing import running, sweep
+from ajoxi_async.dialer import Campaign, Ledger, Stop
+from ajoxi_async.dialer.dialing import running, sweep
 running.Running.first_look = 0.2
 sweep._COLLECT = 0.1
 sys.exit(main(["campaign", *sys.argv[1:]]))

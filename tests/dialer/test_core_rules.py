@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.dialer import Retry, Stop, Windows, settings
-from ajoxi_async.dialer.callers import Callers
-from ajoxi_async.dialer.machine import IN_FLIGHT, AttemptState, Fact, after
-from ajoxi_async.dialer.references import References
-from ajoxi_async.dialer.running import DOUBT_LOOKS, LAST_LOOK, next_doubt_look
+from ajoxi_async.dialer.dialing.callers import Callers
+from ajoxi_async.dialer.dialing.running import DOUBT_LOOKS, LAST_LOOK, next_doubt_look
+from ajoxi_async.dialer.rules.machine import IN_FLIGHT, AttemptState, Fact, after
+from ajoxi_async.dialer.rules.references import References
 
 A = AttemptState
 FACTS = st.lists(st.sampled_from(list(Fact)), max_size=12)

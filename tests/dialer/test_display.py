@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ajoxi_async.cli.campaign.display import Display, Wait, lines, opening_time, plain_line
-from ajoxi_async.dialer.progress import Progress
+from ajoxi_async.dialer.reporting.progress import Progress
 
 NOW = 1_798_761_600.0  # 2027-01-01 00:00 UTC
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajoxi_async.dialer.forecast import forecast
+from ajoxi_async.dialer.rules.forecast import forecast
 
 HOUR, DAY = 3600.0, 86400.0
 

@@ -12,11 +12,11 @@ import pytest
 
 from ajoxi_async import ConfigurationError
 from ajoxi_async.dialer import Ledger, LedgerError, LedgerOwnedError
-from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.owner_lock import OwnerLock, network_file_system
-from ajoxi_async.dialer.schema import VERSION
-from ajoxi_async.dialer.sqlite import SqliteDatabase
-from ajoxi_async.dialer.statements import campaigns
+from ajoxi_async.dialer.storage.database import Database
+from ajoxi_async.dialer.storage.owner_lock import OwnerLock, network_file_system
+from ajoxi_async.dialer.storage.schema import VERSION
+from ajoxi_async.dialer.storage.sqlite import SqliteDatabase
+from ajoxi_async.dialer.storage.statements import campaigns
 
 pytestmark = pytest.mark.anyio
 
@@ -103,7 +103,7 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     """The operating system frees the lock, however its holder ended."""
     path = tmp_path / "a.db"
     code = (
-        "import sys, time\nfrom pathlib import Path\nfrom ajoxi_async.dialer.owner_lock import OwnerLock\n"
+        "import sys, time\nfrom pathlib import Path\nfrom ajoxi_async.dialer.storage.owner_lock import OwnerLock\n"
         f"lock = OwnerLock(Path({str(path)!r})); lock.take(); print('held', flush=True); time.sleep(60)"
     )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -7,8 +7,8 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.ledger import Ledger
+from ajoxi_async.dialer.storage.database import Database
+from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.protocol.errors import LedgerError
 
 pytestmark = pytest.mark.anyio

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
-from ajoxi_async.dialer.caps import Caps
-from ajoxi_async.dialer.durations import seconds
-from ajoxi_async.dialer.retries import Retry, checked_retries, due_after, retry_delay
-from ajoxi_async.dialer.stop import Stop, Tally
+from ajoxi_async.dialer.rules.caps import Caps
+from ajoxi_async.dialer.rules.durations import seconds
+from ajoxi_async.dialer.rules.retries import Retry, checked_retries, due_after, retry_delay
+from ajoxi_async.dialer.rules.stop import Stop, Tally
 
 DAY = 86400.0
 

@@ -13,13 +13,13 @@ import anyio
 import pytest
 
 from ajoxi_async import InvalidParameterError
-from ajoxi_async.dialer import load as loading
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.load import LoadReport, load
-from ajoxi_async.dialer.rows import from_csv
-from ajoxi_async.dialer.statements import campaigns, contacts, counts
-from ajoxi_async.dialer.statements.campaigns import CampaignRow
-from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.dialer.loading import load as loading
+from ajoxi_async.dialer.loading.load import LoadReport, load
+from ajoxi_async.dialer.loading.rows import from_csv
+from ajoxi_async.dialer.rules.windows import Windows
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.statements import campaigns, contacts, counts
+from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 
 NOW = datetime(2026, 11, 24, 18, tzinfo=UTC).timestamp()
 DAY = Windows("8-21")

@@ -13,8 +13,9 @@ import anyio.to_thread
 import pytest
 
 from ajoxi_async import AsyncAjoxi, Sandbox
-from ajoxi_async.dialer import Campaign, Ledger, Progress, postgres_owner
-from ajoxi_async.dialer.postgres import PostgresDatabase
+from ajoxi_async.dialer import Campaign, Ledger, Progress
+from ajoxi_async.dialer.storage import postgres_owner
+from ajoxi_async.dialer.storage.postgres import PostgresDatabase
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.limits.redis import RedisLimiter
 from ajoxi_async.sandbox import AutoClock

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.contract.checks import phone
-from ajoxi_async.dialer.numbers import NumberRefused, parse_number, reader
+from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number, reader
 from ajoxi_async.protocol.errors import ConfigurationError
 
 
@@ -166,7 +166,7 @@ def test_a_region_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
         return found(name, *args, **kwargs)
 
     reader.cache_clear()
-    sys.modules["ajoxi_async.dialer.numbers"]._library.cache_clear()
+    sys.modules["ajoxi_async.dialer.rules.numbers"]._library.cache_clear()
     monkeypatch.setattr(builtins, "__import__", missing)
     try:
         with pytest.raises(ConfigurationError, match=r"ajoxi-async\[dialer\]"):

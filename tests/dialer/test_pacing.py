@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
-from ajoxi_async.dialer.pacing import (
+from ajoxi_async.dialer.rules.pacing import (
     Abandonment,
     Concurrency,
     Pacing,

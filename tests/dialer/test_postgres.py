@@ -14,9 +14,9 @@ import psycopg
 import pytest
 
 from ajoxi_async import ConfigurationError
-from ajoxi_async.dialer import postgres_owner
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.postgres import PostgresDatabase
+from ajoxi_async.dialer.storage import postgres_owner
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.postgres import PostgresDatabase
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 from .cut_proxy import CutProxy

@@ -11,8 +11,9 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async.dialer import Retry, sqlite
-from ajoxi_async.dialer.references import References
+from ajoxi_async.dialer import Retry
+from ajoxi_async.dialer.rules.references import References
+from ajoxi_async.dialer.storage import sqlite
 
 from .power_cuts import Connection, Disk
 from .scene import Post, magic, people, run, scene

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ajoxi_async.dialer.plots import bar, columns
-from ajoxi_async.dialer.report_counts import OTHER_REASONS, Histogram, ReportCounts
-from ajoxi_async.dialer.report_page import STATES, page
-from ajoxi_async.dialer.report_rows import COLUMNS, ReportRow, cells
+from ajoxi_async.dialer.reporting.plots import bar, columns
+from ajoxi_async.dialer.reporting.report_counts import OTHER_REASONS, Histogram, ReportCounts
+from ajoxi_async.dialer.reporting.report_page import STATES, page
+from ajoxi_async.dialer.reporting.report_rows import COLUMNS, ReportRow, cells
 
 
 def row(**fields: object) -> ReportRow:

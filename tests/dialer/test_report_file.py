@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ajoxi_async.dialer import report_file
-from ajoxi_async.dialer.report_file import CsvReport, ReportError, write_text
-from ajoxi_async.dialer.report_rows import COLUMNS, ReportRow
+from ajoxi_async.dialer.reporting import report_file
+from ajoxi_async.dialer.reporting.report_file import CsvReport, ReportError, write_text
+from ajoxi_async.dialer.reporting.report_rows import COLUMNS, ReportRow
 
 
 def row(load: int, line: int, **more: object) -> ReportRow:

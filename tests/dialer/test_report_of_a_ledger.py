@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.dialer import report as report_module
-from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.machine import ContactState
-from ajoxi_async.dialer.report import Report
-from ajoxi_async.dialer.report_file import ReportError
-from ajoxi_async.dialer.statements import campaigns, contacts, counts
-from ajoxi_async.dialer.statements.contacts import NewContact
+from ajoxi_async.dialer.reporting import report as report_module
+from ajoxi_async.dialer.reporting.report import Report
+from ajoxi_async.dialer.reporting.report_file import ReportError
+from ajoxi_async.dialer.rules.machine import ContactState
+from ajoxi_async.dialer.storage.database import Database
+from ajoxi_async.dialer.storage.ledger import Ledger
+from ajoxi_async.dialer.storage.statements import campaigns, contacts, counts
+from ajoxi_async.dialer.storage.statements.contacts import NewContact
 
 pytestmark = pytest.mark.anyio
 

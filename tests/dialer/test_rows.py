@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ajoxi_async import InvalidParameterError
-from ajoxi_async.dialer.numbers import reader
-from ajoxi_async.dialer.rows import NumberFile, from_csv, given_row
+from ajoxi_async.dialer.loading.rows import NumberFile, from_csv, given_row
+from ajoxi_async.dialer.rules.numbers import reader
 
 CSV = [
     pytest.param(b"phone\n+12126000001\n+12126000002\n", {}, id="one column"),

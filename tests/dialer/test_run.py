@@ -99,7 +99,8 @@ async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
     where: Where, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that was rolled back, memory and all, adopts from the API's list before it dials again."""
-    from ajoxi_async.dialer import clock, running
+    from ajoxi_async.dialer import clock
+    from ajoxi_async.dialer.dialing import running
 
     async with stage(where, NUMBERS, concurrency=2) as here:
         steps = here.campaign.run(every=0.002)
@@ -110,7 +111,7 @@ async def test_a_clock_that_jumps_closes_the_gate_until_the_list_was_swept(
         offset = clock.clock_offset
         for module in (clock, running):
             monkeypatch.setattr(module, "clock_offset", lambda: offset() - 3600)
-        monkeypatch.setattr("ajoxi_async.dialer.opening.clock_offset", lambda: offset() - 3600)
+        monkeypatch.setattr("ajoxi_async.dialer.dialing.opening.clock_offset", lambda: offset() - 3600)
         here.sandbox.faults.add(action="outage", match="calls.list", seconds=60)
         sent = len(here.sandbox.requests.find(route="calls.create"))
         async for progress in steps:

@@ -10,8 +10,8 @@ import pytest
 
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.dialer import Ledger, Retry, Windows
-from ajoxi_async.dialer.numbers import NumberRefused, parse_number
-from ajoxi_async.dialer.zones import zones_of
+from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number
+from ajoxi_async.dialer.rules.zones import zones_of
 from ajoxi_async.protocol.errors import InvalidParameterError
 from ajoxi_async.sandbox import Population, Settings
 

@@ -9,8 +9,8 @@ import anyio
 import pytest
 
 from ajoxi_async.contract.wire import ExchangeError, Response
-from ajoxi_async.dialer.ledger import Ledger
-from ajoxi_async.dialer.retries import Retry
+from ajoxi_async.dialer.rules.retries import Retry
+from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
 from .scene import EPOCH, Post, magic, people, run, running, scene, until

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.contract.zones import zone_of
-from ajoxi_async.dialer.zones import locator, named_zone, prefixes, zones_of
+from ajoxi_async.dialer.rules.zones import locator, named_zone, prefixes, zones_of
 
 EASTERN, CENTRAL, MOUNTAIN, PACIFIC = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
 NOW = datetime(2026, 7, 1, 3, tzinfo=UTC)
@@ -104,7 +104,7 @@ def test_no_zone_is_missed_that_the_library_knows() -> None:
     library = pytest.importorskip("phonenumbers")
     from phonenumbers.timezone import time_zones_for_number
 
-    head = files("ajoxi_async.dialer").joinpath("data/zones.txt").read_text("utf-8")
+    head = files("ajoxi_async.dialer.rules").joinpath("data/zones.txt").read_text("utf-8")
     replaced = re.findall(r"^#   \w+: (\S+) instead of (\S+)$", head, re.MULTILINE)
     wrong = {before: {right for right, was in replaced if was == before} for _, before in replaced}
     locate, looked = locator(), 0
@@ -134,7 +134,7 @@ def test_the_table_says_where_it_is_from() -> None:
         ("zones.txt", "libphonenumber|phonenumbers 9|Apache License|49 CFR part 71"),
         ("us_holidays.txt", "holidays 0"),
     ):
-        text = files("ajoxi_async.dialer").joinpath(f"data/{name}").read_text("utf-8")
+        text = files("ajoxi_async.dialer.rules").joinpath(f"data/{name}").read_text("utf-8")
         head = "\n".join(line for line in text.splitlines() if line.startswith("#"))
         assert re.search(r"on 20\d\d-\d\d-\d\d", head)
         for word in words.split("|"):

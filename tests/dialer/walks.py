@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows
 from ajoxi_async.dialer.clock import SandboxClock
-from ajoxi_async.dialer.references import References
+from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.protocol.errors import AjoxiError
 from ajoxi_async.sandbox import Population, Settings
 from ajoxi_async.webhooks import parse_event

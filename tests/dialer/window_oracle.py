@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from zoneinfo import ZoneInfo
 
-from ajoxi_async.dialer.windows import Windows
+from ajoxi_async.dialer.rules.windows import Windows
 
 #: Windows that meet changes of the clock, and those of campaigns.
 WINDOWS = (

@@ -9,7 +9,7 @@ import random
 import sys
 import time
 
-from ajoxi_async.dialer.zones import prefixes
+from ajoxi_async.dialer.rules.zones import prefixes
 
 from . import window_oracle as oracle
 

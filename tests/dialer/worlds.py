@@ -12,9 +12,9 @@ from attrs import define
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.dialer import Campaign, Ledger, Progress
-from ajoxi_async.dialer.database import Database
-from ajoxi_async.dialer.statements import contacts
-from ajoxi_async.dialer.statements.contacts import NewContact
+from ajoxi_async.dialer.storage.database import Database
+from ajoxi_async.dialer.storage.statements import contacts
+from ajoxi_async.dialer.storage.statements.contacts import NewContact
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.sandbox import AutoClock
 

@@ -24,9 +24,9 @@ from ajoxi_async.cli.output import say, warn
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows, from_csv
-from ajoxi_async.dialer.forecast import forecast
-from ajoxi_async.dialer.statements import campaigns
-from ajoxi_async.dialer.statements.reporting import refused_reasons, waiting_by_zones
+from ajoxi_async.dialer.rules.forecast import forecast
+from ajoxi_async.dialer.storage.statements import campaigns
+from ajoxi_async.dialer.storage.statements.reporting import refused_reasons, waiting_by_zones
 from ajoxi_async.protocol.errors import ConfigurationError
 
 __all__ = ["add_parser", "run"]

@@ -18,8 +18,8 @@ from ajoxi_async.cli.campaign.display import Display, Wait, plain_line
 from ajoxi_async.cli.interrupts import interrupts
 from ajoxi_async.cli.output import say, warn
 from ajoxi_async.dialer import Campaign, Ledger
-from ajoxi_async.dialer.progress import Progress
-from ajoxi_async.dialer.statements.reporting import waiting_by_zones
+from ajoxi_async.dialer.reporting.progress import Progress
+from ajoxi_async.dialer.storage.statements.reporting import waiting_by_zones
 
 __all__ = ["INTERRUPTED", "dial", "waits_of"]
 

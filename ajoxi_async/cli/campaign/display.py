@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from ajoxi_async.cli.output import OutputError, say
-from ajoxi_async.dialer.progress import Progress
+from ajoxi_async.dialer.reporting.progress import Progress
 
 __all__ = ["Display", "Wait", "lines", "opening_time", "plain_line"]
 

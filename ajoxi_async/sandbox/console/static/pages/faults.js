@@ -81,7 +81,7 @@ export function mount(root) {
       notify(`${words(made.action)} on ${made.match}: ${whenText(made)}`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      problem.value = `${error.body?.error?.param ?? ''} ${error.message}`.trim();
+      problem.value = error.message;
     }
   }
 

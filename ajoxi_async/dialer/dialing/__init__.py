@@ -1,0 +1,1 @@
+"""A run of a campaign: its tasks, and what they share."""

@@ -1,0 +1,266 @@
+"""Rows of contacts, as files and programs give them: a line, a phone number, and what belongs to it.
+
+Rules:
+1. Every row that is given is counted, and becomes a contact or a rejected row with its line and the reason. Empty lines of a file
+   are no rows.
+2. A CSV file has a header. Its delimiter is the one of ``, ; tab |`` that the header has most of. A file that begins with a phone
+   number has one column and no header.
+3. A row of a file with more or fewer fields than the header is refused, since its fields may have moved.
+4. Columns that have no meaning here are the contact's variables.
+5. Files are read row by row, so that the memory used does not depend on their size.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import os
+from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, Final, TextIO, TypeAlias
+
+from attrs import frozen
+
+from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
+from ajoxi_async.protocol.errors import InvalidParameterError
+
+__all__ = ["CsvFile", "Given", "NumberFile", "Row", "from_csv", "given_row"]
+
+#: What may be given for contacts: rows of a file, or numbers and mappings.
+Given = Iterable[Any] | AsyncIterable[Any]
+
+_DELIMITERS: Final = ",;\t|"
+#: How many characters of the header are looked at for the delimiter, since a file may have no line ends.
+_HEAD: Final = 65_536
+#: Headers that are taken for the column of numbers if none is named.
+_PHONE_HEADERS: Final = ("phone", "phone_number", "phone number", "number", "mobile", "telephone", "tel")
+_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+#: The columns of a mapping that have a meaning; all others are variables.
+_KNOWN: Final = frozenset({"phone", "zone", "expires", "key"})
+
+
+#: A row that was given: its line in the file, from 1, or its position among rows without a file; the phone number as it was given; the
+#: name of its time zone, or nothing; the end of the time in which it may be called; the caller's own id; its variables; and why it
+#: cannot be used, if it cannot. A plain tuple, because there are millions.
+Row: TypeAlias = tuple[int, Any, Any, Any, Any, Mapping[str, Any] | None, str | None]
+
+
+@frozen
+class CsvFile:
+    """A CSV file of contacts; made by `from_csv`.
+
+    Attributes:
+        path: of the file.
+        phone: the column of the numbers.
+        zone: the column of time zones.
+        expires: the column of the times after which a contact is not called any more.
+        key: the column of the caller's own ids.
+        region: the country whose national spellings are read.
+        encoding: of the file, unless it begins with a byte order mark.
+        delimiter: of the fields; ``None`` to find it out.
+        variables: whether the other columns are kept.
+    """
+
+    path: Path
+    phone: str | None
+    zone: str | None
+    expires: str | None
+    key: str | None
+    region: str | None
+    encoding: str
+    delimiter: str | None
+    variables: bool
+
+    @property
+    def name(self) -> str:
+        """The name of the source in the ledger: the path as it was given."""
+        return str(self.path)
+
+    def rows(self) -> Generator[Row, None, None]:
+        """The rows of the file, from its beginning.
+
+        Raises:
+            InvalidParameterError: the file cannot be read, or not in this way.
+        """
+        try:
+            with self.path.open("rb") as start:
+                mark = start.read(4)
+            encoding = next((name for sign, name in _MARKS if mark.startswith(sign)), self.encoding)
+            with self.path.open(encoding=encoding, newline="") as file:
+                yield from self._rows(file)
+        except UnicodeDecodeError as error:
+            raise InvalidParameterError(
+                "encoding", f"{self.path} is not encoded in {error.encoding}: give encoding='cp1252' for instance"
+            ) from None
+        except LookupError:
+            raise InvalidParameterError("encoding", f"Python knows no encoding {self.encoding!r:.80}") from None
+        except OSError as error:
+            raise InvalidParameterError("path", f"{self.path} cannot be read: {error.strerror}") from error
+
+    def _rows(self, file: TextIO) -> Iterator[Row]:
+        head = file.readline(_HEAD)
+        while head and not head.strip():
+            head = file.readline(_HEAD)
+        delimiter = self.delimiter or max(_DELIMITERS, key=head.count)
+        file.seek(0)
+        fields = csv.reader(file, delimiter=delimiter)
+        header = next((row for row in fields if row), None)
+        if header is None:
+            return
+        try:
+            if self.phone is None and len(header) == 1 and _reads(header[0], self.region):
+                yield fields.line_num, header[0], None, None, None, None, None
+                header = ["phone"]
+            yield from self._rows_below([name.strip() for name in header], fields)
+        except csv.Error as error:
+            raise InvalidParameterError(
+                "path",
+                f"{self.path} is no CSV from line {fields.line_num} on ({error}): is a quotation mark left open?",
+            ) from None
+
+    def _rows_below(self, header: list[str], fields: Any) -> Iterator[Row]:
+        phone = self._column(header, "phone", self.phone or _usual(header))
+        others = [
+            None if name is None else self._column(header, param, name)
+            for param, name in (("zone", self.zone), ("expires", self.expires), ("key", self.key))
+        ]
+        used = {phone, *others}
+        rest = (
+            [(place, name) for place, name in enumerate(header) if place not in used and name] if self.variables else []
+        )
+        width = len(header)
+        if not rest and others == [None, None, None]:
+            # Only numbers count: the fast road for large files.
+            for row in fields:
+                if len(row) == width:
+                    yield fields.line_num, row[phone], None, None, None, None, None
+                elif row:
+                    yield _misshapen(fields.line_num, row, phone, width)
+            return
+        zone, expires, key = others
+        for row in fields:
+            if len(row) == width:
+                yield (
+                    fields.line_num,
+                    row[phone],
+                    None if zone is None else row[zone],
+                    None if expires is None else row[expires],
+                    None if key is None else row[key],
+                    {name: row[place] for place, name in rest} if rest else None,
+                    None,
+                )
+            elif row:
+                yield _misshapen(fields.line_num, row, phone, width)
+
+    def _column(self, header: list[str], param: str, name: str | None) -> int:
+        if name is None or header.count(name) != 1:
+            shown = ", ".join(header)[:400]
+            why = f"no column is called {name!r:.80}" if name else "none is called phone or number"
+            if name is not None and header.count(name) > 1:
+                why = f"{header.count(name)} columns are called {name!r:.80}"
+            raise InvalidParameterError(param, f"expected the name of a column of {self.path}, and {why}: {shown}")
+        return header.index(name)
+
+
+def _usual(header: list[str]) -> str | None:
+    found = [name for name in header if name.lower() in _PHONE_HEADERS]
+    return found[0] if len(found) == 1 else header[0] if len(header) == 1 else None
+
+
+def _misshapen(line: int, row: list[str], phone: int, width: int) -> Row:
+    shown = row[phone] if phone < len(row) else ""
+    return line, shown, None, None, None, None, f"the row has {len(row)} fields, and the header {width}"
+
+
+def _reads(text: str, region: str | None) -> bool:
+    try:
+        reader(region)(text)
+    except NumberRefused:
+        return False
+    return True
+
+
+def from_csv(
+    path: str | PathLike[str],
+    phone: str | None = None,
+    *,
+    zone: str | None = None,
+    expires: str | None = None,
+    key: str | None = None,
+    region: str | None = None,
+    encoding: str = "utf-8",
+    delimiter: str | None = None,
+    variables: bool = True,
+) -> CsvFile:
+    """Contacts of a CSV file, for ``campaign.load``.
+
+    Args:
+        path: of the file.
+        phone: the column of the numbers. It may be left out if there is one column, or one that is called ``phone``, ``number`` or
+            ``mobile``.
+        zone: the column of the contacts' time zones, by their IANA names; an empty field leaves it to the number.
+        expires: the column of the times after which a contact is not called any more, as ``2026-12-24T18:00:00+01:00``.
+        key: the column of your own ids, which the report shows.
+        region: the country whose national spellings are read, such as ``"US"``; without it a number has to begin with ``+``. Needs
+            the extra ``[dialer]``.
+        encoding: of the file, unless it begins with a byte order mark.
+        delimiter: of the fields; by default the one of ``, ; tab |`` that the header has most of.
+        variables: whether the other columns are kept with the contacts.
+
+    Raises:
+        InvalidParameterError: a parameter cannot be right. The file is read, and its columns are looked for, when it is loaded.
+        ConfigurationError: a region is given, and `phonenumbers` is not installed.
+    """
+    if not isinstance(path, str | PathLike) or not isinstance(text := os.fspath(path), str) or not text or "\0" in text:
+        raise InvalidParameterError("path", f"expected the path of a file, got {type(path).__name__}")
+    if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise InvalidParameterError("delimiter", f"expected one character, got {delimiter!r:.80}")
+    if region is not None:
+        reader(region)  # raises now if the region or the library is missing
+    return CsvFile(Path(text), phone, zone, expires, key, region, encoding, delimiter, variables)
+
+
+def given_row(one: Any, line: int) -> Row:
+    """A row of a program: a number, or a mapping with ``phone`` and perhaps ``zone``, ``expires``, ``key`` and variables."""
+    if not isinstance(one, Mapping):
+        return line, one, None, None, None, None, None
+    if "phone" not in one:
+        return line, "", None, None, None, None, "the row has no 'phone'"
+    rest = {name: value for name, value in one.items() if name not in _KNOWN}
+    return line, one["phone"], one.get("zone"), one.get("expires"), one.get("key"), rest or None, None
+
+
+@frozen
+class NumberFile:
+    """A do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
+
+    Attributes:
+        path: of the file.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The path as it was given."""
+        return str(self.path)
+
+    def rows(self) -> Generator[Row, None, None]:
+        """The numbers of the file.
+
+        Raises:
+            InvalidParameterError: the file cannot be read.
+        """
+        try:
+            with self.path.open(encoding="utf-8-sig") as file:
+                for line, text in enumerate(file, 1):
+                    number = (
+                        next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
+                    )
+                    if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
+                        yield line, number, None, None, None, None, None
+        except UnicodeDecodeError:
+            raise InvalidParameterError("do_not_call", f"{self.path} is not encoded in UTF-8") from None
+        except (OSError, ValueError) as error:
+            raise InvalidParameterError("do_not_call", f"{self.path} cannot be read: {error}") from error

@@ -1,0 +1,1 @@
+"""Rules of a campaign, pure: states, windows, caps, retries, pacing, phone numbers. Times and random numbers are arguments."""
