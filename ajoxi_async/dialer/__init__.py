@@ -9,12 +9,12 @@
 At most once for each attempt, and the rest by name: no phone rings twice for one attempt, whatever dies, and whoever is in doubt is
 listed, looked up for a day, adopted when found, and released only by a person or by evidence.
 
-The modules, from the bottom up:
+The packages, from the bottom up:
 
-- `machine`, `windows`, `zones`, `caps`, `retries`, `stop`, `pacing`, `numbers`, `references`: rules, pure.
-- `schema`, `database`, `sqlite`, `postgres`, `statements`: what is kept, and how.
-- `ledger`: the same for asynchronous code, with one commit for many.
-- `running`: what the tasks of a run share; `dispatch`, `sweep`, `opening`, `control`: the tasks; `run`: all of them.
+- `rules`: states, windows, caps, retries, pacing, phone numbers; pure.
+- `storage`: what is kept, and how; the ledger for asynchronous code, with one commit for many changes.
+- `loading`, `reporting`: from rows to contacts, and from contacts to reports.
+- `dialing`: the tasks of a run.
 - `campaign`: the public face.
 """
 
