@@ -8,12 +8,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 
+import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from .browser import HOW_TO_GET_IT, find_browser, started
 from .modules import Call, module_functions
 from .watching import PATIENCE
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use the browser, so that ``-m "not browser"`` leaves them out."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
