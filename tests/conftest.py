@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 
 from ajoxi_async.contract.wire import Response
@@ -21,6 +22,10 @@ pytest.register_assert_rewrite(
 )
 
 from .contract.published import Contract  # noqa: E402
+
+# How long an example takes depends on the machine.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 _connect = socket.socket.connect
 _connect_ex = socket.socket.connect_ex

@@ -102,7 +102,9 @@ async def test_without_the_worker_a_page_has_its_own_feed(browser) -> None:
         for missing in ("delete globalThis.SharedWorker", BROKEN_WORKER):
             page = await console.context.new_page()
             await page.add_init_script(missing)
+            before = console.sandbox.inbound_call(from_="+15005550100")
             await page.goto("/_ajoxi/console/main/calls")
+            await expect(page.get_by_role("grid", name="Calls")).to_contain_text(before.id)
             call = console.sandbox.inbound_call(from_="+15005550100")
             await expect(page.get_by_role("grid", name="Calls")).to_contain_text(call.id)
             await page.close()

@@ -164,7 +164,9 @@ async def test_faults_that_are_wrong_are_refused(browser) -> None:
         await page.get_by_label("What goes wrong").select_option("webhook_duplicate")
         await expect(page.get_by_role("spinbutton", name="Status")).to_have_count(0)
         await page.get_by_role("button", name="Add fault").click()
-        await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text(re.compile("^match: expected a pattern"))
+        await expect(page.get_by_role("main").get_by_role("alert")).to_contain_text(
+            re.compile("^match: expected a pattern")
+        )
         await page.get_by_label("Where").fill("call.*")
         await page.get_by_role("button", name="Add fault").click()
         await expect(page.get_by_role("row", name=re.compile("webhook duplicate"))).to_contain_text("the first 2")

@@ -198,7 +198,7 @@ async def test_redis_killed_and_restarted_empty(server: Server, caplog: pytest.L
     taken: list[tuple[float, int]] = []
 
     async def work() -> None:
-        taken.extend(await saturate(limiters, 4.0))
+        taken.extend(await saturate(limiters, 6.0))
 
     with caplog.at_level(logging.WARNING, logger="ajoxi_async"):
         async with anyio.create_task_group() as tasks:

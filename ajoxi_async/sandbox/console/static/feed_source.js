@@ -176,6 +176,6 @@ export function pageOf(tell) {
       if (feed.last !== null) tell(feed.last);
     }
     if (views !== undefined) feed?.follow(follower, views, calls);
-    else feed?.settle();
+    if (views === undefined || world !== undefined) feed?.settle();
   };
 }
