@@ -183,6 +183,8 @@ def test_a_lost_connection_is_not_made_anew_in_a_transaction(postgres: PostgresS
             with pytest.raises(LedgerUnreachableError):
                 database.execute("SELECT 1")
             database.execute("INSERT INTO setting (name, value) VALUES ('second half', 1)")
+    # By a connection of its own: the ownership was lost with the first one.
+    with opened(url) as database:
         assert settings(database) == []
 
 
