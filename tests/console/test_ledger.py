@@ -27,8 +27,19 @@ TABLES = """
 """
 
 
+_OPEN: list[sqlite3.Connection] = []
+
+
+@pytest.fixture(autouse=True)
+def closed_at_the_end():
+    yield
+    while _OPEN:
+        _OPEN.pop().close()
+
+
 def written(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
+    _OPEN.append(db)
     db.executescript(TABLES)
     return db
 
@@ -70,8 +81,9 @@ async def test_its_view_is_read_every_second(tmp_path: Path) -> None:
 def test_what_is_no_ledger(tmp_path: Path) -> None:
     """A file that is missing, of another kind, or no database is refused, and is not made."""
     other = tmp_path / "other.db"
-    with sqlite3.connect(other) as db:
-        db.execute("CREATE TABLE campaign (id)")
+    db = sqlite3.connect(other)
+    db.execute("CREATE TABLE campaign (id)")
+    db.close()
     (tmp_path / "text").write_text("no database " * 100)
     for path in (tmp_path / "missing.db", other, tmp_path / "text", tmp_path, "\0"):
         with pytest.raises(Refusal):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -211,7 +211,7 @@ class Walk:
 
     async def in_doubt(self, states: str = "0, 5") -> int:
         """Attempts that are in doubt, or will be as soon as somebody opens the ledger."""
-        with suppress(sqlite3.Error), sqlite3.connect(f"file:{self.stage.path}?mode=ro", uri=True) as db:
+        with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{self.stage.path}?mode=ro", uri=True)) as db:
             ((found,),) = db.execute(f"SELECT count(*) FROM attempt WHERE state IN ({states})").fetchall()
             return int(found)
         return 0
