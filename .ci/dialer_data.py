@@ -29,7 +29,7 @@ from phonenumbers.phonenumberutil import _GEO_MOBILE_COUNTRIES as GEOGRAPHIC_MOB
 from phonenumbers.tzdata import TIMEZONE_DATA
 
 TODAY = datetime.now(UTC).date().isoformat()
-DATA = Path(__file__).parent.parent / "ajoxi_async" / "dialer" / "data"
+DATA = Path(__file__).parent.parent / "ajoxi_async/dialer/rules/data"
 
 EASTERN, CENTRAL, MOUNTAIN, PACIFIC = "America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"
 SASKATCHEWAN = ("America/Regina", "America/Edmonton", "America/Winnipeg")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from importlib.resources import files
+from pathlib import Path
 from zoneinfo import available_timezones
 
 import pytest
@@ -176,3 +177,11 @@ def test_a_zone_that_is_refused(name: str, hint: str) -> None:
     with pytest.raises(InvalidParameterError, match=hint) as caught:
         named_zone(name)
     assert caught.value.param == "zone"
+
+
+def test_the_script_writes_where_the_package_reads() -> None:
+    """The folder that the script of the data names is the one that holds the files."""
+    root = Path(__file__).parents[2]
+    named = re.search(r'^DATA = .* "(.+)"$', (root / ".ci/dialer_data.py").read_text("utf-8"), re.MULTILINE)
+    assert named is not None
+    assert {path.name for path in (root / named[1]).iterdir()} >= {"zones.txt", "us_holidays.txt"}

@@ -29,7 +29,14 @@ from typing import Final, NamedTuple
 __all__ = ["ENDS", "IN_FLIGHT", "AttemptState", "CampaignState", "ContactState", "Fact", "Step", "after"]
 
 
-class CampaignState(enum.IntEnum):
+class _State(enum.IntEnum):
+    @property
+    def word(self) -> str:
+        """The name in reports and on the command line, such as ``waiting``."""
+        return self.name.lower()
+
+
+class CampaignState(_State):
     """The state of a campaign. A stopped campaign never dials again."""
 
     ACTIVE = 0
@@ -37,7 +44,7 @@ class CampaignState(enum.IntEnum):
     STOPPED = 2
 
 
-class ContactState(enum.IntEnum):
+class ContactState(_State):
     """The state of a contact. It is in exactly one."""
 
     #: To be dialled when it is due and its window is open.
@@ -61,11 +68,6 @@ class ContactState(enum.IntEnum):
     #: The campaign was stopped before it could be dialled.
     CANCELED = 9
 
-    @property
-    def word(self) -> str:
-        """The name in reports, such as ``waiting``."""
-        return self.name.lower()
-
 
 #: States in which nothing more happens, unless a call shows up late.
 ENDS: Final = frozenset(
@@ -80,7 +82,7 @@ ENDS: Final = frozenset(
 )
 
 
-class AttemptState(enum.IntEnum):
+class AttemptState(_State):
     """The state of an attempt."""
 
     INTENT = 0
@@ -90,11 +92,6 @@ class AttemptState(enum.IntEnum):
     REFUSED = 4
     UNKNOWN = 5
     ABSENT = 6
-
-    @property
-    def word(self) -> str:
-        """The name in reports, such as ``unknown``."""
-        return self.name.lower()
 
 
 #: Attempts whose phone may be ringing. A number has at most one of them in the whole ledger.
