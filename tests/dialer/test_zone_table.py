@@ -100,12 +100,19 @@ def test_the_longest_prefix_decides() -> None:
         assert list(zones) == sorted(set(zones))
 
 
+def parsed(version: str) -> list[int]:
+    return [int(part) for part in version.split(".")]
+
+
 def test_no_zone_is_missed_that_the_library_knows() -> None:
     """For a number of every kind in every country outside +1, the zones include those that libphonenumber finds, which looks at the kind first."""
     library = pytest.importorskip("phonenumbers")
     from phonenumbers.timezone import time_zones_for_number
 
     head = files("ajoxi_async.dialer.rules").joinpath("data/zones.txt").read_text("utf-8")
+    source = re.search(r"phonenumbers ([\d.]+\d)", head)[1]
+    if parsed(library.__version__) < parsed(source):
+        pytest.skip(f"the table is of phonenumbers {source}; {library.__version__} has older zones")
     replaced = re.findall(r"^#   \w+: (\S+) instead of (\S+)$", head, re.MULTILINE)
     wrong = {before: {right for right, was in replaced if was == before} for _, before in replaced}
     locate, looked = locator(), 0

@@ -102,12 +102,16 @@ class _Paths:
         self._by_path: dict[str, list[Route[Any]]] = {}
         for route in ROUTES.values():
             self._by_path.setdefault(route.path, []).append(route)
+        #: The paths without an id, which need no search.
+        self._fixed = {path: routes for path, routes in self._by_path.items() if "{" not in path}
         self._patterns = [
             (re.compile(re.escape(path).replace(re.escape("{id}"), "(?P<id>[^/]+)")), routes)
             for path, routes in self._by_path.items()
         ]
 
     def find(self, path: str) -> tuple[list[Route[Any]], str]:
+        if path in self._fixed:
+            return self._fixed[path], ""
         for pattern, routes in self._patterns:
             if match := pattern.fullmatch(path):
                 return routes, unquote(match.groupdict().get("id") or "", errors="replace")
@@ -126,10 +130,10 @@ class _Paths:
 
 
 def _choose(routes: list[Route[Any]], accept: str, body: Any) -> Route[Any]:
-    """The route of a request. If two routes share method and path, the Accept header or the body decides."""
+    """The route of a request. If two routes share method and path, the Accept header decides for GET and the body for others."""
     if len(routes) == 1:
         return routes[0]
-    if any(route.streaming for route in routes):
+    if routes[0].method == "GET":
         wanted = headers.EVENT_STREAM in accept
         return next(route for route in routes if route.streaming == wanted)
     campaign = isinstance(body, dict) and "campaign" in body

@@ -117,7 +117,7 @@ class Server:
                 return refused
         request = Request(incoming.method, incoming.rel_url.raw_path_qs, incoming.headers, body)
         try:
-            answer, shown = await self._answer(request, incoming.remote)
+            answer, shown = await self._answer(request, incoming)
         except ConnectionBrokenError as error:
             return _hung_up(incoming, error)
         if isinstance(answer, Response) and len(answer.body) > _AT_ONCE:
@@ -128,7 +128,7 @@ class Server:
         return await self._stream(incoming, answer, shown)
 
     async def _answer(
-        self, request: Request, peer: str | None
+        self, request: Request, incoming: web.BaseRequest
     ) -> tuple[Response | StreamedResponse, Mapping[str, str]]:
         """The answer to a request, and the headers to send with it."""
         console = self._console
@@ -136,7 +136,7 @@ class Server:
             answer = await self._app.handle(request)
             return answer, answer.headers if console is None else {**answer.headers, **console.shared_headers}
         surface = console if console is not None and request.url.startswith(console.prefix) else self._control
-        answer = await surface.handle(request, peer)
+        answer = await surface.handle(request, incoming.remote)
         return answer, answer.headers
 
     async def _stream(

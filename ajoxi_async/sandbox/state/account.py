@@ -211,7 +211,8 @@ class Account:
 
     def mint(self, prefix: str) -> str:
         """Make a new id, such as ``call_8f2a1b3c5d``."""
-        self.mark_unsaved("minted", prefix)
+        if self.unsaved is not None:
+            self.unsaved["minted", prefix] = None
         return self.minter.mint(prefix)
 
     def mint_many(self, prefix: str, amount: int) -> list[str]:
@@ -259,7 +260,8 @@ class Account:
 
     def rang(self, number: str, call_id: str, moment: float) -> None:
         """Note that a phone rang."""
-        self.mark_changed("ring", str(len(self.rings)))
+        if self.unsaved is not None or self.on_changed is not None:
+            self.mark_changed("ring", str(len(self.rings)))
         self.rings.add(number, call_id, moment)
 
     def set_flag(self, kind: str, id: str, on: bool) -> None:
@@ -275,7 +277,8 @@ class Account:
         """Set a timer: at `moment`, the action of this name in `actions` is called with `args`."""
         timer = Timer(moment, self.timers.order(), action, args)
         self.timers.add(timer)
-        self.mark_unsaved("timer", str(timer.order))
+        if self.unsaved is not None:
+            self.unsaved["timer", str(timer.order)] = None
 
     @property
     def next_due(self) -> float | None:

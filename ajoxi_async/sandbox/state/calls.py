@@ -67,11 +67,11 @@ def plan_of(account: Account, call: Call) -> Plan:
         call,
         account.seed,
         account.timing,
-        record=call.id in account.to_record,
+        record=account.to_record.used and call.id in account.to_record,
         attempt=account.rings.attempt(call.to or "", call.id, differ) if differ > 1 else 1,
         population=population,
     )
-    if call.id in account.abandoned:
+    if account.abandoned.used and call.id in account.abandoned:
         return evolve(plan, talk=min(plan.talk, account.timing.patience), spoken=0.0)
     return plan
 
@@ -259,6 +259,8 @@ def ring_waiting(account: Account, now: float) -> None:
 
 
 def _must_wait(account: Account, call: Call) -> bool:
+    if account.settings.capacity is None and not account.waiting:
+        return False
     return call.direction == Direction.OUTBOUND and (bool(account.waiting) or _is_full(account))
 
 
@@ -289,7 +291,7 @@ def answer(account: Account, id: str, now: float) -> None:
     """A person or a machine picks up."""
     call = _change(account, id, status=CallStatus.ANSWERED, answered_at=at(now), transcript_id=account.mint("tr"))
     deliveries.emit(account, EventType.CALL_ANSWERED, id, call, now)
-    if id in account.lines:
+    if account.lines.used and id in account.lines:
         agents.answered(account, call, by_person=plan_of(account, call).disposition != Disposition.VOICEMAIL)
     account.later(now + plan_of(account, call).talk, "end", id)
     _rings_no_more(account, now)
@@ -319,9 +321,9 @@ def end(account: Account, id: str, now: float) -> None:
             if plan.processing is not None:
                 account.later(now + plan.processing, "record", id)
     deliveries.emit(account, EventType.CALL_COMPLETED, id, _change(account, id, **changes), now)
-    if id in account.abandoned:
+    if account.abandoned.used and id in account.abandoned:
         account.fired("call.abandoned", id, now)
-    if account.lines or account.with_agent:
+    if account.lines.used or account.with_agent.used:
         agents.ended(account, id)
     _rings_no_more(account, now)
 

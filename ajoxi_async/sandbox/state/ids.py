@@ -28,7 +28,8 @@ class Minter:
 
     def mint(self, prefix: str) -> str:
         """The next id of a kind."""
-        first, second, offset = self._scrambler(prefix)
+        # Read here, for each request mints several ids.
+        first, second, offset = self._scramblers.get(prefix) or self._scrambler(prefix)
         number = self.minted.get(prefix, 0)
         self.minted[prefix] = number + 1
         value = (number + offset) * first & _MASK
@@ -37,7 +38,7 @@ class Minter:
 
     def mint_many(self, prefix: str, amount: int) -> list[str]:
         """The next ids of a kind: what as many calls of `mint` would give, in less time."""
-        first, second, offset = self._scrambler(prefix)
+        first, second, offset = self._scramblers.get(prefix) or self._scrambler(prefix)
         number = self.minted.get(prefix, 0)
         self.minted[prefix] = number + amount
         ids = []
@@ -48,12 +49,10 @@ class Minter:
         return ids
 
     def _scrambler(self, prefix: str) -> tuple[int, int, int]:
-        known = self._scramblers.get(prefix)
-        if known is None:
-            noise = hashlib.sha256(f"{self._seed}/{prefix}".encode()).digest()
-            first, second, offset = (int.from_bytes(noise[i : i + 5]) for i in (0, 5, 10))
-            known = self._scramblers[prefix] = first | 1, second | 1, offset
-        return known
+        noise = hashlib.sha256(f"{self._seed}/{prefix}".encode()).digest()
+        first, second, offset = (int.from_bytes(noise[i : i + 5]) for i in (0, 5, 10))
+        self._scramblers[prefix] = first | 1, second | 1, offset
+        return self._scramblers[prefix]
 
     def copy(self) -> Minter:
         """Copy it; the original and the copy mint the same ids from then on."""

@@ -43,11 +43,14 @@ def apply_trouble(account: Account, number: str) -> None:
     elif trouble == "failing" and number not in account.tripped:
         account.set_flag("tripped", number, True)
         raise Refusal("internal_error", "this number fails once; ask again")
-    account.set_flag("tripped", number, False)
+    elif account.tripped.used:
+        account.set_flag("tripped", number, False)
 
 
 def take_throttle(account: Account) -> bool:
     """Whether a magic number makes this answer a 429; the answer after it is not one."""
+    if not account.tripped.used:
+        return False
     throttled = THROTTLED in account.tripped
     account.set_flag("tripped", THROTTLED, False)
     return throttled

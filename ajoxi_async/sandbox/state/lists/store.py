@@ -140,7 +140,8 @@ class Store(Generic[R]):
         return -1, None
 
     def _at(self, position: int) -> R | None:
-        packed = self._packed(position)
+        # As `_packed` finds it; written out, for each request does this several times.
+        packed = self._loose.get(position) or self._pages.get(position)
         return self._pages.unpack(packed) if packed is not None else None
 
     def _packed(self, position: int) -> bytes | None:
