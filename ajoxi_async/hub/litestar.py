@@ -1,12 +1,12 @@
 """Live transcripts from a hub in Litestar.
 
     @get("/calls/{id:str}/events")
-    async def events(id: str) -> ASGIApp:
-        return sse_response(hub, id)
+    async def events(request: Request) -> ASGIApp:
+        return sse_response(hub, request.path_params["id"])
 
     @websocket("/calls/{id:str}/live")
-    async def live(socket: WebSocket, id: str) -> None:
-        await serve_websocket(socket, hub, id)
+    async def live(socket: WebSocket) -> None:
+        await serve_websocket(socket, hub, socket.path_params["id"])
 
 Whether somebody may watch a call is for the handler to decide, before it calls one of these.
 """

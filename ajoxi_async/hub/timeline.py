@@ -101,6 +101,8 @@ class Timeline:
             cursor: of the consumer.
             interim: whether the consumer gets interims.
         """
+        if cursor.seen == self.version:
+            return None
         finals = self._finals
         while cursor.place < len(finals) and finals[cursor.place].replaced_at <= cursor.joined:
             cursor.place += 1

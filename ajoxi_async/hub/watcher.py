@@ -152,7 +152,7 @@ class TranscriptWatcher:
             StreamInterruptedError: the hub or the client was closed.
             AjoxiError: nothing more comes, because the stream has failed.
         """
-        room = self._entered
+        room = self._room or self._entered
         room.check_cut()
         entry = room.timeline.take(self._cursor, interim=self._interim)
         if entry is None:
