@@ -10,6 +10,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -80,15 +81,27 @@ def test_live_dashboard() -> None:
     assert run.stdout.count("customer: ") >= 9
 
 
-async def _browser(session: aiohttp.ClientSession, url: str) -> tuple[dict[int, str], dict[str, object]]:
+def test_sentiment_router() -> None:
+    """The angry customer of the sandbox is transferred, and the contented one is not."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AJOXI_")}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / "sentiment_router.py")],
+        capture_output=True, text=True, timeout=50, cwd="/", env=environment, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.count("transferred to a senior agent after") == 1
+    assert run.stdout.count("ended well") == 1
+
+
+async def _browser(session: aiohttp.ClientSession, url: str) -> tuple[dict[int, str], dict[str, Any]]:
     """The finals a browser holds at the end, and the last message."""
     held: dict[int, str] = {}
-    message: dict[str, object] = {}
+    message: dict[str, Any] = {}
     async with session.ws_connect(url) as socket:
         async for frame in socket:
             message = frame.json()
-            if message.get("is_final"):
-                held[int(str(message["sequence"]))] = str(message["text"])
+            if message["event"] == "segment" and message["data"]["is_final"]:
+                held[message["data"]["sequence"]] = message["data"]["text"]
     return held, message
 
 
@@ -116,11 +129,11 @@ async def test_live_to_websocket(unused_tcp_port: int) -> None:
             second, (whole, last) = await _browser(session, watched), await first
             third = await _browser(session, watched)
             assert len(whole) >= 5
-            assert last == {"done": True}
+            assert last["event"] == "completed"
             assert second[0] == third[0] == whole
             unknown, error = await _browser(session, f"ws://{base}/calls/call_unknown")
             assert not unknown
-            assert "error" in error
+            assert error["data"]["code"] == "not_found"
     finally:
         server.terminate()
         server.wait(10)
