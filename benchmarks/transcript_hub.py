@@ -258,7 +258,7 @@ async def _browsers(port: int, consumers: int, seconds: float, ask, *, whole: bo
             browser.stalled = False
             browser.transport.resume_reading()
     async with asyncio.timeout(60):
-        while any(browser.seen < last for browser in awaited):
+        while any(browser.seen < last for browser in awaited):  # noqa: ASYNC110 - they are another loop's protocols
             await asyncio.sleep(0.05)
     for browser in browsers:
         browser.transport.abort()

@@ -7,7 +7,7 @@ customer and a contented one are talking.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 
 import anyio
 
@@ -46,13 +46,15 @@ async def route(client: AsyncAjoxi, amount: float = float("inf")) -> None:
 
 async def main() -> None:
     """Route the calls of the account, or two calls of a sandbox."""
-    if os.environ.get("AJOXI_API_KEY"):
-        async with AsyncAjoxi() as client:
-            return await route(client)
-    async with Sandbox(timing=Timing(talk=4.0)) as sandbox, AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
-        for customer in ("+15005550124", "+15005550100"):
-            await client.calls.create(to=customer, from_="+14155550100")
-        await route(client, amount=2)
+    async with AsyncExitStack() as stack:
+        if os.environ.get("AJOXI_API_KEY"):
+            await route(await stack.enter_async_context(AsyncAjoxi()))
+        else:
+            sandbox = await stack.enter_async_context(Sandbox(timing=Timing(talk=4.0)))
+            client = await stack.enter_async_context(AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url))
+            for customer in ("+15005550124", "+15005550100"):
+                await client.calls.create(to=customer, from_="+14155550100")
+            await route(client, amount=2)
 
 
 if __name__ == "__main__":

@@ -173,9 +173,7 @@ async def serving(server: str, app: Any) -> AsyncIterator[str]:
         if server == "uvicorn":
             import uvicorn
 
-            config = uvicorn.Config(
-                app, lifespan="off", log_level="error", ws="wsproto", timeout_graceful_shutdown=1
-            )
+            config = uvicorn.Config(app, lifespan="off", log_level="error", ws="wsproto", timeout_graceful_shutdown=1)
             uv = uvicorn.Server(config)
             tasks.start_soon(uv.serve, [listener])
         else:
