@@ -160,6 +160,7 @@ async def test_without_lingering() -> None:
     upstream = Speaking(segment(1, 1))
     async with client_on(Calls(call_1=upstream)).transcripts.hub(linger=0) as hub:
         async with hub.watch("call_1") as one:
+            await anyio.wait_all_tasks_blocked()
             async with hub.watch("call_1") as other:
                 await anext(other)
             await anyio.wait_all_tasks_blocked()
