@@ -14,7 +14,10 @@ import pytest
 from ajoxi_async import AsyncAjoxi, Sandbox, TranscriptHub
 from ajoxi_async.protocol.sse import Frame, SSEDecoder
 from ajoxi_async.sandbox import Timing
+from tests.client.fakes import client_on
 from tests.hub.apps import APPS, serving, serving_aiohttp
+from tests.hub.upstream import Calls
+from tests.streaming.wire import completed, connection, segment
 
 pytestmark = pytest.mark.asyncio
 
@@ -121,3 +124,32 @@ async def test_in_a_framework(framework: str) -> None:
             await no_consumers(hub)
         streams = [one for one in sandbox.requests if one.route == "transcripts.stream" and call_id in one.path]
         assert len(streams) == 1
+
+
+@pytest.mark.parametrize("framework", ["aiohttp", "bare ASGI under uvicorn"])
+async def test_a_browser_that_stalls(framework: str) -> None:
+    """A browser that reads nothing of a large transcript delays no other, and is disconnected after a while."""
+    text = "x" * 1000
+    said = [segment(n, n, text=text) for n in range(1, 5001)]
+    client = client_on(Calls(call_1=connection(*said, completed(5001, 5000))))
+    async with (
+        client.transcripts.hub(keep_alive=0.2, send_timeout=0.5) as hub,
+        serve(framework, hub) as address,
+        aiohttp.ClientSession() as session,
+    ):
+        port = int(address.rpartition(":")[2])
+        stalls = await anyio.connect_tcp("127.0.0.1", port)
+        request = b"GET /calls/call_1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        await stalls.send(request)
+        socket = await session.ws_connect(f"ws://{address}/calls/call_1/live")
+        async with session.get(f"http://{address}/calls/call_1/events") as response:
+            assert len(finals([frame async for frame in frames(response)])) == 5000
+        await no_consumers(hub)
+        with anyio.fail_after(5):
+            while True:
+                try:
+                    await stalls.receive(2**20)
+                except (anyio.EndOfStream, anyio.BrokenResourceError):
+                    break
+        await stalls.aclose()
+        await socket.close()
