@@ -166,7 +166,7 @@ async def refused(hub: TranscriptHub, call_id: str, last_event_id: str | None) -
     Raises:
         ConfigurationError: the hub is not open, or on another event loop.
     """
-    if is_end(last_event_id):
+    if is_end(call_id, last_event_id):
         return Answer(204)
     try:
         async with hub.watch(call_id) as watcher:
@@ -200,7 +200,7 @@ async def send_messages(
     Raises:
         ConfigurationError: the hub is not open, or on another event loop.
     """
-    if last_event_id is not None and is_end(last_event_id):
+    if last_event_id is not None and is_end(call_id, last_event_id):
         await send(Messages.completed(call_id, last_event_id))
         return _COMPLETED
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import re
 import secrets
 from typing import Final, Protocol
@@ -18,14 +19,19 @@ from ajoxi_async.streaming.live import LiveTranscript
 
 __all__ = ["Member", "Room", "is_end"]
 
-#: The first part names the room, so that an id of another process or of an earlier stream is not taken for one of this room.
-_ID: Final = re.compile(r"([0-9a-f]{12})-([0-9]{1,15})(-end)?")
+#: The first part names the call and the room, so that an id of another call, of another process or of an earlier stream is not taken for
+#: one of this room. The second is the version of the last segment.
+_ID: Final = re.compile(r"([0-9a-f]{8})([0-9a-f]{8})-([0-9]{1,15})(-end)?")
 
 
-def is_end(last_event_id: str | None) -> bool:
-    """Whether an id says that the consumer got a whole transcript, from whatever room."""
+def _mark(call_id: str) -> str:
+    return hashlib.blake2s(call_id.encode("utf-8", "replace"), digest_size=4).hexdigest()
+
+
+def is_end(call_id: str, last_event_id: str | None) -> bool:
+    """Whether an id says that the consumer got the whole transcript of a call, from whatever room."""
     known = _ID.fullmatch(last_event_id or "")
-    return known is not None and known[3] is not None
+    return known is not None and known[4] is not None and known[1] == _mark(call_id)
 
 
 class Member(Protocol):
@@ -63,9 +69,12 @@ class Room:
     changed: anyio.Event = field(factory=anyio.Event)
     left: anyio.Event = field(factory=anyio.Event)
     joined: anyio.Event = field(factory=anyio.Event)
-    _name: str = field(factory=lambda: secrets.token_hex(6))
+    _name: str = field(init=False)
     _failure: Exception | None = None
     _cut: Exception | None = None
+
+    def __attrs_post_init__(self) -> None:
+        self._name = _mark(self.live.call_id) + secrets.token_hex(4)
 
     def enter(self, member: Member) -> None:
         """Add a consumer."""
@@ -85,9 +94,9 @@ class Room:
     def cursor(self, last_event_id: str | None) -> tuple[Cursor, bool]:
         """A place in the timeline for a consumer that joins, and whether that is where it was before."""
         known = _ID.fullmatch(last_event_id or "")
-        if known is None or known[1] != self._name or int(known[2]) > self.timeline.version:
+        if known is None or known[1] + known[2] != self._name or int(known[3]) > self.timeline.version:
             return self.timeline.cursor(), False
-        return self.timeline.cursor(int(known[2])), True
+        return self.timeline.cursor(int(known[3])), True
 
     def id_at(self, version: int, *, end: bool = False) -> str:
         """The id at which a consumer resumes that has got the segments up to a version."""

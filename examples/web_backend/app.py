@@ -17,7 +17,15 @@ from fastapi.responses import FileResponse
 from pydantic import BaseModel
 from starlette.routing import Route
 
-from ajoxi_async import AsyncAjoxi, Call, CallCompleted, NotFoundError, TranscriptHub, UnprocessableEntityError
+from ajoxi_async import (
+    AsyncAjoxi,
+    Call,
+    CallCompleted,
+    InvalidParameterError,
+    NotFoundError,
+    TranscriptHub,
+    UnprocessableEntityError,
+)
 from ajoxi_async.hub.starlette import sse_response
 from ajoxi_async.webhooks.asgi import WebhookApp
 from ajoxi_async.webhooks.logs import SqliteLog
@@ -85,8 +93,8 @@ def create_app(client: AsyncAjoxi | None = None, *, secret: str | None = None, e
     async def place(new: NewCall, client: Client) -> Call:
         try:
             return await client.calls.create(to=new.to, from_=FROM, ai_receptionist=True)
-        except (ValueError, UnprocessableEntityError) as error:  # a number that cannot be right, or cannot be reached
-            raise HTTPException(422, str(error)) from error
+        except (InvalidParameterError, UnprocessableEntityError) as error:
+            raise HTTPException(422, error.message) from error
 
     @app.get("/calls/{id}")
     async def retrieve(id: str, client: Client) -> Call:

@@ -63,7 +63,7 @@ class Browser:
         return [json.loads(message["text"]) for message in self.sent if message["type"] == "websocket.send"]
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while not condition():
                 await anyio.sleep(0.002)
 
@@ -87,24 +87,47 @@ def watch(hub: TranscriptHub, browser: Browser, call_id: str = "call_1") -> Call
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
 async def test_signs_of_life(kind: str) -> None:
-    """A browser that was sent nothing for `keep_alive` seconds is sent a comment or a message; one that is sent segments is not."""
+    """A browser that was sent nothing for two beats in a row is sent a comment or a message; one that is sent segments is not."""
     upstream, browser = Speaking(segment(1, 1)), Browser(kind)
-    async with opened(Calls(call_1=upstream), keep_alive=0.2) as hub, anyio.create_task_group() as tasks:
+    alive = b": heartbeat" if kind == "http" else b"alive"
+
+    def count() -> int:
+        return (browser.body + repr(browser.messages()).encode()).count(alive)
+
+    async with opened(Calls(call_1=upstream), keep_alive=3600) as hub, anyio.create_task_group() as tasks:
         tasks.start_soon(watch(hub, browser))
-        for sequence in range(2, 8):
-            await anyio.sleep(0.05)
-            upstream.say(segment(sequence, sequence))
-        alive = b": heartbeat" if kind == "http" else b"alive"
-
-        def count() -> int:
-            return (browser.body + repr(browser.messages()).encode()).count(alive)
-
+        await anyio.wait_all_tasks_blocked()
         before = count()
-        assert before == (1 if kind == "http" else 0)
+        (room,) = hub._open
+        for sequence in range(2, 6):
+            upstream.say(segment(sequence, sequence))
+            await anyio.wait_all_tasks_blocked()
+            room.beat(time.monotonic())
+            await anyio.wait_all_tasks_blocked()
+        assert count() == before
+        for beats in range(1, 4):
+            room.beat(time.monotonic())
+            await anyio.wait_all_tasks_blocked()
+            assert count() == before + beats
+        upstream.say(segment(6, 6))
+        await anyio.wait_all_tasks_blocked()
+        room.beat(time.monotonic())
+        await anyio.wait_all_tasks_blocked()
+        assert count() == before + 3
+        browser.hung_up.set()
+
+
+async def test_beats() -> None:
+    """The hub beats by itself, twice in `keep_alive` seconds."""
+    browser = Browser()
+    async with (
+        opened(Calls(call_1=Speaking(segment(1, 1))), keep_alive=0.1) as hub,
+        anyio.create_task_group() as tasks,
+    ):
         began = time.monotonic()
-        await browser.until(lambda: count() == before + 2)
-        # A generous limit, because the machine may be busy; two are due after 0.4 seconds at most.
-        assert 0.1 < time.monotonic() - began < 2
+        tasks.start_soon(watch(hub, browser))
+        await browser.until(lambda: browser.body.count(b": heartbeat") == 4)
+        assert time.monotonic() - began >= 0.15
         browser.hung_up.set()
 
 
@@ -126,7 +149,7 @@ async def test_a_browser_that_takes_nothing(kind: str) -> None:
 
             stalls.send = send  # type: ignore[method-assign]
             stalling.start_soon(watch(hub, stalls))
-        assert 0.25 < time.monotonic() - began < 3
+        assert time.monotonic() - began > 0.25
         assert hub.consumers == {"call_1": 1}
         reads.hung_up.set()
 
@@ -145,8 +168,6 @@ async def test_closing_ends_responses() -> None:
             upstream.say(segment(2, 2))
             await stalls.until(lambda: len(stalls.events()) == 3)
             await waits.until(lambda: len(waits.events()) == 3)
-            began = time.monotonic()
-    assert time.monotonic() - began < 2
     assert waits.events()[-1] == "failed"
     assert waits.sent[-1] == {"type": "http.response.body", "body": b""}
     assert b"service_unavailable" in waits.body
@@ -218,7 +239,7 @@ async def test_the_browser_goes_away() -> None:
 
         browser.send = broken  # type: ignore[method-assign]
         await watch(hub, browser)()
-        with anyio.fail_after(5):
+        with anyio.fail_after(20):
             while hub.consumers:
                 await anyio.sleep(0.001)
 
@@ -241,7 +262,10 @@ async def test_a_long_transcript_comes_in_pieces() -> None:
 
 async def test_ids() -> None:
     """The header goes before the query; after the end of a transcript the answer is 204, of whatever process the id is."""
-    calls = Calls(call_1=connection(segment(1, 1), segment(2, 2), completed(3, 2)))
+    calls = Calls(
+        call_1=connection(segment(1, 1), segment(2, 2), completed(3, 2)),
+        call_2=connection(segment(1, 1), completed(2, 1)),
+    )
     async with opened(calls) as hub:
         first = Browser()
         await watch(hub, first)()
@@ -252,7 +276,8 @@ async def test_ids() -> None:
         ):
             await watch(hub, resumed)()
             assert resumed.events() == ["segment", "completed"]
-        for id in (ids[2], "0123456789ab-7-end"):
+        of_another_process = ids[2][:8] + "01234567-7-end"
+        for id in (ids[2], of_another_process):
             over = Browser(query=b"last_event_id=" + id.encode())
             await watch(hub, over)()
             assert over.status == 204
@@ -260,10 +285,13 @@ async def test_ids() -> None:
             await watch(hub, socket)()
             assert [message["event"] for message in socket.messages()] == ["completed"]
             assert socket.sent[-1]["code"] == 1000
+        of_another_call = Browser(query=b"last_event_id=" + ids[2].encode())
+        await watch(hub, of_another_call, "call_2")()
+        assert of_another_call.events() == ["snapshot", "segment", "completed"]
         head = Browser(method="HEAD")
         await watch(hub, head)()
         assert (head.status, head.body) == (200, b"")
-    assert len(calls.opened) == 1
+    assert len(calls.opened) == 2
 
 
 async def test_on_trio_too() -> None:
