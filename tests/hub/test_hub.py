@@ -132,7 +132,15 @@ async def test_resuming() -> None:
         assert await everything(hub, last_event_id=other.last_event_id) == [3]
         assert await everything(hub, last_event_id=end) == []
         name = id.partition("-")[0]
-        for unknown in ("1", "", f"{name}-99", f"{name}-1-x", name[:8] + "0" * 8 + "-1", "é\n\0", name + "-" + "9" * 400):
+        for unknown in (
+            "1",
+            "",
+            f"{name}-99",
+            f"{name}-1-x",
+            name[:8] + "0" * 8 + "-1",
+            "é\n\0",
+            name + "-" + "9" * 400,
+        ):
             async with hub.watch("call_1", last_event_id=unknown) as live:
                 assert not live.resumed
                 assert [said.sequence async for said in live] == [1, 2, 3]
