@@ -95,12 +95,13 @@ def litestar(hub: TranscriptHub) -> Any:
 
 
 def quart(hub: TranscriptHub) -> Any:
-    """Quart."""
+    """Quart, where other responses may take a fraction of the call."""
     from quart import Quart, Response
 
     from ajoxi_async.hub.quart import serve_websocket, sse_response
 
     app = Quart(__name__)
+    app.config["RESPONSE_TIMEOUT"] = 0.2
 
     @app.get("/calls/<id>/events")
     async def events(id: str) -> Response:

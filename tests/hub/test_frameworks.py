@@ -152,6 +152,8 @@ async def test_a_browser_that_stalls(framework: str) -> None:
                     received += await stalls.receive(2**20)
                 except (anyio.EndOfStream, anyio.BrokenResourceError):
                     break
+        # It was not sent the end of the transcript, nor the end of a response.
         assert b"event: completed" not in received
+        assert not received.endswith(b"0\r\n\r\n")
         await stalls.aclose()
         await socket.close()
