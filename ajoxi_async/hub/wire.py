@@ -17,6 +17,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Raw
@@ -89,10 +90,10 @@ class Events:
         return event_frame("snapshot", _call(call_id))
 
     @staticmethod
-    def segment(entry: Entry, id: str) -> bytes:
+    def segment(entry: Entry, id: Callable[[], str]) -> bytes:
         """A segment. It is encoded once for all consumers."""
         if entry.frame is None:
-            entry.frame = event_frame("segment", codec.encode(entry.segment), id)
+            entry.frame = event_frame("segment", codec.encode(entry.segment), id())
         return entry.frame
 
     @staticmethod
@@ -117,10 +118,10 @@ class Messages:
         return _message("snapshot", _call(call_id))
 
     @staticmethod
-    def segment(entry: Entry, id: str) -> str:
+    def segment(entry: Entry, id: Callable[[], str]) -> str:
         """A segment. It is encoded once for all consumers."""
         if entry.message is None:
-            entry.message = _message("segment", codec.encode(entry.segment), id)
+            entry.message = _message("segment", codec.encode(entry.segment), id())
         return entry.message
 
     @staticmethod
