@@ -33,8 +33,8 @@ LocalLimiter Media Message MessageDelivered MessageReceived MessageStatus NotFou
 OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port RateLimitError RateLimitedEvent
 RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing
 RoutingKind Sandbox Segment SmsConfig Speaker StreamError StreamInterruptedError StreamItem StreamProtocolError
-StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptReady TranscriptSnapshot TranscriptStatus
-Transport Turn UnknownEvent UnprocessableEntityError Webhook WebhookRouter WebhookSignatureError WebhookStatus Word
+StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptHub TranscriptReady TranscriptSnapshot TranscriptStatus
+TranscriptWatcher Transport Turn UnknownEvent UnprocessableEntityError Webhook WebhookRouter WebhookSignatureError WebhookStatus Word
 parse_event verify_webhook
 """.split()
 
