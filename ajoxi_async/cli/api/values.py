@@ -22,8 +22,8 @@ from ajoxi_async.contract.encoding.times import is_date_time, parse_time
 
 __all__ = ["as_typed", "keywords", "moment"]
 
-_AGE: Final = re.compile(r"(?P<amount>\d{1,6})(?P<unit>[smhdw])")
-_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
+_AGE: Final = re.compile(r"(?P<amount>\d{1,6})(?P<unit>[smhdw])", re.ASCII)
+_DAY: Final = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -57,6 +57,8 @@ def as_typed(operation: Operation) -> dict[str, str]:
     for option in operation.options:
         whole = f"{option.keyword}.{option.key}" if option.key else option.keyword
         flags |= dict.fromkeys((option.param, whole), option.flag)
+        # An error about an object is shown at the first of its options.
+        flags.setdefault(option.keyword, option.flag)
     return flags
 
 

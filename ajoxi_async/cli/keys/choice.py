@@ -86,4 +86,7 @@ def open_client(
     """
     key = chosen(options.profile)
     hooks = None if on_outcome_unknown is None else Hooks(on_outcome_unknown=on_outcome_unknown)
-    return AsyncAjoxi(key.api_key, base_url=key.base_url, allow_live=options.allow_live, hooks=hooks)
+    try:
+        return AsyncAjoxi(key.api_key, base_url=key.base_url, allow_live=options.allow_live, hooks=hooks)
+    except ConfigurationError as error:
+        raise ConfigurationError(error.message.replace("pass allow_live=True", "give --allow-live")) from None

@@ -26,7 +26,7 @@ from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.contract.transcripts import Segment
 from ajoxi_async.streaming.live_many import StreamItem
 
-__all__ = ["run"]
+__all__ = ["Conversations", "run"]
 
 _INTERRUPTED: Final = 130
 _COLOURS: Final = {"customer": "cyan", "ai": "magenta", "agent": "green"}
@@ -49,7 +49,7 @@ async def _tail(client: AsyncAjoxi, options: argparse.Namespace, kept: ResumeFil
     ids = list(dict.fromkeys(options.ids))
     as_json = options.format == "jsonl"
     with Lines(live=not as_json) as lines:
-        shown = _Shown(lines, several=len(ids) > 1)
+        shown = Conversations(lines, several=len(ids) > 1)
         interim = not options.no_interim and (as_json or lines.live)
         async with client, client.transcripts.stream_many(interim=interim, overflow="coalesce") as many:
             for id in ids:
@@ -76,14 +76,14 @@ def _as_json(item: StreamItem) -> dict[str, Any]:
 
 
 @define
-class _Shown:
+class Conversations:
     """What is shown of the calls."""
 
     lines: Lines
     several: bool
     status: int = 0
     _spoken: dict[str, Segment] = field(factory=dict)
-    _last: dict[str, int] = field(factory=dict)
+    _said: dict[str, set[int]] = field(factory=dict)
 
     def item(self, item: StreamItem) -> None:
         """Show one item."""
@@ -110,9 +110,10 @@ class _Shown:
 
     def _corrects(self, call: str, segment: Segment) -> bool:
         """Whether a final segment replaces another one."""
-        last = self._last.get(call, 0)
-        self._last[call] = max(last, segment.sequence)
-        return segment.sequence <= last and segment.revision > 1
+        said = self._said.setdefault(call, set())
+        corrects = segment.sequence in said
+        said.add(segment.sequence)
+        return corrects
 
     def _pieces(self, call: str, segment: Segment, *, corrected: bool = False) -> list[Piece]:
         speaker = str(segment.speaker or "?")
