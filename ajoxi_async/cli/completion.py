@@ -14,7 +14,7 @@ from attrs import frozen
 
 from ajoxi_async.cli.output import say
 
-__all__ = ["run"]
+__all__ = ["commands_of", "run"]
 
 
 @frozen
@@ -182,6 +182,11 @@ def _fish(tree: list[_Words]) -> str:
 
 
 _SHELLS: Final[Mapping[str, Callable[[list[Any]], str]]] = {"bash": _bash, "zsh": _zsh, "fish": _fish}
+
+
+def commands_of(parser: argparse.ArgumentParser) -> list[str]:
+    """Every command, such as ``ajoxi calls list``."""
+    return [one.path for one in _walk(parser, "ajoxi")][1:]
 
 
 def run(shell: str, parser: argparse.ArgumentParser) -> int:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ from attrs import define
 
 from ajoxi_async import Sandbox
 from ajoxi_async.cli import main
+from ajoxi_async.cli.show import styles
 from ajoxi_async.sandbox import Timing
 
 TO, FROM = "+14155551234", "+14155550100"
@@ -73,3 +78,54 @@ def ajoxi(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
         return status, out, errors
 
     return run
+
+
+def until(condition: Callable[[Any], bool], ask: Callable[[], Any]) -> Any:
+    """Ask again, for a few seconds at most."""
+    end = time.monotonic() + 5
+    while not condition(seen := ask()):
+        assert time.monotonic() < end, seen
+        time.sleep(0.02)
+    return seen
+
+
+class Screen:
+    """A pseudo-terminal that takes the place of this process's own files."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *names: str, columns: int = 80, **env: str) -> None:
+        self._master, self._slave = os.openpty()
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "TERM"):
+            patch.delenv(name, raising=False)
+        for name, value in {"TERM": "xterm-256color", "COLUMNS": str(columns), **env}.items():
+            patch.setenv(name, value)
+        encoding = env.get("PYTHONIOENCODING", "utf-8")
+        self._files = [
+            os.fdopen(os.dup(self._slave), "r" if name == "stdin" else "w", encoding=encoding) for name in names
+        ]
+        for name, file in zip(names, self._files, strict=True):
+            patch.setattr(sys, name, file)
+        styles._console.cache_clear()
+
+    def type(self, keys: bytes) -> None:
+        """Press keys."""
+        os.write(self._master, keys)
+
+    def shown(self) -> str:
+        """What is on it; it is closed."""
+        os.set_blocking(self._master, False)
+        pieces = []
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(self._master, 65536):
+                pieces.append(piece)
+        for file in self._files:
+            file.close()
+        os.close(self._slave)
+        os.close(self._master)
+        styles._console.cache_clear()
+        return b"".join(pieces).decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Screen]:
+    """Make a pseudo-terminal of files of this process."""
+    return functools.partial(Screen, monkeypatch)

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from ajoxi_async.cli import main
 from ajoxi_async.cli.api.confirmation import ASKS, question
 from ajoxi_async.cli.api.operations import operation
 
-from .conftest import FROM, TO, Server
+from .conftest import FROM, TO, Screen, Server
 from .terminal import COMMAND, Terminal
 
 Run = Callable[..., tuple[int, str, str]]
@@ -65,17 +66,26 @@ def test_a_test_key_is_not_asked(server: Server, ajoxi: Run) -> None:
     assert ajoxi(*TYPED["calls.create"])[0] == 0
 
 
-@pytest.mark.parametrize(("keys", "status", "rings"), [(b"y\n", 0, 1), (b"\n", 3, 0), (b"no\n", 3, 0), (b"\x04", 3, 0), (b"\x03", 130, 0)])  # fmt: skip
-def test_on_a_terminal(live: Server, keys: bytes, status: int, rings: int) -> None:
-    """It asks, and only yes is yes: not an empty line, the end of the input, or Ctrl-C."""
-    terminal = Terminal([*COMMAND, *TYPED["calls.create"], "--allow-live"], 80, TERM="xterm", **live.environment)
-    asked = b"This rings +14155551234. The key is live. Go on? [y/N] "
-    assert asked in terminal.read(asked).encode()
+@pytest.mark.parametrize(("keys", "status", "rings"), [(b"y\n", 0, 1), (b"\n", 3, 0), (b"no\n", 3, 0), (b"\x04", 3, 0)])
+def test_on_a_terminal(live: Server, screen: Callable[..., Screen], keys: bytes, status: int, rings: int) -> None:
+    """It asks, and only yes is yes: not an empty line, nor the end of the input."""
+    terminal = screen("stdin", "stderr")
     terminal.type(keys)
-    assert terminal.end() == status
-    assert b"Traceback" not in terminal.shown
+    assert main([*TYPED["calls.create"], "--allow-live"]) == status
+    assert "This rings +14155551234. The key is live. Go on? [y/N] " in terminal.shown()
     world = live.call(live.sandbox.world, live.environment["AJOXI_API_KEY"])
     assert len(world.rings()) == rings
+
+
+def test_interrupting_the_question(live: Server) -> None:
+    """Ctrl-C at the question ends it with 130, and nothing is sent."""
+    before = len(live.sandbox.requests)
+    terminal = Terminal([*COMMAND, *TYPED["calls.create"], "--allow-live"], 80, TERM="xterm", **live.environment)
+    terminal.read(b"[y/N] ")
+    terminal.type(b"\x03")
+    assert terminal.end() == 130
+    assert b"Traceback" not in terminal.shown
+    assert len(live.sandbox.requests) == before
 
 
 def test_questions_are_whole() -> None:

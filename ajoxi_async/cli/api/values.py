@@ -43,6 +43,7 @@ def keywords(operation: Operation, options: argparse.Namespace, now: datetime | 
         typed = getattr(options, f"given_{option.keyword}_{option.key}")
         if typed is None:
             continue
+        _check_text(option.flag, typed)
         value = _value(option, typed, now or datetime.now(UTC))
         if option.key:
             given.setdefault(option.keyword, {})[option.key] = value
@@ -60,6 +61,13 @@ def as_typed(operation: Operation) -> dict[str, str]:
         # An error about an object is shown at the first of its options.
         flags.setdefault(option.keyword, option.flag)
     return flags
+
+
+def _check_text(flag: str, typed: Any) -> None:
+    """Refuse bytes that are no text in the encoding of the system; Python gives them as halves of surrogate pairs."""
+    for text in typed if isinstance(typed, list) else [typed]:
+        if isinstance(text, str) and not text.isascii() and re.search("[\ud800-\udfff]", text):
+            raise UsageError(f"{flag}: expected text in the encoding of the system")
 
 
 def _value(option: Option, typed: Any, now: datetime) -> Any:

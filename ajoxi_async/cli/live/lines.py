@@ -61,7 +61,7 @@ class Lines:
             say("".join(_text(piece) for piece in pieces), needed=True)
         else:
             with _output_errors():
-                self._live.console.print(_styled(pieces), soft_wrap=True)
+                self._live.console.print(_styled(pieces))
 
     def bottom(self, lines: Sequence[Sequence[Piece]]) -> None:
         """Replace the lines at the bottom."""

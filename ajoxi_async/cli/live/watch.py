@@ -121,7 +121,8 @@ class _Board:
             else:
                 self._open[call.id] = call
         self._begun = True
-        shown = [self._pieces(call) for call in list(self._open.values())[-_SHOWN:]]
+        shown: list[list[Piece]] = [[(f"{len(self._open):,} open", "dim")]]
+        shown += [self._pieces(call) for call in list(self._open.values())[-_SHOWN:]]
         if len(self._open) > _SHOWN:
             shown.append([f"and {len(self._open) - _SHOWN:,} more"])
         self.lines.bottom(shown)

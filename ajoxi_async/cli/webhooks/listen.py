@@ -26,7 +26,6 @@ from ajoxi_async.cli.output import OutputError, note, say, warn
 from ajoxi_async.cli.show.formats import json_text
 from ajoxi_async.cli.status import UsageError, report
 from ajoxi_async.cli.webhooks.deliveries import Delivery, History, chosen_types, read
-from ajoxi_async.cli.webhooks.subscription import subscribed
 from ajoxi_async.cli.webhooks.target import Target
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.errors import AjoxiError
@@ -159,6 +158,9 @@ async def _listen(options: argparse.Namespace, types: frozenset[str] | None, sec
             await web.TCPSite(runner, "127.0.0.1", options.port).start()
             told = [f"Listening on http://127.0.0.1:{runner.addresses[0][1]}/ ; Ctrl-C ends it."]
             if options.public_url is not None:
+                # The client is imported only if it is needed.
+                from ajoxi_async.cli.webhooks.subscription import subscribed
+
                 webhook = await stack.enter_async_context(subscribed(options, types))
                 listener.secret = webhook.secret or secret
                 told.append(f"Subscribed {webhook.id} at {options.public_url} until then.")
