@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from ajoxi_async.cli import main
+from ajoxi_async.cli.api.download import size
 from ajoxi_async.cli.api.operations import operations
 from ajoxi_async.cli.api.values import moment
 from ajoxi_async.cli.arguments import parser_for
@@ -21,7 +24,7 @@ from ajoxi_async.cli.arguments.api import WRITTEN_BY_HAND
 from ajoxi_async.cli.status import UsageError, status_of
 from ajoxi_async.protocol import errors
 
-from .conftest import FROM, TO, Server, until
+from .conftest import FROM, TO, Screen, Server, until
 from .terminal import COMMAND
 
 #: A call to this number lasts for hours.
@@ -154,6 +157,42 @@ def test_recordings_and_transcripts(server: Server, ajoxi: Run, tmp_path: Path) 
     assert ajoxi("recordings", "download", "../x")[::2] == (
         2, "ajoxi: --output: expected the name of a file, because the id cannot be one\n",
     )  # fmt: skip
+
+
+def test_progress(server: Server, ajoxi: Run, screen: Callable[..., Screen]) -> None:
+    """On a terminal the progress of a download is one line, which ends with the whole; --quiet and a pipe have none."""
+    ajoxi("calls", "create", "--to", TO, "--from", FROM, "--record")
+    recording = json.loads(until(bool, lambda: ajoxi("recordings", "list")[1]))
+    terminal = screen("stderr")
+    assert main(["recordings", "download", recording["id"]]) == 0
+    whole = size(recording["size"])
+    assert terminal.shown().split("\r")[-1] == f"{recording['id']}.wav  {whole} of {whole}, 100 %\n"
+    terminal = screen("stderr")
+    assert main(["recordings", "download", recording["id"], "--quiet"]) == 0
+    assert terminal.shown() == ""
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (24_044, "24.0 kB"), (5 * 10**12, "5000.0 GB")]
+)
+def test_sizes(amount: int, shown: str) -> None:
+    """Bytes are shown in the unit that fits."""
+    assert size(amount) == shown
+
+
+def test_interrupting_a_download(server: Server, ajoxi: Run, tmp_path: Path) -> None:
+    """After Ctrl-C the status is 130, and neither the file nor a part of it is there."""
+    ajoxi("calls", "create", "--to", TO, "--from", FROM, "--record")
+    recording = json.loads(until(bool, lambda: ajoxi("recordings", "list")[1]))
+    server.call(lambda: server.sandbox.faults.add(match="recordings.retrieve", action="latency", seconds=20))
+    with subprocess.Popen(
+        [*COMMAND, "recordings", "download", recording["id"]], stderr=subprocess.PIPE, cwd=tmp_path
+    ) as process:
+        until(lambda fault: fault.fired, lambda: next(iter(server.sandbox.faults)))
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert (process.returncode, said) == (130, b"")
+    assert not list(tmp_path.iterdir())
 
 
 def test_webhooks(server: Server, ajoxi: Run) -> None:
@@ -297,8 +336,6 @@ def test_the_status_of_every_error() -> None:
 
 def test_interrupted_while_it_rings(server: Server) -> None:
     """After Ctrl-C in a call whose answer has not come, standard error says that the call may have been placed."""
-    import signal
-
     server.call(lambda: server.sandbox.faults.add(match="calls.create", action="latency", seconds=20))
     with subprocess.Popen(
         [*COMMAND, "calls", "create", "--to", TO, "--from", FROM],

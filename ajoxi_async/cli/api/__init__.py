@@ -3,6 +3,6 @@
 `describe` reads the routes, the classes of parameters and the docstrings of the client's methods, and writes them down in
 ``operations.json``. `arguments.api` makes options of that file, and `run` carries a command out.
 
-The file exists because reading it takes a millisecond, and importing the classes takes two hundred: ``--help`` and shell
+The file exists because reading it takes a few milliseconds, and importing the classes takes over a hundred: ``--help`` and shell
 completion need nothing else. A test compares it with what `describe` says.
 """

@@ -60,8 +60,9 @@ class Delivery:
             self.verdict, f"  SIGNATURE {self.verdict.upper()}: {self.why}"
         )
         number = f"#{self.number} " if numbered else ""
+        again = "again: " if len(self.answers) > 1 else ""
         # What strangers sent is shown in ASCII.
-        return f"{number}{ascii(what)[1:-1]}: {self.answers[-1] if self.answers else ''}{judged}"
+        return f"{number}{ascii(what)[1:-1]}: {again}{self.answers[-1] if self.answers else ''}{judged}"
 
     def body_lines(self) -> list[str]:
         """The body as lines, indented: JSON if it is JSON, else its beginning."""
@@ -82,6 +83,7 @@ class Delivery:
             "type": self.type or None,
             "id": self.id or None,
             "answer": self.answers[-1] if self.answers else None,
+            "attempt": len(self.answers),
             "signature": self.verdict,
             "why": self.why or None,
             "body": body,

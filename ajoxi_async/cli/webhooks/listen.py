@@ -67,14 +67,14 @@ class _Listener:
         status = await self._forward(delivery)
         return web.Response(status=status)
 
-    async def _forward(self, delivery: Delivery, again: str = "") -> int:
+    async def _forward(self, delivery: Delivery) -> int:
         if self.target is None:
             status: int | None = 204
             answer = "204"
         else:
             status = await self.target.send(delivery.body, delivery.signature)
             answer = self.target.shown(status)
-        self._show(self.history.answered(delivery, f"{again}{answer}"))
+        self._show(self.history.answered(delivery, answer))
         return 502 if status is None else status
 
     def _show(self, delivery: Delivery) -> None:
@@ -132,7 +132,7 @@ class _Listener:
             self._say(text)
 
     async def _resend(self, delivery: Delivery) -> None:
-        await self._forward(delivery, again="again: ")
+        await self._forward(delivery)
 
     async def aclose(self) -> None:
         """End what is being sent again."""
