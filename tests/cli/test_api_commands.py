@@ -307,6 +307,14 @@ def test_errors_of_the_api(server: Server, ajoxi: Run, monkeypatch: pytest.Monke
     assert status == 10
     assert said.endswith("ajoxi: it may have been done: look before you do it again\n")
     assert len(server.sandbox.world().rings()) == 1
+    placed = json.loads(ajoxi("calls", "list")[1])["id"]
+    assert said.startswith(f"ajoxi: the list of calls has it: {placed}\n")
+    server.call(lambda: faults.add(match="calls.create", when="nth", n=1, action="commit_late", seconds=60))
+    status, said = refused("calls", "create", "--to", "+14155551239", "--from", FROM)
+    assert (status, said.startswith("ajoxi: the list of calls does not have it so far, which does not mean")) == (
+        10,
+        True,
+    )
     monkeypatch.setenv("AJOXI_API_KEY", server.call(lambda: server.sandbox.mint_key(deny={"calls.create"})))
     assert refused(*create)[0] == 4
     with socket.create_server(("127.0.0.1", 0)) as taken:

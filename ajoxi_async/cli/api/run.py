@@ -3,7 +3,8 @@
 Rules:
 1. Everything that can be wrong with what was typed is found before anything is sent.
 2. What a live key should not do by mistake is asked first; see `confirmation`.
-3. A write that was interrupted, by Ctrl-C for instance, and may have been done, is said.
+3. A write that was interrupted, by Ctrl-C for instance, and may have been done, is said. A call whose outcome is unknown is looked for
+   once in the list of calls.
 4. A list is one page, unless ``--all`` or ``--max-items`` is given. If there is more, standard error says how to get it.
 """
 
@@ -25,6 +26,7 @@ from ajoxi_async.cli.status import NotConfirmedError, UsageError, report
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.contract.headers import MAX_PAGE
+from ajoxi_async.contract.routes import CALLS_CREATE
 from ajoxi_async.pipeline.pager import Pager
 from ajoxi_async.protocol.errors import OutcomeUnknownError
 
@@ -32,6 +34,8 @@ __all__ = ["run"]
 
 #: Items that are written at once.
 _AT_ONCE: Final = MAX_PAGE
+#: Seconds that looking for a call in doubt may take.
+_LOOKING: Final = 10.0
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,11 +89,31 @@ async def _carry_out(
             assert write is not None
             await _list(method, options, given, write)
             return
-        answer = await method(*ids, **given)
+        try:
+            answer = await method(*ids, **given)
+        except OutcomeUnknownError as error:
+            if error.route == CALLS_CREATE.name:
+                await _look_for_call(client, error)
+            raise
     if write is not None:
         write.one(answer.to_dict())
     else:
         warn(f"done: {does.resource} {does.word} {options.id}")
+
+
+async def _look_for_call(client: AsyncAjoxi, error: OutcomeUnknownError) -> None:
+    """Say what the list of calls shows of a call that may or may not have been placed."""
+    try:
+        found = await client.calls.reconcile(error, timeout=_LOOKING)
+    except AjoxiError as failure:
+        warn(f"it was looked for in the list of calls, which failed: {failure}")
+        return
+    ids = ", ".join(call.id for call in found.candidates)
+    said = {
+        "found": f"the list of calls has it: {ids}",
+        "not_found_yet": "the list of calls does not have it so far, which does not mean that it was not placed",
+    }
+    warn(said.get(found.status, f"the list of calls has some that may be it: {ids}"))
 
 
 async def _list(method: Any, options: argparse.Namespace, given: Mapping[str, Any], write: Writer) -> None:
