@@ -82,7 +82,7 @@ def ajoxi(capfd: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, st
 
 def until(condition: Callable[[Any], bool], ask: Callable[[], Any]) -> Any:
     """Ask again, for a few seconds at most."""
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not condition(seen := ask()):
         assert time.monotonic() < end, seen
         time.sleep(0.02)

@@ -72,7 +72,7 @@ class Terminal:
         """Wait for the end; the exit status."""
         self.read()
         os.close(self._master)
-        return self.process.wait(10)
+        return self.process.wait(30)
 
 
 def shell(line: str, **env: str) -> subprocess.CompletedProcess[str]:

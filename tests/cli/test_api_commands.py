@@ -190,7 +190,7 @@ def test_interrupting_a_download(server: Server, ajoxi: Run, tmp_path: Path) -> 
     ) as process:
         until(lambda fault: fault.fired, lambda: next(iter(server.sandbox.faults)))
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=30)
     assert (process.returncode, said) == (130, b"")
     assert not list(tmp_path.iterdir())
 
@@ -353,7 +353,7 @@ def test_interrupted_while_it_rings(server: Server) -> None:
     ) as process:
         until(lambda fault: fault.fired, lambda: next(iter(server.sandbox.faults)))
         process.send_signal(signal.SIGINT)
-        out, said = process.communicate(timeout=10)
+        out, said = process.communicate(timeout=30)
     assert (process.returncode, out) == (130, "")
     assert said.startswith("ajoxi: interrupted: ")
     assert "look before you do it again" in said

@@ -80,7 +80,7 @@ def listening(*arguments: str, command: list[str] = COMMAND, **env: str) -> subp
 def ended(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Its output and errors, after it was told to end."""
     process.send_signal(signal.SIGTERM)
-    out, errors = process.communicate(timeout=10)
+    out, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
     return out, errors
 
@@ -204,7 +204,7 @@ def test_keys(receiver: Receiver) -> None:
     terminal.read(b"there is no #77 any more, or not yet")
     terminal.type(b"h")
     terminal.read(b"#2 message.received")
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while len(receiver.got) < 4 and time.monotonic() < end:
         time.sleep(0.01)
     first, second, *again = receiver.got
@@ -251,7 +251,7 @@ def test_a_loop_that_refuses(receiver: Receiver) -> None:
     os.write(ours, b"r")
     until(b"again: 204")
     os.write(ours, b"\x03")
-    assert process.wait(10) == 0
+    assert process.wait(30) == 0
     assert termios.tcgetattr(theirs)[3] == before
     assert b"Traceback" not in shown
     os.close(ours)
