@@ -19,6 +19,7 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.shared import shared_limiter
+from ajoxi_async.pipeline.any_request import any_request
 from ajoxi_async.pipeline.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider, budget_of
 from ajoxi_async.pipeline.hooks import Hooks, combine
 from ajoxi_async.pipeline.options import CallOptions, check_headers, merge_headers
@@ -352,6 +353,68 @@ class AsyncAjoxi:
             return RawResponse(data, last.status, last.headers, last.body, request_id_of(last.headers))
 
         return call
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = ...,
+        query: Mapping[str, Any] | None = ...,
+        returns: None = ...,
+        content_type: str | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> Any: ...
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = ...,
+        query: Mapping[str, Any] | None = ...,
+        returns: type[T],
+        content_type: str | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> T: ...
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        returns: Any = None,
+        content_type: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """Make a request that this version of the package has no method for.
+
+            fax = await client.request("POST", "/v1/faxes", body={"to": "+14155551234", "media_url": url})
+
+        It waits for its turn, is retried, raises and is logged as any other request. A POST or PATCH that may have been
+        received is never sent again.
+
+        Args:
+            method: GET, HEAD, POST, PUT, PATCH or DELETE.
+            path: below `base_url`, beginning with a slash; it may have a query. Quote what you put into it
+                (`urllib.parse.quote` with ``safe=""``).
+            body: what JSON can hold, models and aware times included; or bytes with their `content_type`.
+            query: values by name; ``None`` is left out, a list is repeated, an object becomes ``name[key]``.
+            returns: a model such as `Call` or `Page[Call]`; ``bytes`` for the body as it is; ``None`` for parsed JSON, which
+                is ``None`` for an empty body.
+            content_type: the media type of a body of bytes.
+            **options: see `CallOptions`.
+
+        Raises:
+            InvalidParameterError: before anything is sent.
+            APIError: as any call; its `route` is ``"request"``.
+            OutcomeUnknownError: a POST or PATCH may or may not have been carried out.
+        """
+        return await any_request(
+            self._pipeline, method, path, options, body=body, query=query, returns=returns, content_type=content_type
+        )
 
     def events(
         self,

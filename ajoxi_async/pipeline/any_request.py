@@ -1,0 +1,113 @@
+"""`AsyncAjoxi.request`: requests to endpoints that this version of the package does not know.
+
+Rules:
+1. They pass the same loop as all others: the limiter, the credentials, the retries, the hooks, the log. In errors, hooks and
+   the limiter their route is called ``request``.
+2. POST and PATCH are never sent again once they may have been received.
+3. What is given is checked as far as it can be: the path, JSON, the query. The rest is the API's to judge.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+from attrs import evolve
+
+from ajoxi_async.contract import codec, headers
+from ajoxi_async.contract.base import Model
+from ajoxi_async.contract.encoding.exact_values import exact
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.routes import Route
+from ajoxi_async.contract.wire import Response
+from ajoxi_async.pipeline.options import CallOptions, check_path
+from ajoxi_async.pipeline.pipeline import AD_HOC, Pipeline
+from ajoxi_async.protocol import answers
+
+__all__ = ["any_request"]
+
+T = TypeVar("T")
+
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/[\w.+-]+(?:\s*;[ -~]*)?", re.ASCII)
+
+
+async def any_request(
+    pipeline: Pipeline,
+    method: str,
+    path: str,
+    options: CallOptions,
+    *,
+    body: Any,
+    query: Mapping[str, Any] | None,
+    returns: Any,
+    content_type: str | None,
+) -> Any:
+    """See `AsyncAjoxi.request`."""
+    verb = exact(method).upper() if isinstance(method, str) else method
+    if verb not in METHODS:
+        raise InvalidParameterError("method", f"expected one of {', '.join(METHODS)}, got {method!r:.40}")
+    path = check_path(path)
+    _check_returns(returns)
+    if body is not None and verb in _BODILESS:
+        raise InvalidParameterError("body", f"expected none: a {verb} has no body")
+    if pairs := _pairs(query):
+        path = f"{path}{'&' if '?' in path else '?'}{urlencode(pairs)}"
+    whole: Route[Any] = Route(AD_HOC, verb, path, 200, object)
+    takes_extra = isinstance(body, Mapping) or (body is None and verb not in _BODILESS)
+    request = pipeline.request(whole, options, has_body=takes_extra)
+    request.body, kind = _content(body, options, content_type)
+    if kind is not None:
+        request.headers = {**request.headers, headers.CONTENT_TYPE: kind}
+    # Without the query, which may hold phone numbers.
+    route = evolve(whole, path=path.partition("?")[0])
+    params = body if isinstance(body, Mapping) else None
+    return _decoded(await pipeline.exchange(route, request, options, params), verb, returns)
+
+
+def _check_returns(returns: Any) -> None:
+    known = returns is None or returns is bytes or (isinstance(returns, type) and issubclass(returns, Model))
+    if not known:
+        raise InvalidParameterError(
+            "returns", f"expected a model such as Call, bytes, or None for parsed JSON, got {returns!r:.60}"
+        )
+
+
+def _content(body: Any, options: CallOptions, content_type: str | None) -> tuple[bytes | None, str | None]:
+    """The bytes of the body and their media type."""
+    if content_type is not None and (not isinstance(content_type, str) or not _MEDIA_TYPE.fullmatch(content_type)):
+        raise InvalidParameterError("content_type", f"expected a media type, got {content_type!r:.40}")
+    if isinstance(body, (bytes, bytearray, memoryview)):
+        if content_type is None:
+            raise InvalidParameterError("content_type", "expected the media type of the bytes in `body`")
+        return bytes(body), content_type
+    if content_type is not None:
+        raise InvalidParameterError("content_type", "expected none: a body that is not bytes is sent as JSON")
+    if extra := options.get("extra_body"):
+        body = {**(body or {}), **extra}
+    if body is None:
+        return None, None
+    return codec.encode(codec.json_value(body, "body")), headers.JSON
+
+
+def _pairs(query: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    if query is None:
+        return []
+    if not isinstance(query, Mapping):
+        raise InvalidParameterError("query", f"expected values by name, got {type(query).__name__}")
+    values = codec.json_value(query, "query")
+    return codec.query_pairs({name: value for name, value in values.items() if value is not None})
+
+
+def _decoded(response: Response, method: str, returns: Any) -> Any:
+    if returns is bytes:
+        return response.body
+    if returns is None and (not response.body or method == "HEAD"):
+        return None
+    try:
+        return codec.parse_json(response.body) if returns is None else codec.decode(response.body, returns)
+    except codec.DecodeError as error:
+        raise answers.unexpected_answer(response, str(error), AD_HOC) from None
