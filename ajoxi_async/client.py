@@ -213,8 +213,8 @@ class AsyncAjoxi:
                 raise ConfigurationError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
         if transport is not None and not any(hasattr(transport, name) for name in ("send", "stream")):
             raise ConfigurationError(f"transport: expected a Transport, got {type(transport).__name__}")
-        if limiter is not None and not hasattr(limiter, "try_acquire"):
-            raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
+        if limiter is not None:
+            _check_limiter(limiter)
         if session is not None:
             check_session(session)
         connections = integer(max_connections)
@@ -224,6 +224,7 @@ class AsyncAjoxi:
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
+        self._allow_live, self._own_limiter, self._own_transport = allow_live, limiter is not None, transport
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
             TransportSettings(proxy=proxy, tls=tls, trust_env=trust_env, max_connections=connections, session=session)
@@ -298,15 +299,23 @@ class AsyncAjoxi:
     def with_options(
         self,
         *,
+        api_key: str | None = None,
+        limiter: Limiter | None = None,
         timeout: float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         lane: Lane | None = None,
         hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """A client with other settings that shares connections and budget with this one.
+        """A client with other settings that shares connections and, unless it has another key, the budget with this one.
+
+        Any number of accounts can use one pool of connections: each key has a limiter of its own, which is the same one for
+        all clients of the key in this process. A variant costs some microseconds, so it may be made for each request.
 
         Args:
+            api_key: of another account. Mode and limiter are then the key's own; retries are counted together.
+            limiter: in place of this client's. Needed with another `api_key` if this client was given a limiter, since that
+                one counts the requests of its own key.
             timeout: seconds for each attempt.
             retry: the new retry policy; the variant has a quota of retries of its own.
             lane: of the limiter: ``interactive``, ``default`` or ``bulk``.
@@ -315,8 +324,28 @@ class AsyncAjoxi:
 
         Returns:
             A variant; closing either closes the connections of both.
+
+        Raises:
+            ConfigurationError: a key or setting cannot be right.
         """
         changes: dict[str, Any] = {}
+        mode, own_limiter = self.mode, self._own_limiter
+        if limiter is not None:
+            changes["limiter"], own_limiter = _check_limiter(limiter), True
+        if api_key is not None:
+            api_key = exact(api_key)
+            mode = key_mode(api_key)
+            if mode == "live":
+                check_live(self.base_url, os.environ, allow_live=self._allow_live)
+            credentials = ApiKey(api_key)
+            if credentials.at_hand != self._pipeline.credentials.at_hand:
+                if self._own_limiter and limiter is None:
+                    raise ConfigurationError(
+                        "limiter: the client's own counts the requests of its key; give the other key one of its own"
+                    )
+                changes["credentials"] = credentials
+                if limiter is None:
+                    changes["limiter"] = self._limiter_of(api_key, self.base_url, None, self._own_transport)
         if timeout is not ...:
             changes["timeout"] = _timeout(timeout)
         if retry is not None:
@@ -334,6 +363,7 @@ class AsyncAjoxi:
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
+        other.mode, other._own_limiter = mode, own_limiter
         other._adopt(self._pipeline.variant(**changes))
         return other
 
@@ -497,6 +527,12 @@ def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
     if not all(isinstance(one, Hooks) for one in several):
         raise ConfigurationError("hooks: expected Hooks, or a sequence of them")
     return combine(several) if several else None
+
+
+def _check_limiter(given: Limiter) -> Limiter:
+    if not hasattr(given, "try_acquire"):
+        raise ConfigurationError(f"limiter: expected a Limiter, got {type(given).__name__}")
+    return given
 
 
 def _timeout(given: Any) -> float | None:

@@ -10,8 +10,8 @@ Rules:
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Awaitable, Mapping
+from typing import Any, Final, get_args, get_origin
 from urllib.parse import urlencode
 
 from attrs import evolve
@@ -23,12 +23,11 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.pipeline.options import CallOptions, check_path
+from ajoxi_async.pipeline.pager import Page
 from ajoxi_async.pipeline.pipeline import AD_HOC, Pipeline
 from ajoxi_async.protocol import answers
 
 __all__ = ["any_request"]
-
-T = TypeVar("T")
 
 METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _BODILESS: Final = frozenset({"GET", "HEAD"})
@@ -51,12 +50,12 @@ async def any_request(
     if verb not in METHODS:
         raise InvalidParameterError("method", f"expected one of {', '.join(METHODS)}, got {method!r:.40}")
     path = check_path(path)
-    _check_returns(returns)
+    item = _item_of(returns)
     if body is not None and verb in _BODILESS:
         raise InvalidParameterError("body", f"expected none: a {verb} has no body")
-    if pairs := _pairs(query):
-        path = f"{path}{'&' if '?' in path else '?'}{urlencode(pairs)}"
-    whole: Route[Any] = Route(AD_HOC, verb, path, 200, object)
+    pairs = _pairs(query)
+    target = f"{path}{'&' if '?' in path else '?'}{urlencode(pairs)}" if pairs else path
+    whole: Route[Any] = Route(AD_HOC, verb, target, 200, object)
     takes_extra = isinstance(body, Mapping) or (body is None and verb not in _BODILESS)
     request = pipeline.request(whole, options, has_body=takes_extra)
     request.body, kind = _content(body, options, content_type)
@@ -65,15 +64,33 @@ async def any_request(
     # Without the query, which may hold phone numbers.
     route = evolve(whole, path=path.partition("?")[0])
     params = body if isinstance(body, Mapping) else None
-    return _decoded(await pipeline.exchange(route, request, options, params), verb, returns)
+    response = await pipeline.exchange(route, request, options, params)
+    if item is None:
+        return _decoded(response, verb, returns)
+    page = _decoded(response, verb, returns, item)
 
-
-def _check_returns(returns: Any) -> None:
-    known = returns is None or returns is bytes or (isinstance(returns, type) and issubclass(returns, Model))
-    if not known:
-        raise InvalidParameterError(
-            "returns", f"expected a model such as Call, bytes, or None for parsed JSON, got {returns!r:.60}"
+    def fetch(cursor: str) -> Awaitable[Any]:
+        after = {**(query or {}), "cursor": cursor}
+        return any_request(
+            pipeline, verb, path, options, body=body, query=after, returns=returns, content_type=content_type
         )
+
+    return Page(page.data, page.next_cursor, page.has_more, fetch)
+
+
+def _is_model(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Model)
+
+
+def _item_of(returns: Any) -> type[Model] | None:
+    """The model of the items of a page, where a page is asked for."""
+    if get_origin(returns) is Page and _is_model(item := get_args(returns)[0]):
+        return item  # type: ignore[no-any-return]
+    if returns is not None and returns is not bytes and not _is_model(returns):
+        raise InvalidParameterError(
+            "returns", f"expected a model such as Call, Page[Call], bytes, or None for parsed JSON, got {returns!r:.60}"
+        )
+    return None
 
 
 def _content(body: Any, options: CallOptions, content_type: str | None) -> tuple[bytes | None, str | None]:
@@ -102,12 +119,14 @@ def _pairs(query: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return codec.query_pairs({name: value for name, value in values.items() if value is not None})
 
 
-def _decoded(response: Response, method: str, returns: Any) -> Any:
+def _decoded(response: Response, method: str, returns: Any, item: type[Model] | None = None) -> Any:
     if returns is bytes:
         return response.body
     if returns is None and (not response.body or method == "HEAD"):
         return None
     try:
+        if item is not None:
+            return codec.decode_page(response.body, item)
         return codec.parse_json(response.body) if returns is None else codec.decode(response.body, returns)
     except codec.DecodeError as error:
         raise answers.unexpected_answer(response, str(error), AD_HOC) from None
