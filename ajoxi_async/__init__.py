@@ -91,6 +91,7 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import StreamProtocolError as StreamProtocolError
     from ajoxi_async.protocol.errors import TranscriptGapError as TranscriptGapError
     from ajoxi_async.protocol.errors import UnprocessableEntityError as UnprocessableEntityError
+    from ajoxi_async.protocol.errors import WaitTimeoutError as WaitTimeoutError
     from ajoxi_async.protocol.errors import WebhookSignatureError as WebhookSignatureError
     from ajoxi_async.protocol.rate import Permit as Permit
     from ajoxi_async.protocol.retry import RetryPolicy as RetryPolicy
@@ -135,7 +136,7 @@ _WHERE = {
         "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError EventLogError "
         "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
         "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
-        "WebhookSignatureError"
+        "WaitTimeoutError WebhookSignatureError"
     ),
     "protocol.rate": "Permit",
     "protocol.retry": "RetryPolicy",

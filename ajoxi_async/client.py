@@ -24,6 +24,7 @@ from ajoxi_async.pipeline.auth import ApiKey, ClientCredentials, Credentials, Pr
 from ajoxi_async.pipeline.hooks import Hooks, combine
 from ajoxi_async.pipeline.options import CallOptions, check_headers, merge_headers
 from ajoxi_async.pipeline.pipeline import Pipeline, last_response
+from ajoxi_async.pipeline.watchlist import Router
 from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -493,6 +494,20 @@ class AsyncAjoxi:
             max_outage=max_outage,
         )
 
+    def listen_to(self, router: Router) -> None:
+        """Let the events of a `WebhookRouter` wake `calls.wait`, `messages.wait` and `recordings.wait`.
+
+        The router's deliveries have to reach this process. An event that goes to another one, or is lost, is made up for by
+        asking the API, but later. The client and all its variants listen, until one of them is closed.
+
+        Raises:
+            ConfigurationError: `router` is not a router.
+        """
+        if not callable(getattr(router, "add_listener", None)) or isinstance(router, type):
+            raise ConfigurationError(f"router: expected a WebhookRouter, got {type(router).__name__}")
+        self._pipeline.lifetime.check()
+        self._pipeline.watchlist.listen_to(router)
+
     async def aclose(self) -> None:
         """Close the client and its variants in all event loops. It cannot be opened again. Idempotent; callable from any task.
 
@@ -500,6 +515,7 @@ class AsyncAjoxi:
         may have been carried out, or with `StreamInterruptedError`, which has the last event id. Connections of other event
         loops are closed in those loops.
         """
+        self._pipeline.watchlist.stop_listening()
         self._pipeline.lifetime.close()
         # Shielded, so that a cancelled task that leaves its block still closes its connections.
         with anyio.move_on_after(_CLOSING, shield=True):

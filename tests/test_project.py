@@ -34,7 +34,7 @@ OutcomeUnknownError Page Pager PaginationError PermissionDeniedError Permit Port
 RawResponse Reconciliation Recording RecordingReady RequestEvent ResponseEvent RetryEvent RetryPolicy Routing
 RoutingKind Sandbox Segment SmsConfig Speaker StreamError StreamInterruptedError StreamItem StreamProtocolError
 StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptReady TranscriptSnapshot TranscriptStatus
-Transport Turn UnknownEvent UnprocessableEntityError Webhook WebhookRouter WebhookSignatureError WebhookStatus Word
+Transport Turn UnknownEvent UnprocessableEntityError WaitTimeoutError Webhook WebhookRouter WebhookSignatureError WebhookStatus Word
 parse_event verify_webhook
 """.split()
 

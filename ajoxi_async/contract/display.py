@@ -95,7 +95,9 @@ def html_of_many(models: Sequence[Any], caption: str) -> str:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     head = "".join(f"<th{_LEFT}>{escape(name)}</th>" for name in columns)
     body = "".join(
-        "<tr>" + "".join(f"<td{_LEFT}>{_cell(name, row[name]) if name in row else ''}</td>" for name in columns) + "</tr>"
+        "<tr>"
+        + "".join(f"<td{_LEFT}>{_cell(name, row[name]) if name in row else ''}</td>" for name in columns)
+        + "</tr>"
         for row in rows
     )
     if len(models) > MOST:

@@ -22,7 +22,7 @@ import random
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
@@ -39,10 +39,12 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
 from ajoxi_async.limits import Limiter
+from ajoxi_async.limits.waiting import Signal, wait_for_signal
 from ajoxi_async.pipeline.auth import Credentials
 from ajoxi_async.pipeline.hooks import Hooks, Watch, call_hook
 from ajoxi_async.pipeline.lifetime import Lifetime
 from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
+from ajoxi_async.pipeline.watchlist import Watchlist
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
 from ajoxi_async.protocol.rate import Lane, Permit
@@ -100,12 +102,15 @@ class Pipeline:
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
     lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
+    watchlist: Watchlist = field(factory=Watchlist, repr=False, eq=False)
     latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
     #: By route: the time of the next check for a retirement notice. Checking once a second is enough.
     next_retirement_check: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
+    #: Waits for a signal for at most so many seconds.
+    wait: Callable[[Signal, float], Awaitable[None]] = field(default=wait_for_signal, repr=False)
 
     @quota.default
     def _own_quota(self) -> RetryQuota:
