@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.calls import Campaign as Campaign
     from ajoxi_async.contract.calls import Direction as Direction
     from ajoxi_async.contract.calls import Disposition as Disposition
+    from ajoxi_async.contract.masking_filter import MaskingFilter as MaskingFilter
     from ajoxi_async.contract.messages import Channel as Channel
     from ajoxi_async.contract.messages import Media as Media
     from ajoxi_async.contract.messages import Message as Message
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.numbers import RoutingKind as RoutingKind
     from ajoxi_async.contract.numbers import SmsConfig as SmsConfig
     from ajoxi_async.contract.recordings import Recording as Recording
+    from ajoxi_async.contract.sms_segments import count_segments as count_segments
     from ajoxi_async.contract.transcripts import Segment as Segment
     from ajoxi_async.contract.transcripts import Speaker as Speaker
     from ajoxi_async.contract.transcripts import Transcript as Transcript
@@ -103,7 +105,9 @@ if TYPE_CHECKING:
     from ajoxi_async.streaming.live import TranscriptEvents as TranscriptEvents
     from ajoxi_async.streaming.live_many import LiveTranscripts as LiveTranscripts
     from ajoxi_async.streaming.live_many import StreamItem as StreamItem
+    from ajoxi_async.webhooks import SignedEvent as SignedEvent
     from ajoxi_async.webhooks import parse_event as parse_event
+    from ajoxi_async.webhooks import sign_event as sign_event
     from ajoxi_async.webhooks import verify_webhook as verify_webhook
     from ajoxi_async.webhooks.router import WebhookRouter as WebhookRouter
 
@@ -111,9 +115,11 @@ _WHERE = {
     "pipeline.auth": "ClientCredentials",
     "client": "AsyncAjoxi RawResponse",
     "contract.calls": "Call CallStatus Campaign Direction Disposition",
+    "contract.masking_filter": "MaskingFilter",
     "contract.messages": "Channel Media Message MessageStatus",
     "contract.numbers": ("CallerId Capability Number NumberStatus NumberType Port Routing RoutingKind SmsConfig"),
     "contract.recordings": "Recording",
+    "contract.sms_segments": "count_segments",
     "contract.transcripts": "Segment Speaker Transcript TranscriptStatus Word",
     "contract.webhooks": (
         "CallAnswered CallCompleted CallStarted Event EventType MessageDelivered MessageReceived RecordingReady "
@@ -142,7 +148,7 @@ _WHERE = {
     "protocol.retry": "RetryPolicy",
     "resources.calls": "Reconciliation",
     "sandbox": "Sandbox",
-    "webhooks": "parse_event verify_webhook",
+    "webhooks": "SignedEvent parse_event sign_event verify_webhook",
     "webhooks.router": "WebhookRouter",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}

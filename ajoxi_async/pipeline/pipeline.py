@@ -9,7 +9,8 @@ Rules:
    raised unchanged.
 5. Every POST carries an idempotency key, the same on all its attempts. The API reference does not document such keys, so a
    POST is never sent again because of one.
-6. Each attempt logs one debug line under ``ajoxi_async``, with secrets and phone numbers masked.
+6. Each attempt logs one debug line under ``ajoxi_async``, and each retry one at INFO (`retry_log`), with secrets and phone
+   numbers masked.
 7. After the client is closed no call begins and no request is sent again.
 8. A call's gate is asked once the attempt has its permit, so that what it checks is true when the request is sent, however
    long the turn was.
@@ -44,6 +45,7 @@ from ajoxi_async.pipeline.auth import Credentials
 from ajoxi_async.pipeline.hooks import Hooks, Watch, call_hook
 from ajoxi_async.pipeline.lifetime import Lifetime
 from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
+from ajoxi_async.pipeline.retry_log import log_retry
 from ajoxi_async.pipeline.watchlist import Watchlist
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
@@ -297,6 +299,15 @@ class Pipeline:
                         return Response(route.status, outcome.headers, b"")
                     if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
                         fresh_token_used = True
+                        log_retry(
+                            route.name,
+                            request.method,
+                            outcome,
+                            attempt=attempt,
+                            fate=fate,
+                            delay=0.0,
+                            retry_after=None,
+                        )
                         continue
                 if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
                     perhaps_done_at = started
@@ -310,8 +321,11 @@ class Pipeline:
                         raise ClientClosedError(outcome.message, route=route.name, attempts=attempt) from outcome
                     raise answers.no_answer(outcome, route.name, attempt)
                 drawn += fate is not Fate.REFUSED
+                log_retry(
+                    route.name, request.method, outcome, attempt=attempt, fate=fate, delay=delay, retry_after=wait_for
+                )
                 if watch is not None:
-                    watch.retries(attempt, fate, delay)
+                    watch.retries(attempt, fate, delay, outcome)
                 await self.pause(route.name, delay)
         except BaseException as error:
             if perhaps_done_at is None or route.method not in NOT_REPEATABLE:

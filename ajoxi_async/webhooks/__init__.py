@@ -11,7 +11,7 @@ Rules:
    the event's ``id``. The signature contains no time. `tolerance` compares ``created_at`` with the clock and refuses late
    deliveries; it is off by default.
 
-Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) deduplicates and calls handlers. The modules named
+`sign_event` is the other side, for tests of receivers. Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) deduplicates and calls handlers. The modules named
 after web frameworks pass requests to it.
 """
 
@@ -21,17 +21,27 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
+from attrs import frozen
+
 from ajoxi_async.contract import signing
-from ajoxi_async.contract.codec import DecodeError, decode_event, parse_json
-from ajoxi_async.contract.headers import SIGNATURE
+from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
+from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 
-__all__ = ["MAX_BYTES", "DecodeError", "WebhookSignatureError", "parse_event", "verify_webhook"]
+__all__ = [
+    "MAX_BYTES",
+    "DecodeError",
+    "SignedEvent",
+    "WebhookSignatureError",
+    "parse_event",
+    "sign_event",
+    "verify_webhook",
+]
 
 #: Largest body that is accepted, in bytes. The transcript of a long call is much smaller.
 MAX_BYTES: Final = 1024 * 1024
@@ -205,3 +215,51 @@ def parse_event(
     event = decode_event(bytes(body))
     _check_age(event, tolerance, clock)
     return event
+
+
+@frozen(repr=False)
+class SignedEvent:
+    """A delivery as the platform would post it.
+
+    Attributes:
+        body: the bytes that were signed; send them unchanged.
+        signature: the value of ``X-Ajoxi-Signature``.
+    """
+
+    body: bytes
+    signature: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers to post with the body."""
+        return {CONTENT_TYPE: JSON, SIGNATURE: self.signature}
+
+    def __repr__(self) -> str:
+        return f"SignedEvent({len(self.body)} bytes)"
+
+
+def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[str]) -> SignedEvent:
+    """Sign an event as the platform signs its deliveries, to test a receiver.
+
+        signed = sign_event({"id": "evt_1", "type": "call.completed", "data": {"id": "call_1"}}, "whsec_...")
+        response = client.post("/webhooks/ajoxi", content=signed.body, headers=signed.headers)
+
+    Args:
+        event: an `Event`; what JSON can hold; or the bytes of a body. An event that was received keeps its bytes.
+        secret: the webhook's secret; several sign as while a secret is rotated.
+
+    Raises:
+        InvalidParameterError: JSON cannot hold it.
+        ConfigurationError: there is no secret, or an empty one.
+        TypeError: `event` is none of these.
+    """
+    secrets = check_secrets(secret)
+    if isinstance(event, Event):
+        body = event.raw or encode(event)
+    elif isinstance(event, Mapping):
+        body = encode(json_value(event, "event"))
+    elif isinstance(event, (bytes, bytearray, memoryview)):
+        body = bytes(event)
+    else:
+        raise TypeError(f"event: expected an Event, an object or bytes, got {type(event).__name__}")
+    return SignedEvent(body, signing.sign(body, secrets))

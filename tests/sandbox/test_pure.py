@@ -13,6 +13,7 @@ from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, Disposition
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.numbers import NumberProvision, Port
+from ajoxi_async.contract.sms_segments import count_segments
 from ajoxi_async.sandbox import RealClock, Sandbox, VirtualClock
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav, wav_size
@@ -23,7 +24,6 @@ from ajoxi_async.sandbox.state import actions, inventory, numbers
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.state.lists.store import Store
-from ajoxi_async.sandbox.state.sms_segments import count_segments
 
 
 def test_ids_never_collide() -> None:

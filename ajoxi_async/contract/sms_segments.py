@@ -17,7 +17,11 @@ _EXTENSION = frozenset("^{}\\[~]|€\f")
 
 
 def count_segments(text: str) -> int:
-    """The number of parts of a text, at least one."""
+    """The number of parts in which a text is sent as SMS, at least one. Each is charged as a message.
+
+    Args:
+        text: the body of the message.
+    """
     if all(character in _GSM7 or character in _EXTENSION for character in text):
         units, single, part = [2 if character in _EXTENSION else 1 for character in text], 160, 153
     else:
