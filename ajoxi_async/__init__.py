@@ -88,6 +88,7 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import PaginationError as PaginationError
     from ajoxi_async.protocol.errors import PermissionDeniedError as PermissionDeniedError
     from ajoxi_async.protocol.errors import RateLimitError as RateLimitError
+    from ajoxi_async.protocol.errors import ReplayError as ReplayError
     from ajoxi_async.protocol.errors import StreamError as StreamError
     from ajoxi_async.protocol.errors import StreamInterruptedError as StreamInterruptedError
     from ajoxi_async.protocol.errors import StreamProtocolError as StreamProtocolError
@@ -141,7 +142,7 @@ _WHERE = {
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
         "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError EventLogError "
         "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
-        "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
+        "RateLimitError ReplayError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
         "WaitTimeoutError WebhookSignatureError"
     ),
     "protocol.rate": "Permit",

@@ -21,6 +21,7 @@
     │   └── DownloadFileError (OSError)         its file cannot be written
     ├── PaginationError                         a list cannot be continued
     ├── WaitTimeoutError                        what was waited for has not come in time
+    ├── ReplayError                             a recording has no answer to a request
     ├── StreamError                             a live stream cannot be continued
     │   ├── StreamInterruptedError              the connection was lost and could not be resumed in time
     │   ├── StreamProtocolError                 the server sent something else than such a stream, or too large an event
@@ -69,6 +70,7 @@ __all__ = [
     "PaginationError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReplayError",
     "StreamError",
     "StreamInterruptedError",
     "StreamProtocolError",
@@ -288,6 +290,10 @@ class WaitTimeoutError(AjoxiError):
     until: str = ""
     timeout: float | None = None
     last: Any = None
+
+
+class ReplayError(AjoxiError):
+    """A recording has no answer to a request, or no more of a stream. Nothing was sent."""
 
 
 class StreamError(AjoxiError):
