@@ -40,6 +40,11 @@ class Recorder:
         self._clock = clock
         self._exchanges: list[Exchange] = []
 
+    @property
+    def recorded(self) -> int:
+        """How many exchanges were recorded so far."""
+        return sum(bool(exchange.outcome) for exchange in self._exchanges)
+
     def _begin(self, request: Request) -> Exchange:
         exchange = Exchange(asked(request))
         self._exchanges.append(exchange)

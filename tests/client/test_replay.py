@@ -236,9 +236,7 @@ async def test_hostile_answers(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     body = (
         rb'{"id":"call_1","a":"\u002b\u0031415555\u00312\u00334","b":"'
-        + b"\xff"
-        + TO.encode()
-        + b'","c":"C:\\\\u002b"}'
+        b"\xff" + TO.encode() + b'","c":"C:\\\\u002b"}'
     )
     signed = "https://s3.example/a.wav?X-Amz-Signature=abc123&X-Amz-Credential=def&x=1"
     headers = {"Set-Cookie": "session=abc123", "Location": signed, "Content-Type": "application/json"}
