@@ -280,3 +280,11 @@ def test_holding_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=50, check=False,
     )  # fmt: skip
     assert "one process" in workers.stderr
+
+
+def test_the_pages_tests(tmp_path: Path) -> None:
+    """The application and the tests of docs/testing.md pass as they stand."""
+    page = (Path(__file__).parents[2] / "docs/testing.md").read_text()
+    status, said = run(tmp_path, "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)[:2]))
+    assert status == 0, said
+    assert "2 passed" in said
