@@ -170,7 +170,7 @@ class Pager(Generic[T]):
         *,
         max_items: int | None = None,
     ) -> None:
-        most = _check_most(max_items)
+        most = None if max_items is None else _check_most(max_items)
         assert route.query is not None
         check_options(options, gated=True)
         self._pipeline = pipeline
