@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from functools import cache
@@ -152,21 +152,22 @@ def to_query(params: Params) -> list[tuple[str, str]]:
     Raises:
         InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
     """
-    return query_pairs(to_wire(params))
-
-
-def query_pairs(given: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Turn values by name into query pairs, as `to_query` does. A list becomes a pair for each of its items."""
-    pairs: list[tuple[str, str]] = []
-    for name, value in given.items():
+    given: list[tuple[str, Any]] = []
+    for name, value in to_wire(params).items():
         if isinstance(value, dict):
-            pairs.extend((f"{name}[{key}]", str(item)) for key, item in value.items())
-        elif isinstance(value, list):
-            pairs.extend((name, str(item)) for item in value)
-        elif isinstance(value, bool):
-            pairs.append((name, str(value).lower()))
+            given.extend((f"{name}[{key}]", item) for key, item in value.items())
         else:
-            pairs.append((name, str(value)))
+            given.append((name, value))
+    return query_pairs(given)
+
+
+def query_pairs(given: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    """Turn names and single values into query pairs; true and false are lower case.
+
+    Raises:
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+    """
+    pairs = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in given]
     for name, value in pairs:
         if _SURROGATE.search(name) or _SURROGATE.search(value):
             raise InvalidParameterError(name.partition("[")[0], HALF_A_PAIR)

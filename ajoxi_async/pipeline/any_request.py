@@ -115,8 +115,15 @@ def _pairs(query: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         return []
     if not isinstance(query, Mapping):
         raise InvalidParameterError("query", f"expected values by name, got {type(query).__name__}")
-    values = codec.json_value(query, "query")
-    return codec.query_pairs({name: value for name, value in values.items() if value is not None})
+    pairs: list[tuple[str, str]] = []
+    for name, value in codec.json_value(query, "query").items():
+        if isinstance(value, dict):
+            pairs += [(f"{name}[{key}]", item) for key, item in value.items()]
+        else:
+            pairs += [(name, item) for item in (value if isinstance(value, list) else [value])]
+    if any(isinstance(item, (dict, list)) for _, item in pairs):
+        raise InvalidParameterError("query", "expected values, lists of values, and objects of values")
+    return codec.query_pairs([(name, item) for name, item in pairs if item is not None])
 
 
 def _decoded(response: Response, method: str, returns: Any, item: type[Model] | None = None) -> Any:

@@ -121,7 +121,11 @@ def restored(body: Any) -> bytes:
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """The headers of an answer as they stand in the file."""
-    return {name: masked(value) for name, value in headers.items() if name.lower() not in _NOT_KEPT}
+    kept: dict[str, str] = {}
+    for name, value in headers.items():
+        if name.lower() not in _NOT_KEPT:
+            kept.setdefault(name, masked(value))  # of repeated ones the first counts
+    return kept
 
 
 def asked(request: Request) -> dict[str, Any]:

@@ -44,9 +44,10 @@ class AjoxiServer:
         from anyio.from_thread import start_blocking_portal
 
         with ExitStack() as stack:
-            self._portal = stack.enter_context(start_blocking_portal("asyncio"))
-            stack.enter_context(self._portal.wrap_async_context_manager(self.sandbox))
+            portal = stack.enter_context(start_blocking_portal("asyncio"))
+            stack.enter_context(portal.wrap_async_context_manager(self.sandbox))
             self._opened = stack.pop_all()
+        self._portal = portal
         return self
 
     def __exit__(

@@ -79,14 +79,14 @@ async def test_what_is_sent() -> None:
         "POST",
         "/v1/faxes?a=1",
         body={"at": when, "status": CallStatus.QUEUED, "call": Call(id="call_1"), "pages": (1, 2)},
-        query={"since": when, "open": True, "tag": ["x", "y"], "metadata": {"k": "v"}, "none": None},
+        query={"since": when, "open": True, "tag": ["x", False, None], "metadata": {"k": "v", "n": None}, "none": None},
         extra_query={"b": "2"},
         extra_body={"late": None},
         extra_headers={"X-A": "b"},
     )
     request = transport.requests[0]
     assert request.url.endswith(
-        "/v1/faxes?a=1&since=2026-11-26T09%3A30%3A00.000Z&open=true&tag=x&tag=y&metadata%5Bk%5D=v&b=2"
+        "/v1/faxes?a=1&since=2026-11-26T09%3A30%3A00.000Z&open=true&tag=x&tag=false&metadata%5Bk%5D=v&b=2"
     )
     sent = msgspec.json.decode(request.body or b"")
     assert (sent["at"], sent["status"], sent["pages"], sent["late"]) == (
@@ -128,6 +128,8 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("content_type", {"body": b"x", "content_type": "a/b\r\nX: y"}),
     ("query", {"query": "a=b"}),
     ("query", {"query": {"a": object()}}),
+    ("query", {"query": {"a": {"b": {"c": 1}}}}),
+    ("query", {"query": {"a": [[1]]}}),
     ("a", {"query": {"a": "\ud83d"}}),
     ("returns", {"returns": int}),
     ("returns", {"returns": "Call"}),
