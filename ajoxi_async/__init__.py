@@ -108,6 +108,7 @@ if TYPE_CHECKING:
     from ajoxi_async.streaming.live_many import StreamItem as StreamItem
     from ajoxi_async.webhooks import SignedEvent as SignedEvent
     from ajoxi_async.webhooks import parse_event as parse_event
+    from ajoxi_async.webhooks import parse_unverified_event as parse_unverified_event
     from ajoxi_async.webhooks import sign_event as sign_event
     from ajoxi_async.webhooks import verify_webhook as verify_webhook
     from ajoxi_async.webhooks.router import WebhookRouter as WebhookRouter
@@ -149,7 +150,7 @@ _WHERE = {
     "protocol.retry": "RetryPolicy",
     "resources.calls": "Reconciliation",
     "sandbox": "Sandbox",
-    "webhooks": "SignedEvent parse_event sign_event verify_webhook",
+    "webhooks": "SignedEvent parse_event parse_unverified_event sign_event verify_webhook",
     "webhooks.router": "WebhookRouter",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}

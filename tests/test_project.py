@@ -35,7 +35,7 @@ RawResponse Reconciliation Recording RecordingReady ReplayError RequestEvent Res
 RoutingKind Sandbox Segment SignedEvent SmsConfig Speaker StreamError StreamInterruptedError StreamItem StreamProtocolError
 StreamStats Transcript TranscriptEvents TranscriptGapError TranscriptReady TranscriptSnapshot TranscriptStatus
 Transport Turn UnknownEvent UnprocessableEntityError WaitTimeoutError Webhook WebhookRouter WebhookSignatureError WebhookStatus Word
-count_segments parse_event sign_event verify_webhook
+count_segments parse_event parse_unverified_event sign_event verify_webhook
 """.split()
 
 

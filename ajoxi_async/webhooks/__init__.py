@@ -39,6 +39,7 @@ __all__ = [
     "SignedEvent",
     "WebhookSignatureError",
     "parse_event",
+    "parse_unverified_event",
     "sign_event",
     "verify_webhook",
 ]
@@ -215,6 +216,27 @@ def parse_event(
     event = decode_event(bytes(body))
     _check_age(event, tolerance, clock)
     return event
+
+
+def parse_unverified_event(body: bytes, *, max_bytes: int = MAX_BYTES) -> Event:
+    """Decode an event without looking at its signature, where something else has verified it: a queue, an event bridge.
+
+    Never use it for what a request from outside brings: anybody could have written it.
+
+    Args:
+        body: the raw bytes of the delivery, which ``raw`` of the event holds.
+        max_bytes: the largest body that is taken.
+
+    Raises:
+        DecodeError: it is not an event, or too large.
+        TypeError: `body` is not bytes.
+    """
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"body: expected the raw bytes of the delivery, got {type(body).__name__}")
+    body = bytes(body)
+    if len(body) > max_bytes:
+        raise DecodeError(f"the body has {len(body)} bytes, over the limit of {max_bytes}")
+    return decode_event(body)
 
 
 @frozen(repr=False)

@@ -15,8 +15,10 @@ from ajoxi_async import (
     WebhookRouter,
     WebhookSignatureError,
     parse_event,
+    parse_unverified_event,
     sign_event,
 )
+from ajoxi_async.contract.codec import DecodeError
 
 SECRET = "whsec_0123456789"
 EVENT = CallCompleted(
@@ -59,6 +61,22 @@ def test_what_cannot_be_signed() -> None:
     for wrong in ("text", None, [1]):
         with pytest.raises(TypeError, match="event"):
             sign_event(wrong, SECRET)  # type: ignore[arg-type]
+
+
+def test_what_a_queue_brings() -> None:
+    """An event that was verified before is decoded by its type, with its bytes; what is no event, or too large, is refused."""
+    signed = sign_event(EVENT, SECRET)
+    event = parse_unverified_event(signed.body)
+    assert event == EVENT
+    assert event.raw == signed.body
+    assert sign_event(event, SECRET) == signed
+    for wrong in (b"", b"[]", b"{}", signed.body[:-1]):
+        with pytest.raises(DecodeError):
+            parse_unverified_event(wrong)
+    with pytest.raises(DecodeError, match="over the limit of 9"):
+        parse_unverified_event(signed.body, max_bytes=9)
+    with pytest.raises(TypeError, match="body"):
+        parse_unverified_event(signed.body.decode())  # type: ignore[arg-type]
 
 
 @pytest.mark.anyio
