@@ -5,7 +5,7 @@ Rules:
    makes it, for all waits of its account. If that task ends meanwhile, another one makes the next.
 2. A single wait is asked for by its id where the API has a method for this, several by the newest pages of the list, 200 items
    each and one page a request. What is not on the first `PAGES` pages is asked for by its id afterwards.
-3. A failure that may pass (no connection, 5xx, 429) only delays; an error that every further request would have ends the
+3. A failure that may pass (no connection, 5xx, 429) only delays: the next request is its retry. An error that every further request would have ends the
    waits. A call that does not exist is such an error for its own wait.
 4. Closing the client ends every wait at once.
 """
@@ -35,12 +35,14 @@ from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.pipeline.watchlist import Wait, Watchlist
 from ajoxi_async.protocol.errors import (
     APIConnectionError,
+    BadRequestError,
     ClientClosedError,
     InternalServerError,
     NotFoundError,
     RateLimitError,
     WaitTimeoutError,
 )
+from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.protocol.waits import LEAST, Kind, Until, pause_between_looks
 
 __all__ = ["wait_for"]
@@ -245,7 +247,8 @@ class _Looker:
         try:
             self.watchlist.offer(await self.pipeline.call(route, {}, id=wait.id))
         except NotFoundError as error:
-            if wait.kind == "call":  # the others may come to be
+            # A call that is known to exist may be late in this part of the API, and the others may come to be.
+            if wait.kind == "call" and wait.state is None:
                 with self.watchlist.lock:
                     wait.fail(error)
 
@@ -256,7 +259,13 @@ class _Looker:
             walk = self.walks[kind] = _Walk(now, _narrowed(kind, waits))
         assert route.query is not None
         query = parse_params({**walk.query, "limit": MAX_PAGE, "cursor": walk.cursor}, route.query)
-        page = await self.pipeline.page(route, {}, query)
+        try:
+            page = await self.pipeline.page(route, {}, query)
+        except BadRequestError:
+            if walk.cursor is None:
+                raise
+            del self.walks[kind]  # the cursor is not valid any more: begin again
+            return
         walk.pages += 1
         walk.cursor = page.next_cursor
         found = {state.id for state in page.data} | {getattr(state, "call_id", None) for state in page.data}
@@ -288,6 +297,10 @@ def _narrowed(kind: Kind, waits: list[Wait]) -> dict[str, Any]:
 def _looker(pipeline: Pipeline, wait: Wait) -> _Looker:
     watchlist = pipeline.watchlist
     with watchlist.lock:
-        looker: _Looker = watchlist.lookers.setdefault(pipeline.limiter, _Looker(pipeline, watchlist))
+        looker: _Looker | None = watchlist.lookers.get(pipeline.limiter)
+        if looker is None:
+            # The next request is the retry of one that failed.
+            once = pipeline.variant(retry=RetryPolicy(max_retries=0))
+            looker = watchlist.lookers[pipeline.limiter] = _Looker(once, watchlist)
         looker.waits[wait] = None
     return looker

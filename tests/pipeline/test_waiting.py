@@ -297,11 +297,28 @@ async def test_a_call_that_does_not_exist(clock: VirtualTime) -> None:
     assert {type(one) for one in ended} == {Call, NotFoundError}
 
 
+async def test_a_call_that_is_late(clock: VirtualTime) -> None:
+    """A 404 does not end the wait for a call that is known to exist; a cursor that is refused begins the list again."""
+    office = Office(clock, {"call_1": 20.0}, faults={1: answer(404, ENVELOPE), 2: answer(404, ENVELOPE)})
+    call = await client_on(office, clock=clock).calls.wait(Call(id="call_1", status="ringing"))  # type: ignore[arg-type]
+    assert call.status == "completed"
+    office = Office(clock, {f"call_{number}": 30.0 for number in range(300)}, faults={2: answer(400, ENVELOPE)})
+    client = client_on(office, clock=clock)
+    async with anyio.create_task_group() as group:
+        for id in office.over:
+            group.start_soon(client.calls.wait, id)
+    assert "cursor" in office.asked[1][1]
+    assert "cursor" not in office.asked[2][1]
+
+
 async def test_failures(clock: VirtualTime) -> None:
     """A failure that may pass is passed over; one that would repeat ends all waits, each with an error of its own."""
     faults = dict(enumerate([answer(500, ENVELOPE)] * 3 + [lost(sent=True)] * 3, 1))
-    client = client_on(Office(clock, {"call_1": 20.0}, faults=faults), clock=clock)
-    assert (await client.calls.wait("call_1")).status == "completed"
+    office = Office(clock, {"call_1": 20.0}, faults=faults)
+    assert (await client_on(office, clock=clock).calls.wait("call_1")).status == "completed"
+    # An outage does not multiply the requests.
+    assert len(office.asked) > 6
+    assert all(gap >= 2.0 - 1e-6 for gap in office.gaps())
     client = client_on(Office(clock, {"call_1": 20.0}, faults={2: answer(403, ENVELOPE)}), clock=clock)
     errors: list[Exception] = []
 
