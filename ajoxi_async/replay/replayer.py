@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
@@ -46,6 +46,8 @@ class Replayer:
         if factor is None or factor <= 0:
             raise ConfigurationError(f"speed: expected a number above 0, got {speed!r:.40}")
         self._path, self._speed = Path(path), factor
+        self._clock: Callable[[], float] = anyio.current_time
+        self._sleep: Callable[[float], Awaitable[None]] = anyio.sleep
         self._exchanges = load(self._path)
 
     @property
@@ -126,7 +128,7 @@ class _Replayed:
         self._pieces = list(outcome.get("pieces") or [[0.0, outcome.get("body", "")]])
         self._ended = outcome.get("ended", "complete")
         self._ended_at = float(outcome.get("ended_at") or 0.0)
-        self._opened_at = anyio.current_time()
+        self._opened_at = self._replayer._clock()
         return self
 
     async def __aexit__(
@@ -168,8 +170,8 @@ class _Replayed:
         raise ReplayError("the recording of this stream ends here, because its reader had closed it")
 
     async def _until(self, at: float) -> None:
-        left = 0.0 if math.isinf(self._speed) else self._opened_at + at / self._speed - anyio.current_time()
+        left = 0.0 if math.isinf(self._speed) else self._opened_at + at / self._speed - self._replayer._clock()
         if left > 0:
-            await anyio.sleep(left)
+            await self._replayer._sleep(left)
         else:
             await anyio.lowlevel.checkpoint()

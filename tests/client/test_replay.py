@@ -27,7 +27,7 @@ from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.replay import Recorder, Replayer
 from ajoxi_async.replay.cassette import masked
 from ajoxi_async.sandbox import StreamFault, Timing
-from tests.client.fakes import KEY, ScriptedStream, ScriptedTransport, answer, lost
+from tests.client.fakes import KEY, ScriptedStream, ScriptedTransport, SteppedClock, answer, lost
 
 pytestmark = pytest.mark.anyio
 
@@ -127,7 +127,7 @@ async def record(path: Path, transport: Pieces) -> bytes:
     return body
 
 
-async def read(transport: Any, after: list[float] | None = None) -> bytes:
+async def read(transport: Any, after: list[float] | None = None, clock: Any = None) -> bytes:
     """The bytes of a stream, as far as they come."""
     body = b""
     async with transport.stream(Request("GET", "http://x.example/v1/transcripts/call_1")) as stream:
@@ -135,7 +135,7 @@ async def read(transport: Any, after: list[float] | None = None) -> bytes:
         async for chunk in stream.chunks():
             body += chunk
             if after is not None:
-                after.append(anyio.current_time())
+                after.append(clock())
     return body
 
 
@@ -149,11 +149,12 @@ async def test_timing(tmp_path: Path) -> None:
     assert [piece[0] for piece in json.loads(path.read_text())["exchanges"][0]["outcome"]["pieces"]] == [
         pytest.approx(0.1 * n) for n in range(1, 7)
     ]
-    for speed, least, most in ((1.0, 0.6, 1.5), (4.0, 0.15, 0.5), (math.inf, 0.0, 0.1)):
-        began, after = anyio.current_time(), list[float]()
-        await read(Replayer(path, speed=speed), after)
-        assert least <= after[-1] - began < most
-        assert len(after) == 6
+    for speed, expected in ((1.0, 0.1), (4.0, 0.025), (0.5, 0.2), (math.inf, 0.0)):
+        replayer, clock = Replayer(path, speed=speed), SteppedClock()
+        replayer._clock, replayer._sleep = clock, clock.sleep
+        after: list[float] = []
+        await read(replayer, after, clock)
+        assert after == [pytest.approx(1000.0 + expected * n) for n in range(1, 7)]
 
 
 async def test_no_number_is_split(tmp_path: Path) -> None:
@@ -278,7 +279,11 @@ async def test_closing_while_a_piece_is_waited_for(tmp_path: Path) -> None:
     """Another task may close a replayed stream; a reader that is cancelled while it waits loses nothing."""
     path = tmp_path / "a.json"
     await record(path, Pieces(SSE))
-    replayer = Replayer(path, speed=0.2)
+    document = json.loads(path.read_text())
+    for number, piece in enumerate(document["exchanges"][0]["outcome"]["pieces"]):
+        piece[0] = 0.3 + 60 * number
+    path.write_text(json.dumps(document))
+    replayer = Replayer(path)
     async with replayer.stream(Request("GET", "http://x.example/v1/transcripts/call_1")) as stream:
         chunks = stream.chunks()
         with anyio.move_on_after(0.05):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import anyio
 import pytest
@@ -149,6 +150,13 @@ def test_quota_headers() -> None:
 def test_segments(text: str, parts: int) -> None:
     """GSM-7 in parts of 160 or 153, UCS-2 in parts of 70 or 67; no character is split."""
     assert count_segments(text) == parts
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"hello"])
+def test_segments_of_no_text(wrong: Any) -> None:
+    """What is not text is refused by name."""
+    with pytest.raises(InvalidParameterError, match="text"):
+        count_segments(wrong)
 
 
 def test_population() -> None:
