@@ -355,7 +355,7 @@ async def test_closing_ends_waits() -> None:
             await anyio.sleep(0.1)
             await client.aclose()
 
-        with anyio.fail_after(2):
+        with anyio.fail_after(20):
             async with anyio.create_task_group() as group:
                 group.start_soon(close)
                 with pytest.raises(ClientClosedError):
@@ -383,11 +383,11 @@ async def test_the_task_that_asks_may_end() -> None:
 
     async def wait(scope: anyio.CancelScope) -> None:
         with scope:
-            ended.append(await client.calls.wait("call_1", timeout=10))
+            ended.append(await client.calls.wait("call_1", timeout=30))
 
     first, second = anyio.CancelScope(), anyio.CancelScope()
     office.clock.now += 1
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as group:
             group.start_soon(wait, first)
             await entered.wait()
@@ -423,7 +423,7 @@ def test_threads() -> None:
     ended: list[str] = []
 
     async def wait(id: str) -> None:
-        ended.append((await client.calls.wait(id, timeout=10)).id)
+        ended.append((await client.calls.wait(id, timeout=30)).id)
 
     threads = [
         threading.Thread(target=anyio.run, args=(wait, f"call_{number}"), kwargs={"backend": backend})
@@ -432,7 +432,7 @@ def test_threads() -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(10)
+        thread.join(30)
     assert sorted(ended) == ["call_1", "call_2"]
     assert 1 <= len(office.asked) <= 2
 
