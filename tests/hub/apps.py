@@ -132,14 +132,14 @@ def django(hub: TranscriptHub) -> Any:
     async def events(request: HttpRequest, id: str) -> Any:
         return await sse_response(request, _of_django[-1], id)
 
+    # Other tests of this process may have configured Django already.
     if not settings.configured:
-        settings.configure(
-            ALLOWED_HOSTS=["127.0.0.1"],
-            ROOT_URLCONF=(path("calls/<id>/events", events),),
-            MIDDLEWARE=["django.middleware.gzip.GZipMiddleware", "django.middleware.http.ConditionalGetMiddleware"],
-            SECRET_KEY="test",  # noqa: S106
-        )
-        package.setup()
+        settings.configure()
+    settings.ALLOWED_HOSTS = ["127.0.0.1"]
+    settings.ROOT_URLCONF = (path("calls/<id>/events", events),)
+    settings.MIDDLEWARE = ["django.middleware.gzip.GZipMiddleware", "django.middleware.http.ConditionalGetMiddleware"]
+    settings.SECRET_KEY = "test"
+    package.setup()
     _of_django[:] = [hub]
     inner = get_asgi_application()
 
