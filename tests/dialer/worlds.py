@@ -60,6 +60,7 @@ class Stage:
 
     async def run_for(self, seconds: float) -> None:
         """Run the campaign for so long on a clock that is moved by hand, and leave it."""
+        ended = anyio.Event()
 
         async def drive() -> None:
             steps = self.campaign.run(every=0.05, until_settled=None)
@@ -69,10 +70,12 @@ class Stage:
             finally:
                 with anyio.CancelScope(shield=True):
                     await steps.aclose()
+                ended.set()
 
         async with anyio.create_task_group() as group:
             group.start_soon(drive)
-            await wait_until(lambda: self.campaign.runs)
+            # A run that has nothing left to do may have ended between two looks.
+            await wait_until(lambda: self.campaign.runs or ended.is_set())
             await self.sandbox.advance(seconds)
             group.cancel_scope.cancel()
 
