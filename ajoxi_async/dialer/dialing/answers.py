@@ -47,6 +47,7 @@ class Ending(NamedTuple):
         halts: whether every further call would end the same way.
         failed: whether the connection failed, so that others would fail as well for a while.
         throttled: whether it was a 429. The limiter waits after one; only a series of them is trouble.
+        gated: whether the gate was closed, so that it says nothing about the API.
     """
 
     fact: Fact
@@ -54,12 +55,13 @@ class Ending(NamedTuple):
     halts: bool = False
     failed: bool = False
     throttled: bool = False
+    gated: bool = False
 
 
 def ending_of(error: AjoxiError) -> Ending:
     """What an error of ``calls.create`` without retries says about the attempt."""
     if isinstance(error, NotNowError):
-        return Ending(Fact.UNSENT, error.message)
+        return Ending(Fact.UNSENT, error.message, gated=True)
     if isinstance(error, InvalidParameterError):
         if error.param == "to":
             return Ending(Fact.REFUSED, "not a number that can be called")

@@ -9,7 +9,8 @@ Rules:
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
 5. After failures to connect, and after several answers in a row that leave their attempts in doubt, dialling waits: from a second,
-   doubled each time, to a minute. A request that gets through ends this. So an API that is down puts few attempts in doubt.
+   doubled each time, to a minute. After each wait one call is tried, and the next wait begins unless it gets through. So an API that
+   is down puts few attempts in doubt: what was on the wire when it failed, and one for each wait.
 """
 
 from __future__ import annotations
@@ -131,6 +132,8 @@ class Dispatcher:
         now = running.clock.now()
         if now < self._paused_until:
             return self._paused_until
+        if self._pause and (running.claimed or running.on_wire):
+            return None
         if running.settings.mode == "preview":
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
@@ -140,7 +143,7 @@ class Dispatcher:
         if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
         seen = running.seen()
-        room = min(ahead, running.pacing.room(now, seen), running.affordable())
+        room = min(1 if self._pause else ahead, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
@@ -333,6 +336,8 @@ class Dispatcher:
         if (alarm is None and boot_time() - self.polled > FRESH) or (alarm or 0) > running.alarm:
             running.control_bell.ring()
             raise NotNowError("there are commands to be carried out first")
+        if now < self._paused_until:
+            raise NotNowError("the API could not be reached")
         for one in claimed:
             if one.number in running.forbidden:
                 raise NotNowError("do not call")
@@ -390,13 +395,15 @@ class Dispatcher:
 
     def _note(self, ending: Ending) -> None:
         """Draw the consequences of the end of a request for the next ones."""
+        if ending.gated:
+            return
         if ending.halts:
             self.running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
         self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
         self._throttled = self._throttled + 1 if ending.throttled else 0
         if ending.failed or self._doubts >= _DOUBTS or self._throttled >= _THROTTLED:
             self._fail()
-        elif ending.fact is Fact.PLACED:
+        elif ending.fact in {Fact.PLACED, Fact.REFUSED}:
             self._pause = 0.0
 
     def _fail(self) -> None:
@@ -405,6 +412,7 @@ class Dispatcher:
         if now >= self._paused_until:
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _PAUSE)
             self._paused_until = now + self._pause
+            self._ahead = _FEWEST
 
     def _forget(self, one: Claimed) -> None:
         running = self.running
