@@ -25,6 +25,7 @@ from ajoxi_async.dialer.reporting.progress import Progress
 from ajoxi_async.dialer.rules.machine import AttemptState, ContactState
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts, counts
+from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.sandbox import AutoClock
 
 FROM = "+14155550100"
@@ -207,7 +208,9 @@ async def scene(folder: Path, **options: Any) -> AsyncIterator[Scene]:
     path = folder / "ledger.db"
     async with Sandbox(**options) as sandbox:
         wire = Wire(sandbox.transport(), sandbox.clock)
-        async with AsyncAjoxi(sandbox.api_key, transport=wire) as client, Ledger(path) as ledger:
+        # Without retries of the client's, which wait by real time.
+        retry = RetryPolicy(max_retries=0)
+        async with AsyncAjoxi(sandbox.api_key, transport=wire, retry=retry) as client, Ledger(path) as ledger:
             yield Scene(sandbox, client, ledger, wire, path)
 
 

@@ -369,7 +369,7 @@ class Dispatcher:
     async def _placed(self, one: Claimed) -> Report:
         running, settings = self.running, self.running.settings
         try:
-            call = await running.client.calls.create(
+            call = await running.placer.calls.create(
                 to=f"+{one.number}",
                 from_=f"+{one.from_}",
                 ai_receptionist=settings.ai_receptionist,

@@ -89,7 +89,8 @@ class Running:
     """A run of a campaign, as its tasks see it.
 
     Attributes:
-        client: with ``writes="strict"``.
+        client: looks calls up, with the retries of the caller's client.
+        placer: places calls, each request once.
         counts: of the ledger, by name.
         state: of the campaign.
         reason: why it is paused or stopped.
@@ -110,6 +111,7 @@ class Running:
 
     ledger: Ledger
     client: DialerClient
+    placer: DialerClient
     row: CampaignRow
     settings: Settings
     clock: Clock

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements.facts import STALE
 
-__all__ = ["Look", "due", "intents", "matching", "next_at", "postpone", "set_stale", "unknown"]
+__all__ = ["Look", "due", "intents", "next_at", "postpone", "set_stale", "unknown"]
 
 
 class Look(NamedTuple):
@@ -85,15 +85,3 @@ def unknown(db: Database, campaign: int) -> list[Look]:
     )
     return [Look(*row) for row in rows]
 
-
-def matching(db: Database, campaign: int, number: int, from_: int, created_at: int, tolerance: int) -> int | None:
-    """The attempt without a call that a call without a reference can be: by its numbers and its time, in milliseconds.
-
-    A number has at most one attempt in flight, so that there is at most one.
-    """
-    rows = db.execute(
-        "SELECT id FROM attempt WHERE campaign = ? AND number = ? AND from_ = ? AND call_id IS NULL AND state IN (0, 5)"
-        " AND intent_at <= ?",
-        (campaign, number, from_, created_at + tolerance),
-    )
-    return rows[0][0] if rows else None
