@@ -66,9 +66,12 @@ class _Gate:
 
     dispatcher: Dispatcher
     claimed: Sequence[Claimed]
+    #: When it let the request through.
+    passed: float = 0.0
 
     def __call__(self) -> None:
         self.dispatcher.check(*self.claimed)
+        self.passed = self.dispatcher.running.clock.now()
 
 
 @define(eq=False)
@@ -146,7 +149,10 @@ class Dispatcher:
         room = min(1 if self._pause else ahead, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
+        steps = running.steps
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
@@ -177,7 +183,10 @@ class Dispatcher:
             id = chunks.add(db, running.row.id, reference, [one.id for one in claimed], moment) if claimed else 0
             return claimed, id, until
 
+        steps = running.steps
         claimed, chunk, until = await running.write(work)
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
@@ -309,7 +318,10 @@ class Dispatcher:
             found = claims.candidate(db, running.row.id, number)
             return [] if found is None else self._claim_all(db, tally, [found], running.now())
 
+        steps = running.steps
         claimed = await running.write(work)
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         sent = False
         for one in claimed:
             running.claimed[one.id] = one
@@ -326,13 +338,14 @@ class Dispatcher:
         running = self.running
         now = running.clock.now()
         alarm = running.ledger.database.alarm()
+        if running.look_at_clocks() is not None:
+            running.control_bell.ring()
+        if any(one.id in running.suspect for one in claimed):
+            raise NotNowError("the machine may have been rolled back", doubtful=True)
         if not running.may_dial:
             raise NotNowError("the campaign does not dial")
         if not running.ledger.database.owned(running.name) or os.getpid() != self._process:
             raise NotNowError("this process does not own the campaign any more")
-        if running.jumped:
-            running.control_bell.ring()
-            raise NotNowError("the clock was set")
         if (alarm is None and boot_time() - self.polled > FRESH) or (alarm or 0) > running.alarm:
             running.control_bell.ring()
             raise NotNowError("there are commands to be carried out first")
@@ -368,6 +381,7 @@ class Dispatcher:
 
     async def _placed(self, one: Claimed) -> Report:
         running, settings = self.running, self.running.settings
+        gate = _Gate(self, (one,))
         try:
             call = await running.placer.calls.create(
                 to=f"+{one.number}",
@@ -378,7 +392,7 @@ class Dispatcher:
                 metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
                 agent_id=settings.agent_id,
                 lane="bulk",
-                gate=_Gate(self, (one,)),
+                gate=gate,
             )
         except AjoxiError as error:
             ending = ending_of(error)
@@ -390,7 +404,10 @@ class Dispatcher:
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
         self._note(Ending(Fact.PLACED, ""))
-        created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
+        created = None
+        if call.created_at is not None:
+            created = milliseconds(call.created_at.timestamp())
+            running.watch.answered(call.created_at.timestamp(), gate.passed)
         return Report(one.id, Fact.PLACED, call.id, created, via=ANSWER)
 
     def _note(self, ending: Ending) -> None:
@@ -414,8 +431,14 @@ class Dispatcher:
             self._paused_until = now + self._pause
             self._ahead = _FEWEST
 
+    def rewind(self) -> None:
+        """The clock was set back: no moment that is kept here is waited for."""
+        self._paused_until, self._next_expiry, self.waiting = 0.0, 0, ()
+        self._queue.clear()
+
     def _forget(self, one: Claimed) -> None:
         running = self.running
+        running.suspect.discard(one.id)
         if running.claimed.pop(one.id, None) is None:
             running.on_wire -= 1
         running.dispatch_bell.ring()

@@ -169,8 +169,8 @@ class Run:
             running.ledger.unsettled.add(running.name)
         await self._host.aclose(cancel=True)
         self._left = True
-        if running.opened and running.halted is None:
-            now = running.now()
+        now = running.now()
+        if running.look_at_clocks() is None and running.opened and running.halted is None:
             await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, now))
 
     async def command(self, what: str, detail: dict[str, Any]) -> None:

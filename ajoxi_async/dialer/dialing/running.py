@@ -23,7 +23,8 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Disposition
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.dialer.client import DialerClient
-from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
+from ajoxi_async.dialer.clock import Clock, milliseconds
+from ajoxi_async.dialer.dialing.steps import ClockStep, ClockWatch
 from ajoxi_async.dialer.rules.machine import AttemptState, CampaignState, ContactState
 from ajoxi_async.dialer.rules.pacing import Pacing, Seen, pacing_of
 from ajoxi_async.dialer.rules.references import References
@@ -48,8 +49,6 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
-#: Seconds by which the system's clock may run differently from the boot clock before the list is swept again.
-_JUMP: Final = 10.0
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -132,8 +131,13 @@ class Running:
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
-    #: See `clock.clock_offset`, at the last sweep that opened the ledger.
-    offset: float = field(factory=clock_offset)
+    #: Attempts whose intent was written before a step of the clock after which it is not known whether they were sent.
+    suspect: set[int] = field(factory=set)
+    #: How many such steps there were.
+    steps: int = 0
+    #: The step that the list is to be swept for.
+    stepped: ClockStep | None = None
+    watch: ClockWatch = field(init=False)
     halted: Exception | None = None
     tripped: bool = False
     agents: int = 0
@@ -168,6 +172,7 @@ class Running:
         self.dispatch_bell, self.sweep_bell, self.control_bell = self.bell(), self.bell(), self.bell()
         self.latest = deque(maxlen=self.settings.stop.window)
         self.pacing = _pacing_of(self.settings)
+        self.watch = ClockWatch(self.clock)
 
     def bell(self) -> Bell:
         """A bell that is rung when the run halts, besides for its own reason."""
@@ -356,10 +361,25 @@ class Running:
             self.finished.set()
         return None
 
-    @property
-    def jumped(self) -> bool:
-        """Whether the system's clock jumped: the machine may have been rolled back, and its calls be in the API's list only."""
-        return abs(clock_offset() - self.offset) > _JUMP
+    def look_at_clocks(self) -> ClockStep | None:
+        """Whether the clocks show a step. Nothing is sent from then on until the list was swept.
+
+        If time has passed that was not seen, whatever is before the wire may have been sent in it.
+        """
+        step = self.watch.step()
+        if step is not None and self.opened:
+            self.opened, self.stepped = False, step
+            if step is ClockStep.AHEAD:
+                self.steps += 1
+                self.suspect |= self.claimed.keys()
+        return step
+
+    def rewind(self) -> None:
+        """The clock was set back: no moment that is kept in memory is waited for."""
+        self.pacing = _pacing_of(self.settings)
+        self.settled_since = self.next_look = None
+        self._look = (0, _FIRST_LOOK)
+        self.wake()
 
     @property
     def may_dial(self) -> bool:
