@@ -137,6 +137,8 @@ class Dispatcher:
             return self._paused_until
         if self._pause and (running.claimed or running.on_wire):
             return None
+        if running.period_is_over:
+            await running.begin_period()
         if running.settings.mode == "preview":
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
@@ -308,6 +310,8 @@ class Dispatcher:
     async def dial_now(self, number: int) -> bool:
         """Dial a contact that waits, if there is room; return whether a request was sent."""
         running = self.running
+        if running.period_is_over:
+            await running.begin_period()
         room = min(running.pacing.room(running.clock.now(), running.seen()), running.affordable())
         if not running.may_dial or room <= 0:
             return False

@@ -139,7 +139,8 @@ class Opening:
                 elif text is not None and not running.references.is_chunk(text):
                     continue
                 elif id is None:
-                    id, adopted = adoption.adopt_by_numbers(db, running.row.id, number, call, tally)
+                    id = adoption.adopt_by_numbers(db, running.row.id, number, call, running.now(), tally)
+                    adopted = id is not None
                 if id is not None:
                     reports.append(fact_of(id, call, LIST)._replace(adopted=adopted))
                 if adopted:  # Written before the next one, which may be of the same number.

@@ -26,7 +26,7 @@ from ajoxi_async.dialer.client import DialerClient
 from ajoxi_async.dialer.clock import Clock, milliseconds
 from ajoxi_async.dialer.dialing.steps import ClockStep, ClockWatch
 from ajoxi_async.dialer.rules.machine import AttemptState, CampaignState, ContactState
-from ajoxi_async.dialer.rules.pacing import Pacing, Seen, pacing_of
+from ajoxi_async.dialer.rules.pacing import PERIOD, Abandonment, Pacing, Seen, pacing_of
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import retry_delay
 from ajoxi_async.dialer.rules.stop import Tally
@@ -49,6 +49,12 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
+#: Seconds at the end of a period in which nothing is dialled that only the budget covers, at least.
+_TAIL: Final = 300.0
+#: Counts that say when the period of abandoned calls began, and how many there were then.
+_PERIOD_BEGAN: Final = "period.began"
+_PERIOD_ANSWERED: Final = "period.answered"
+_PERIOD_ABANDONED: Final = "period.abandoned"
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -386,6 +392,36 @@ class Running:
         """Whether calls may be placed, as far as the campaign as a whole is concerned."""
         return self.opened and self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
 
+    # The period in which abandoned calls are counted
+
+    @property
+    def period_at(self) -> int:
+        """When the present period has begun, in milliseconds: periods follow each other from the making of the campaign on."""
+        length = milliseconds(PERIOD)
+        return self.row.created + max(0, self.now() - self.row.created) // length * length
+
+    @property
+    def period_is_over(self) -> bool:
+        """Whether a new period is to be begun. After the clock was set back, the one that was begun goes on."""
+        return self.period_at > self.counts[_PERIOD_BEGAN]
+
+    async def begin_period(self) -> None:
+        """Count from now on, durably before the next call, so that a restart neither forgets nor repeats a period."""
+
+        def work(_: Database, tally: Counter[str]) -> None:
+            now = {
+                _PERIOD_BEGAN: self.period_at,
+                _PERIOD_ANSWERED: self.counts[f"disposition.{_LIVE}"],
+                _PERIOD_ABANDONED: self.counts["abandoned"] + self.unsaved["abandoned"],
+            }
+            tally.update({what: amount - self.counts[what] for what, amount in now.items()})
+
+        # The first one began with the campaign, whenever its budget was needed first.
+        if self.period_at > self.row.created or self.counts[_PERIOD_BEGAN]:
+            await self.write(work)
+        else:
+            await self.write(lambda _, tally: tally.update({_PERIOD_BEGAN: self.row.created}))
+
     def seen(self) -> Seen:
         """What pacing needs to know."""
         live = self.counts[f"disposition.{_LIVE}"]
@@ -400,12 +436,13 @@ class Running:
             ringing=open_ - talking,
             talking=talking,
             agents=self.agents,
-            answered=live,
-            abandoned=self.counts["abandoned"] + self.unsaved["abandoned"],
+            answered=live - self.counts[_PERIOD_ANSWERED],
+            abandoned=self.counts["abandoned"] + self.unsaved["abandoned"] - self.counts[_PERIOD_ABANDONED],
             completed=completed,
             connected=connected,
             talked=float(self.counts["talk seconds"]),
             begun=self.counts["attempts"],
+            left=max(0.0, self.counts[_PERIOD_BEGAN] / 1000 + PERIOD - self.clock.now()),
         )
 
     def affordable(self) -> int:
@@ -436,7 +473,10 @@ def _pacing_of(settings: Settings) -> Pacing:
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,
-        abandonment=settings.abandonment if mode == "predictive" else None,
+        # A call may be answered at the end of its ring time, and the list say so later.
+        abandonment=Abandonment(settings.abandonment, tail=max(_TAIL, settings.ring_timeout + 60.0))
+        if mode == "predictive"
+        else None,
     )
 
 

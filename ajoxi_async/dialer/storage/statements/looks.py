@@ -16,6 +16,7 @@ class Look(NamedTuple):
 
     Attributes:
         looked: how often it was looked up since it has its state.
+        reason: why it is in doubt, or stale.
     """
 
     id: int
@@ -29,9 +30,10 @@ class Look(NamedTuple):
     created_at: int | None
     next_look: int | None
     chunk: int | None
+    reason: str | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk, reason"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
@@ -51,10 +53,13 @@ def next_at(db: Database, campaign: int) -> int | None:
     return at  # type: ignore[no-any-return]
 
 
-def postpone(db: Database, looked: Iterable[tuple[int, int | None]]) -> None:
-    """Note that attempts were looked up without result, and when each is looked up again; ``None`` for never."""
+def postpone(db: Database, looked: Iterable[tuple[int, int | None]], reason: str | None = None) -> None:
+    """Note that attempts were looked up without result, and when each is looked up again, ``None`` for never; and perhaps why."""
     for id, then in looked:
-        db.execute("UPDATE attempt SET looked = looked + 1, next_look = ? WHERE id = ?", (then, id))
+        db.execute(
+            "UPDATE attempt SET looked = looked + 1, next_look = ?, reason = coalesce(?, reason) WHERE id = ?",
+            (then, reason, id),
+        )
 
 
 def set_stale(db: Database, id: int, then: int | None) -> bool:
