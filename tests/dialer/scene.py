@@ -246,6 +246,14 @@ async def until(condition: Callable[[], Any], within: float = 40.0) -> None:
             await anyio.sleep(0.001)
 
 
+async def some_looks(campaign: Campaign, amount: int = 3) -> None:
+    """Wait until a run has looked for commands some times more: whatever it does by itself, it has done meanwhile."""
+    assert campaign._run is not None
+    control = campaign._run._control
+    goal = control._looks + amount
+    await until(lambda: control._looks >= goal)
+
+
 @asynccontextmanager
 async def running(campaign: Campaign, **options: Any) -> AsyncIterator[list[Progress]]:
     """A block in which a campaign runs beside; it is left as a user leaves it, by ending the loop."""

@@ -6,7 +6,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
 from ajoxi_async.dialer import Campaign, Ledger, Retry
@@ -16,7 +15,7 @@ from ajoxi_async.dialer.storage.statements import facts
 from ajoxi_async.dialer.storage.statements.facts import Report
 from ajoxi_async.sandbox import VirtualClock
 
-from .scene import Scene, copy_ledger, magic, people, run, running, scene, until
+from .scene import Scene, copy_ledger, magic, people, run, running, scene, some_looks, until
 from .worlds import Where, stage
 
 pytestmark = pytest.mark.anyio
@@ -177,9 +176,10 @@ async def test_a_pause_undone_by_what_a_dead_owner_did_not_carry_out(tmp_path: P
         await (await here.campaign(ledger=other)).resume()  # Goes to the inbox; the owner dies before it looks.
         await here.ledger.disown("autumn")
         await campaign.pause("by hand")
-        async with running(await here.campaign(ledger=other)) as seen:
+        again = await here.campaign(ledger=other)
+        async with running(again) as seen:
             await until(lambda: seen)
-            await anyio.sleep(0.05)
+            await some_looks(again)
             assert seen[-1].state == "paused"
         assert not here.wire.posts
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from ajoxi_async.cli.campaign.arguments import add_parser
 from ajoxi_async.cli.campaign.dial import dial, waits_of
 from ajoxi_async.cli.campaign.display import lines, opening_time
+from ajoxi_async.cli.campaign.forbidding import forbid, numbers_of
 from ajoxi_async.cli.output import say, warn
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
@@ -52,6 +53,8 @@ def run(options: Options) -> int:
         "status": _status,
         "pause": _pause,
         "resume": _resume,
+        "stop": _stop,
+        "do-not-call": _do_not_call,
         "unknown": _unknown,
         "report": _report,
     }
@@ -76,6 +79,8 @@ def _typed(param: str, options: Options) -> str:
     """A parameter as it is typed."""
     if param == "doubts":
         return "--release" if options.release else "--done"
+    if options.does == "do-not-call":
+        return {"number": "NUMBER", "do_not_call": "--file"}.get(param, param)
     typed = {"from_": "--from", "do_not_call": "--dnc", "path": "CSV", "rows": "CSV"}
     return typed.get(param) or f"--{param.partition('[')[0].replace('_', '-')}"
 
@@ -216,6 +221,29 @@ async def _resume(options: Options) -> int:
     async with _opened(options) as (_, campaign):
         await campaign.resume()
         say(f"{campaign.name} goes on, as soon as `ajoxi campaign run` runs.")
+        return 0
+
+
+async def _stop(options: Options) -> int:
+    async with _opened(options) as (_, campaign):
+        await campaign.stop(options.reason)
+        progress = await campaign.progress()
+        say(f"{campaign.name} is stopped for good: no further call is placed.")
+        if waiting := progress.contacts["waiting"]:
+            say(f"{waiting:,} wait, and are canceled by the process that runs it, or by the next `ajoxi campaign run`.")
+        return 0
+
+
+async def _do_not_call(options: Options) -> int:
+    listed = [] if options.file is None else await asyncio.to_thread(numbers_of, options.file)
+    if not (options.numbers or listed):
+        raise _UsageError("do-not-call: expected NUMBER, --file FILE, or both")
+    async with _opened(options) as (_, campaign):
+        # Those that were typed come first: a wrong one among them is found before anything is changed.
+        numbers = [*options.numbers, *listed]
+        amount = await forbid(campaign, numbers, everywhere=not options.here, reason=options.reason)
+        where = "in this campaign" if options.here else "in any campaign of this ledger"
+        say(f"{amount:,} {'number is' if amount == 1 else 'numbers are'} never called again {where}.")
         return 0
 
 

@@ -15,6 +15,8 @@ DOES: Final = {
     "status": "show where a campaign stands, or which campaigns a ledger has",
     "pause": "send no further call, in whichever process the campaign runs",
     "resume": "go on after a pause",
+    "stop": "end a campaign for good: who waits is canceled, in whichever process it runs",
+    "do-not-call": "never call numbers again, in any campaign of the ledger",
     "unknown": "list who is in doubt, or record what you found out about them",
     "report": "write a row for each row that was loaded",
 }
@@ -34,6 +36,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
         parser.add_argument("ledger", metavar="LEDGER", help=_LEDGER)
         if name == "load":
             parser.add_argument("csv", metavar="CSV", help="a file with a header line")
+        elif name == "do-not-call":
+            parser.add_argument("numbers", nargs="*", metavar="NUMBER", help="in E.164")
         one = "" if name == "load" else " (default: the only one of the ledger)"
         parser.add_argument("--name", required=name == "load", help=f"name of the campaign{one}")
     _add_load(made["load"])
@@ -47,8 +51,12 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     )  # fmt: skip
     run.add_argument("--allow-live", action="store_true", help="permit a live key where CI is set")
     made["check"].add_argument("--rate", type=float, metavar="N", help="calls a second (default: that of the campaign)")
-    for name in ("pause", "resume"):
+    for name in ("pause", "resume", "stop", "do-not-call"):
         made[name].add_argument("--reason", default="", help="is kept in the ledger's journal")
+    made["do-not-call"].add_argument("--file", metavar="FILE", help="numbers, one a line; empty lines and # lines are none")
+    made["do-not-call"].add_argument(
+        "--here", action="store_true", help="in this campaign only, and not in the others of the ledger"
+    )
     unknown = made["unknown"].add_mutually_exclusive_group()
     unknown.add_argument(
         "--release", nargs="+", metavar="REFERENCE", help="no call was placed: they may be dialled again"
