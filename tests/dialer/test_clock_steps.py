@@ -14,6 +14,7 @@ from attrs import evolve
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows
 from ajoxi_async.dialer import clock as clocks
+from ajoxi_async.dialer.dialing import control, dispatch
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.steps import ClockStep, ClockWatch
 
@@ -256,3 +257,49 @@ async def test_the_list_is_swept_although_the_mark_is_later_than_now(tmp_path: P
             last = await run(await here.campaign(ledger=backup, clock=clock))
         assert last.counts["adopted"] == 3
         assert len(here.wire.posts) == 4
+
+
+async def test_a_machine_that_slept_while_its_wall_clock_stood_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boot clock that is an hour further than the wall clock: the list is swept before the next call, and nobody is called twice."""
+    numbers = people(8)
+    async with scene(tmp_path) as here:
+        campaign = await here.campaign(numbers, concurrency=2)
+        offset = clocks.clock_offset
+        swept: list[int] = []
+
+        async def sleeps(post: Post) -> None:
+            if len(here.wire.posts) == 3:
+                monkeypatch.setattr(clocks, "clock_offset", lambda: offset() - HOUR)
+            lists = len(here.sandbox.requests.find(route="calls.list"))
+            swept.append(lists)
+
+        here.wire.before = sleeps
+        last = await run(campaign)
+        assert last.contacts["done"] == len(numbers) == len(here.wire.posts)
+        assert swept[4] > swept[2]  # The fourth may have passed the gate together with the third.
+        assert (await here.audit()).faults == []
+
+
+async def test_a_machine_that_slept_hears_of_commands_before_it_dials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where commands give no signal, nothing is sent after a sleep before the inbox was read: a pause of meanwhile holds."""
+    slept = [0.0]
+    for module in (dispatch, control):
+        monkeypatch.setattr(module, "boot_time", lambda: clocks.boot_time() + slept[0])
+    async with scene(tmp_path, clock="manual") as here, Ledger(here.path) as other:
+        campaign = await here.campaign(people(20))
+        remote = await here.campaign(ledger=other)
+        monkeypatch.setattr(here.ledger.database, "alarm", lambda: None)
+
+        async def sleeps(post: Post) -> None:
+            if not slept[0]:
+                slept[0] = HOUR
+                await remote.pause("meanwhile")
+
+        here.wire.before = sleeps
+        async with running(campaign) as seen:
+            await until(lambda: seen and seen[-1].state == "paused")
+            assert len(here.wire.posts) == 1
