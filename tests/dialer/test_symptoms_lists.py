@@ -73,7 +73,9 @@ async def test_released_by_a_list_that_is_older_than_its_witness(tmp_path: Path)
         assert await here.rows("SELECT state FROM attempt") == [(AttemptState.ENDED,)]
 
 
-async def test_released_by_a_list_that_was_not_read_to_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_released_by_a_list_that_was_not_read_to_the_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An API that does not filter by metadata, and calls of others on all pages that are read: nothing was looked at, nor released."""
     number = people(1)[0]
     monkeypatch.setattr(sweep, "MAX_PAGE", 3)

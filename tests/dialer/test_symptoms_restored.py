@@ -81,7 +81,7 @@ async def test_the_call_of_a_released_attempt_rings_during_the_next_one(tmp_path
             await campaign.release(*await campaign.unknown())
             await until(lambda: len(here.posts(number)) == 2)
             await until(lambda: seen[-1].contacts["open"])
-            call = dict((await here.rows("SELECT n, call_id FROM attempt")))[2]
+            call = dict(await here.rows("SELECT n, call_id FROM attempt"))[2]
             await here.clock.advance(31)
             late = [one async for one in here.client.calls.list() if one.id != call]
             await campaign._run.running.record_calls(late, 3)  # type: ignore[union-attr]

@@ -258,7 +258,9 @@ async def _unknown(options: Options) -> int:
         else:
             doubts = await campaign.unknown()
             for one in doubts:
-                say(f"{one.number}  {one.reference}  {_utc(one.since)}  looked for {one.looked} times  {one.reason or ''}".rstrip())
+                say(
+                    f"{one.number}  {one.reference}  {_utc(one.since)}  looked for {one.looked} times  {one.reason or ''}".rstrip()
+                )
             say(f"{len(doubts):,} in doubt.")
         return 0
 

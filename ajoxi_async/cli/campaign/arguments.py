@@ -53,7 +53,9 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     made["check"].add_argument("--rate", type=float, metavar="N", help="calls a second (default: that of the campaign)")
     for name in ("pause", "resume", "stop", "do-not-call"):
         made[name].add_argument("--reason", default="", help="is kept in the ledger's journal")
-    made["do-not-call"].add_argument("--file", metavar="FILE", help="numbers, one a line; empty lines and # lines are none")
+    made["do-not-call"].add_argument(
+        "--file", metavar="FILE", help="numbers, one a line; empty lines and # lines are none"
+    )
     made["do-not-call"].add_argument(
         "--here", action="store_true", help="in this campaign only, and not in the others of the ledger"
     )

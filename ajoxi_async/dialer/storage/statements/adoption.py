@@ -57,9 +57,7 @@ def adopt(db: Database, campaign: int, number: int, n: int, call: Call, tally: C
     return int(found[0][0])
 
 
-def adopt_by_numbers(
-    db: Database, campaign: int, number: int, call: Call, now: int, tally: Counter[str]
-) -> int | None:
+def adopt_by_numbers(db: Database, campaign: int, number: int, call: Call, now: int, tally: Counter[str]) -> int | None:
     """Add an attempt for a call without reference, and return its id; ``None`` if it is none of this campaign's, or in doubt.
 
     Args:
@@ -96,10 +94,10 @@ def adopt_by_numbers(
     values = (campaign, contact, tries + 1, number, from_, AttemptState.UNKNOWN, created)
     if added := db.execute(_ADD, (*values, 0)):
         ((id,),) = added
-        db.execute("UPDATE attempt SET reason = ? WHERE id = ?", ("a call without a reference may be another campaign's", id))
         db.execute(
-            "UPDATE contact SET state = ?, tries = ? WHERE id = ?", (ContactState.UNKNOWN, tries + 1, contact)
+            "UPDATE attempt SET reason = ? WHERE id = ?", ("a call without a reference may be another campaign's", id)
         )
+        db.execute("UPDATE contact SET state = ?, tries = ? WHERE id = ?", (ContactState.UNKNOWN, tries + 1, contact))
         tally[ContactState.WAITING.word] -= 1
         tally[ContactState.UNKNOWN.word] += 1
         tally["attempts"] += 1

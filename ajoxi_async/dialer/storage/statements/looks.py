@@ -89,4 +89,3 @@ def unknown(db: Database, campaign: int) -> list[Look]:
         (campaign,),
     )
     return [Look(*row) for row in rows]
-
