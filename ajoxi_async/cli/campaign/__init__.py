@@ -129,7 +129,7 @@ async def _load(options: Options) -> int:
             ring_timeout=options.ring_timeout,
             ai_receptionist=options.ai_receptionist,
         )
-        rows = from_csv(options.csv, phone=options.phone, zone=options.zone, key=options.key)
+        rows = from_csv(options.csv, phone=options.phone, zone=options.zone, key=options.key, consent=options.consent)
         loaded = await campaign.load(rows, do_not_call=options.dnc or ())
         say(str(loaded))
         for one in loaded.first_refused:

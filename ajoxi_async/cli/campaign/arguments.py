@@ -77,6 +77,9 @@ def _add_load(load: argparse.ArgumentParser) -> None:
     load.add_argument("--phone", metavar="COLUMN", help="column of the numbers (default: phone, number or mobile)")
     load.add_argument("--zone", metavar="COLUMN", help="column of the time zone, such as America/Denver")
     load.add_argument("--key", metavar="COLUMN", help="column of a key of yours, which the report repeats")
+    load.add_argument(
+        "--consent", metavar="COLUMN", help="column of the consent; rows in which it is empty or no are refused"
+    )
     load.add_argument("--dnc", metavar="FILE", help="numbers that are not to be called, one a line")
     load.add_argument(
         "--windows", choices=("always", "us_strict"), help="calling hours, in each zone that a number may be in"
