@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
-from ajoxi_async.dialer.rules import clocks
 from ajoxi_async.dialer.dialing.openings import Openings
+from ajoxi_async.dialer.rules import clocks
 from ajoxi_async.dialer.rules.windows import Opening, Windows
 from ajoxi_async.protocol.errors import ConfigurationError
 
