@@ -235,16 +235,25 @@ def _measure_feed(checkouts: dict[str, Path], seconds: float, rounds: int) -> li
             assert not failed
             found[name].append((rate, (sandbox.busy() - busy) / (rate * seconds) * 1e6))
             sandbox.close()
-    first = next(iter(ways))
-    best = {name: (max(rate for rate, _ in each), min(cost for _, cost in each)) for name, each in found.items()}
-    return [
-        [name, f"{rate:,.0f}", f"{cost:,.1f}", f"{rate / best[first][0]:.3f}", f"{best[first][1] / cost:.3f}"]
-        for name, (rate, cost) in best.items()
-    ]
+    # Shares are medians over rounds, each with the first way in the same round: the machine's speed drifts between rounds.
+    first = found[next(iter(ways))]
+    rows = []
+    for name, each in found.items():
+        rate, cost = (median(values) for values in zip(*each, strict=True))
+        share = median(rate / other for (rate, _), (other, _) in zip(each, first, strict=True))
+        by_time = median(other / cost for (_, cost), (_, other) in zip(each, first, strict=True))
+        rows.append([name, f"{rate:,.0f}", f"{cost:,.1f}", f"{share:.3f}", f"{by_time:.3f}"])
+    return rows
 
 
 def main(
-    *, quick: bool = False, before: str | None = None, held: int = 1_000_000, seconds: float = 10.0, feed: bool = False
+    *,
+    quick: bool = False,
+    before: str | None = None,
+    held: int = 1_000_000,
+    seconds: float = 10.0,
+    feed: bool = False,
+    feed_rounds: int = 2 * ROUNDS,
 ) -> None:
     """Measure and print: medians of the rounds, and how many times the other checkout's value they are."""
     from benchmarks.tools import table
@@ -256,7 +265,7 @@ def main(
     checkouts = {"before": Path(before).resolve()} if before else {}
     checkouts["now"] = HERE
     if feed:
-        print(table(_FEED, _measure_feed(checkouts, seconds, 2 * rounds)))
+        print(table(_FEED, _measure_feed(checkouts, seconds, 1 if quick else feed_rounds)))
         return
     found: dict[str, list[dict[str, float]]] = {name: [] for name in checkouts}
     for _ in range(rounds):
@@ -268,7 +277,7 @@ def main(
         ratio = f"{values['now'] / values['before']:.3f}" if before else ""
         rows.append([line, *(f"{value:,.2f}" for value in values.values()), ratio])
     print(table([f"the sandbox under load, {held:,} calls held for lists", *checkouts, "ratio"], rows))
-    print("\n" + table(_FEED, _measure_feed(checkouts, seconds, 1 if quick else 2 * rounds)))
+    print("\n" + table(_FEED, _measure_feed(checkouts, seconds, 1 if quick else feed_rounds)))
     sandbox = _Sandbox(HERE)
     readers = 100 if quick else READERS
     completed, took = asyncio.run(_read(sandbox, readers))
@@ -283,6 +292,7 @@ if __name__ == "__main__":
     parser.add_argument("--held", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--feed", action="store_true", help="the change feed alone")
+    parser.add_argument("--rounds", type=int, default=2 * ROUNDS, help="of the change feed")
     parser.add_argument("--subscribers", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--lists", action="store_true", help=argparse.SUPPRESS)
@@ -290,4 +300,11 @@ if __name__ == "__main__":
     if options.serve is not None:
         _serve(options.serve, options.lists, options.subscribers)
     else:
-        main(quick=options.quick, before=options.before, held=options.held, seconds=options.seconds, feed=options.feed)
+        main(
+            quick=options.quick,
+            before=options.before,
+            held=options.held,
+            seconds=options.seconds,
+            feed=options.feed,
+            feed_rounds=options.rounds,
+        )

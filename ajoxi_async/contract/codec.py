@@ -11,7 +11,6 @@ Rules:
 
 from __future__ import annotations
 
-import re
 import typing
 from typing import Any, TypeVar
 
@@ -46,13 +45,6 @@ __all__ = [
 
 T = TypeVar("T")
 
-#: msgspec rounds what is finer than microseconds. What else it does not know of times, second 60, it refuses.
-_fine_time = re.compile(rb"\.\d{7}")
-
-
-def _has_fine_times(body: bytes) -> bool:
-    return body.find(b".") >= 0 and _fine_time.search(body) is not None
-
 
 @attrs.frozen
 class PageBody(typing.Generic[T]):
@@ -68,7 +60,7 @@ _PAGE_FIELDS = frozenset(attrs.fields_dict(PageBody))
 
 def decode(body: bytes, cls: type[T]) -> T:
     """Decode a response body into a model."""
-    return structure(parse_json(body, any_depth=True), cls, _has_fine_times(body))
+    return structure(parse_json(body, any_depth=True), cls, odd_times=False)
 
 
 def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
@@ -78,7 +70,7 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
         raise DecodeError("not a page: expected an object with a list `data`")
     if not _PAGE_FIELDS.issuperset(page) and is_deeper({**page, "data": None}, MAX_DEPTH):
         raise TooDeepError
-    data = structure_many(page["data"], cls, _has_fine_times(body))
+    data = structure_many(page["data"], cls)
     cursor = page.get("next_cursor")
     if cursor is not None and type(cursor) is not str:
         raise DecodeError("not a page: `next_cursor` is neither a string nor null")

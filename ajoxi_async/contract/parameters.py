@@ -101,7 +101,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
 
 def _convert(given: dict[str, Any], cls: type[P], strict: bool) -> P:
     try:
-        return msgspec.convert(preparer(cls)(given, "", 1), cls, strict=strict)
+        return msgspec.convert(preparer(cls)([given], "", 1)[0], cls, strict=strict)
     except UnicodeEncodeError:
         raise InvalidParameterError("body", HALF_A_PAIR) from None
     except msgspec.ValidationError as error:

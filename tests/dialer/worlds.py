@@ -63,9 +63,10 @@ class Stage:
 
     async def run_for(self, seconds: float) -> None:
         """Run the campaign for so long on a clock that is moved by hand, and leave it."""
-        ended = anyio.Event()
+        ended = False
 
         async def drive() -> None:
+            nonlocal ended
             steps = self.campaign.run(every=0.05, until_settled=None)
             try:
                 async for _ in steps:
@@ -73,12 +74,12 @@ class Stage:
             finally:
                 with anyio.CancelScope(shield=True):
                     await steps.aclose()
-                ended.set()
+                ended = True
 
         async with anyio.create_task_group() as group:
             group.start_soon(drive)
-            # A run that has nothing left to do may have ended between two looks.
-            await wait_until(lambda: self.campaign.runs or ended.is_set())
+            # Where nothing is left to dial, a run may be over before anybody has seen it.
+            await wait_until(lambda: self.campaign.runs or ended)
             await self.sandbox.advance(seconds)
             group.cancel_scope.cancel()
 
