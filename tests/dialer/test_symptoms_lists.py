@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -210,3 +211,5 @@ async def test_an_api_that_answers_nobody_is_asked_by_everybody(tmp_path: Path) 
         assert here.rings(number) == 2
         gaps = [later.at - earlier.at for earlier, later in zip(here.wire.posts, here.wire.posts[1:], strict=False)]
         assert [round(gap) for gap in gaps[:4]] == [1, 2, 4, 8]
+        begun = Counter(int(str(post.reference).rpartition(".")[2]) for post in here.wire.posts)
+        assert dict(await here.rows("SELECT n, sent FROM attempt")) == begun
