@@ -1,4 +1,4 @@
-"""A claim looks at everything again in its own transaction, whatever was true when its candidates were read."""
+"""Statements by themselves: a claim looks at everything again, whatever was true when its candidates were read."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from ajoxi_async.dialer import Retry
+from ajoxi_async.dialer.dialing.running import rules_of
 from ajoxi_async.dialer.rules.caps import Caps
 from ajoxi_async.dialer.rules.machine import AttemptState, ContactState
-from ajoxi_async.dialer.storage.statements import claims
+from ajoxi_async.dialer.storage.statements import claims, moments
 
 from .worlds import Where, stage
 
@@ -109,3 +111,45 @@ async def test_a_number_with_an_incident_in_flight(where: Where) -> None:
     made, states = await claimed(where, incident)
     assert made == NUMBERS[1:]
     assert states[NUMBERS[0]] == "waiting"
+
+
+async def test_moments_of_a_clock_that_was_ahead(where: Where) -> None:
+    """What is later than now is corrected by the API's moments, on both databases; what is not stays as it was."""
+    async with stage(where, NUMBERS, attempts=3, retry={"busy": Retry(60)}) as here:
+        id, rules = here.campaign.row.id, rules_of(here.campaign.settings)
+
+        def work(db: Any) -> tuple[Any, ...]:
+            ahead = NOW + 3_600_000
+            db.execute("UPDATE campaign SET mark = 0")
+            before = moments.is_ahead(db, id, NOW)
+            for number, at in zip(NUMBERS, (NOW - 5000, ahead, ahead), strict=True):
+                _attempt(db, id, number, AttemptState.ENDED, at)
+            db.execute("UPDATE attempt SET disposition = 'busy', next_look = ?", (ahead + 1,))
+            db.execute(
+                "UPDATE attempt SET created_at = ?, ended_at = ? WHERE number = ?", (NOW - 2000, NOW - 1000, NUMBERS[1])
+            )
+            db.execute("UPDATE contact SET tries = 1, due = ?", (ahead + 60_000,))
+            found = before, moments.is_ahead(db, id, NOW), moments.correct_attempts(db, id, NOW)
+            last = moments.correct_contacts(db, id, 0, NOW, rules)
+            assert moments.correct_contacts(db, id, last or 0, NOW, rules) is None
+            return (
+                *found,
+                db.execute("SELECT intent_at, next_look FROM attempt ORDER BY number"),
+                [due for (due,) in db.execute("SELECT due FROM contact ORDER BY number")],
+            )
+
+        async with here.ledger.owning("autumn"):
+            before, after, amount, attempts, due = await here.ledger.write(work)
+        assert (before, after, amount) == (False, True, 2)
+        assert attempts == [(NOW - 5000, NOW), (NOW - 2000, NOW), (NOW, NOW)]
+        assert due == [NOW + 60_000, NOW + 59_000, NOW + 60_000]
+
+
+async def test_do_not_call_of_somebody_who_was_reached(where: Where) -> None:
+    """A contact that has ended keeps its state, and so do the counts; only who waits is suppressed."""
+    async with stage(where, NUMBERS) as here:
+        await here.run()
+        await here.campaign.do_not_call(f"+{NUMBERS[0]}")
+        last = await here.campaign.progress()
+        assert (last.contacts["done"], last.contacts["suppressed"]) == (3, 0)
+        assert await here.sql("SELECT DISTINCT state FROM contact") == [(ContactState.DONE,)]
