@@ -15,6 +15,7 @@ from ajoxi_async.contract.wire import Response
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows
 from ajoxi_async.dialer import clock as clocks
 from ajoxi_async.dialer.dialing import control, dispatch
+from ajoxi_async.dialer.dialing.answers import NotNowError
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.steps import ClockStep, ClockWatch
 
@@ -303,3 +304,32 @@ async def test_a_machine_that_slept_hears_of_commands_before_it_dials(
         async with running(campaign) as seen:
             await until(lambda: seen and seen[-1].state == "paused")
             assert len(here.wire.posts) == 1
+
+
+@pytest.mark.parametrize("why", ["window", "expires"])
+async def test_a_turn_that_comes_too_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
+    """Between the claim and the gate hours may pass: the gate looks at the window and at the contact's time again."""
+    async with scene(tmp_path, clock="manual") as here:
+        clock, check = SteppedClock(here.clock), Dispatcher.check
+        windows = Windows("0-9") if why == "window" else Windows.always()
+        campaign = await here.campaign(people(1), zones=["UTC"], windows=windows, clock=clock)
+        if why == "expires":
+            async with here.ledger.owning("autumn"):
+                expires = int((EPOCH + HOUR) * 1000)
+                await here.ledger.write(lambda db: db.execute("UPDATE contact SET expires = ?", (expires,)))
+        refused: list[str] = []
+
+        def late(dispatcher: Dispatcher, *claimed: Any) -> None:
+            clock.offset = 10 * HOUR
+            try:
+                check(dispatcher, *claimed)
+            except NotNowError as error:
+                refused.append(error.message)
+                raise
+
+        monkeypatch.setattr(Dispatcher, "check", late)
+        async with running(campaign):
+            await until(lambda: refused)
+        assert refused[0] == {"window": "its window is closed", "expires": "its time is over"}[why]
+        assert not here.wire.posts
+        assert (await here.audit()).faults == []
