@@ -297,6 +297,11 @@ class AsyncAjoxi:
         """The limiter that every attempt waits for; ``limiter.snapshot()`` gives its state."""
         return self._pipeline.limiter
 
+    @property
+    def retry(self) -> RetryPolicy:
+        """How often and how long a failed request is sent again; ``with_options(retry=...)`` makes a variant."""
+        return self._pipeline.retry
+
     def with_options(
         self,
         *,

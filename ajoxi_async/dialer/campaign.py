@@ -66,6 +66,7 @@ class Doubt:
         since: when it was begun, in seconds since the epoch.
         looked: how often its call was looked for.
         next_look: when it is looked for again, in seconds since the epoch; ``None`` for no more.
+        reason: why it is in doubt, such as the error that its request ended with.
     """
 
     number: str
@@ -74,6 +75,7 @@ class Doubt:
     since: float
     looked: int
     next_look: float | None
+    reason: str | None = None
 
     def __repr__(self) -> str:
         return f"Doubt({self.reference!r}, since={self.since:.0f}, looked={self.looked})"
@@ -444,6 +446,7 @@ class Campaign:
                 one.intent_at / 1000,
                 one.looked,
                 None if one.next_look is None else one.next_look / 1000,
+                one.reason,
             )
             for one in found
         ]

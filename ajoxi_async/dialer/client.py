@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Protocol, Self, TypeVar
 from urllib.parse import urlsplit
+
+from attrs import evolve
 
 from ajoxi_async.contract.calls import Call, Campaign
 from ajoxi_async.protocol.rate import Lane
 from ajoxi_async.protocol.retry import RetryPolicy
 
-__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate", "GivenClient", "api_of"]
+__all__ = ["CallPages", "DialerCalls", "DialerClient", "Gate", "GivenClient", "api_of", "placing", "reading"]
 
 #: Called synchronously after the limiter's turn and before anything is sent; if it raises, nothing was sent.
 Gate = Callable[[], object]
@@ -93,6 +95,9 @@ class DialerClient(Protocol):
     def with_options(self, *, retry: RetryPolicy | None = None, lane: Lane | None = None) -> Self: ...
 
 
+ClientT = TypeVar("ClientT", bound=DialerClient)
+
+
 class GivenClient(Protocol):
     """A client as users give it: a `DialerClient`.
 
@@ -106,6 +111,25 @@ class GivenClient(Protocol):
 
     def with_options(self, *, retry: RetryPolicy | None = None, lane: Lane | None = None) -> Self:
         """See `AsyncAjoxi.with_options`."""
+
+
+def reading(client: ClientT) -> ClientT:
+    """A client that looks calls up with the retries that its owner has chosen."""
+    return client.with_options(retry=evolve(_retry_of(client), writes="strict"))
+
+
+def placing(client: ClientT) -> ClientT:
+    """A client that sends each request for a call once.
+
+    It waits for no second attempt: what was not sent goes back into the ledger, where pauses, windows and do-not-call count, and where
+    it is known that nothing was sent if the process dies meanwhile.
+    """
+    return client.with_options(retry=evolve(_retry_of(client), writes="strict", max_retries=0))
+
+
+def _retry_of(client: object) -> RetryPolicy:
+    found = getattr(client, "retry", None)
+    return found if isinstance(found, RetryPolicy) else RetryPolicy()
 
 
 def api_of(client: object) -> str:

@@ -21,6 +21,7 @@ from ajoxi_async.dialer.storage.database import Posted, Row, Value
 from ajoxi_async.dialer.storage.sqlite import SqliteDatabase
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.protocol.errors import AjoxiError, LedgerError
+from ajoxi_async.protocol.retry import RetryPolicy
 
 from .scene import FROM, Scene
 
@@ -162,7 +163,9 @@ class Process:
         wire = DyingWire(self.stage.wire, self.life)
         kind = Ledger if self.threaded else InlineLedger
         ledger = kind(DyingDatabase(self.stage.path, self.life))
-        client = AsyncAjoxi(self.stage.sandbox.api_key, transport=wire, limiter=LocalLimiter(None))
+        client = AsyncAjoxi(
+            self.stage.sandbox.api_key, transport=wire, limiter=LocalLimiter(None), retry=RetryPolicy(max_retries=0)
+        )
         async with client, ledger:
             self.campaign = await Campaign.open(
                 ledger, client, self.name, **{"from_": FROM, "clock": self.clock, **self.settings}

@@ -31,7 +31,7 @@ from .postgres_server import INSTALL, PostgresServer, find_binaries
 from .worlds import fill
 
 #: Calls a second, and contacts for each round, so that some are left at the end of it.
-RATE, CONTACTS = 40.0, 50
+RATE, CONTACTS = 40.0, 40
 #: Seconds within which another worker has to dial.
 PATIENCE = 90.0
 #: Rounds on one ledger.

@@ -25,6 +25,7 @@ from ajoxi_async.dialer.reporting.progress import Progress
 from ajoxi_async.dialer.rules.machine import AttemptState, ContactState
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts, counts
+from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.sandbox import AutoClock
 
 FROM = "+14155550100"
@@ -207,7 +208,9 @@ async def scene(folder: Path, **options: Any) -> AsyncIterator[Scene]:
     path = folder / "ledger.db"
     async with Sandbox(**options) as sandbox:
         wire = Wire(sandbox.transport(), sandbox.clock)
-        async with AsyncAjoxi(sandbox.api_key, transport=wire) as client, Ledger(path) as ledger:
+        # Without retries of the client's, which wait by real time.
+        retry = RetryPolicy(max_retries=0)
+        async with AsyncAjoxi(sandbox.api_key, transport=wire, retry=retry) as client, Ledger(path) as ledger:
             yield Scene(sandbox, client, ledger, wire, path)
 
 
@@ -241,6 +244,15 @@ async def until(condition: Callable[[], Any], within: float = 40.0) -> None:
     with anyio.fail_after(within):
         while not condition():
             await anyio.sleep(0.001)
+
+
+async def some_looks(campaign: Campaign, amount: int = 3) -> None:
+    """Wait until a run has looked for commands some times more, or is over: whatever it does by itself, it has done meanwhile."""
+    if campaign._run is None:
+        return
+    control = campaign._run._control
+    goal = control._looks + amount
+    await until(lambda: control._looks >= goal or campaign._run is None)
 
 
 @asynccontextmanager

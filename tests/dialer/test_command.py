@@ -6,11 +6,13 @@ import csv
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -300,11 +302,11 @@ def test_paused_by_another_process(here: Path, sandbox: Sandbox, capsys: pytest.
     running = Running()
     running.until_rings(sandbox, 20)
     assert main(["campaign", "pause", "a.db", "--reason", "lunch"]) == 0
-    time.sleep(1)  # for what was on the wire
-    rung = len(sandbox.world().rings())
-    assert rung < 150
-    time.sleep(0.5)
-    assert len(sandbox.world().rings()) == rung
+    sent = len(sandbox.requests.find(route="calls.create"))
+    until_carried_out(["+14155550198"])  # The process goes on looking, and a paused one would have sent by then.
+    until_carried_out(["+14155550199"])
+    assert len(sandbox.requests.find(route="calls.create")) <= sent + 2  # What was on the wire had not been counted.
+    assert len(sandbox.world().rings()) < 150
     capsys.readouterr()
     assert main(["campaign", "status", "a.db"]) == 0
     assert "paused" in (told := capsys.readouterr().out)
@@ -316,6 +318,84 @@ def test_paused_by_another_process(here: Path, sandbox: Sandbox, capsys: pytest.
     assert (status, errors) == (0, "")
     assert "paused" in out
     assert rang_once(sandbox, numbers)
+
+
+def until_carried_out(numbers: list[str]) -> None:
+    """Give the process that runs a command that changes nothing for it, and wait until it is in the journal."""
+    before = len(journal("do_not_call"))
+    assert main(["campaign", "do-not-call", "a.db", *numbers, "--name", "autumn", "--reason", "asked to"]) == 0
+    end = time.monotonic() + 20
+    while len(journal("do_not_call")) == before:
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def journal(what: str) -> list[str]:
+    """What the journal of the ledger says of one kind of command."""
+    with closing(sqlite3.connect("file:a.db?mode=ro", uri=True)) as db:
+        return [detail for (detail,) in db.execute("SELECT detail FROM journal WHERE what = ?", (what,))]
+
+
+def test_stopped_for_good(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """`stop` in another terminal ends the run: who waits is canceled, and the reason is kept."""
+    load(here, test_numbers(150))
+    running = Running()
+    running.until_rings(sandbox, 10)
+    assert main(["campaign", "stop", "a.db", "--reason", "enough"]) == 0
+    assert "autumn is stopped for good: no further call is placed." in capsys.readouterr().out
+    status, out, errors = running.end()
+    assert (status, errors) == (0, "")
+    assert "stopped" in out
+    assert len(sandbox.world().rings()) < 150
+    assert main(["campaign", "report", "a.db", "--csv", "out.csv"]) == 0
+    states = Counter(row["state"] for row in rows(here / "out.csv"))
+    assert set(states) == {"done", "canceled"}
+    assert '"reason": "enough"' in journal("stop")[0]
+
+
+def test_stopped_before_it_ran(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a process that runs it, `stop` needs no key, and says that those who wait are canceled by the next run."""
+    load(here, test_numbers(3))
+    assert main(["campaign", "stop", "a.db"]) == 0
+    assert "3 wait, and are canceled" in capsys.readouterr().out
+
+
+def test_do_not_call(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
+    """Numbers that are typed or in a file are not called, each counted once; the journal has the reason and no number."""
+    numbers = test_numbers(6)
+    load(here, numbers)
+    (here / "no.txt").write_text(f"number\n{numbers[1]}\n# nobody\n\n{numbers[2]};asked twice\n{numbers[0]}\n")
+    assert main(["campaign", "do-not-call", "a.db", numbers[0], "--file", "no.txt", "--reason", "by mail"]) == 0
+    assert "3 numbers are never called again in any campaign of this ledger." in capsys.readouterr().out
+    assert main(["campaign", "do-not-call", "a.db", numbers[3], "--here"]) == 0
+    assert "1 number is never called again in this campaign." in capsys.readouterr().out
+    assert "by mail" in journal("do_not_call")[0]
+    assert numbers[0][1:] not in "".join(journal("do_not_call"))
+    assert main(["campaign", "run", "a.db"]) == 0
+    assert {ring.number for ring in sandbox.world().rings()} == set(numbers[4:])
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ([], "do-not-call: expected NUMBER, --file FILE, or both"),
+        (["4155550100"], "NUMBER: "),
+        (["+14155550111", "nobody"], "NUMBER: "),
+        (["--file", "wrong.txt"], "--file: nothing was changed, because line 2: "),
+        (["--file", "missing.txt"], "--file: missing.txt cannot be read"),
+    ],
+)
+def test_do_not_call_that_cannot_be_right(
+    here: Path, capsys: pytest.CaptureFixture[str], more: list[str], told: str
+) -> None:
+    """What is no number is named with its line, and nothing is changed."""
+    load(here, test_numbers(2))
+    (here / "wrong.txt").write_text("+14155550111\n4.41E+11\n")
+    capsys.readouterr()
+    assert main(["campaign", "do-not-call", "a.db", *more]) == 2
+    assert told in capsys.readouterr().err
+    with closing(sqlite3.connect("file:a.db?mode=ro", uri=True)) as db:
+        assert db.execute("SELECT count(*) FROM dnc").fetchall() == [(0,)]
 
 
 def test_doubt(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

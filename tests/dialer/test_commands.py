@@ -6,15 +6,19 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from ajoxi_async import ConfigurationError
 from ajoxi_async.dialer import Campaign, Ledger, Retry
+from ajoxi_async.dialer.dialing.running import Running
+from ajoxi_async.dialer.rules.machine import CampaignState
 from ajoxi_async.protocol.errors import LedgerOwnedError
 from ajoxi_async.sandbox import VirtualClock
 
+from .scene import some_looks
 from .worlds import MAGIC, Stage, Where, stage, wait_until
 
 pytestmark = pytest.mark.anyio
@@ -42,7 +46,7 @@ async def test_a_pause_of_another_process_stops_dialling_at_once(where: Where) -
                 if progress.state == "paused" and not progress.contacts["open"]:
                     break
             assert progress.reason == "lunch"
-            await anyio.sleep(0.15)
+            await some_looks(here.campaign)
             assert len(here.sandbox.requests.find(route="calls.create")) == sent < len(NUMBERS)
             await other.resume()
             async for last in steps:
@@ -54,22 +58,34 @@ async def test_a_pause_of_another_process_stops_dialling_at_once(where: Where) -
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio's tasks cannot be driven by hand
-async def test_a_pause_of_this_process_closes_the_gate_before_it_writes(where: Where) -> None:
-    """From the first step of `pause` on not even a request that has its turn leaves."""
+async def test_a_pause_of_this_process_closes_the_gate_before_it_writes(
+    where: Where, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first step of `pause` on not even a request that has its turn leaves, however long the ledger takes."""
     async with stage(where, NUMBERS, concurrency=8) as here:
+        write, written = Running.write, anyio.Event()
+
+        async def slow(running: Running, work: Any) -> Any:
+            if work.__qualname__.startswith("Run.command"):
+                await written.wait()
+            return await write(running, work)
+
+        monkeypatch.setattr(Running, "write", slow)
         steps = here.campaign.run(every=0.002)
         async for _ in steps:
             if here.rings():
                 break
         async with anyio.create_task_group() as group:
-            pausing = here.campaign.pause()
-            pausing.send(None)  # Its first step, and no turn of the event loop.
-            sent = len(here.sandbox.requests.find(route="calls.create"))
-            pausing.close()
-            await anyio.sleep(0.05)
-            assert len(here.sandbox.requests.find(route="calls.create")) == sent < len(NUMBERS)
-            group.cancel_scope.cancel()
+            group.start_soon(here.campaign.pause)
+            running = here.campaign._run.running
+            await wait_until(lambda: running.state is CampaignState.PAUSED)
+            begun = running.begun  # The requests that the gate has let through.
+            await some_looks(here.campaign)
+            assert running.begun == begun
+            written.set()
+        assert (await here.campaign.progress()).state == "paused"
         await steps.aclose()
+        assert here.campaign._run is None
 
 
 async def test_do_not_call_of_another_process_reaches_whoever_waits(where: Where) -> None:
@@ -82,7 +98,7 @@ async def test_do_not_call_of_another_process_reaches_whoever_waits(where: Where
                 await wait_until(lambda: here.campaign.runs)
                 await here.sandbox.advance(300)
                 await other.do_not_call(f"+{MAGIC + 8}", reason="asked us to")
-                await anyio.sleep(0.2)
+                await some_looks(here.campaign)
                 await here.sandbox.advance(1200)
 
             group.start_soon(command)

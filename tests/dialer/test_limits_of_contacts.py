@@ -141,6 +141,8 @@ def test_an_attempt_leaves_the_period_after_exactly_a_day() -> None:
     caps = Caps(per_24h=1)
     assert caps.next_allowed([1000.0], 1000.0 + DAY - 1) == 1000.0 + DAY
     assert caps.next_allowed([1000.0], 1000.0 + DAY) == 1000.0 + DAY
+    # With two allowed, the earlier of the two latest makes room, whatever came before it.
+    assert Caps(per_24h=2).next_allowed([10.0, 1000.0, 5000.0], 6000.0) == 1000.0 + DAY
 
 
 def test_without_caps_everything_is_allowed() -> None:

@@ -134,3 +134,18 @@ def test_rows_of_programs() -> None:
     assert given_row("+1", 3) == (3, "+1", None, None, None, None, None)
     assert given_row({"phone": "+1", "zone": "z", "key": "k", "a": 1}, 1) == (1, "+1", "z", None, "k", {"a": 1}, None)
     assert given_row({"number": "+1"}, 1)[6] == "the row has no 'phone'"
+
+
+def test_a_row_without_consent_is_refused(tmp_path: Path) -> None:
+    """A named column of consents that is empty or says no refuses its row with the reason; what it says otherwise is kept."""
+    file = tmp_path / "people.csv"
+    said = ["web form 2026-03-01", "", " No ", "false", "0", "yes", "NULL", "unknown"]
+    file.write_text("phone,basis\n" + "".join(f"+1415555{2000 + n},{text}\n" for n, text in enumerate(said)))
+    found = [(row[5], row[6]) for row in from_csv(file, consent="basis").rows()]
+    refused = "no consent in column 'basis'"
+    assert [why for _, why in found] == [None, refused, refused, refused, refused, None, refused, refused]
+    assert found[0][0] == {"basis": "web form 2026-03-01"}
+    assert [row[6] for row in from_csv(file).rows()] == [None] * len(said)
+    assert [row[6] for row in from_csv(file, consent="basis", variables=False).rows()][:2] == [None, refused]
+    with pytest.raises(InvalidParameterError, match="consent"):
+        list(from_csv(file, consent="basics").rows())

@@ -13,7 +13,7 @@ from ajoxi_async.dialer.rules.retries import Retry
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
-from .scene import EPOCH, Post, magic, people, run, running, scene, until
+from .scene import EPOCH, Post, magic, people, run, running, scene, some_looks, until
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_no_cancel_in_flight(tmp_path: Path) -> None:
             await until(lambda: len(stage.wire.posts) > 20)
             await campaign.pause("lunch")
             sent = len(stage.wire.posts)
-            await anyio.sleep(0.1)
+            await some_looks(campaign)
             assert len(stage.wire.posts) == sent
             away = await campaign.progress()
             assert away.contacts["waiting"] == 400 - sent
@@ -152,7 +152,7 @@ async def test_pause_of_another_process(tmp_path: Path) -> None:
                 await until(lambda: len(stage.wire.posts) > 20)
                 await remote.pause()
                 sent = len(stage.wire.posts)
-                await anyio.sleep(0.1)
+                await some_looks(campaign)
                 assert len(stage.wire.posts) == sent
                 await remote.resume()
                 await until(lambda: len(stage.wire.posts) > sent)
@@ -296,8 +296,7 @@ async def test_a_callback_dials_several_times(tmp_path: Path) -> None:
             results.append(await campaign.dial(ANSWERED))
 
         async with running(campaign) as seen:
-            await until(lambda: seen and seen[-1].contacts["waiting"] == 2)
-            await anyio.sleep(0.05)
+            await until(lambda: seen and seen[-1].contacts["waiting"] == 2 and campaign.runs)
             async with anyio.create_task_group() as group:
                 for _ in range(5):
                     group.start_soon(dial)

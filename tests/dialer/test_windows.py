@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
+from ajoxi_async.dialer.dialing.openings import Openings
 from ajoxi_async.dialer.rules import clocks
 from ajoxi_async.dialer.rules.windows import Opening, Windows
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -236,3 +237,29 @@ def test_a_zone_that_this_machine_does_not_know() -> None:
     """A zone from a newer database is an error that names it, and not UTC."""
     with pytest.raises(ConfigurationError, match="Europe/Atlantis"):
         Windows("8-21").opening(["Europe/Atlantis"], 1e9, 25)
+
+
+def test_an_opening_that_is_kept_ends() -> None:
+    """What was open an hour ago is asked about again: calls begin until the ring time before the end, and not a moment later."""
+    openings = Openings(Windows("9-17"), 30.0)
+    openings.learn({1: ("UTC",)})
+    midnight = 20_000 * 86_400.0
+    for hours, allowed in (
+        (9, True),
+        (10, True),
+        (17 - 30 / 3600, True),
+        (17 - 29.9 / 3600, False),
+        (8.999, False),
+        (33, True),
+    ):
+        assert openings.allows(1, midnight + hours * 3600) is allowed
+    opening = Windows("9-17").opening(["UTC"], midnight, 30.0)
+    assert opening is not None
+    assert [
+        opening.allows(at) for at in (opening.start - 0.001, opening.start, opening.latest, opening.latest + 0.001)
+    ] == [
+        False,
+        True,
+        True,
+        False,
+    ]

@@ -16,10 +16,13 @@ from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements import contacts
 from ajoxi_async.dialer.storage.statements.contacts import NewContact
 from ajoxi_async.limits.local import LocalLimiter
+from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.sandbox import AutoClock
 
 FROM = "+14155550100"
 MAGIC = 15005550100
+#: The client's own retries wait by real time.
+RETRY = RetryPolicy(max_retries=0)
 
 #: The path or URL of a ledger that may be made there; or a folder, for a ledger in SQLite.
 Where: TypeAlias = str | Path
@@ -86,7 +89,9 @@ class Stage:
 
     def another_client(self) -> AsyncAjoxi:
         """A client of the same key."""
-        return AsyncAjoxi(self.sandbox.api_key, transport=self.sandbox.transport(), limiter=LocalLimiter(None))
+        return AsyncAjoxi(
+            self.sandbox.api_key, transport=self.sandbox.transport(), limiter=LocalLimiter(None), retry=RETRY
+        )
 
     async def sql(self, statement: str, *parameters: Any) -> list[Any]:
         """Read the ledger."""
@@ -124,7 +129,7 @@ async def stage(
     sandbox = Sandbox(port=None, clock=clock or AutoClock(pause=0.0005), rate_limit=None, marks=0, **sandboxes)
     where = str(where / "ledger.db") if isinstance(where, Path) else where
     async with sandbox, Ledger(where) as ledger:
-        client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None))
+        client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=LocalLimiter(None), retry=RETRY)
         async with client:
             campaign = await Campaign.open(
                 ledger, client, "autumn", **{"from_": FROM, "clock": sandbox.clock, **settings}

@@ -15,6 +15,8 @@ DOES: Final = {
     "status": "show where a campaign stands, or which campaigns a ledger has",
     "pause": "send no further call, in whichever process the campaign runs",
     "resume": "go on after a pause",
+    "stop": "end a campaign for good: who waits is canceled, in whichever process it runs",
+    "do-not-call": "never call numbers again, in any campaign of the ledger",
     "unknown": "list who is in doubt, or record what you found out about them",
     "report": "write a row for each row that was loaded",
 }
@@ -32,6 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         one.add_argument("ledger", metavar="LEDGER", help=_LEDGER)
         if name == "load":
             one.add_argument("csv", metavar="CSV", help="a file with a header line")
+        elif name == "do-not-call":
+            one.add_argument("numbers", nargs="*", metavar="NUMBER", help="in E.164")
         default = "" if name == "load" else " (default: the only one of the ledger)"
         one.add_argument("--name", required=name == "load", help=f"name of the campaign{default}")
     _add_load(made["load"])
@@ -45,8 +49,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     run.add_argument("--allow-live", action="store_true", help="permit a live key where CI is set")
     made["check"].add_argument("--rate", type=float, metavar="N", help="calls a second (default: that of the campaign)")
-    for name in ("pause", "resume"):
+    for name in ("pause", "resume", "stop", "do-not-call"):
         made[name].add_argument("--reason", default="", help="is kept in the ledger's journal")
+    made["do-not-call"].add_argument(
+        "--file", metavar="FILE", help="numbers, one a line; empty lines and # lines are none"
+    )
+    made["do-not-call"].add_argument(
+        "--here", action="store_true", help="in this campaign only, and not in the others of the ledger"
+    )
     unknown = made["unknown"].add_mutually_exclusive_group()
     unknown.add_argument(
         "--release", nargs="+", metavar="REFERENCE", help="no call was placed: they may be dialled again"
@@ -65,6 +75,9 @@ def _add_load(load: argparse.ArgumentParser) -> None:
     load.add_argument("--phone", metavar="COLUMN", help="column of the numbers (default: phone, number or mobile)")
     load.add_argument("--zone", metavar="COLUMN", help="column of the time zone, such as America/Denver")
     load.add_argument("--key", metavar="COLUMN", help="column of a key of yours, which the report repeats")
+    load.add_argument(
+        "--consent", metavar="COLUMN", help="column of the consent; rows in which it is empty or no are refused"
+    )
     load.add_argument("--dnc", metavar="FILE", help="numbers that are not to be called, one a line")
     load.add_argument(
         "--windows", choices=("always", "us_strict"), help="calling hours, in each zone that a number may be in"

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ajoxi_async.cli.campaign.dial import dial, waits_of
 from ajoxi_async.cli.campaign.display import lines, opening_time
+from ajoxi_async.cli.campaign.forbidding import forbid, numbers_of
 from ajoxi_async.cli.output import say, warn
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
@@ -51,6 +52,8 @@ def run(options: Options) -> int:
         "status": _status,
         "pause": _pause,
         "resume": _resume,
+        "stop": _stop,
+        "do-not-call": _do_not_call,
         "unknown": _unknown,
         "report": _report,
     }
@@ -75,6 +78,8 @@ def _typed(param: str, options: Options) -> str:
     """A parameter as it is typed."""
     if param == "doubts":
         return "--release" if options.release else "--done"
+    if options.does == "do-not-call":
+        return {"number": "NUMBER", "do_not_call": "--file"}.get(param, param)
     typed = {"from_": "--from", "do_not_call": "--dnc", "path": "CSV", "rows": "CSV"}
     return typed.get(param) or f"--{param.partition('[')[0].replace('_', '-')}"
 
@@ -123,7 +128,7 @@ async def _load(options: Options) -> int:
             ring_timeout=options.ring_timeout,
             ai_receptionist=options.ai_receptionist,
         )
-        rows = from_csv(options.csv, phone=options.phone, zone=options.zone, key=options.key)
+        rows = from_csv(options.csv, phone=options.phone, zone=options.zone, key=options.key, consent=options.consent)
         loaded = await campaign.load(rows, do_not_call=options.dnc or ())
         say(str(loaded))
         for one in loaded.first_refused:
@@ -218,6 +223,29 @@ async def _resume(options: Options) -> int:
         return 0
 
 
+async def _stop(options: Options) -> int:
+    async with _opened(options) as (_, campaign):
+        await campaign.stop(options.reason)
+        progress = await campaign.progress()
+        say(f"{campaign.name} is stopped for good: no further call is placed.")
+        if waiting := progress.contacts["waiting"]:
+            say(f"{waiting:,} wait, and are canceled by the process that runs it, or by the next `ajoxi campaign run`.")
+        return 0
+
+
+async def _do_not_call(options: Options) -> int:
+    listed = [] if options.file is None else await asyncio.to_thread(numbers_of, options.file)
+    if not (options.numbers or listed):
+        raise _UsageError("do-not-call: expected NUMBER, --file FILE, or both")
+    async with _opened(options) as (_, campaign):
+        # Those that were typed come first: a wrong one among them is found before anything is changed.
+        numbers = [*options.numbers, *listed]
+        amount = await forbid(campaign, numbers, everywhere=not options.here, reason=options.reason)
+        where = "in this campaign" if options.here else "in any campaign of this ledger"
+        say(f"{amount:,} {'number is' if amount == 1 else 'numbers are'} never called again {where}.")
+        return 0
+
+
 async def _unknown(options: Options) -> int:
     async with _opened(options) as (_, campaign):
         if options.release:
@@ -229,7 +257,9 @@ async def _unknown(options: Options) -> int:
         else:
             doubts = await campaign.unknown()
             for one in doubts:
-                say(f"{one.number}  {one.reference}  {_utc(one.since)}  looked for {one.looked} times")
+                say(
+                    f"{one.number}  {one.reference}  {_utc(one.since)}  looked for {one.looked} times  {one.reason or ''}".rstrip()
+                )
             say(f"{len(doubts):,} in doubt.")
         return 0
 

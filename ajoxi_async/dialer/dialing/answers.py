@@ -5,6 +5,7 @@
     201 with a call                               placed
     400, 403, 422 about the contact               refused
     429, not connected, the gate was closed       unsent     waits after failures to connect
+    the gate was closed after time was missed     doubtful   sweeps the list
     401, 404, 405, a redirect, a setting of ours  unsent     halts: every further call would fail
     5xx, any other status, another form, none     doubtful   waits after several in a row
 
@@ -35,7 +36,15 @@ _NOT_DONE: Final = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
 
 
 class NotNowError(AjoxiError):
-    """The gate is closed: the call is not to be placed now. Never leaves the dialer."""
+    """The gate is closed: the call is not to be placed now. Never leaves the dialer.
+
+    Attributes:
+        doubtful: whether the call may have been placed before, in a time of which the process does not know.
+    """
+
+    def __init__(self, message: str, *, doubtful: bool = False) -> None:
+        super().__init__(message)
+        self.doubtful = doubtful
 
 
 class Ending(NamedTuple):
@@ -47,6 +56,7 @@ class Ending(NamedTuple):
         halts: whether every further call would end the same way.
         failed: whether the connection failed, so that others would fail as well for a while.
         throttled: whether it was a 429. The limiter waits after one; only a series of them is trouble.
+        gated: whether the gate was closed, so that it says nothing about the API.
     """
 
     fact: Fact
@@ -54,12 +64,13 @@ class Ending(NamedTuple):
     halts: bool = False
     failed: bool = False
     throttled: bool = False
+    gated: bool = False
 
 
 def ending_of(error: AjoxiError) -> Ending:
     """What an error of ``calls.create`` without retries says about the attempt."""
     if isinstance(error, NotNowError):
-        return Ending(Fact.UNSENT, error.message)
+        return Ending(Fact.DOUBTFUL if error.doubtful else Fact.UNSENT, error.message, gated=True)
     if isinstance(error, InvalidParameterError):
         if error.param == "to":
             return Ending(Fact.REFUSED, "not a number that can be called")

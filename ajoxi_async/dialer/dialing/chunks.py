@@ -63,7 +63,7 @@ class Chunks:
         """Send a chunk and write what became of it."""
         running, settings = self.running, self.running.settings
         try:
-            made = await running.client.calls.create_campaign(
+            made = await running.placer.calls.create_campaign(
                 name=reference,
                 mode=settings.mode if settings.mode in {"preview", "power", "predictive"} else "power",
                 contacts=[f"+{one.number}" for one in claimed],

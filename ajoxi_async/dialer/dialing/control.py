@@ -4,8 +4,9 @@ Rules:
 1. Commands are looked for every twentieth of a second of real time. The gate sends nothing while there are commands that were not
    carried out (`dispatch`, rule 3), so that they have effect at once.
 2. The ownership is looked at as often. A run that has lost it ends.
-3. When the system's clock jumps, the machine may have been rolled back to a snapshot, memory and all. Nothing is sent then until the
-   API's list was swept as at the beginning of a run.
+3. When time has passed that was not seen, the machine may have been rolled back to a snapshot, memory and all: see `steps`. Nothing is
+   sent then until the API's list was swept as at the beginning of a run, and what was before the wire is in doubt. When the clock was
+   set back, the ledger is swept and corrected as well, and what was before the wire is unsent.
 4. The mark, up to which the ledger knows all its calls, is written every few seconds: see `opening`.
 """
 
@@ -21,6 +22,7 @@ from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.opening import Opening
 from ajoxi_async.dialer.dialing.running import Running, rules_of
+from ajoxi_async.dialer.dialing.steps import ClockStep
 from ajoxi_async.dialer.rules.machine import CampaignState
 from ajoxi_async.dialer.storage.database import Database, Posted
 from ajoxi_async.dialer.storage.statements import campaigns, commands, contacts
@@ -64,8 +66,12 @@ class Control:
         if alarm is None or alarm > running.alarm or self._looks % _ANYWAY == 1:
             await self._carry_out(alarm)
         self.dispatcher.polled = polled
-        if running.opened and running.jumped:
-            running.opened = False
+        running.look_at_clocks()
+        if running.stepped is not None:
+            step, running.stepped = running.stepped, None
+            if step is ClockStep.BACK:
+                self.dispatcher.rewind()
+                running.rewind()
             await self.opening.sweep()
         if self._looks % _MARK == 0 or running.unsaved:
             await self._save()
@@ -116,7 +122,10 @@ class Control:
 
         def work(db: Database, tally: Counter[str]) -> None:
             tally.update(unsaved)
-            if running.opened:
-                campaigns.set_mark(db, running.row.id, running.now())
+            if opened:
+                campaigns.set_mark(db, running.row.id, now)
 
+        # The moment is read before the clocks are compared, so that no mark is of a time that was not seen.
+        now = running.now()
+        opened = running.look_at_clocks() is None and running.opened
         await running.write(work)

@@ -9,7 +9,8 @@ Rules:
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
 5. After failures to connect, and after several answers in a row that leave their attempts in doubt, dialling waits: from a second,
-   doubled each time, to a minute. A request that gets through ends this. So an API that is down puts few attempts in doubt.
+   doubled each time, to a minute. After each wait one call is tried, and the next wait begins unless it gets through. So an API that
+   is down puts few attempts in doubt: what was on the wire when it failed, and one for each wait.
 """
 
 from __future__ import annotations
@@ -65,9 +66,12 @@ class _Gate:
 
     dispatcher: Dispatcher
     claimed: Sequence[Claimed]
+    #: When it let the request through.
+    passed: float = 0.0
 
     def __call__(self) -> None:
         self.dispatcher.check(*self.claimed)
+        self.passed = self.dispatcher.running.clock.now()
 
 
 @define(eq=False)
@@ -131,6 +135,10 @@ class Dispatcher:
         now = running.clock.now()
         if now < self._paused_until:
             return self._paused_until
+        if self._pause and (running.claimed or running.on_wire):
+            return None
+        if running.period_is_over:
+            await running.begin_period()
         if running.settings.mode == "preview":
             running.nothing_waits = True  # Contacts are dialled by `dial` only; those that wait are in the counts.
             return None
@@ -140,10 +148,13 @@ class Dispatcher:
         if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
             return None
         seen = running.seen()
-        room = min(ahead, running.pacing.room(now, seen), running.affordable())
+        room = min(1 if self._pause else ahead, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
+        steps = running.steps
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
@@ -174,7 +185,10 @@ class Dispatcher:
             id = chunks.add(db, running.row.id, reference, [one.id for one in claimed], moment) if claimed else 0
             return claimed, id, until
 
+        steps = running.steps
         claimed, chunk, until = await running.write(work)
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
@@ -296,6 +310,8 @@ class Dispatcher:
     async def dial_now(self, number: int) -> bool:
         """Dial a contact that waits, if there is room; return whether a request was sent."""
         running = self.running
+        if running.period_is_over:
+            await running.begin_period()
         room = min(running.pacing.room(running.clock.now(), running.seen()), running.affordable())
         if not running.may_dial or room <= 0:
             return False
@@ -306,7 +322,10 @@ class Dispatcher:
             found = claims.candidate(db, running.row.id, number)
             return [] if found is None else self._claim_all(db, tally, [found], running.now())
 
+        steps = running.steps
         claimed = await running.write(work)
+        if steps != running.steps:
+            running.suspect |= {one.id for one in claimed}
         sent = False
         for one in claimed:
             running.claimed[one.id] = one
@@ -323,16 +342,19 @@ class Dispatcher:
         running = self.running
         now = running.clock.now()
         alarm = running.ledger.database.alarm()
+        if running.look_at_clocks() is not None:
+            running.control_bell.ring()
+        if any(one.id in running.suspect for one in claimed):
+            raise NotNowError("the machine may have been rolled back", doubtful=True)
         if not running.may_dial:
             raise NotNowError("the campaign does not dial")
         if not running.ledger.database.owned(running.name) or os.getpid() != self._process:
             raise NotNowError("this process does not own the campaign any more")
-        if running.jumped:
-            running.control_bell.ring()
-            raise NotNowError("the clock was set")
         if (alarm is None and boot_time() - self.polled > FRESH) or (alarm or 0) > running.alarm:
             running.control_bell.ring()
             raise NotNowError("there are commands to be carried out first")
+        if now < self._paused_until:
+            raise NotNowError("the API could not be reached")
         for one in claimed:
             if one.number in running.forbidden:
                 raise NotNowError("do not call")
@@ -363,8 +385,9 @@ class Dispatcher:
 
     async def _placed(self, one: Claimed) -> Report:
         running, settings = self.running, self.running.settings
+        gate = _Gate(self, (one,))
         try:
-            call = await running.client.calls.create(
+            call = await running.placer.calls.create(
                 to=f"+{one.number}",
                 from_=f"+{one.from_}",
                 ai_receptionist=settings.ai_receptionist,
@@ -373,7 +396,7 @@ class Dispatcher:
                 metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
                 agent_id=settings.agent_id,
                 lane="bulk",
-                gate=_Gate(self, (one,)),
+                gate=gate,
             )
         except AjoxiError as error:
             ending = ending_of(error)
@@ -385,18 +408,23 @@ class Dispatcher:
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
         self._note(Ending(Fact.PLACED, ""))
-        created = None if call.created_at is None else milliseconds(call.created_at.timestamp())
+        created = None
+        if call.created_at is not None:
+            created = milliseconds(call.created_at.timestamp())
+            running.watch.answered(call.created_at.timestamp(), gate.passed)
         return Report(one.id, Fact.PLACED, call.id, created, via=ANSWER)
 
     def _note(self, ending: Ending) -> None:
         """Draw the consequences of the end of a request for the next ones."""
+        if ending.gated:
+            return
         if ending.halts:
             self.running.halt(CampaignHaltedError(f"no further call can be placed: {ending.reason}"))
         self._doubts = self._doubts + 1 if ending.fact is Fact.DOUBTFUL else 0
         self._throttled = self._throttled + 1 if ending.throttled else 0
         if ending.failed or self._doubts >= _DOUBTS or self._throttled >= _THROTTLED:
             self._fail()
-        elif ending.fact is Fact.PLACED:
+        elif ending.fact in {Fact.PLACED, Fact.REFUSED}:
             self._pause = 0.0
 
     def _fail(self) -> None:
@@ -405,9 +433,16 @@ class Dispatcher:
         if now >= self._paused_until:
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _PAUSE)
             self._paused_until = now + self._pause
+            self._ahead = _FEWEST
+
+    def rewind(self) -> None:
+        """The clock was set back: no moment that is kept here is waited for."""
+        self._paused_until, self._next_expiry, self.waiting = 0.0, 0, ()
+        self._queue.clear()
 
     def _forget(self, one: Claimed) -> None:
         running = self.running
+        running.suspect.discard(one.id)
         if running.claimed.pop(one.id, None) is None:
             running.on_wire -= 1
         running.dispatch_bell.ring()

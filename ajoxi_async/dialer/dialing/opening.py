@@ -7,6 +7,7 @@ Rules:
 3. The sweep ends earlier, a minute before the mark, at a page on which nothing was new: the list is newest first, and what a ledger
    has lost is newer than what it has. So a restart after a crash costs one page.
 4. Nothing is dialled while the list cannot be read.
+5. Moments that a clock has written which was ahead are corrected before: see `statements.moments`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from attrs import define
 
 from ajoxi_async.contract.calls import Call, Direction
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
-from ajoxi_async.dialer.clock import clock_offset, milliseconds
+from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.dialing.running import Running, at, rules_of
 from ajoxi_async.dialer.dialing.sweep import Sweeper
 from ajoxi_async.dialer.rules.machine import Fact
 from ajoxi_async.dialer.storage.database import Database
-from ajoxi_async.dialer.storage.statements import adoption, campaigns, facts, looks
+from ajoxi_async.dialer.storage.statements import adoption, campaigns, facts, looks, moments
 from ajoxi_async.dialer.storage.statements.calls import attempt_of_call, number_of
 from ajoxi_async.dialer.storage.statements.facts import LIST, Report, fact_of
 from ajoxi_async.protocol.errors import AjoxiError, AuthenticationError, ClientClosedError, LedgerError
@@ -63,14 +64,30 @@ class Opening:
     async def sweep(self) -> None:
         """Sweep the list, and let calls be placed from then on. Errors are those of `run`."""
         running = self.running
-        offset, began = clock_offset(), running.now()
+        offset, began = running.watch.offset(), running.now()
+        if await running.ledger.read(lambda db: moments.is_ahead(db, running.row.id, began)):
+            await self._correct(began)
         await self._sweep()
         if running.halted or running.draining:
             return
         await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, began))
         await running.refresh()
-        running.offset, running.opened = offset, True
+        running.watch.rely(offset)
+        running.opened = True
         running.wake()
+
+    async def _correct(self, now: int) -> None:
+        """Correct moments that are still to come though they are past (rule 5)."""
+        running = self.running
+        rules = rules_of(running.settings, running.first_look)
+        attempts = await running.write(lambda db, _: moments.correct_attempts(db, running.row.id, now))
+        after: int | None = 0
+        while after is not None:
+            after = await running.write(
+                lambda db, _, after=after: moments.correct_contacts(db, running.row.id, after, now, rules)  # type: ignore[misc]
+            )
+        told = f"the clock was set back: {attempts} attempts were later than now"
+        await running.write(lambda db, _: campaigns.journal(db, running.row.id, now, "dialer", "clock", told))
 
     async def _sweep(self) -> None:
         running = self.running
@@ -122,7 +139,8 @@ class Opening:
                 elif text is not None and not running.references.is_chunk(text):
                     continue
                 elif id is None:
-                    id, adopted = adoption.adopt_by_numbers(db, running.row.id, number, call, tally)
+                    id = adoption.adopt_by_numbers(db, running.row.id, number, call, running.now(), tally)
+                    adopted = id is not None
                 if id is not None:
                     reports.append(fact_of(id, call, LIST)._replace(adopted=adopted))
                 if adopted:  # Written before the next one, which may be of the same number.

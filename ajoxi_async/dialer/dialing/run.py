@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 from attrs import define, field
 
-from ajoxi_async.dialer.client import DialerClient
+from ajoxi_async.dialer.client import DialerClient, placing, reading
 from ajoxi_async.dialer.clock import Clock
 from ajoxi_async.dialer.dialing.chunks import Chunks
 from ajoxi_async.dialer.dialing.control import Control
@@ -33,7 +33,6 @@ from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import campaigns, commands, counts
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.protocol.errors import LedgerError
-from ajoxi_async.protocol.retry import RetryPolicy
 from ajoxi_async.runtime.hosting import TaskHost
 
 __all__ = ["Run"]
@@ -87,8 +86,8 @@ class Run:
         epoch, row, found = await ledger.write(start)
         running = Running(
             ledger=ledger,
-            # No retries of the client's: what was not sent goes back into the ledger, where pauses and windows count.
-            client=client.with_options(retry=RetryPolicy(max_retries=0, writes="strict")),
+            client=reading(client),
+            placer=placing(client),
             row=row,
             settings=settings,
             clock=clock,
@@ -170,8 +169,8 @@ class Run:
             running.ledger.unsettled.add(running.name)
         await self._host.aclose(cancel=True)
         self._left = True
-        if running.opened and running.halted is None:
-            now = running.now()
+        now = running.now()
+        if running.look_at_clocks() is None and running.opened and running.halted is None:
             await running.write(lambda db, _: campaigns.set_mark(db, running.row.id, now))
 
     async def command(self, what: str, detail: dict[str, Any]) -> None:

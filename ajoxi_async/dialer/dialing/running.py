@@ -23,9 +23,10 @@ from attrs import define, field
 from ajoxi_async.contract.calls import Call, CallStatus, Disposition
 from ajoxi_async.dialer.activity import Activity, Bell
 from ajoxi_async.dialer.client import DialerClient
-from ajoxi_async.dialer.clock import Clock, clock_offset, milliseconds
+from ajoxi_async.dialer.clock import Clock, milliseconds
+from ajoxi_async.dialer.dialing.steps import ClockStep, ClockWatch
 from ajoxi_async.dialer.rules.machine import AttemptState, CampaignState, ContactState
-from ajoxi_async.dialer.rules.pacing import Pacing, Seen, pacing_of
+from ajoxi_async.dialer.rules.pacing import PERIOD, Abandonment, Pacing, Seen, pacing_of
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import retry_delay
 from ajoxi_async.dialer.rules.stop import Tally
@@ -48,8 +49,12 @@ _HOURLY: Final = 3600.0
 LAST_LOOK: Final = 86_400.0
 #: Seconds from the placing of a call to the first look at how it ended, as long as no call has ended.
 _FIRST_LOOK: Final = 10.0
-#: Seconds by which the system's clock may run differently from the boot clock before the list is swept again.
-_JUMP: Final = 10.0
+#: Seconds at the end of a period in which nothing is dialled that only the budget covers, at least.
+_TAIL: Final = 300.0
+#: Counts that say when the period of abandoned calls began, and how many there were then.
+_PERIOD_BEGAN: Final = "period.began"
+_PERIOD_ANSWERED: Final = "period.answered"
+_PERIOD_ABANDONED: Final = "period.abandoned"
 _LIVE: Final = Disposition.ANSWERED.value
 _FAILED: Final = Disposition.FAILED.value
 #: How often the mean duration of calls is renewed: it follows about so many of the latest calls.
@@ -89,7 +94,8 @@ class Running:
     """A run of a campaign, as its tasks see it.
 
     Attributes:
-        client: with ``writes="strict"``.
+        client: looks calls up, with the retries of the caller's client.
+        placer: places calls, each request once.
         counts: of the ledger, by name.
         state: of the campaign.
         reason: why it is paused or stopped.
@@ -110,6 +116,7 @@ class Running:
 
     ledger: Ledger
     client: DialerClient
+    placer: DialerClient
     row: CampaignRow
     settings: Settings
     clock: Clock
@@ -130,8 +137,13 @@ class Running:
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
-    #: See `clock.clock_offset`, at the last sweep that opened the ledger.
-    offset: float = field(factory=clock_offset)
+    #: Attempts whose intent was written before a step of the clock after which it is not known whether they were sent.
+    suspect: set[int] = field(factory=set)
+    #: How many such steps there were.
+    steps: int = 0
+    #: The step that the list is to be swept for.
+    stepped: ClockStep | None = None
+    watch: ClockWatch = field(init=False)
     halted: Exception | None = None
     tripped: bool = False
     agents: int = 0
@@ -166,6 +178,7 @@ class Running:
         self.dispatch_bell, self.sweep_bell, self.control_bell = self.bell(), self.bell(), self.bell()
         self.latest = deque(maxlen=self.settings.stop.window)
         self.pacing = _pacing_of(self.settings)
+        self.watch = ClockWatch(self.clock)
 
     def bell(self) -> Bell:
         """A bell that is rung when the run halts, besides for its own reason."""
@@ -354,15 +367,60 @@ class Running:
             self.finished.set()
         return None
 
-    @property
-    def jumped(self) -> bool:
-        """Whether the system's clock jumped: the machine may have been rolled back, and its calls be in the API's list only."""
-        return abs(clock_offset() - self.offset) > _JUMP
+    def look_at_clocks(self) -> ClockStep | None:
+        """Whether the clocks show a step. Nothing is sent from then on until the list was swept.
+
+        If time has passed that was not seen, whatever is before the wire may have been sent in it.
+        """
+        step = self.watch.step()
+        if step is not None and self.opened:
+            self.opened, self.stepped = False, step
+            if step is ClockStep.AHEAD:
+                self.steps += 1
+                self.suspect |= self.claimed.keys()
+        return step
+
+    def rewind(self) -> None:
+        """The clock was set back: no moment that is kept in memory is waited for."""
+        self.pacing = _pacing_of(self.settings)
+        self.settled_since = self.next_look = None
+        self._look = (0, _FIRST_LOOK)
+        self.wake()
 
     @property
     def may_dial(self) -> bool:
         """Whether calls may be placed, as far as the campaign as a whole is concerned."""
         return self.opened and self.state is CampaignState.ACTIVE and not (self.draining or self.tripped or self.halted)
+
+    # The period in which abandoned calls are counted
+
+    @property
+    def period_at(self) -> int:
+        """When the present period has begun, in milliseconds: periods follow each other from the making of the campaign on."""
+        length = milliseconds(PERIOD)
+        return self.row.created + max(0, self.now() - self.row.created) // length * length
+
+    @property
+    def period_is_over(self) -> bool:
+        """Whether a new period is to be begun. After the clock was set back, the one that was begun goes on."""
+        return self.period_at > self.counts[_PERIOD_BEGAN]
+
+    async def begin_period(self) -> None:
+        """Count from now on, durably before the next call, so that a restart neither forgets nor repeats a period."""
+
+        def work(_: Database, tally: Counter[str]) -> None:
+            now = {
+                _PERIOD_BEGAN: self.period_at,
+                _PERIOD_ANSWERED: self.counts[f"disposition.{_LIVE}"],
+                _PERIOD_ABANDONED: self.counts["abandoned"] + self.unsaved["abandoned"],
+            }
+            tally.update({what: amount - self.counts[what] for what, amount in now.items()})
+
+        # The first one began with the campaign, whenever its budget was needed first.
+        if self.period_at > self.row.created or self.counts[_PERIOD_BEGAN]:
+            await self.write(work)
+        else:
+            await self.write(lambda _, tally: tally.update({_PERIOD_BEGAN: self.row.created}))
 
     def seen(self) -> Seen:
         """What pacing needs to know."""
@@ -378,12 +436,13 @@ class Running:
             ringing=open_ - talking,
             talking=talking,
             agents=self.agents,
-            answered=live,
-            abandoned=self.counts["abandoned"] + self.unsaved["abandoned"],
+            answered=live - self.counts[_PERIOD_ANSWERED],
+            abandoned=self.counts["abandoned"] + self.unsaved["abandoned"] - self.counts[_PERIOD_ABANDONED],
             completed=completed,
             connected=connected,
             talked=float(self.counts["talk seconds"]),
             begun=self.counts["attempts"],
+            left=max(0.0, self.counts[_PERIOD_BEGAN] / 1000 + PERIOD - self.clock.now()),
         )
 
     def affordable(self) -> int:
@@ -414,7 +473,10 @@ def _pacing_of(settings: Settings) -> Pacing:
         concurrency=settings.concurrency,
         seats=settings.seats if mode == "auto" else None,
         lines=settings.lines if ahead else None,
-        abandonment=settings.abandonment if mode == "predictive" else None,
+        # A call may be answered at the end of its ring time, and the list say so later.
+        abandonment=Abandonment(settings.abandonment, tail=max(_TAIL, settings.ring_timeout + 60.0))
+        if mode == "predictive"
+        else None,
     )
 
 

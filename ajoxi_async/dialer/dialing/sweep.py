@@ -4,7 +4,8 @@ Rules:
 1. Open calls are looked up in bulk: a page of the API's list tells how two hundred of them stand. The first look comes when calls
    usually have ended, and each later one after half as long again, up to a quarter of an hour. Events of webhooks come sooner.
 2. Attempts in doubt are looked up one by one by their reference: see `running.DOUBT_LOOKS`. Where the API shows no metadata, they are
-   looked up by their two numbers and their time; a number has at most one attempt in flight.
+   looked up by their two numbers and their time; a number has at most one attempt in flight. If several calls can be its, none is
+   taken: it stays in doubt and says why, for a person to decide.
 3. A look that fails says nothing. What is in doubt stays in doubt, and is looked up again.
 4. With ``unknown="release"`` an attempt in doubt is released after `Settings.settle`, if three looks did not find it and there is a
    witness: a list has shown a call of ours that was placed in the last third of this time, so that the list would have shown the call.
@@ -28,7 +29,7 @@ from ajoxi_async.dialer.dialing.chunks import Chunks
 from ajoxi_async.dialer.dialing.running import LAST_LOOK, Running, at, next_doubt_look
 from ajoxi_async.dialer.rules.machine import AttemptState, Fact
 from ajoxi_async.dialer.storage.database import Database
-from ajoxi_async.dialer.storage.statements import campaigns, looks
+from ajoxi_async.dialer.storage.statements import campaigns, facts, looks
 from ajoxi_async.dialer.storage.statements.facts import LIST, STALE, Report, fact_of
 from ajoxi_async.dialer.storage.statements.looks import Look
 from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError, PaginationError
@@ -229,22 +230,23 @@ class Sweeper:
     async def _look_doubtful(self, one: Look) -> bool:
         running = self.running
         try:
-            call = await self._find(one)
-            release = call is None and await self._may_release(one)
+            calls = await self._find(one)
+            release = not calls and await self._may_release(one)
             if release:  # By a list that is no older than the one that has shown the witness.
-                call = await self._find(one)
+                calls = await self._find(one)
         except LedgerError:
             raise
         except AjoxiError:
             return False  # It stays due, and is looked up again after the pause.
-        if call is not None:
-            await running.record([fact_of(one.id, call, LIST)])
-        elif release:
+        if len(calls) == 1:
+            await running.record([fact_of(one.id, calls[0], LIST)])
+        elif release and not calls:
             await self._release(one)
         else:
             then = next_doubt_look(one.intent_at / 1000, running.clock.now())
             next_look = None if then is None else milliseconds(then)
-            await running.write(lambda db, _: looks.postpone(db, [(one.id, next_look)]))
+            reason = f"{len(calls)} calls without a reference may be its" if calls else None
+            await running.write(lambda db, _: looks.postpone(db, [(one.id, next_look)], reason))
         return True
 
     async def _release(self, one: Look) -> None:
@@ -254,27 +256,29 @@ class Sweeper:
             told = f"attempt {one.id}: {reason}"
             await running.write(lambda db, _: campaigns.journal(db, running.row.id, now, "dialer", "release", told))
 
-    async def _find(self, one: Look) -> Call | None:
-        """The call of an attempt in doubt, by its reference, or by its numbers and its time.
+    async def _find(self, one: Look) -> list[Call]:
+        """The call of an attempt in doubt, by its reference, or those that can be its by their numbers and their time.
 
         Raises:
             AjoxiError: the list could not be read, or not as far as it would show the call.
         """
         running = self.running
         if one.chunk is not None:
-            return (await self.chunks.calls_of([one])).get(one.id)
+            call = (await self.chunks.calls_of([one])).get(one.id)
+            return [] if call is None else [call]
         reference = running.references.make(one.number, one.n)
         page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
         for call in page.data:
             self.see(call)
             if call.metadata.get(CLIENT_REFERENCE) == reference:
-                return call
+                return [call]
         # An API that ignores the filter returns calls of others.
-        return await self._find_by_time(one, reference) if page.data else None
+        return await self._find_by_time(one, reference) if page.data else []
 
-    async def _find_by_time(self, one: Look, reference: str) -> Call | None:
+    async def _find_by_time(self, one: Look, reference: str) -> list[Call]:
         cursor: str | None = None
         wanted = (f"+{one.number}", f"+{one.from_}")
+        found: list[Call] = []
         for _ in range(_PAGES_OF_TIME):
             page = await self.running.client.calls.list(
                 created_after=at(one.intent_at - milliseconds(_SKEW)),
@@ -284,11 +288,15 @@ class Sweeper:
             )
             for call in page.data:
                 self.see(call)
-                if call.metadata.get(CLIENT_REFERENCE, reference) == reference and (call.to, call.from_) == wanted:
-                    return call
+                told = call.metadata.get(CLIENT_REFERENCE)
+                if told == reference:
+                    return [call]
+                if told is None and (call.to, call.from_) == wanted:
+                    found.append(call)
             cursor = page.next_cursor
             if cursor is None:
-                return None
+                known = await self.running.ledger.read(lambda db: facts.known_calls(db, [call.id for call in found]))
+                return [call for call in found if call.id not in known]
         raise PaginationError("the list of calls was not read as far as an attempt in doubt")
 
     async def _may_release(self, one: Look) -> bool:

@@ -7,7 +7,9 @@ Rules:
    number has one column and no header.
 3. A row of a file with more or fewer fields than the header is refused, since its fields may have moved.
 4. Columns that have no meaning here are the contact's variables.
-5. Files are read row by row, so that the memory used does not depend on their size.
+5. A row without consent is refused where a column of consents is named. What the column says otherwise is kept as a variable, for the
+   evidence; whether it is a consent that the rules ask for is for the caller to know.
+6. Files are read row by row, so that the memory used does not depend on their size.
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ _MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16")
 _KNOWN: Final = frozenset({"phone", "zone", "expires", "key"})
 
 
+#: What a column of consents says of a contact who has given none.
+_NO_CONSENT: Final = frozenset({"", "-", "0", "f", "false", "n", "n/a", "na", "nan", "no", "none", "null", "unknown"})
+
 #: A row that was given: its line in the file, from 1, or its position among rows without a file; the phone number as it was given; the
 #: name of its time zone, or nothing; the end of the time in which it may be called; the caller's own id; its variables; and why it
 #: cannot be used, if it cannot. A plain tuple, because there are millions.
@@ -60,6 +65,7 @@ class CsvFile:
         encoding: of the file, unless it begins with a byte order mark.
         delimiter: of the fields; ``None`` to find it out.
         variables: whether the other columns are kept.
+        consent: the column that says on what basis a contact may be called.
     """
 
     path: Path
@@ -71,6 +77,7 @@ class CsvFile:
     encoding: str
     delimiter: str | None
     variables: bool
+    consent: str | None = None
 
     @property
     def name(self) -> str:
@@ -130,7 +137,8 @@ class CsvFile:
             [(place, name) for place, name in enumerate(header) if place not in used and name] if self.variables else []
         )
         width = len(header)
-        if not rest and others == [None, None, None]:
+        consent = None if self.consent is None else self._column(header, "consent", self.consent)
+        if not rest and consent is None and others == [None, None, None]:
             # Only numbers count: the fast road for large files.
             for row in fields:
                 if len(row) == width:
@@ -148,7 +156,9 @@ class CsvFile:
                     None if expires is None else row[expires],
                     None if key is None else row[key],
                     {name: row[place] for place, name in rest} if rest else None,
-                    None,
+                    None
+                    if consent is None or _consents(row[consent])
+                    else f"no consent in column {header[consent]!r:.80}",
                 )
             elif row:
                 yield _misshapen(fields.line_num, row, phone, width)
@@ -173,6 +183,10 @@ def _misshapen(line: int, row: list[str], phone: int, width: int) -> Row:
     return line, shown, None, None, None, None, f"the row has {len(row)} fields, and the header {width}"
 
 
+def _consents(text: str) -> bool:
+    return text.strip().lower() not in _NO_CONSENT
+
+
 def _reads(text: str, region: str | None) -> bool:
     try:
         reader(region)(text)
@@ -192,6 +206,7 @@ def from_csv(
     encoding: str = "utf-8",
     delimiter: str | None = None,
     variables: bool = True,
+    consent: str | None = None,
 ) -> CsvFile:
     """Contacts of a CSV file, for ``campaign.load``.
 
@@ -207,6 +222,8 @@ def from_csv(
         encoding: of the file, unless it begins with a byte order mark.
         delimiter: of the fields; by default the one of ``, ; tab |`` that the header has most of.
         variables: whether the other columns are kept with the contacts.
+        consent: the column that says on what basis a contact may be called, such as ``web form 2026-03-01``. A row in which it is empty,
+            ``no``, ``false``, ``0``, ``none`` or ``unknown`` is refused.
 
     Raises:
         InvalidParameterError: a parameter cannot be right. The file is read, and its columns are looked for, when it is loaded.
@@ -218,7 +235,7 @@ def from_csv(
         raise InvalidParameterError("delimiter", f"expected one character, got {delimiter!r:.80}")
     if region is not None:
         reader(region)  # raises now if the region or the library is missing
-    return CsvFile(Path(text), phone, zone, expires, key, region, encoding, delimiter, variables)
+    return CsvFile(Path(text), phone, zone, expires, key, region, encoding, delimiter, variables, consent)
 
 
 def given_row(one: Any, line: int) -> Row:

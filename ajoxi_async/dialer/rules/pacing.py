@@ -36,6 +36,7 @@ from attrs import define, field, frozen
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = [
+    "PERIOD",
     "Abandonment",
     "Concurrency",
     "Pacing",
@@ -49,6 +50,8 @@ __all__ = [
     "wilson_upper",
 ]
 
+#: Seconds for which abandoned calls are counted.
+PERIOD: Final = 30 * 86400.0
 #: Calls that have to have ended before the answer rate is believed.
 _COLD: Final = 20
 #: Live answers that have to have been counted before the brake of `Seats` looks at the share of abandoned ones.
@@ -290,7 +293,7 @@ class Abandonment:
     """
 
     cap: float = 0.03
-    period: float = 30 * 86400.0
+    period: float = PERIOD
     tail: float = 300.0
     _share: Fraction = field(init=False, repr=False, eq=False)
 

@@ -35,6 +35,7 @@ __all__ = [
     "attempt_of",
     "fact_of",
     "has_ended",
+    "known_calls",
     "record",
     "record_each",
 ]
@@ -160,6 +161,14 @@ def attempt_of(db: Database, campaign: int, number: int, n: int) -> int | None:
     return rows[0][0] if rows else None
 
 
+def known_calls(db: Database, ids: Sequence[str]) -> set[str]:
+    """Those of some calls that belong to an attempt, of any campaign of the ledger."""
+    found: set[str] = set()
+    for places, some in in_lists(ids):
+        found.update(call for (call,) in db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some))
+    return found
+
+
 def record(
     db: Database, campaign: int, reports: Iterable[Report], now: int, rules: Rules, tally: Counter[str]
 ) -> list[Changed]:
@@ -229,10 +238,7 @@ class _Known:
             for id, state, contact, *known, contact_state, tries in db.execute(_READ.format(places), some):
                 shared = contacts.setdefault(contact, _Contact(ContactState(contact_state), tries))
                 attempts[id] = _Attempt(*(AttemptState(state), contact, *known, shared))
-        calls: set[str] = set()
-        for places, some in in_lists([report.call_id for report in reports if report.call_id is not None]):
-            rows = db.execute(f"SELECT call_id FROM attempt WHERE call_id IN {places}", some)
-            calls.update(call for (call,) in rows)
+        calls = known_calls(db, [report.call_id for report in reports if report.call_id is not None])
         again = {report.attempt for report in reports if report.fact in _AGAIN}
         forbidden = dnc_among(db, campaign, [attempts[id].number for id in sorted(again & attempts.keys())])
         marred = {attempt.contact_id for attempt in attempts.values() if attempt.incident}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements.facts import STALE
 
-__all__ = ["Look", "due", "intents", "matching", "next_at", "postpone", "set_stale", "unknown"]
+__all__ = ["Look", "due", "intents", "next_at", "postpone", "set_stale", "unknown"]
 
 
 class Look(NamedTuple):
@@ -16,6 +16,7 @@ class Look(NamedTuple):
 
     Attributes:
         looked: how often it was looked up since it has its state.
+        reason: why it is in doubt, or stale.
     """
 
     id: int
@@ -29,9 +30,10 @@ class Look(NamedTuple):
     created_at: int | None
     next_look: int | None
     chunk: int | None
+    reason: str | None
 
 
-_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk"
+_COLUMNS = "id, state, number, from_, n, call_id, intent_at, looked, created_at, next_look, chunk, reason"
 
 
 def due(db: Database, campaign: int, now: int, most: int) -> list[Look]:
@@ -51,10 +53,13 @@ def next_at(db: Database, campaign: int) -> int | None:
     return at  # type: ignore[no-any-return]
 
 
-def postpone(db: Database, looked: Iterable[tuple[int, int | None]]) -> None:
-    """Note that attempts were looked up without result, and when each is looked up again; ``None`` for never."""
+def postpone(db: Database, looked: Iterable[tuple[int, int | None]], reason: str | None = None) -> None:
+    """Note that attempts were looked up without result, and when each is looked up again, ``None`` for never; and perhaps why."""
     for id, then in looked:
-        db.execute("UPDATE attempt SET looked = looked + 1, next_look = ? WHERE id = ?", (then, id))
+        db.execute(
+            "UPDATE attempt SET looked = looked + 1, next_look = ?, reason = coalesce(?, reason) WHERE id = ?",
+            (then, reason, id),
+        )
 
 
 def set_stale(db: Database, id: int, then: int | None) -> bool:
@@ -84,16 +89,3 @@ def unknown(db: Database, campaign: int) -> list[Look]:
         (campaign,),
     )
     return [Look(*row) for row in rows]
-
-
-def matching(db: Database, campaign: int, number: int, from_: int, created_at: int, tolerance: int) -> int | None:
-    """The attempt without a call that a call without a reference can be: by its numbers and its time, in milliseconds.
-
-    A number has at most one attempt in flight, so that there is at most one.
-    """
-    rows = db.execute(
-        "SELECT id FROM attempt WHERE campaign = ? AND number = ? AND from_ = ? AND call_id IS NULL AND state IN (0, 5)"
-        " AND intent_at <= ?",
-        (campaign, number, from_, created_at + tolerance),
-    )
-    return rows[0][0] if rows else None
