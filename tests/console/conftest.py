@@ -45,6 +45,6 @@ async def browser(playwright: Playwright, missing: Callable[[str], None]) -> Asy
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def call(browser: Browser) -> AsyncIterator[Call]:
-    """Calls functions of the console's modules: ``await call("diff.js", "lineDiff", [[before, after], ...])``."""
+    """Calls functions of the console's modules: ``await call("widgets/diff.js", "lineDiff", [[before, after], ...])``."""
     async with module_functions(browser) as call:
         yield call

@@ -19,7 +19,7 @@ WIDE, NARROW = {"width": 1280, "height": 800}, {"width": 320, "height": 640}
 #: The rules of WCAG 2.2 to level AA, and what axe recommends beyond them.
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-_GO = "async (href) => { const { go } = await import('/_ajoxi/console/static/router.js'); go(href) }"
+_GO = "async (href) => { const { go } = await import('/_ajoxi/console/static/base/router.js'); go(href) }"
 _AXE = """async (options) => {
   const { violations } = await axe.run(document, options);
   return violations.map(({ id, help, nodes }) => [id, help, ...nodes.slice(0, 3).map((node) => node.html.slice(0, 200) + ' ' + node.any.map((one) => one.message).join('; '))]);

@@ -19,12 +19,12 @@ PAGES = [
 
 #: The commands of the present page that can be used now.
 COMMANDS = """async () => {
-  const { commands } = await import('/_ajoxi/console/static/shortcuts.js');
+  const { commands } = await import('/_ajoxi/console/static/base/shortcuts.js');
   return commands.value.filter((one) => one.keys && (one.enabled?.() ?? true)).map(({ id, label, keys }) => ({ id, label, keys }));
 }"""
 #: Note what is run instead of running it.
 NOTED = """async () => {
-  const { commands } = await import('/_ajoxi/console/static/shortcuts.js');
+  const { commands } = await import('/_ajoxi/console/static/base/shortcuts.js');
   globalThis.noted = [];
   globalThis.kept = commands.value.map((one) => [one, one.run]);
   for (const one of commands.value) one.run = () => globalThis.noted.push(one.id);

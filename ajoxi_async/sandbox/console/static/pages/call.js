@@ -3,20 +3,20 @@
  *
  * The page at `/calls/{id}`, and the panel beside the list of calls.
  */
-import { get, query } from '../api.js';
-import { badge } from '../badge.js';
-import { callRequests, callTimeline, callWebhooks } from '../call_history.js';
-import { minutes, phone, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { codeBlock, pretty } from '../json.js';
-import { attempt } from '../notices.js';
-import { address, go, route } from '../router.js';
-import { sentimentLine } from '../sentiment.js';
-import { addCommands, tooltip } from '../shortcuts.js';
-import { follow, followTranscript, moment } from '../store.js';
-import { chosenTab, tabRow } from '../tabs.js';
-import { createTranscript } from '../transcript.js';
-import { effect, element, html, nothing, show, signal, untracked } from '../view.js';
+import { get, query } from '../base/api.js';
+import { badge } from '../widgets/states.js';
+import { callRequests, callTimeline, callWebhooks } from '../calls/history.js';
+import { minutes, phone, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { codeBlock, pretty } from '../widgets/json.js';
+import { attempt } from '../frame/notices.js';
+import { address, go, route } from '../base/router.js';
+import { sentimentLine } from '../calls/sentiment.js';
+import { addCommands, tooltip } from '../base/shortcuts.js';
+import { follow, followTranscript, moment } from '../feed/store.js';
+import { chosenTab, tabRow } from '../widgets/tabs.js';
+import { createTranscript } from '../calls/transcript.js';
+import { effect, element, html, nothing, show, signal, untracked } from '../base/view.js';
 
 const TABS = [
   { name: 'transcript', title: 'Transcript' },

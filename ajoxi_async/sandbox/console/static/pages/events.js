@@ -1,11 +1,9 @@
 /** The events: everything that happened in the world, the newest first, each with the object that it happened to. */
-import { query } from '../api.js';
-import { link, text } from '../cells.js';
-import { emptyPage } from '../empty.js';
-import { fullTime } from '../format.js';
-import { mountListPage } from '../list_page.js';
-import { addressOf } from '../router.js';
-import { placeTestCall, TEST_CALL } from '../test_call.js';
+import { query } from '../base/api.js';
+import { link, text } from '../widgets/states.js';
+import { fullTime } from '../base/format.js';
+import { mountListPage } from '../list/page.js';
+import { addressOf } from '../base/router.js';
 
 const key = ({ at, what, id }) => `${at} ${what} ${id}`;
 
@@ -23,13 +21,6 @@ export function mount(root) {
     presets: [['Calls', { type: 'call.*' }], ['Deliveries', { type: 'delivery.*' }]],
     path: (at, limit, filters) => `events${query({ at, limit, ...filters })}`,
     href: (id) => addressOf(id),
-    empty: () => emptyPage({
-      icon: 'events',
-      title: 'Nothing happened yet',
-      text: 'Everything that happens in the world is listed here in order: calls are answered and end, recordings become ready, webhooks are delivered or fail.',
-      action: 'Place a test call',
-      run: placeTestCall,
-      request: TEST_CALL,
-    }),
+    empty: async () => (await import('../list/empty_lists.js')).events,
   });
 }

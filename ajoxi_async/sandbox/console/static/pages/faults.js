@@ -3,14 +3,14 @@
  *
  * A preset fills the form, so that one sees what it is before it is added.
  */
-import { ApiError, post, send } from '../api.js';
-import { count, shownTime, spanText, words } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, notify } from '../notices.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { live } from '../store.js';
-import { html, nothing, show, signal } from '../view.js';
-import { vocabulary } from '../vocabulary.js';
+import { ApiError, post, send } from '../base/api.js';
+import { count, shownTime, spanText, words } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, notify } from '../frame/notices.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { html, nothing, show, signal } from '../base/view.js';
+import { vocabulary } from '../base/vocabulary.js';
 
 const WHEN = {
   every: ['every', 'match, counted from the first'],

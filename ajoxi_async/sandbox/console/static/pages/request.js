@@ -1,15 +1,15 @@
 /** One request: what was sent and what was answered, side by side, and the same as code. */
-import { get, query } from '../api.js';
-import { statusBadge } from '../badge.js';
-import { fullTime, latency, size } from '../format.js';
-import { icon } from '../icons.js';
-import { codeBlock, prettyBody } from '../json.js';
-import { attempt, copy } from '../notices.js';
-import { address, addressOf, go, route } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { asCurl, asPython } from '../snippets.js';
-import { follow, refusal } from '../store.js';
-import { html, nothing, show, signal } from '../view.js';
+import { get, query } from '../base/api.js';
+import { statusBadge } from '../widgets/states.js';
+import { fullTime, latency, size } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { codeBlock, prettyBody } from '../widgets/json.js';
+import { attempt, copy } from '../frame/notices.js';
+import { address, addressOf, go, route } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { asCurl, asPython } from '../widgets/snippets.js';
+import { follow, refusal } from '../feed/store.js';
+import { html, nothing, show, signal } from '../base/view.js';
 
 export function mount(root, { id, title }) {
   if (id === 'latest') {

@@ -1,9 +1,9 @@
 /** The page of settings: what a person chose for this browser. */
-import { singleKeys, theme, THEMES, times, TIMES } from '../preferences.js';
-import { openHelp } from '../palette.js';
-import { send, signedIn } from '../api.js';
-import { attempt } from '../notices.js';
-import { html, show } from '../view.js';
+import { singleKeys, theme, THEMES, times, TIMES } from '../base/preferences.js';
+import { openHelp } from '../frame/palette.js';
+import { send, signedIn } from '../base/api.js';
+import { attempt } from '../frame/notices.js';
+import { html, show } from '../base/view.js';
 
 const THEME_WORDS = { system: 'As the system', light: 'Light', dark: 'Dark' };
 const TIME_WORDS = {
