@@ -423,6 +423,15 @@ class App:
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
 
+    def play(self, request: Request) -> Response:
+        """Answer a console that plays a recording: ``GET /media/{id}.wav``. It is not logged, as no GET of the console is.
+
+        Raises:
+            Refusal: there is no such recording.
+        """
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        return self._media(request.method, request.url.partition("?")[0], sent, {})
+
     def _media(self, method: str, path: str, sent: Mapping[str, str], answer: dict[str, str]) -> Response:
         id = path.removeprefix("/media/").removesuffix(".wav")
         recording = next(

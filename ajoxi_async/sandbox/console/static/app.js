@@ -45,9 +45,11 @@ function showSignIn(app) {
   document.title = 'Sign in · Ajoxi sandbox';
   let stop = () => {};
   let left = false;
-  import('./base/session.js').then(({ signInPage }) => {
+  const load = async () => {
+    const { signInPage } = await import('./base/session.js');
     if (!left) stop = show(app, signInPage);
-  });
+  };
+  load();
   return () => {
     left = true;
     stop();

@@ -29,7 +29,7 @@ const badges = {
 /** The badge of a page. @param {string} page */
 const badgeOf = (page) => (counts.value === null ? nothing : (badges[page]?.(counts.value) ?? nothing));
 
-/** The same as icon.svg, which is not fetched for it. */
+/** The same drawing as the icon of the shell. */
 const logo = html`<svg viewBox="0 0 32 32" width="24" height="24" aria-hidden="true"><rect width="32" height="32" rx="8" fill="#4453d6"></rect>
   <path d="M9 12v8M13.7 8v16M18.3 11v10M23 14v4" stroke="#fff" stroke-width="2.6" stroke-linecap="round"></path></svg>`;
 

@@ -64,11 +64,11 @@ export function mountListPage(root, page) {
   });
   split.append(list.element);
 
-  let empty = null;
-  const loadEmpty = () => {
-    empty ??= page.empty().then((view) => {
-      emptyView.value = view;
-    });
+  let asked = false;
+  const loadEmpty = async () => {
+    if (asked) return;
+    asked = true;
+    emptyView.value = await page.empty();
   };
   const isFiltered = () => Object.keys(filtersNow()).length > 0;
   const stops = [

@@ -10,7 +10,7 @@ import { minutes, phone, shownTime } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { codeBlock, pretty } from '../widgets/json.js';
 import { attempt } from '../frame/notices.js';
-import { address, go, route } from '../base/router.js';
+import { address, BASE, go, route } from '../base/router.js';
 import { sentimentLine } from '../calls/sentiment.js';
 import { addCommands, tooltip } from '../base/shortcuts.js';
 import { follow, followTranscript, moment } from '../feed/store.js';
@@ -135,7 +135,7 @@ function headView(call, inPanel) {
     </div>
     ${stateLine(call)}
     ${factsView(call)}
-    ${call.recording_id ? html`<audio controls preload="none" aria-label="Recording of the call" src=${`/media/${call.recording_id}.wav`}></audio>` : nothing}`;
+    ${call.recording_id ? html`<audio controls preload="none" aria-label="Recording of the call" src=${`${BASE}as/media/${call.recording_id}.wav`}></audio>` : nothing}`;
 }
 
 /** The states of a call in their order, each with its moment. */
