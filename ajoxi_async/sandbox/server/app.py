@@ -351,9 +351,14 @@ class App:
             late_requests.postpone(world.account, route.name, routed.id, params, now + late)
             world.changed()
             raise ConnectionBrokenError
-        result = HANDLERS[route.name](Command(world.account, now, routed.id, params, routed.lag))
-        if isinstance(result, GeneratorType):
-            result = await world.carry_out(result)
+        account = world.account
+        account.cause = answer[headers.REQUEST_ID]
+        try:
+            result = HANDLERS[route.name](Command(account, now, routed.id, params, routed.lag))
+            if isinstance(result, GeneratorType):
+                result = await world.carry_out(result)
+        finally:
+            account.cause = ""
         world.changed()
         if route.streaming and isinstance(result, Call):
             return await self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)

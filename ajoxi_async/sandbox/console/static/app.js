@@ -5,7 +5,7 @@ import { early, signedIn } from './base/api.js';
 import { followTheme, isDark, theme } from './base/preferences.js';
 import { address, go, route } from './base/router.js';
 import { addCommands } from './base/shortcuts.js';
-import { effect, element, html, nothing, show, untracked } from './base/view.js';
+import { effect, element, html, later, nothing, show, untracked } from './base/view.js';
 import { followWorld, trouble } from './feed/store.js';
 import { noticesView } from './frame/notices.js';
 import { menuOpen, sideBar } from './frame/side_bar.js';
@@ -43,17 +43,7 @@ async function hasSession() {
 
 function showSignIn(app) {
   document.title = 'Sign in · Ajoxi sandbox';
-  let stop = () => {};
-  let left = false;
-  const load = async () => {
-    const { signInPage } = await import('./base/session.js');
-    if (!left) stop = show(app, signInPage);
-  };
-  load();
-  return () => {
-    left = true;
-    stop();
-  };
+  return later(() => import('./base/session.js'), ({ signInPage }) => show(app, signInPage));
 }
 
 function showConsole(app) {

@@ -34,9 +34,12 @@ function write(name, value) {
 
 export const THEMES = ['system', 'light', 'dark'];
 export const TIMES = ['world', 'local', 'relative'];
+export const LISTS = ['live', 'table'];
 
 export const theme = kept('theme', THEMES);
 export const times = kept('times', TIMES);
+/** How long lists are shown: see `list/list.js` and `list/table.js`. */
+export const lists = kept('lists', LISTS);
 /** `on` or `off`: whether shortcuts of a single key work (WCAG 2.1.4). */
 export const singleKeys = kept('single-keys', ['on', 'off']);
 

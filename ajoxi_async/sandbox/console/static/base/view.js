@@ -24,6 +24,28 @@ export function show(root, template) {
 }
 
 /**
+ * Mount something as soon as its module is there, unless it has to go before.
+ *
+ * @template T
+ * @param {() => Promise<T>} load
+ * @param {(module: T) => (() => void)} mount
+ * @returns {() => void} stops it
+ */
+export function later(load, mount) {
+  let stop = () => {};
+  let left = false;
+  const wait = async () => {
+    const module = await load();
+    if (!left) stop = mount(module);
+  };
+  wait();
+  return () => {
+    left = true;
+    stop();
+  };
+}
+
+/**
  * An element with attributes and children. A child that is a string becomes a text node.
  *
  * @param {string} tag

@@ -7,10 +7,11 @@
 import { count } from '../base/format.js';
 import { icon, iconElement } from '../widgets/icons.js';
 import { createList } from './list.js';
+import { lists } from '../base/preferences.js';
 import { complain } from '../frame/notices.js';
 import { go, route, setQuery } from '../base/router.js';
 import { addCommands, keysText } from '../base/shortcuts.js';
-import { effect, element, html, nothing, show, signal, untracked } from '../base/view.js';
+import { effect, element, html, later, nothing, show, signal, untracked } from '../base/view.js';
 
 /**
  * @typedef {object} ListPage
@@ -29,6 +30,11 @@ import { effect, element, html, nothing, show, signal, untracked } from '../base
 
 /** Mount such a page. @param {HTMLElement} root @param {ListPage} page */
 export function mountListPage(root, page) {
+  if (lists.peek() === 'live') return mountPage(root, page, createList);
+  return later(() => import('./table.js'), ({ createTable }) => mountPage(root, { ...page, panel: undefined }, createTable));
+}
+
+function mountPage(root, page, create) {
   const total = signal(/** @type {number | null} */ (null));
   const problem = signal('');
   const emptyView = signal(/** @type {() => unknown} */ (() => nothing));
@@ -36,12 +42,12 @@ export function mountListPage(root, page) {
     name === known || (known.endsWith('.') && name.startsWith(known)))));
   const change = (filters) => {
     const cleared = Object.fromEntries(Object.keys(filtersNow()).map((name) => [name, null]));
-    setQuery({ ...cleared, ...filters, selected: null });
+    setQuery({ ...cleared, ...filters, selected: null, from: null });
   };
   const head = element('div', { class: 'page-top' });
   const split = element('div', { class: 'split' });
   const blank = element('div', { class: 'blank' });
-  const list = createList({
+  const list = create({
     label: page.title,
     columns: page.columns,
     chosen: page.panel ? route.peek().query.get('selected') : null,

@@ -1,9 +1,12 @@
 /** The events: everything that happened in the world, the newest first, each with the object that it happened to. */
 import { query } from '../base/api.js';
 import { link, text } from '../widgets/states.js';
-import { fullTime } from '../base/format.js';
+import { fullTime, words } from '../base/format.js';
 import { mountListPage } from '../list/page.js';
 import { addressOf } from '../base/router.js';
+
+/** What an event happened in: a request, or a timer that was due. */
+const causeText = ({ cause }) => (cause === null ? '–' : cause.startsWith('req_') ? cause : `timer: ${words(cause)}`);
 
 const key = ({ at, what, id }) => `${at} ${what} ${id}`;
 
@@ -15,9 +18,10 @@ export function mount(root) {
       { label: 'At', size: '13rem', narrow: 'minmax(0, 1.2fr)', className: 'time', draw: text((row) => fullTime(row.at)) },
       { label: 'Event', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', draw: text((row) => row.what) },
       { label: 'Object', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', className: 'mono', draw: link((row) => row.id, (row) => addressOf(row.id)) },
+      { label: 'Cause', size: 'minmax(8rem, 1fr)', from: 'middle', draw: link(causeText, (row) => addressOf(row.cause ?? '')) },
     ],
-    names: ['type', 'id'],
-    hint: 'type:call.* id:call_…',
+    names: ['type', 'id', 'cause'],
+    hint: 'type:call.* id:call_… cause:req_…',
     presets: [['Calls', { type: 'call.*' }], ['Deliveries', { type: 'delivery.*' }]],
     path: (at, limit, filters) => `events${query({ at, limit, ...filters })}`,
     href: (id) => addressOf(id),

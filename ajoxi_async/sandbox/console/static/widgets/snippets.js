@@ -1,5 +1,5 @@
 /**
- * A request as code: curl, and Python with this SDK. The key is always `$AJOXI_API_KEY`, which no page knows.
+ * A request as code: curl, Python with this SDK, and a test of it. The key is always `$AJOXI_API_KEY`, which no page knows.
  */
 
 /**
@@ -8,6 +8,8 @@
  * @property {string} url path and query
  * @property {string | null} [route] the name of its route, such as `calls.create`
  * @property {object | string | null} [body]
+ * @property {number | null} [status] of its answer
+ * @property {string} [answer] the body of its answer
  */
 
 const shellQuoted = (text) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
@@ -34,20 +36,56 @@ const NOTHING = new Set(['numbers.release', 'webhooks.delete']);
 /** The request as Python, or `null` if the SDK has no method for it. @param {Described} request */
 export function asPython({ url, route, body }) {
   if (!route) return null;
-  const [path, search = ''] = url.split('?');
-  const id = /^\/v1\/\w+\/([^/]+)/.exec(path)?.[1];
-  const values = { ...queryValues(search), ...parsedBody(body) };
-  const { campaign, ...rest } = values;
-  const given = Object.entries({ ...rest, ...campaign }).map(([name, value]) => `${PARAMETERS[name] ?? name}=${literal(typed(name, value))}`);
-  const inside = [...(id === undefined ? [] : [literal(decodeURIComponent(id))]), ...given].join(', ');
   return [
     'import os', '', 'import anyio', '', 'from ajoxi_async import AsyncAjoxi', '', '',
     'async def main() -> None:',
     `    async with AsyncAjoxi(os.environ["AJOXI_API_KEY"], base_url=${literal(location.origin)}) as client:`,
-    ...used(route, `client.${route}(${inside})`).map((line) => `        ${line}`),
+    ...used(route, `client.${route}(${given(url, body)})`).map((line) => `        ${line}`),
     '', '', 'anyio.run(main)', '',
   ].join('\n');
 }
+
+/** The id in a path, if there is one. @param {string} url */
+const idIn = (url) => /^\/v1\/\w+\/([^/?]+)/.exec(url)?.[1];
+
+/** The arguments of a method, as Python. */
+function given(url, body) {
+  const id = idIn(url);
+  const { campaign, ...rest } = { ...queryValues(url.split('?')[1] ?? ''), ...parsedBody(body) };
+  return [
+    ...(id === undefined ? [] : [literal(decodeURIComponent(id))]),
+    ...Object.entries({ ...rest, ...campaign }).map(([name, value]) => `${PARAMETERS[name] ?? name}=${literal(typed(name, value))}`),
+  ].join(', ');
+}
+
+/** Statuses that a request has in every world, in an empty one as well. */
+const SAME_ANYWHERE = new Set([200, 201, 202, 422]);
+
+/**
+ * The request as a test with the fixtures of the pytest plugin, or `null` if it cannot be repeated in a world of its own: it was
+ * about an object, which is not there, or was answered as only this world answers it.
+ *
+ * @param {Described} request
+ */
+export function asPytest({ method, url, route, body, status = null, answer = '' }) {
+  if (!route || method !== 'POST' || idIn(url) !== undefined || !SAME_ANYWHERE.has(status ?? 0)) return null;
+  const call = `await ajoxi_client.${route}(${given(url, body)})`;
+  const { error, ...fields } = parsedBody(answer);
+  const sent = parsedBody(body);
+  const told = Object.entries(fields).filter(([name, value]) => (name === 'status' || sent[name] === value) && typeof value !== 'object');
+  const lines = status === 422
+    ? ['with pytest.raises(APIStatusError) as refused:', `    ${call}`, `assert (refused.value.status_code, refused.value.code) == (422, ${literal(error?.code)})`]
+    : [`answer = ${call}`, ...told.map(([name, value]) => `assert answer.${PARAMETERS[name] ?? name} ${comparison(value)}`)];
+  return [
+    'import pytest', '', ...(status === 422 ? ['from ajoxi_async import APIStatusError', ''] : []), '',
+    '@pytest.mark.asyncio',
+    `async def test_${route.replace('.', '_')}(ajoxi_sandbox, ajoxi_client) -> None:`,
+    `    """${method} ${url} is answered ${status}."""`,
+    ...lines.map((line) => `    ${line}`), '',
+  ].join('\n');
+}
+
+const comparison = (value) => (typeof value === 'boolean' ? `is ${literal(value)}` : `== ${literal(value)}`);
 
 /** The values of a query by name; `metadata[team]=blue` is a part of the value `metadata`. */
 function queryValues(search) {
