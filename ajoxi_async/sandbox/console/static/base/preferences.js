@@ -55,6 +55,3 @@ export function followTheme() {
   effect(apply);
   dark.addEventListener('change', apply);
 }
-
-/** Whether the person asked for less motion. */
-export const lessMotion = matchMedia('(prefers-reduced-motion: reduce)');

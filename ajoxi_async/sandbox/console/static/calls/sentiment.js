@@ -10,7 +10,7 @@ const height = (sentiment) => HEIGHT / 2 - sentiment * (HEIGHT / 2 - EDGE);
 const WORDS = [[-0.5, 'angry'], [-0.15, 'displeased'], [0.15, 'neutral'], [0.5, 'pleased'], [2, 'happy']];
 
 /** A sentiment in a word. @param {number} value */
-export const mood = (value) => WORDS.find(([until]) => value < until)[1];
+const mood = (value) => WORDS.find(([until]) => value < until)[1];
 
 /** The line of these finals. @param {{start: number, end: number, sentiment: number | null}[]} finals */
 export function sentimentLine(finals) {

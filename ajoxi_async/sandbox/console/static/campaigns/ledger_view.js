@@ -24,7 +24,7 @@ const DISPOSITION = 'disposition.';
  * @param {string[]} states the words that are states of contacts
  * @returns {{name: string, tone: string, amount: number}[]}
  */
-export function contactParts(counts, states) {
+function contactParts(counts, states) {
   const ended = Object.entries(counts).filter(([name]) => name.startsWith(DISPOSITION));
   const rest = (counts.done ?? 0) - ended.reduce((sum, [, amount]) => sum + amount, 0);
   const part = (name, amount) => ({ name: words(name), tone: TONES[name] ?? 'going', amount });

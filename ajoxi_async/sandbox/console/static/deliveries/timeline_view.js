@@ -21,7 +21,7 @@ const SHAPES = {
 const percent = (share) => `${(2.5 + share * 95).toFixed(3)}%`;
 
 /** What a mark is, in words. @param {import('./timeline.js').Mark} mark @param {number} since */
-export function markText(mark, since) {
+function markText(mark, since) {
   const after = mark.at - since < 1_000 ? 'at once' : `after ${spanText((mark.at - since) / 1_000)}`;
   if (mark.state === 'planned') return `Attempt ${mark.number}, planned ${after}, ${fullTime(mark.at)}`;
   const { status, error } = mark.attempt;

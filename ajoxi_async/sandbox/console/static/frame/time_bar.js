@@ -10,7 +10,7 @@ import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { clock, follow, moment, setClock } from '../feed/store.js';
 import { html, nothing, show, signal } from '../base/view.js';
 
-export const SPEEDS = [1, 10, 100];
+const SPEEDS = [1, 10, 100];
 const JUMPS = [
   { id: 'time.minute', text: '+1 min', seconds: 60, keys: 't 1' },
   { id: 'time.ten-minutes', text: '+10 min', seconds: 600, keys: 't 2' },
@@ -33,7 +33,7 @@ const followDue = () => follow('timers?limit=1', ({ data = [] }) => {
 export const canJump = () => clock.value !== null && ['live', 'manual', 'auto'].includes(modeOf(clock.value));
 const canFlow = () => clock.value !== null && modeOf(clock.value) === 'live';
 /** @param {{mode: string}} shown */
-export const modeOf = (shown) => shown.mode.split('=')[0];
+const modeOf = (shown) => shown.mode.split('=')[0];
 
 /**
  * Advance the world's time and say what happened.

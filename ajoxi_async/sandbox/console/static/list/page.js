@@ -161,7 +161,7 @@ function followPanel(split, list, page) {
  * @param {string[]} names those that the list knows; `metadata.` knows every name with this beginning
  * @returns {{filters: Record<string, string>, unknown: string[]}}
  */
-export function parseFilters(text, names) {
+function parseFilters(text, names) {
   const filters = {};
   const unknown = [];
   for (const [whole, name, quoted, plain] of text.matchAll(/(?:([\w.]+):)?(?:"([^"]*)"|(\S+))/g)) {

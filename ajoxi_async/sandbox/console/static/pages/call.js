@@ -3,14 +3,13 @@
  *
  * The page at `/calls/{id}`, and the panel beside the list of calls.
  */
-import { get, query } from '../base/api.js';
+import { openLatest } from '../frame/latest.js';
 import { badge } from '../widgets/states.js';
 import { callRequests, callTimeline, callWebhooks } from '../calls/history.js';
 import { minutes, phone, shownTime } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { codeBlock, pretty } from '../widgets/json.js';
-import { attempt } from '../frame/notices.js';
-import { address, BASE, go, route } from '../base/router.js';
+import { address, BASE, go } from '../base/router.js';
 import { sentimentLine } from '../calls/sentiment.js';
 import { addCommands, tooltip } from '../base/shortcuts.js';
 import { follow, followTranscript, moment } from '../feed/store.js';
@@ -30,23 +29,13 @@ const TABS = [
 const HISTORIES = { timeline: callTimeline, webhooks: callWebhooks, requests: callRequests };
 
 export function mount(root, { id, title }) {
-  if (id === 'latest') return openLatest();
+  if (id === 'latest') return openLatest('calls');
   const remove = addCommands({ id: 'call.back', label: 'Back to the calls', group: 'Call', keys: 'Escape', run: () => go(address('calls')) });
   const stop = mountCall(root, id, { title });
   return () => {
     remove();
     stop();
   };
-}
-
-/** `/calls/latest?status=…`: the newest call with these properties. */
-function openLatest() {
-  const filters = Object.fromEntries(route.peek().query);
-  attempt(async () => {
-    const { data } = await get(`calls${query({ limit: 1, ...filters })}`);
-    go(address('calls', data[0]?.id ?? null), { replace: true });
-  });
-  return () => {};
 }
 
 /**

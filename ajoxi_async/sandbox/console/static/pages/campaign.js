@@ -21,7 +21,7 @@ const TONES = {
  * @param {number} now milliseconds since the epoch
  * @returns {{pace: number, left: number} | null} `null` before the first call ended
  */
-export function paceOf(campaign, now) {
+function paceOf(campaign, now) {
   const done = campaign.by_status.completed ?? 0;
   const passed = (now - Date.parse(campaign.created_at)) / 1_000;
   if (done === 0 || passed <= 0) return null;

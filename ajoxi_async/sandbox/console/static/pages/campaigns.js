@@ -19,10 +19,10 @@ const MODES = {
 };
 
 /** Numbers of the population, which behave by seed. @param {number} amount */
-export const madeUpContacts = (amount) => Array.from({ length: amount }, (_, place) => `+1212555${String(place).padStart(4, '0')}`);
+const madeUpContacts = (amount) => Array.from({ length: amount }, (_, place) => `+1212555${String(place).padStart(4, '0')}`);
 
 /** The request that makes a campaign. @param {{name: string, mode: string, amount: number, from: string}} given */
-export const campaignRequest = ({ name, mode, amount, from }) => ({ from, campaign: { name, mode, contacts: madeUpContacts(amount) } });
+const campaignRequest = ({ name, mode, amount, from }) => ({ from, campaign: { name, mode, contacts: madeUpContacts(amount) } });
 
 async function openCampaignDialog() {
   const problem = signal('');

@@ -5,7 +5,8 @@
  * 1. Without a chosen attempt the newest is shown, and the page follows the next one. A chosen one stays (`?attempt=1.3`).
  * 2. After a replay nothing is chosen, so that the page shows the new round as soon as it has an attempt.
  */
-import { get, post, send } from '../base/api.js';
+import { openLatest } from '../frame/latest.js';
+import { post, send } from '../base/api.js';
 import { attemptView } from '../deliveries/attempt_view.js';
 import { attemptsDiff } from '../deliveries/attempts_diff.js';
 import { badge } from '../widgets/states.js';
@@ -25,16 +26,7 @@ import { computed, effect, html, nothing, show, signal } from '../base/view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
-  return id === 'latest' ? openLatest() : mountDelivery(root, id, title);
-}
-
-/** Go to the newest delivery that has the filters of the address. */
-function openLatest() {
-  attempt(async () => {
-    const { id } = await get(`deliveries/latest${location.search}`);
-    go(address('deliveries', id), { replace: true });
-  });
-  return () => {};
+  return id === 'latest' ? openLatest('deliveries') : mountDelivery(root, id, title);
 }
 
 function mountDelivery(root, id, title) {

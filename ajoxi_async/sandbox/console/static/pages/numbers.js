@@ -21,7 +21,7 @@ const MOST = 50;
 const TARGETS = { agent: 'Agent id', extension: 'Extension', queue: 'Queue', forward: 'Number to forward to' };
 
 /** Where calls to a number go, in words. @param {any} number */
-export const routingText = ({ routing }) => (routing ? `${words(routing.kind)}${routing.target ? ` ${routing.target}` : ''}` : 'nowhere');
+const routingText = ({ routing }) => (routing ? `${words(routing.kind)}${routing.target ? ` ${routing.target}` : ''}` : 'nowhere');
 
 const take = (number) => attempt(async () => {
   const made = await asApi('POST', '/v1/numbers', { phone_number: number.phone_number });

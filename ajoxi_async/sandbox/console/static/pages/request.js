@@ -1,11 +1,11 @@
 /** One request: what was sent and what was answered, side by side, and the same as code. */
-import { get, query } from '../base/api.js';
+import { openLatest } from '../frame/latest.js';
 import { statusBadge } from '../widgets/states.js';
 import { fullTime, latency, size } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { codeBlock, pretty, prettyBody } from '../widgets/json.js';
-import { attempt, copy } from '../frame/notices.js';
-import { address, addressOf, go, route } from '../base/router.js';
+import { copy } from '../frame/notices.js';
+import { address, addressOf, go } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { asCurl, asPytest, asPython } from '../widgets/snippets.js';
 import { follow, refusal } from '../feed/store.js';
@@ -19,13 +19,7 @@ const COPIES = [
 ];
 
 export function mount(root, { id, title }) {
-  if (id === 'latest') {
-    attempt(async () => {
-      const { data } = await get(`requests${query({ limit: 1, ...Object.fromEntries(route.peek().query) })}`);
-      go(address('requests', data[0]?.id ?? null), { replace: true });
-    });
-    return () => {};
-  }
+  if (id === 'latest') return openLatest('requests');
   const remove = addCommands({ id: 'request.back', label: 'Back to the requests', group: 'Request', keys: 'Escape', run: () => go(address('requests')) });
   const stop = mountRequest(root, id, { title });
   return () => {

@@ -10,7 +10,7 @@ import { live } from '../feed/store.js';
 import { html, nothing, show } from '../base/view.js';
 
 /** The share of attempts that were answered 2xx, in words. @param {{made: number, succeeded: number}} attempts */
-export const successText = ({ made, succeeded }) =>
+const successText = ({ made, succeeded }) =>
   (made === 0 ? 'no attempt yet' : `${Math.floor((succeeded / made) * 100)} % of ${count(made)}`);
 
 async function create(kind) {
