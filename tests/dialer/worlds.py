@@ -60,8 +60,10 @@ class Stage:
 
     async def run_for(self, seconds: float) -> None:
         """Run the campaign for so long on a clock that is moved by hand, and leave it."""
+        ended = False
 
         async def drive() -> None:
+            nonlocal ended
             steps = self.campaign.run(every=0.05, until_settled=None)
             try:
                 async for _ in steps:
@@ -69,10 +71,12 @@ class Stage:
             finally:
                 with anyio.CancelScope(shield=True):
                     await steps.aclose()
+                ended = True
 
         async with anyio.create_task_group() as group:
             group.start_soon(drive)
-            await wait_until(lambda: self.campaign.runs)
+            # Where nothing is left to dial, a run may be over before anybody has seen it.
+            await wait_until(lambda: self.campaign.runs or ended)
             await self.sandbox.advance(seconds)
             group.cancel_scope.cancel()
 
