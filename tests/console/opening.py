@@ -147,6 +147,8 @@ async def _open(
 
 async def _begin_again(console: Console, size: dict[str, int], theme: str) -> None:
     sandbox, page = console.sandbox, console.page
+    if not page.url.startswith(sandbox.base_url):
+        await page.goto("/_ajoxi/console/static/console.css")
     await page.evaluate("() => localStorage.clear()")
     await page.goto("about:blank")
     own = key_id(sandbox.api_key)

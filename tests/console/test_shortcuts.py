@@ -13,6 +13,7 @@ from .test_every_page import COMMANDS, press
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
+
 async def test_where_shortcuts_lead(browser) -> None:
     """The keys of each page lead to it, those of the console and of time do what they say."""
     async with opened_console(browser) as console:

@@ -29,7 +29,9 @@ async def test_a_copied_test_passes(call: Call) -> None:
         for url, route, body in BODIES:
             sandbox.requests.clear()
             resource, method = route.split(".")
-            values = {("from_" if name == "from" else name): value for name, value in body.items() if name != "campaign"}
+            values = {
+                ("from_" if name == "from" else name): value for name, value in body.items() if name != "campaign"
+            }
             try:
                 await getattr(getattr(client, resource), method)(**values, **body.get("campaign", {}))
             except Exception as error:

@@ -68,7 +68,6 @@ class Watch:
         if request.failure != _CANCELLED:
             self.seen.append(f"failed request: {request.method} {request.url} {request.failure}")
 
-
     def check(self) -> None:
         """Fail if a page did something wrong."""
         assert not self.problems, "\n".join(["a page did what it must not do:", *self.problems])

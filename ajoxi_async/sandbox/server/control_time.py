@@ -144,12 +144,10 @@ class _EventWindow(Window):
 
 
 def _events(_: object, request: ControlRequest) -> Any:
-    """GET events: the last events by position, the newest first; of the types in ``?type=call.*``, of the object with ``?id=``, or
-    of the request or timer in ``?cause=``.
+    """GET events: the last events by position, the newest first; filters are ``?type=call.*``, ``?id=`` and ``?cause=``.
 
     The cause of an event is the id of the request that it happened in, or the name of the timer's action; ``null`` for what the
-    console's phone, the control surface or a method of the sandbox did.
-    A sandbox without a console keeps no events.
+    console's phone, the control surface or a method of the sandbox did. A sandbox without a console keeps no events.
     """
     params, world = request.query(_EventWindow), request.world
     if world.events is None:
