@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Request, WebError
 
 #: The longest that a test waits for a page, in milliseconds. Machines of CI are slow; the tests do not measure speed.
-PATIENCE = 8_000
+PATIENCE = 30_000
 #: A request that its own page cancelled: the page was left, or its script lost interest.
 _CANCELLED = "net::ERR_ABORTED"
 
