@@ -105,7 +105,7 @@ class World:
         feed: the change feed for subscribers.
         epoch: how often the account was replaced.
         streams: answers that are being sent piece by piece.
-        events: moment, type and object's id of the last events, the oldest first; ``None`` unless `keep_events` was called.
+        events: moment, type, object's id and cause of the last events, the oldest first; ``None`` unless `keep_events` was called.
         ended: whether the world is gone, because its key was deleted or it was dropped to make room for another.
     """
 
@@ -128,7 +128,7 @@ class World:
     feed: ChangeFeed = field(init=False)
     epoch: int = field(default=0, init=False)
     streams: WeakSet[OpenStream] = field(factory=WeakSet, init=False)
-    events: deque[tuple[float, str, str]] | None = field(default=None, init=False)
+    events: deque[tuple[float, str, str, str]] | None = field(default=None, init=False)
     ended: bool = field(default=False, init=False)
     #: The same as `feed.watched`, kept as an attribute because each command reads it.
     _followed: bool = field(default=False, init=False)

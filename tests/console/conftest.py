@@ -1,4 +1,4 @@
-"""One browser for all tests of the console in a process; each test opens contexts of its own.
+"""One browser and one console for all tests in a process; a test that wants another one opens its own.
 
 The objects of Playwright belong to one event loop. Tests of the console therefore run on the loop of the session:
 ``pytestmark = pytest.mark.asyncio(loop_scope="session")``.
@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Playwright, async_playwright, expect
 
 from .browser import HOW_TO_GET_IT, find_browser, started
 from .modules import Call, module_functions
+from .opening import close_kept
 from .watching import PATIENCE
 
 
@@ -41,10 +42,11 @@ async def browser(playwright: Playwright, missing: Callable[[str], None]) -> Asy
     else:
         async with started(playwright, path) as browser:
             yield browser
+            await close_kept()
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="session")
 async def call(browser: Browser) -> AsyncIterator[Call]:
-    """Calls functions of the console's modules: ``await call("diff.js", "lineDiff", [[before, after], ...])``."""
+    """Calls functions of the console's modules: ``await call("widgets/diff.js", "lineDiff", [[before, after], ...])``."""
     async with module_functions(browser) as call:
         yield call

@@ -23,7 +23,7 @@ Call = Callable[..., Awaitable[list[Any]]]
 
 @asynccontextmanager
 async def module_functions(browser: Browser) -> AsyncIterator[Call]:
-    """``await call("diff.js", "lineDiff", [["a", "b"], ["a", "c"]])`` calls a function with each list of arguments."""
+    """``await call("widgets/diff.js", "lineDiff", [["a", "b"], ["a", "c"]])`` calls a function with each list of arguments."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text=_PAGE, content_type="text/html")

@@ -143,3 +143,39 @@ async def test_it_is_in_the_file(tmp_path: Any) -> None:
         call = await page.act("POST", "calls", CALL)
     async with signed_in(db=tmp_path / "sandbox.db") as page:
         assert (await page.act("GET", "calls/latest", status=200))["id"] == call["id"]
+
+
+@pytest.mark.asyncio
+async def test_a_recording_is_played_without_a_trace() -> None:
+    """The console plays a recording, whole or in parts, under an address of its own; the log of requests does not show it."""
+    async with signed_in() as page:
+        await page.act("POST", "calls", {"to": TO, "from": FROM, "record": True})
+        await page.sandbox.advance(until_idle=True)
+        id = (await page.get("calls?limit=1"))["data"][0]["recording_id"]
+        before = (await page.get("requests"))["total"]
+        status, shown, whole = await page.raw("GET", f"console/as/media/{id}.wav")
+        assert (status, whole[:4]) == (200, b"RIFF")
+        assert shown["Cross-Origin-Resource-Policy"] == "same-origin"
+        status, shown, part = await page.raw("GET", f"console/as/media/{id}.wav", None, {"Range": "bytes=4-9"})
+        assert (status, part) == (206, whole[4:10])
+        assert (await page.raw("GET", "console/as/media/rec_nothing.wav"))[0] == 404
+        assert (await page.get("requests"))["total"] == before
+
+
+@pytest.mark.asyncio
+async def test_events_tell_their_cause() -> None:
+    """An event has the request that it happened in, or the timer; what a method of the sandbox did has none."""
+    async with signed_in() as page:
+        sandbox = page.sandbox
+        async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
+            call = await client.calls.create(to=TO, from_=FROM)
+        message = sandbox.inbound_message(from_=TO, body="Hello")
+        await sandbox.advance(until_idle=True)
+        (request,) = (await page.get("requests?route=calls.create"))["data"]
+        events = {(one["what"], one["id"]): one["cause"] for one in (await page.get("events"))["data"]}
+        assert events["call.started", call.id] == request["id"]
+        assert events["call.answered", call.id] == "answer"
+        assert events["call.completed", call.id] == "end"
+        assert events["message.received", message.id] is None
+        of_request = (await page.get(f"events?cause={request['id']}"))["data"]
+        assert [one["what"] for one in of_request] == ["call.started"]

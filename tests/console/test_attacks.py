@@ -51,7 +51,7 @@ TRIES = """async (sandbox) => {
     'image': await loaded('img', { src: at('clock') }),
     'script of data': await loaded('script', { src: at('clock') }),
     'script of the console': await loaded('script', { src: at('console/static/app.js'), type: 'module' }),
-    'import': await tried(async () => { await import(at('console/static/api.js')); return 'loaded' }),
+    'import': await tried(async () => { await import(at('console/static/base/api.js')); return 'loaded' }),
     'style': await loaded('link', { rel: 'stylesheet', href: at('console/static/console.css') }),
     'event stream': await new Promise((resolve) => {
       const source = new EventSource(at('console/feed?world=main'), { withCredentials: true });

@@ -18,7 +18,7 @@ async def test_a_diff_of_lines_loses_and_invents_nothing(call) -> None:
     draw = random.Random(7)
     texts = [["\n".join(draw.choices("abc", k=draw.randrange(9))) for _ in range(2)] for _ in range(300)]
     texts += [["", ""], ["a", ""], ["", "a"], ["a\n", "a"]]
-    for (before, after), rows in zip(texts, await call("diff.js", "lineDiff", texts), strict=True):
+    for (before, after), rows in zip(texts, await call("widgets/diff.js", "lineDiff", texts), strict=True):
         assert kept(rows, "added") == before.split("\n")
         assert kept(rows, "removed") == after.split("\n")
         assert sum(row["kind"] == "same" for row in rows) == longest_common(before.split("\n"), after.split("\n"))
@@ -39,7 +39,7 @@ def longest_common(left: list[str], right: list[str]) -> int:
 async def test_a_diff_of_long_texts_is_bounded(call) -> None:
     """Two texts of thousands of different lines are shown as replaced, with their common beginning and end."""
     left, right = (["same", *(f"{side}{n}" for n in range(3_000)), "end"] for side in "lr")
-    (rows,) = await call("diff.js", "lineDiff", [["\n".join(left), "\n".join(right)]])
+    (rows,) = await call("widgets/diff.js", "lineDiff", [["\n".join(left), "\n".join(right)]])
     assert [row["kind"] for row in rows] == ["same", *["removed"] * 3_000, *["added"] * 3_000, "same"]
 
 
@@ -47,7 +47,7 @@ async def test_headers_are_compared_by_name(call) -> None:
     """A header that changed, one that was sent once, and one that stayed, whatever the case of its name."""
     before = {"X-Ajoxi-Signature": "t=1,v1=aa", "Content-Length": "7", "X-Old": "1"}
     after = {"x-ajoxi-signature": "t=2,v1=bb,v1=cc", "content-length": "7", "X-New": "1"}
-    (rows,) = await call("diff.js", "namedDiff", [[before, after]])
+    (rows,) = await call("widgets/diff.js", "namedDiff", [[before, after]])
     assert [tuple(row.values()) for row in rows] == [
         ("X-Ajoxi-Signature", "t=1,v1=aa", "t=2,v1=bb,v1=cc", False), ("Content-Length", "7", "7", True),
         ("X-Old", "1", None, False), ("X-New", None, "1", False),

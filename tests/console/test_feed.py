@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import anyio
 import pytest
 
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -292,3 +293,17 @@ def test_segments_in_their_newest_revision() -> None:
     news = spoken.news(log, 1, 9.0)
     assert news is not None
     assert (news["anew"], news["segments"], spoken.next_moment(log)) == (False, [], None)
+
+
+@pytest.mark.asyncio
+async def test_a_feed_ends_when_its_reader_goes_away() -> None:
+    """A page that is closed leaves no feed behind, although there is nothing to write to it."""
+    async with signed_in() as page:
+        console = page.sandbox._console
+        async with page.feed(views={"list": "calls"}) as feed:
+            await feed.until(lambda one: one["views"])
+            assert len(console.feeds) == 1
+            feed.response.close()
+        with anyio.fail_after(2):
+            while len(console.feeds):  # noqa: ASYNC110 - the server learns of it when its loop gets to it
+                await asyncio.sleep(0.001)

@@ -58,7 +58,7 @@ def test_the_shell_preloads_what_pages_need():
     named = re.findall(
         r'rel="modulepreload" href="/_ajoxi/console/static/([^"]+)"', (STATIC / "index.html").read_text()
     )
-    needed = closure(STATIC / "app.js") | closure(STATIC / "list_page.js")
+    needed = closure(STATIC / "app.js") | closure(STATIC / "pages" / "calls.js")
     assert named == sorted(str(path.relative_to(STATIC)) for path in needed)
 
 

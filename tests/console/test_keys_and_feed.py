@@ -11,7 +11,7 @@ from .opening import opened_console
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
-REGISTRY = """async () => (await import('/_ajoxi/console/static/shortcuts.js')).commands.value
+REGISTRY = """async () => (await import('/_ajoxi/console/static/base/shortcuts.js')).commands.value
   .map(({ id, label, keys, group }) => ({ id, label, keys, group }))"""
 PAGES = "async () => (await import('/_ajoxi/console/static/pages.js')).PAGES.map(({ title, key }) => [title, key])"
 

@@ -103,7 +103,10 @@ async def test_few_rows_tell_the_whole_truth(browser) -> None:
             "(all) => all.map((one) => one.ariaRowIndex)"
         )
         assert indexes == sorted(indexes, key=int), "the rows are not in the order of the list"
-        await page.keyboard.press("Home")
+        await page.keyboard.press("l")  # from the end at once to the newest rows
+        await expect(row(page, 0)).to_contain_text("call_", use_inner_text=True)
+        await expect(pill(page)).to_have_text("Live")
+        await page.keyboard.press("j")
         await page.keyboard.press("Enter")
         await expect(page).to_have_url(re.compile("/calls/call_"))
 
@@ -153,3 +156,36 @@ async def test_a_rewind_replaces_the_rows(browser) -> None:
         console.sandbox.restore(mark)
         await expect(grid(page)).to_have_attribute("aria-rowcount", "301")
         await expect(row(page, 0)).not_to_contain_text(newest)
+
+
+async def test_lists_as_plain_tables(browser) -> None:
+    """As chosen in the settings, a list is a table of 200 rows a page, which stands still; its page is in the address."""
+    async with opened_console(browser) as console:
+        page = console.page
+        console.sandbox.seed_calls(500)
+        await console.show("settings")
+        await page.get_by_role("radio", name=re.compile("As plain tables")).check()
+        await console.show("calls")
+        table = page.get_by_role("region", name="Calls").get_by_role("row")
+        pager = page.get_by_role("navigation", name="Pages of the table")
+        await expect(table).to_have_count(201)
+        await expect(pager.get_by_role("status")).to_have_text("Rows 1 to 200 of 500")
+        newest = await table.nth(1).inner_text()
+        ring(console, 3)
+        await expect(pager.get_by_role("button", name="Newest, 3 new")).to_be_visible()
+        assert await table.nth(1).inner_text() == newest
+        await pager.get_by_role("button", name="Oldest").click()
+        await expect(pager.get_by_role("status")).to_have_text("Rows 401 to 503 of 503")
+        await expect(page).to_have_url(re.compile("from=400"))
+        await page.reload()
+        await expect(table).to_have_count(104)
+        await page.keyboard.press(",")
+        await expect(pager.get_by_role("status")).to_have_text("Rows 201 to 400 of 503")
+        await page.get_by_role("button", name="Inbound").click()
+        await expect(table).to_have_count(4)
+        await expect(page).not_to_have_url(re.compile("from="))
+        assert await console.inaccessible() == []
+        await table.nth(1).get_by_role("link").first.click()
+        await expect(page).to_have_url(re.compile("/calls/call_"))
+        await page.go_back()
+        await expect(table).to_have_count(4)

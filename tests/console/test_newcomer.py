@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import shlex
+import time
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -72,7 +73,7 @@ class Newcomer:
     # The steps
 
     async def opens_the_link(self) -> None:
-        """1. The address holds no code; a reload and a second tab stay signed in; the link works once."""
+        """1. The address holds no code; a reload and a second tab stay signed in."""
         await expect(self.heading("Overview")).to_be_visible()
         assert "code" not in self.page.url
         await self.page.reload()
@@ -81,6 +82,9 @@ class Newcomer:
         await second.goto("/_ajoxi/console/main/calls")
         await expect(second.get_by_role("heading", name="Calls", level=1)).to_be_visible()
         await second.close()
+
+    async def opens_it_again(self) -> None:
+        """1. In another browser the link works once."""
         link = self.sandbox.console_url
         context, _ = await self.console.open_context(self.sandbox.base_url)
         await (await context.new_page()).goto(link)
@@ -149,9 +153,9 @@ class Newcomer:
         assert await seen() == (said, moment)
         await self.hand.time("Play")
         await expect(transcript).not_to_have_text(said, use_inner_text=True)
+        await expect(shown).not_to_have_text(moment)
         await self.hand.time("Pause")
         await expect(self.button("Play")).to_be_visible()
-        assert await shown.inner_text() != moment
 
     async def makes_a_test_endpoint(self) -> None:
         """6. A test endpoint that answers 500; its secret is shown once, and masked afterwards."""
@@ -342,7 +346,7 @@ class Newcomer:
         row = self.main.get_by_role("group", name="Marks").get_by_role("row", name=re.compile(r"before \+24 h"))
         await self.hand.press(row.get_by_role("button", name="Rewind"))
         await self.hand.press(self.dialog.get_by_role("button", name="Rewind"))
-        await expect(self.dialog).to_have_count(0)
+        await expect(self.page.get_by_role("status").filter(has_text="again")).to_be_visible()
         back = self.sandbox.world().delivery(self.delivery).delivery
         assert (back.state, back.attempts) == ("pending", 1)
         await self.console.show(f"deliveries/{self.delivery}")
@@ -364,6 +368,8 @@ async def test_fifteen_steps(browser, name: str, monkeypatch: pytest.MonkeyPatch
     async with opened_console(browser, size=hand.size, flowing=True, timing=timing) as console:
         newcomer = Newcomer(console, hand(console.page))
         await newcomer.opens_the_link()
+        if name == "mouse":  # where nothing is done with the page
+            await newcomer.opens_it_again()
         await newcomer.places_a_call()
         await newcomer.opens_the_call()
         await newcomer.watches_the_transcript()
@@ -377,4 +383,22 @@ async def test_fifteen_steps(browser, name: str, monkeypatch: pytest.MonkeyPatch
         await newcomer.mints_a_key()
         await newcomer.injects_a_fault()
         await newcomer.looks_at_a_request(monkeypatch)
-        await newcomer.texts_dials_and_rewinds(1_000 if name == "mouse" else 200)
+        await newcomer.texts_dials_and_rewinds(1_000 if name == "mouse" else 30)
+
+
+async def test_the_first_steps_among_many_calls(browser) -> None:
+    """With 100,000 calls in the world a call is placed, opened and watched as with none."""
+    timing = evolve(Timing.human(), talk=200)
+    async with opened_console(browser, flowing=True, timing=timing) as console:
+        console.sandbox.seed_calls(100_000)
+        newcomer = Newcomer(console, HANDS["mouse"](console.page))
+        await newcomer.hand.go("Calls")
+        await expect(newcomer.page.get_by_role("grid", name="Calls")).to_have_attribute("aria-rowcount", "100001")
+        began = time.monotonic()
+        await newcomer.hand.press(newcomer.button("Place a test call"))
+        newcomer.call = await newcomer.address("/calls/(call_[0-9a-f]+)$")
+        await expect(newcomer.main).to_contain_text("ringing")
+        await newcomer.opens_the_call()
+        await newcomer.watches_the_transcript()
+        # Speed is measured by benchmarks/console_page.py; this would be several times as long if something were worked out for each call.
+        assert time.monotonic() - began < 30

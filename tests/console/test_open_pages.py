@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -22,7 +21,7 @@ async def play(sandbox: Sandbox) -> str:
     answers: list[Any] = []
     async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
         webhook = await client.webhooks.create(url="http://127.0.0.1:9/", events=["call.completed", "message.received"])
-        for n in range(12):
+        for n in range(6):
             call = await client.calls.create(to=f"+150055501{n:02d}", from_="+14155550100", record=True)
             sandbox.world().inbound_message(from_="+12125550123", body=f"message {n}")
             answers += [call.to_dict(), *((one.at.isoformat(), one.what, one.id) for one in await sandbox.advance(20))]
@@ -46,14 +45,12 @@ async def test_consoles_change_nothing(browser) -> None:
         alone = await play(sandbox)
     async with opened_console(browser, timing=None, **where) as console:
         await console.show("calls")
-        for path in ("", "deliveries", "messages", "events"):
+        for path in ("deliveries", "messages", "events"):
             page = await console.context.new_page()
             await page.goto(f"/_ajoxi/console/main/{path}")
             await expect(page.locator("main h1")).to_be_visible()
         assert await play(console.sandbox) == alone
-        await expect(console.page.get_by_role("grid", name="Calls")).to_have_attribute(
-            "aria-rowcount", re.compile("^1[0-9]$")
-        )
+        await expect(console.page.get_by_role("grid", name="Calls")).to_have_attribute("aria-rowcount", "7")
 
 
 async def test_a_sandbox_that_ends_and_comes_back(browser) -> None:

@@ -199,7 +199,7 @@ async def test_keys_have_worlds_that_are_shown(browser) -> None:
 
 async def test_settings_are_kept_in_the_browser(browser) -> None:
     """Theme, times and shortcuts hold after a reload; signing out ends the session."""
-    async with opened_console(browser) as console:
+    async with opened_console(browser, fresh=True) as console:
         page = console.page
         console.watch.allow("console: .* 401 ")
         await console.show("settings")

@@ -1,4 +1,4 @@
-"""Every shortcut that the help shows does what its label says."""
+"""The shortcuts of the console and of time do what their labels say. That keys run their commands is in `test_every_page`."""
 
 from __future__ import annotations
 
@@ -8,56 +8,10 @@ import re
 import pytest
 from playwright.async_api import expect
 
-from .opening import Console, opened_console
-from .test_accessible import fill
+from .opening import opened_console
+from .test_every_page import COMMANDS, press
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
-
-PAGES = [
-    "", "calls", "messages", "numbers", "campaigns", "webhooks", "deliveries", "requests", "events", "time", "faults", "keys", "settings",
-]  # fmt: skip
-
-#: The commands of the present page that can be used now.
-COMMANDS = """async () => {
-  const { commands } = await import('/_ajoxi/console/static/shortcuts.js');
-  return commands.value.filter((one) => one.keys && (one.enabled?.() ?? true)).map(({ id, label, keys }) => ({ id, label, keys }));
-}"""
-#: Note what is run instead of running it.
-NOTED = """async () => {
-  const { commands } = await import('/_ajoxi/console/static/shortcuts.js');
-  globalThis.noted = [];
-  globalThis.kept = commands.value.map((one) => [one, one.run]);
-  for (const one of commands.value) one.run = () => globalThis.noted.push(one.id);
-}"""
-AGAIN = "() => { for (const [one, run] of globalThis.kept) one.run = run; return globalThis.noted }"
-
-
-async def press(console: Console, keys: str) -> None:
-    for key in keys.split():
-        await console.page.keyboard.press(key.replace("mod+", "Control+").replace("enter", "Enter"))
-
-
-async def test_every_shortcut_runs_its_command(browser) -> None:
-    """On every page, with objects, the keys of each command run this command and no other; the help lists exactly these."""
-    async with opened_console(browser) as console:
-        page = console.page
-        more = await fill(console)
-        await expect(page.locator(".jump-progress")).to_have_count(0)  # while time jumps, other commands are offered
-        for path in [*PAGES, *more]:
-            await console.show(path)
-            await expect(page.locator("main h1")).to_be_visible()
-            offered = await page.evaluate(COMMANDS)
-            await press(console, "?")
-            help = page.get_by_role("dialog", name="Keyboard shortcuts").get_by_role("row")
-            await expect(help.first).to_be_visible()
-            listed = await help.all_inner_texts()
-            assert {one["label"] for one in offered} <= {text.split("\t")[0].split("\n")[0] for text in listed}
-            await press(console, "Escape")
-            await page.evaluate(NOTED)
-            for one in offered:
-                await press(console, one["keys"])
-            noted = await page.evaluate(AGAIN)
-            assert noted == [one["id"] for one in offered], path
 
 
 async def test_where_shortcuts_lead(browser) -> None:

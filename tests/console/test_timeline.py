@@ -12,10 +12,10 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_every_attempt_has_a_place_of_its_own(call) -> None:
     """On the logarithmic axis all attempts of the schedule are at least 3 % of its length apart; on both, order is kept."""
     log, linear = [
-        await call("timeline.js", "place", [[seconds, scale] for seconds in [*SCHEDULE, 86_400]])
+        await call("deliveries/timeline.js", "place", [[seconds, scale] for seconds in [*SCHEDULE, 86_400]])
         for scale in ("log", "linear")
     ]
-    assert await call("timeline.js", "place", [[-5, "log"], [1e9, "log"], [1e9, "linear"]]) == [0, 1, 1]
+    assert await call("deliveries/timeline.js", "place", [[-5, "log"], [1e9, "log"], [1e9, "linear"]]) == [0, 1, 1]
     assert log == sorted(log) and linear == sorted(linear)
     assert (log[0], log[-1], linear[0], linear[-1]) == (0, 1, 0, 1)
     assert min(after - before for before, after in zip(log, log[1:-1])) > 0.03
@@ -32,7 +32,7 @@ async def test_marks_do_not_cover_one_another(call) -> None:
         [[], 0.1],
         [[0.3], 2],
     ]
-    moved = await call("timeline.js", "spread", rows)
+    moved = await call("deliveries/timeline.js", "spread", rows)
     assert moved[0] == pytest.approx([0, 0.1, 0.2])
     assert moved[1] == pytest.approx([0.8, 0.9, 1])
     assert moved[2] == [0, 0.5, 1]
@@ -56,7 +56,7 @@ async def test_rounds_of_a_delivery(call) -> None:
     done = {**replayed, "attempts": 1, "planned": [], "rounds": [*dead["rounds"], {"round": 2, "attempts": [again]}]}
     shown = [
         [[mark["key"] + " " + mark["state"] for mark in round["marks"]] for round in rounds]
-        for rounds in await call("timeline.js", "roundsOf", [[dead], [replayed], [done]])
+        for rounds in await call("deliveries/timeline.js", "roundsOf", [[dead], [replayed], [done]])
     ]
     assert shown == [
         [["1.1 failed", "1.2 planned"]],

@@ -56,7 +56,7 @@ async def test_an_interim_becomes_final_in_its_place(browser) -> None:
 
 
 CORRECTED = """async () => {
-  const { createTranscript } = await import('/_ajoxi/console/static/transcript.js');
+  const { createTranscript } = await import('/_ajoxi/console/static/calls/transcript.js');
   const segment = (revision, is_final, text) => ({ sequence: 1, revision, is_final, text, speaker: 'agent', start: 0, sentiment: null });
   const transcript = createTranscript();
   const shown = () => [...transcript.element.querySelectorAll('time, em, .line p')].map((one) => one.textContent).filter(Boolean);

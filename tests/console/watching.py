@@ -68,10 +68,30 @@ class Watch:
         if request.failure != _CANCELLED:
             self.seen.append(f"failed request: {request.method} {request.url} {request.failure}")
 
+    def check(self) -> None:
+        """Fail if a page did something wrong."""
+        assert not self.problems, "\n".join(["a page did what it must not do:", *self.problems])
+
+    def begin_again(self) -> None:
+        """Forget what was seen and what is allowed."""
+        self.seen.clear()
+        self._allowed.clear()
+
+
+@asynccontextmanager
+async def watched_context(browser: Browser, origin: str, **options: Any) -> AsyncIterator[tuple[BrowserContext, Watch]]:
+    """A context for the pages of one origin."""
+    context = await browser.new_context(**{"base_url": origin, "reduced_motion": "reduce", **options})
+    try:
+        context.set_default_timeout(PATIENCE)
+        yield context, Watch(context, origin)
+    finally:
+        await context.close()
+
 
 @asynccontextmanager
 async def watched_contexts(browser: Browser) -> AsyncIterator[OpenContext]:
-    """Open contexts, each for the pages of one origin: ``context, watch = await open_context(origin)``.
+    """Open contexts: ``context, watch = await open_context(origin)``.
 
     Raises:
         AssertionError: at the end, if a page did something wrong that is not allowed.
@@ -80,12 +100,10 @@ async def watched_contexts(browser: Browser) -> AsyncIterator[OpenContext]:
     async with AsyncExitStack() as opened:
 
         async def open_context(origin: str, **options: Any) -> tuple[BrowserContext, Watch]:
-            context = await browser.new_context(**{"base_url": origin, "reduced_motion": "reduce", **options})
-            opened.push_async_callback(context.close)
-            context.set_default_timeout(PATIENCE)
-            watches.append(watch := Watch(context, origin))
+            context, watch = await opened.enter_async_context(watched_context(browser, origin, **options))
+            watches.append(watch)
             return context, watch
 
         yield open_context
-    problems = [problem for watch in watches for problem in watch.problems]
-    assert not problems, "\n".join(["a page did what it must not do:", *problems])
+    for watch in watches:
+        watch.check()

@@ -143,12 +143,15 @@ class Console:
     async def _respond(self, request: Request, name: str, sent: Mapping[str, str]) -> Response | StreamedResponse:
         if name.startswith("as/v1/"):
             return await self._act(request, sent)
+        if name.startswith("as/media/") and request.method in SAFE_METHODS:
+            recording = self.app.play(Request(request.method, f"/{name.removeprefix('as/')}", request.headers))
+            return Response(recording.status, {**recording.headers, **DATA_HEADERS}, recording.body)
         if name == "feed" and request.method == "GET":
             return self._open_feed(request, sent)
         if name.startswith("feed/") and request.method == "POST":
             self.feeds.show(name.removeprefix("feed/"), _object(request))
             return json_answer(200, {})
-        raise Refusal("not_found", "expected session, feed, feed/{id} or as/v1/...")
+        raise Refusal("not_found", "expected session, feed, feed/{id}, as/v1/... or as/media/...")
 
     async def _act(self, request: Request, sent: Mapping[str, str]) -> Response | StreamedResponse:
         """ANY as/v1/...: what the API does, in the world of X-Ajoxi-Key."""

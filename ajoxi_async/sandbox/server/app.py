@@ -351,9 +351,14 @@ class App:
             late_requests.postpone(world.account, route.name, routed.id, params, now + late)
             world.changed()
             raise ConnectionBrokenError
-        result = HANDLERS[route.name](Command(world.account, now, routed.id, params, routed.lag))
-        if isinstance(result, GeneratorType):
-            result = await world.carry_out(result)
+        account = world.account
+        account.cause = answer[headers.REQUEST_ID]
+        try:
+            result = HANDLERS[route.name](Command(account, now, routed.id, params, routed.lag))
+            if isinstance(result, GeneratorType):
+                result = await world.carry_out(result)
+        finally:
+            account.cause = ""
         world.changed()
         if route.streaming and isinstance(result, Call):
             return await self._stream(world, result, live_transcript.place_after(routed.last_event_id), answer)
@@ -422,6 +427,15 @@ class App:
             return codec.parse_json(request.body or b"", strict=True, bounded=True)
         except DecodeError as error:
             raise Refusal("invalid_json", str(error)) from None
+
+    def play(self, request: Request) -> Response:
+        """Answer a console that plays a recording: ``GET /media/{id}.wav``. It is not logged, as no GET of the console is.
+
+        Raises:
+            Refusal: there is no such recording.
+        """
+        sent = {name.lower(): value for name, value in request.headers.items()}
+        return self._media(request.method, request.url.partition("?")[0], sent, {})
 
     def _media(self, method: str, path: str, sent: Mapping[str, str], answer: dict[str, str]) -> Response:
         id = path.removeprefix("/media/").removesuffix(".wav")

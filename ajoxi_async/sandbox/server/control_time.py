@@ -140,23 +140,30 @@ def due_json(due: Due) -> dict[str, Any]:
 class _EventWindow(Window):
     type: str | None = None
     id: str | None = None
+    cause: str | None = None
 
 
 def _events(_: object, request: ControlRequest) -> Any:
-    """GET events: the last events by position, the newest first; of the types in ``?type=call.*``, or of the object with ``?id=``.
+    """GET events: the last events by position, the newest first; filters are ``?type=call.*``, ``?id=`` and ``?cause=``.
 
-    A sandbox without a console keeps no events.
+    The cause of an event is the id of the request that it happened in, or the name of the timer's action; ``null`` for what the
+    console's phone, the control surface or a method of the sandbox did. A sandbox without a console keeps no events.
     """
     params, world = request.query(_EventWindow), request.world
     if world.events is None:
         raise Refusal("not_found", "events are kept by a sandbox that has a console")
     found = [
-        (moment, what, id)
-        for moment, what, id in reversed(world.events)
-        if (params.type is None or fnmatchcase(what, params.type)) and params.id in {None, id}
+        one
+        for one in reversed(world.events)
+        if (params.type is None or fnmatchcase(one[1], params.type))
+        and params.id in {None, one[2]}
+        and params.cause in {None, one[3]}
     ]
     start, amount = window_of(params)
-    rows = [{"at": time_text(moment), "what": what, "id": id} for moment, what, id in found[start : start + amount]]
+    rows = [
+        {"at": time_text(moment), "what": what, "id": id, "cause": cause or None}
+        for moment, what, id, cause in found[start : start + amount]
+    ]
     newest = world.events[-1] if world.events else ""
     return listed(rows, start, len(found), f"{world.epoch}.{len(world.events)}.{newest}")
 

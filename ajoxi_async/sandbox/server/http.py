@@ -39,7 +39,25 @@ _NO_LINGER = struct.pack("hh" if os.name == "nt" else "ii", 1, 0)
 
 
 class _Connection(web.RequestHandler):
-    """Answers requests that aiohttp refuses itself, such as bytes that are not HTTP, with the documented error body."""
+    """Answers requests that aiohttp refuses itself, such as bytes that are not HTTP, with the documented error body.
+
+    A stream on this connection is ended as soon as its reader goes away: it would notice this no sooner than it has something to
+    write, which can take long.
+    """
+
+    __slots__ = ("gone", "streaming")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        #: The task that writes a stream, and whether its reader has gone away.
+        self.streaming: asyncio.Task[Any] | None = None
+        self.gone = False
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self.streaming is not None:
+            self.gone = True
+            self.streaming.cancel()
 
     def handle_error(self, *args: Any, **kwargs: Any) -> web.StreamResponse:
         super().handle_error(*args, **kwargs)
@@ -143,8 +161,13 @@ class Server:
         self, incoming: web.BaseRequest, answer: StreamedResponse, shown: Mapping[str, str]
     ) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, headers=shown)
-        await response.prepare(incoming)
+        connection = incoming.protocol
+        assert isinstance(connection, _Connection)
         try:
+            await response.prepare(incoming)
+            connection.streaming = asyncio.current_task()
+            if incoming.transport is None:
+                return response
             async for chunk in answer.chunks:
                 # Close the connection of a reader that reads nothing for this long, because its events would stay in memory.
                 async with asyncio.timeout(self._write_timeout):
@@ -157,7 +180,12 @@ class Server:
         except ConnectionResetError:
             # The reader went away, as a page does that is closed.
             pass
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not connection.gone or task is None or task.uncancel() > 0:
+                raise
         finally:
+            connection.streaming = None
             await answer.chunks.aclose()  # type: ignore[attr-defined]
         return response
 

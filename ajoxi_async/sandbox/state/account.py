@@ -110,7 +110,8 @@ class Account:
         serial: a number that differs between this account, its copies and the one after a reset, which share their ids.
         on_changed: called with kind and id of each change: see `watch`.
         on_fired: called with each event.
-        history: takes moment, type and object's id of each event, if the world keeps them.
+        history: takes moment, type, object's id and cause of each event, if the world keeps them.
+        cause: what is being carried out: the id of a request, or the name of a timer's action; empty for everything else.
         unfinished: a command that is being carried out in steps, if there is one.
     """
 
@@ -151,7 +152,8 @@ class Account:
     serial: int = field(factory=_serials.__next__, init=False)
     on_changed: Callable[[str, str], None] | None = field(default=None, init=False)
     on_fired: Callable[[Fired], None] | None = field(default=None, init=False)
-    history: deque[tuple[float, str, str]] | None = field(default=None, init=False)
+    history: deque[tuple[float, str, str, str]] | None = field(default=None, init=False)
+    cause: str = field(default="", init=False)
     unfinished: Unfinished[Any] | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -164,7 +166,7 @@ class Account:
             setattr(twin, name, getattr(self, name).copy())
         twin.due_deliveries = deque()
         twin.unsaved, twin.on_changed, twin.on_fired, twin.history, twin.unfinished = None, None, None, None, None
-        twin.serial, twin.replaced = next(_serials), False
+        twin.serial, twin.replaced, twin.cause = next(_serials), False, ""
         # A delivery that is being posted has no timer. It is not being posted for the copy, so that it is due again there.
         twin.posting = set()
         for id in self.posting:
@@ -288,6 +290,6 @@ class Account:
     def fired(self, what: str, id: str, moment: float) -> None:
         """Report an event to `on_fired` and to `history`."""
         if self.history is not None:
-            self.history.append((moment, what, id))
+            self.history.append((moment, what, id, self.cause))
         if self.on_fired is not None:
             self.on_fired(Fired(at(moment), what, id))

@@ -56,6 +56,10 @@ def run_due(account: Account, now: float) -> bool:
             account.posting.update(ids)
         else:
             account.mark_unsaved("timer", str(timer.order))
-            ACTIONS[timer.action](account, *timer.args, moment)
+            account.cause = timer.action
+            try:
+                ACTIONS[timer.action](account, *timer.args, moment)
+            finally:
+                account.cause = ""
     moment = timers.next_due
     return moment is None or moment > now

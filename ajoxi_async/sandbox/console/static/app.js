@@ -1,32 +1,30 @@
 /**
  * The console: the side bar, the time bar, and the page of the present address between them.
  */
-import { signedIn } from './api.js';
-import { badgeOf } from './badges.js';
-import { icon } from './icons.js';
-import { noticesView } from './notices.js';
+import { early, signedIn } from './base/api.js';
+import { followTheme, isDark, theme } from './base/preferences.js';
+import { address, go, route } from './base/router.js';
+import { addCommands } from './base/shortcuts.js';
+import { effect, element, html, later, nothing, show, untracked } from './base/view.js';
+import { followWorld, trouble } from './feed/store.js';
+import { noticesView } from './frame/notices.js';
+import { menuOpen, sideBar } from './frame/side_bar.js';
+import { mountTimeBar } from './frame/time_bar.js';
 import { PAGES } from './pages.js';
-import { followTheme, isDark, theme } from './preferences.js';
-import { address, BASE, go, route } from './router.js';
-import { signIn, signInPage } from './session.js';
-import { addCommands, run, tooltip } from './shortcuts.js';
-import { connection, followWorld, trouble } from './store.js';
-import { mountTimeBar } from './time_bar.js';
-import { effect, element, html, nothing, show, signal, untracked } from './view.js';
-
-/** Whether the side bar is open on a narrow page. */
-const menuOpen = signal(false);
+import { icon } from './widgets/icons.js';
 
 /**
  * Start the console.
  *
  * @param {string | null} code the one-time code of the link, if there was one
+ * @param {Map<string, Promise<Response | null>>} sent requests that were sent before this module was there, by their paths
  */
-export async function start(code) {
+export async function start(code, sent) {
   followTheme();
+  for (const [path, answer] of sent) early.set(path, answer);
   // The page is loaded while the session is looked up.
   moduleOf(route.peek())?.load();
-  await signIn(code);
+  signedIn.value = code === null ? await hasSession() : await (await import('./base/session.js')).signIn(code);
   const app = document.getElementById('app');
   app.replaceChildren();
   let stop = null;
@@ -37,9 +35,15 @@ export async function start(code) {
   });
 }
 
+/** Whether there is a session: any answer but 401 says so, such as that the world of the address is not there. */
+async function hasSession() {
+  const [answer] = await Promise.all(early.values());
+  return answer !== null && answer.status !== 401;
+}
+
 function showSignIn(app) {
   document.title = 'Sign in · Ajoxi sandbox';
-  return show(app, signInPage);
+  return later(() => import('./base/session.js'), ({ signInPage }) => show(app, signInPage));
 }
 
 function showConsole(app) {
@@ -105,6 +109,8 @@ function followPage(main) {
         if (module === null) unmount = show(root, notLoaded);
         else unmount = module.mount(root, { id, title: setTitle });
       }
+      // Whatever was not asked for by now would be out of date later.
+      early.clear();
       main.replaceChildren(root);
       // A screen reader begins with the heading of the new page.
       if (focus) (root.querySelector('[data-focus]') ?? main).focus({ preventScroll: true });
@@ -133,8 +139,8 @@ function globalCommands() {
     ...PAGES.map((page) => ({
       id: `go.${page.name}`, label: `Go to ${page.title}`, group: 'Go', keys: `g ${page.key}`, run: () => go(address(page.name)),
     })),
-    { id: 'palette', label: 'Find a command', group: 'Console', keys: 'mod+k', inFields: true, run: async () => (await import('./palette.js')).openPalette() },
-    { id: 'help', label: 'Show all shortcuts', group: 'Console', keys: '?', run: async () => (await import('./palette.js')).openHelp() },
+    { id: 'palette', label: 'Find a command', group: 'Console', keys: 'mod+k', inFields: true, run: async () => (await import('./frame/palette.js')).openPalette() },
+    { id: 'help', label: 'Show all shortcuts', group: 'Console', keys: '?', run: async () => (await import('./frame/palette.js')).openHelp() },
     { id: 'theme', label: 'Switch between light and dark', group: 'Console', keys: 'y', run: () => {
       theme.value = isDark() ? 'light' : 'dark';
     } },
@@ -143,44 +149,3 @@ function globalCommands() {
     } },
   ];
 }
-
-function pageLink(page, current) {
-  return html`<li><a href=${address(page.name)} aria-current=${page.name === current ? 'page' : nothing} title=${tooltip(`go.${page.name}`)}>
-    ${icon(page.name)}<span class="label">${page.title}</span>${badgeOf(page.name)}</a></li>`;
-}
-
-function sideBar() {
-  const current = route.value.page;
-  const groups = [...new Set(PAGES.map((page) => page.group))];
-  return html`
-    <div class="brand">
-      <button class="plain menu" aria-label="Menu" aria-expanded=${menuOpen.value} aria-controls="pages" @click=${() => {
-        menuOpen.value = !menuOpen.value;
-      }}>${icon('menu')}</button>
-      <a href=${address('overview')} class="logo" aria-label="Ajoxi sandbox, overview"><img src="/_ajoxi/console/static/icon.svg" alt="" width="24" height="24"><span>Ajoxi <em>sandbox</em></span></a>
-    </div>
-    ${route.value.world === 'main' ? nothing : html`<p class="world"><span class="mono">${route.value.world}</span> <a href=${`${BASE}main/`}>Leave</a></p>`}
-    <div id="pages" class="pages ${menuOpen.value ? 'open' : ''}">
-      ${groups.map((group) => html`<h2 class="quiet">${group}</h2>
-        <ul>${PAGES.filter((page) => page.group === group).map((page) => pageLink(page, current))}</ul>`)}
-      <div class="side-foot">
-        ${connectionState()}
-        <div class="row">
-          ${['palette', 'theme', 'help'].map((id) => html`<button class="plain" aria-label=${tooltip(id)} title=${tooltip(id)}
-            @click=${() => run(id)}>${icon(id === 'palette' ? 'search' : id)}</button>`)}
-        </div>
-      </div>
-    </div>`;
-}
-
-const STATES = {
-  live: ['dot', 'Live'],
-  connecting: ['ring', 'Connecting…'],
-  lost: ['alert', 'Connection lost'],
-};
-
-function connectionState() {
-  const [name, text] = STATES[connection.value];
-  return html`<p class="connection ${connection.value}" role="status">${icon(name)}<span class="label">${text}</span></p>`;
-}
-

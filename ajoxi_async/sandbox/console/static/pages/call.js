@@ -3,20 +3,19 @@
  *
  * The page at `/calls/{id}`, and the panel beside the list of calls.
  */
-import { get, query } from '../api.js';
-import { badge } from '../badge.js';
-import { callRequests, callTimeline, callWebhooks } from '../call_history.js';
-import { minutes, phone, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { codeBlock, pretty } from '../json.js';
-import { attempt } from '../notices.js';
-import { address, go, route } from '../router.js';
-import { sentimentLine } from '../sentiment.js';
-import { addCommands, tooltip } from '../shortcuts.js';
-import { follow, followTranscript, moment } from '../store.js';
-import { chosenTab, tabRow } from '../tabs.js';
-import { createTranscript } from '../transcript.js';
-import { effect, element, html, nothing, show, signal, untracked } from '../view.js';
+import { openLatest } from '../frame/latest.js';
+import { badge } from '../widgets/states.js';
+import { callRequests, callTimeline, callWebhooks } from '../calls/history.js';
+import { minutes, phone, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { codeBlock, pretty } from '../widgets/json.js';
+import { address, BASE, go } from '../base/router.js';
+import { sentimentLine } from '../calls/sentiment.js';
+import { addCommands, tooltip } from '../base/shortcuts.js';
+import { follow, followTranscript, moment } from '../feed/store.js';
+import { chosenTab, tabRow } from '../widgets/tabs.js';
+import { createTranscript } from '../calls/transcript.js';
+import { effect, element, html, nothing, show, signal, untracked } from '../base/view.js';
 
 const TABS = [
   { name: 'transcript', title: 'Transcript' },
@@ -30,23 +29,13 @@ const TABS = [
 const HISTORIES = { timeline: callTimeline, webhooks: callWebhooks, requests: callRequests };
 
 export function mount(root, { id, title }) {
-  if (id === 'latest') return openLatest();
+  if (id === 'latest') return openLatest('calls');
   const remove = addCommands({ id: 'call.back', label: 'Back to the calls', group: 'Call', keys: 'Escape', run: () => go(address('calls')) });
   const stop = mountCall(root, id, { title });
   return () => {
     remove();
     stop();
   };
-}
-
-/** `/calls/latest?status=…`: the newest call with these properties. */
-function openLatest() {
-  const filters = Object.fromEntries(route.peek().query);
-  attempt(async () => {
-    const { data } = await get(`calls${query({ limit: 1, ...filters })}`);
-    go(address('calls', data[0]?.id ?? null), { replace: true });
-  });
-  return () => {};
 }
 
 /**
@@ -135,7 +124,7 @@ function headView(call, inPanel) {
     </div>
     ${stateLine(call)}
     ${factsView(call)}
-    ${call.recording_id ? html`<audio controls preload="none" aria-label="Recording of the call" src=${`/media/${call.recording_id}.wav`}></audio>` : nothing}`;
+    ${call.recording_id ? html`<audio controls preload="none" aria-label="Recording of the call" src=${`${BASE}as/media/${call.recording_id}.wav`}></audio>` : nothing}`;
 }
 
 /** The states of a call in their order, each with its moment. */

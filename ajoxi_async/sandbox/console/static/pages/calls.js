@@ -1,17 +1,17 @@
 /** The calls: a live list with a panel that follows the chosen call. */
-import { query } from '../api.js';
-import { link, state, text } from '../cells.js';
-import { emptyPage } from '../empty.js';
-import { minutes, phone, shownTime } from '../format.js';
-import { mountListPage } from '../list_page.js';
-import { address } from '../router.js';
-import { placeTestCall, TEST_CALL } from '../test_call.js';
-import { html } from '../view.js';
+import { query } from '../base/api.js';
+import { link, state, text } from '../widgets/states.js';
+import { minutes, phone, shownTime } from '../base/format.js';
+import { mountListPage } from '../list/page.js';
+import { address } from '../base/router.js';
+import { html } from '../base/view.js';
+
+const placeTestCall = async () => (await import('../calls/test_call.js')).placeTestCall();
 
 const href = (id) => address('calls', id);
 
-/** The columns of lists of calls. @type {import('../list.js').Column[]} */
-export const CALL_COLUMNS = [
+/** The columns of lists of calls. @type {import('../list/list.js').Column[]} */
+const CALL_COLUMNS = [
   { label: 'Status', size: '7.5rem', narrow: '7.6rem', draw: state((call) => call.status) },
   { label: 'To', size: 'minmax(8rem, 1.2fr)', narrow: 'minmax(0, 1fr)', draw: link((call) => phone(call.to), (call) => href(call.id)), className: 'mono' },
   { label: 'From', size: 'minmax(8rem, 1.2fr)', from: 'middle', draw: text((call) => phone(call.from)), className: 'mono' },
@@ -47,13 +47,6 @@ export function mount(root) {
     href,
     panel: async (panel, id) => (await import('./call.js')).mountCall(panel, id, { inPanel: true }),
     actions: () => html`<button @click=${placeTestCall}>Place a test call</button>`,
-    empty: () => emptyPage({
-      icon: 'calls',
-      title: 'No calls yet',
-      text: 'Calls that your code places appear here as they ring, are answered and end. No phone rings: the sandbox plays both sides, and its people talk.',
-      action: 'Place a test call',
-      run: placeTestCall,
-      request: TEST_CALL,
-    }),
+    empty: async () => (await import('../list/empty_lists.js')).calls,
   });
 }

@@ -1,14 +1,14 @@
 /** The page of one campaign: exact counts, how its calls ended, its pace and when it will be over, on the world's clock. */
-import { post, query } from '../api.js';
-import { badge } from '../badge.js';
-import { count, counted, shownTime, spanText, words } from '../format.js';
-import { attempt, notify } from '../notices.js';
-import { followObject } from '../object_view.js';
-import { address } from '../router.js';
-import { shareBar } from '../share_bar.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { moment } from '../store.js';
-import { effect, html, nothing, show } from '../view.js';
+import { post, query } from '../base/api.js';
+import { badge } from '../widgets/states.js';
+import { count, counted, shownTime, spanText, words } from '../base/format.js';
+import { attempt, notify } from '../frame/notices.js';
+import { followObject } from '../widgets/object_view.js';
+import { address } from '../base/router.js';
+import { shareBar } from '../widgets/share_bar.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { moment } from '../feed/store.js';
+import { effect, html, nothing, show } from '../base/view.js';
 
 const TONES = {
   answered: 'good', voicemail: 'accent', no_answer: 'warn', busy: 'warn2', failed: 'bad', canceled: 'faint',
@@ -21,7 +21,7 @@ const TONES = {
  * @param {number} now milliseconds since the epoch
  * @returns {{pace: number, left: number} | null} `null` before the first call ended
  */
-export function paceOf(campaign, now) {
+function paceOf(campaign, now) {
   const done = campaign.by_status.completed ?? 0;
   const passed = (now - Date.parse(campaign.created_at)) / 1_000;
   if (done === 0 || passed <= 0) return null;

@@ -1,16 +1,16 @@
 /** The page of campaigns: those of the API, and those of the dialer whose ledger the sandbox was given (`--ledger`). */
-import { ApiError, asApi } from '../api.js';
-import { badge } from '../badge.js';
-import { openDialog } from '../dialog.js';
-import { emptyPage } from '../empty.js';
-import { count, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { followLedger } from '../ledger_view.js';
-import { address, go } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { live } from '../store.js';
-import { html, show, signal } from '../view.js';
-import { vocabulary } from '../vocabulary.js';
+import { ApiError, asApi } from '../base/api.js';
+import { badge } from '../widgets/states.js';
+import { openDialog } from '../frame/dialog.js';
+import { emptyPage } from '../widgets/empty.js';
+import { count, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { followLedger } from '../campaigns/ledger_view.js';
+import { address, go } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { html, show, signal } from '../base/view.js';
+import { vocabulary } from '../base/vocabulary.js';
 
 const MODES = {
   power: 'one call after the other, as fast as the sandbox dials',
@@ -19,10 +19,10 @@ const MODES = {
 };
 
 /** Numbers of the population, which behave by seed. @param {number} amount */
-export const madeUpContacts = (amount) => Array.from({ length: amount }, (_, place) => `+1212555${String(place).padStart(4, '0')}`);
+const madeUpContacts = (amount) => Array.from({ length: amount }, (_, place) => `+1212555${String(place).padStart(4, '0')}`);
 
 /** The request that makes a campaign. @param {{name: string, mode: string, amount: number, from: string}} given */
-export const campaignRequest = ({ name, mode, amount, from }) => ({ from, campaign: { name, mode, contacts: madeUpContacts(amount) } });
+const campaignRequest = ({ name, mode, amount, from }) => ({ from, campaign: { name, mode, contacts: madeUpContacts(amount) } });
 
 async function openCampaignDialog() {
   const problem = signal('');

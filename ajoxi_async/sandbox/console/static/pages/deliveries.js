@@ -3,18 +3,16 @@
  *
  * Dead letters can be ticked (`x` ticks the row that has the focus), and those that are ticked replayed together.
  */
-import { get, post, query } from '../api.js';
-import { link, state, text } from '../cells.js';
-import { emptyPage } from '../empty.js';
-import { count, counted, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { mountListPage } from '../list_page.js';
-import { replay } from '../replay.js';
-import { address, go } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { counts } from '../store.js';
-import { createTestEndpoint } from '../test_endpoints.js';
-import { html, nothing, signal } from '../view.js';
+import { get, query } from '../base/api.js';
+import { link, state, text } from '../widgets/states.js';
+import { count, counted, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { mountListPage } from '../list/page.js';
+import { replay } from '../deliveries/replay.js';
+import { address } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { counts } from '../feed/store.js';
+import { html, nothing, signal } from '../base/view.js';
 
 const stateName = (row) => (row.state === 'pending' && row.attempts > 0 ? 'failing' : row.state);
 
@@ -94,19 +92,7 @@ export function mount(root) {
       { label: 'Round', size: '4rem', className: 'number', from: 'wide', draw: text((row) => String(row.round)) },
       { label: 'Next, or end', size: '9rem', className: 'time', from: 'middle', draw: text((row) => shownTime(row.state === 'pending' ? row.due : row.ended_at)) },
     ],
-    empty: () => emptyPage({
-      icon: 'deliveries',
-      title: 'No deliveries yet',
-      text: 'Each event that a webhook subscribes to is a delivery: posted, signed, and tried up to eleven times within a day. '
-        + 'A test endpoint receives them without a server of yours.',
-      action: 'Create a test endpoint and a message',
-      run: async () => {
-        await createTestEndpoint({ answer: '204', events: ['message.received'] });
-        await post('inbound/messages', { from: '+12125550123', body: 'Hello' });
-        go(address('deliveries'));
-      },
-      request: { method: 'POST', url: '/v1/webhooks', route: 'webhooks.create', body: { url: 'http://127.0.0.1:8000/webhooks', events: ['message.received'] } },
-    }),
+    empty: async () => (await import('../list/empty_lists.js')).deliveries,
   });
   return () => {
     unmount();

@@ -5,36 +5,28 @@
  * 1. Without a chosen attempt the newest is shown, and the page follows the next one. A chosen one stays (`?attempt=1.3`).
  * 2. After a replay nothing is chosen, so that the page shows the new round as soon as it has an attempt.
  */
-import { get, post, send } from '../api.js';
-import { attemptView } from '../attempt_view.js';
-import { attemptsDiff } from '../attempts_diff.js';
-import { badge } from '../badge.js';
-import { deliveryAsCurl } from '../delivery_curl.js';
-import { confirm } from '../dialog.js';
-import { counted, latency, relative, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, copy, notify } from '../notices.js';
-import { followObject } from '../object_view.js';
-import { replay } from '../replay.js';
-import { address, go, route, setQuery } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { moment } from '../store.js';
-import { isDelivered, roundsOf } from '../timeline.js';
-import { timelineView } from '../timeline_view.js';
-import { computed, effect, html, nothing, show, signal } from '../view.js';
+import { openLatest } from '../frame/latest.js';
+import { post, send } from '../base/api.js';
+import { attemptView } from '../deliveries/attempt_view.js';
+import { attemptsDiff } from '../deliveries/attempts_diff.js';
+import { badge } from '../widgets/states.js';
+import { deliveryAsCurl } from '../deliveries/delivery_curl.js';
+import { confirm } from '../frame/dialog.js';
+import { counted, latency, relative, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, copy, notify } from '../frame/notices.js';
+import { followObject } from '../widgets/object_view.js';
+import { replay } from '../deliveries/replay.js';
+import { address, go, route, setQuery } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { moment } from '../feed/store.js';
+import { isDelivered, roundsOf } from '../deliveries/timeline.js';
+import { timelineView } from '../deliveries/timeline_view.js';
+import { computed, effect, html, nothing, show, signal } from '../base/view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
-  return id === 'latest' ? openLatest() : mountDelivery(root, id, title);
-}
-
-/** Go to the newest delivery that has the filters of the address. */
-function openLatest() {
-  attempt(async () => {
-    const { id } = await get(`deliveries/latest${location.search}`);
-    go(address('deliveries', id), { replace: true });
-  });
-  return () => {};
+  return id === 'latest' ? openLatest('deliveries') : mountDelivery(root, id, title);
 }
 
 function mountDelivery(root, id, title) {

@@ -3,14 +3,14 @@
  *
  * A preset fills the form, so that one sees what it is before it is added.
  */
-import { ApiError, post, send } from '../api.js';
-import { count, shownTime, spanText, words } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, notify } from '../notices.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { live } from '../store.js';
-import { html, nothing, show, signal } from '../view.js';
-import { vocabulary } from '../vocabulary.js';
+import { ApiError, post, send } from '../base/api.js';
+import { count, shownTime, spanText, words } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, notify } from '../frame/notices.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { html, nothing, show, signal } from '../base/view.js';
+import { vocabulary } from '../base/vocabulary.js';
 
 const WHEN = {
   every: ['every', 'match, counted from the first'],
@@ -33,14 +33,14 @@ const NUMBERS = new Set(['n', 'p', 'status', 'retry_after', 'seconds', 'delay', 
 const BLANK = { action: 'status', match: 'calls.create', when: 'times', n: '2', p: '0.5', status: '503' };
 
 /** When a fault strikes, in words. @param {any} fault */
-export function whenText({ when, n, p }) {
+function whenText({ when, n, p }) {
   if (when === 'nth') return `match ${n} only`;
   if (when === 'every') return n === 1 ? 'every match' : `each ${n}. match`;
   return when === 'times' ? `the first ${n}` : `${Math.round(p * 100)} % of the matches`;
 }
 
 /** What it does, in words. @param {any} fault */
-export function effectText(fault) {
+function effectText(fault) {
   const parts = [];
   if (['status', 'status_after_commit', 'outage'].includes(fault.action)) parts.push(String(fault.status));
   if (fault.code) parts.push(fault.code);
@@ -50,7 +50,7 @@ export function effectText(fault) {
 }
 
 /** How often it struck, with the most that it can. @param {any} fault */
-export function firedText({ when, n, fired }) {
+function firedText({ when, n, fired }) {
   return when === 'times' ? `${count(fired)} of ${n}` : when === 'nth' ? `${count(fired)} of 1` : count(fired);
 }
 

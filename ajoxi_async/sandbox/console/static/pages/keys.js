@@ -1,14 +1,14 @@
 /** The page of keys: each with a world of its own; minted here, shown once, revoked here. */
-import { post, send } from '../api.js';
-import { confirm } from '../dialog.js';
-import { count, counted } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, notify } from '../notices.js';
-import { BASE, route } from '../router.js';
-import { showSecret } from '../secret.js';
-import { live } from '../store.js';
-import { vocabulary } from '../vocabulary.js';
-import { html, nothing, show, signal } from '../view.js';
+import { post, send } from '../base/api.js';
+import { confirm } from '../frame/dialog.js';
+import { count, counted } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, notify } from '../frame/notices.js';
+import { BASE, route } from '../base/router.js';
+import { showSecret } from '../widgets/secret.js';
+import { live } from '../feed/store.js';
+import { vocabulary } from '../base/vocabulary.js';
+import { html, nothing, show, signal } from '../base/view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {

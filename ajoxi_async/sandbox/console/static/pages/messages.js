@@ -1,14 +1,14 @@
 /** The page of messages: conversations beside the chosen one, and a phone to text and call in from. */
-import { emptyPage } from '../empty.js';
-import { post } from '../api.js';
-import { count, phone, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { mountPhone } from '../phone_panel.js';
-import { address, go } from '../router.js';
-import { addCommands } from '../shortcuts.js';
-import { live } from '../store.js';
-import { mountThread } from '../thread.js';
-import { element, html, nothing, show } from '../view.js';
+import { emptyPage } from '../widgets/empty.js';
+import { post } from '../base/api.js';
+import { count, phone, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { mountPhone } from '../messages/phone_panel.js';
+import { address, go } from '../base/router.js';
+import { addCommands } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { mountThread } from '../messages/thread.js';
+import { element, html, nothing, show } from '../base/view.js';
 
 /** The most conversations that are listed, those with the newest messages. */
 const MOST = 100;

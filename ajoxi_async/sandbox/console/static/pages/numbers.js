@@ -1,18 +1,18 @@
 /** The page of numbers: the account's own, those on offer, and the magic numbers with their meanings. */
-import { ApiError, asApi, query } from '../api.js';
-import { badge } from '../badge.js';
-import { confirm, openDialog } from '../dialog.js';
-import { count, phone, words } from '../format.js';
-import { icon } from '../icons.js';
-import { magicGroups } from '../magic_numbers.js';
-import { attempt, notify } from '../notices.js';
-import { followOwnNumbers } from '../own_numbers.js';
-import { address, go, route, setQuery } from '../router.js';
-import { addCommands } from '../shortcuts.js';
-import { follow, live } from '../store.js';
-import { chosenTab, tabRow } from '../tabs.js';
-import { effect, html, nothing, show, signal } from '../view.js';
-import { vocabulary } from '../vocabulary.js';
+import { ApiError, asApi, query } from '../base/api.js';
+import { badge } from '../widgets/states.js';
+import { confirm, openDialog } from '../frame/dialog.js';
+import { count, phone, words } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { magicGroups } from '../messages/magic_numbers.js';
+import { attempt, notify } from '../frame/notices.js';
+import { followOwnNumbers } from '../messages/own_numbers.js';
+import { address, go, route, setQuery } from '../base/router.js';
+import { addCommands } from '../base/shortcuts.js';
+import { follow, live } from '../feed/store.js';
+import { chosenTab, tabRow } from '../widgets/tabs.js';
+import { effect, html, nothing, show, signal } from '../base/view.js';
+import { vocabulary } from '../base/vocabulary.js';
 
 const TABS = [{ name: 'owned', title: 'Yours' }, { name: 'available', title: 'On offer' }, { name: 'magic', title: 'Magic numbers' }];
 const COUNTRIES = ['US', 'CA', 'GB', 'DE', 'FR', 'AU'];
@@ -21,7 +21,7 @@ const MOST = 50;
 const TARGETS = { agent: 'Agent id', extension: 'Extension', queue: 'Queue', forward: 'Number to forward to' };
 
 /** Where calls to a number go, in words. @param {any} number */
-export const routingText = ({ routing }) => (routing ? `${words(routing.kind)}${routing.target ? ` ${routing.target}` : ''}` : 'nowhere');
+const routingText = ({ routing }) => (routing ? `${words(routing.kind)}${routing.target ? ` ${routing.target}` : ''}` : 'nowhere');
 
 const take = (number) => attempt(async () => {
   const made = await asApi('POST', '/v1/numbers', { phone_number: number.phone_number });

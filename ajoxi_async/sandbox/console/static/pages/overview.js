@@ -1,15 +1,15 @@
 /** The overview: what is going on now, what failed last, what was given up, and what is due next. */
-import { statusBadge } from '../badge.js';
-import { liveCalls, troubledDeliveries } from '../badges.js';
-import { emptyPage } from '../empty.js';
-import { count, phone, relative, shownTime, words } from '../format.js';
-import { icon } from '../icons.js';
-import { address, addressOf } from '../router.js';
-import { counts, followTranscript, live, moment } from '../store.js';
-import { table } from '../table.js';
-import { placeTestCall, TEST_CALL } from '../test_call.js';
-import { whatIsDue } from '../time_bar.js';
-import { effect, html, nothing, show, signal, svg, untracked } from '../view.js';
+import { statusBadge } from '../widgets/states.js';
+import { liveCalls, troubledDeliveries } from '../frame/side_bar.js';
+import { emptyPage } from '../widgets/empty.js';
+import { count, phone, relative, shownTime, words } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { address, addressOf } from '../base/router.js';
+import { counts, followTranscript, live, moment } from '../feed/store.js';
+import { table } from '../widgets/table.js';
+import { placeTestCall, TEST_CALL } from '../calls/test_call.js';
+import { whatIsDue } from '../frame/time_bar.js';
+import { effect, html, nothing, show, signal, svg, untracked } from '../base/view.js';
 
 /** Live calls whose lines are shown. */
 const HEARD = 6;

@@ -1,24 +1,25 @@
 /** One request: what was sent and what was answered, side by side, and the same as code. */
-import { get, query } from '../api.js';
-import { statusBadge } from '../badge.js';
-import { fullTime, latency, size } from '../format.js';
-import { icon } from '../icons.js';
-import { codeBlock, prettyBody } from '../json.js';
-import { attempt, copy } from '../notices.js';
-import { address, addressOf, go, route } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { asCurl, asPython } from '../snippets.js';
-import { follow, refusal } from '../store.js';
-import { html, nothing, show, signal } from '../view.js';
+import { openLatest } from '../frame/latest.js';
+import { statusBadge } from '../widgets/states.js';
+import { fullTime, latency, size } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { codeBlock, pretty, prettyBody } from '../widgets/json.js';
+import { copy } from '../frame/notices.js';
+import { address, addressOf, go } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { asCurl, asPytest, asPython } from '../widgets/snippets.js';
+import { follow, refusal } from '../feed/store.js';
+import { html, nothing, show, signal } from '../base/view.js';
+
+const COPIES = [
+  { id: 'request.curl', name: 'curl', keys: 'c c', make: asCurl },
+  { id: 'request.python', name: 'Python', keys: 'c p', make: asPython },
+  { id: 'request.pytest', name: 'pytest', keys: 'c t', make: asPytest },
+  { id: 'request.json', name: 'JSON', keys: 'c j', make: (_, entry) => pretty(entry) },
+];
 
 export function mount(root, { id, title }) {
-  if (id === 'latest') {
-    attempt(async () => {
-      const { data } = await get(`requests${query({ limit: 1, ...Object.fromEntries(route.peek().query) })}`);
-      go(address('requests', data[0]?.id ?? null), { replace: true });
-    });
-    return () => {};
-  }
+  if (id === 'latest') return openLatest('requests');
   const remove = addCommands({ id: 'request.back', label: 'Back to the requests', group: 'Request', keys: 'Escape', run: () => go(address('requests')) });
   const stop = mountRequest(root, id, { title });
   return () => {
@@ -38,10 +39,11 @@ export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
   const request = signal(/** @type {any} */ (null));
   const gone = signal(false);
   const described = () => {
-    const { method, url, route: name, request_body: body } = request.peek();
-    return { method, url, route: name, body };
+    const { method, url, route: name, request_body: body, status, response_body: answer } = request.peek();
+    return { method, url, route: name, body, status, answer };
   };
-  const hasPython = () => request.peek() !== null && asPython(described()) !== null;
+  /** What the request is copied as, and how; what it cannot be copied as is left out. */
+  const copies = () => (request.peek() === null ? [] : COPIES.filter(({ make }) => make(described(), request.peek()) !== null));
   const stops = [
     follow(`requests/${encodeURIComponent(id)}`, (answer) => {
       gone.value = refusal(answer) !== null;
@@ -49,13 +51,13 @@ export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
       request.value = answer;
       title(`${answer.status ?? 'no answer'} ${answer.method} ${answer.url}`);
     }),
-    addCommands(
-      { id: 'request.curl', label: 'Copy as curl', group: 'Request', keys: 'c c', enabled: () => request.peek() !== null, run: () => copy(asCurl(described()), 'curl') },
-      { id: 'request.python', label: 'Copy as Python', group: 'Request', keys: 'c p', enabled: hasPython, run: () => copy(asPython(described()), 'Python') },
-    ),
+    addCommands(...COPIES.map((one) => ({
+      id: one.id, label: `Copy as ${one.name}`, group: 'Request', keys: one.keys, enabled: () => copies().includes(one),
+      run: () => copy(one.make(described(), request.peek()), one.name),
+    }))),
     show(root, () => {
       if (gone.value) return html`<h1>No such request</h1><p role="alert">The log keeps the last 2,000 requests, and ${id} is not among them.</p>`;
-      return request.value === null ? html`<h1 class="quiet">Loading…</h1>` : requestView(request.value, inPanel, hasPython());
+      return request.value === null ? html`<h1 class="quiet">Loading…</h1>` : requestView(request.value, inPanel, copies());
     }),
   ];
   return () => {
@@ -70,7 +72,7 @@ function objects({ url, response_body: body }) {
   return [...new Set(`${url} ${body}`.match(ID) ?? [])].slice(0, 5).filter((id) => addressOf(id) !== null);
 }
 
-function requestView(request, inPanel, hasPython) {
+function requestView(request, inPanel, copies) {
   const heading = html`<span class="mono">${request.method} ${request.url}</span>`;
   const facts = [
     ['Route', request.route ?? 'none'], ['Source', request.source], ['Took', latency(request.latency)],
@@ -87,10 +89,10 @@ function requestView(request, inPanel, hasPython) {
     ${request.error ? html`<p class="problem">${request.error}</p>` : nothing}
     ${request.faults.length ? html`<p class="struck">${icon('faults')} Struck by ${request.faults.map((fault) => html`<strong>${fault.action}</strong> <a href=${address('faults')}>${fault.id}</a> `)}</p>` : nothing}
     <dl class="facts">${facts.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}
+      ${request.method === 'GET' ? nothing : html`<div><dt>Caused</dt><dd><a href=${address('events', null, { cause: request.id })}>Events of this request</a></dd></div>`}
       ${objects(request).map((id) => html`<div><dt>About</dt><dd><a href=${addressOf(id)}>${id}</a></dd></div>`)}</dl>
     <div class="buttons start">
-      <button @click=${() => run('request.curl')} title=${tooltip('request.curl')}>${icon('copy')} Copy as curl</button>
-      ${hasPython ? html`<button @click=${() => run('request.python')} title=${tooltip('request.python')}>${icon('copy')} Copy as Python</button>` : nothing}
+      ${copies.map(({ id, name }) => html`<button @click=${() => run(id)} title=${tooltip(id)}>${icon('copy')} Copy as ${name}</button>`)}
     </div>
     <div class=${inPanel ? 'sides one' : 'sides'}>
       ${side('Request', request.request_headers, request.request_body)}

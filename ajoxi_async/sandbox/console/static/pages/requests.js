@@ -1,11 +1,9 @@
 /** The requests: a live list of what was sent to the API and answered, with a panel for the chosen one. */
-import { query } from '../api.js';
-import { link, status, text } from '../cells.js';
-import { emptyPage } from '../empty.js';
-import { latency, shownTime } from '../format.js';
-import { mountListPage } from '../list_page.js';
-import { address } from '../router.js';
-import { placeTestCall, TEST_CALL } from '../test_call.js';
+import { query } from '../base/api.js';
+import { link, status, text } from '../widgets/states.js';
+import { latency, shownTime } from '../base/format.js';
+import { mountListPage } from '../list/page.js';
+import { address } from '../base/router.js';
 
 const href = (id) => address('requests', id);
 
@@ -34,13 +32,6 @@ export function mount(root) {
     },
     href,
     panel: async (panel, id) => (await import('./request.js')).mountRequest(panel, id, { inPanel: true }),
-    empty: () => emptyPage({
-      icon: 'requests',
-      title: 'No requests yet',
-      text: 'Every request that your code sends is kept here with its answer, both sides whole: headers, bodies, how long it took, and which fault struck it.',
-      action: 'Send one: place a test call',
-      run: placeTestCall,
-      request: TEST_CALL,
-    }),
+    empty: async () => (await import('../list/empty_lists.js')).requests,
   });
 }

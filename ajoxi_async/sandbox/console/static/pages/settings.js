@@ -1,15 +1,20 @@
 /** The page of settings: what a person chose for this browser. */
-import { singleKeys, theme, THEMES, times, TIMES } from '../preferences.js';
-import { openHelp } from '../palette.js';
-import { send, signedIn } from '../api.js';
-import { attempt } from '../notices.js';
-import { html, show } from '../view.js';
+import { LISTS, lists, singleKeys, theme, THEMES, times, TIMES } from '../base/preferences.js';
+import { openHelp } from '../frame/palette.js';
+import { send, signedIn } from '../base/api.js';
+import { attempt } from '../frame/notices.js';
+import { html, show } from '../base/view.js';
 
 const THEME_WORDS = { system: 'As the system', light: 'Light', dark: 'Dark' };
 const TIME_WORDS = {
   world: 'In the world’s time, UTC',
   local: 'In this computer’s time zone',
   relative: 'As the time from now, such as “3 min ago”',
+};
+
+const LIST_WORDS = {
+  live: 'Live: they change while things happen, and hold still while you read',
+  table: 'As plain tables, 200 rows a page, which stand still: for screen readers, for printing, and to find text with the browser',
 };
 
 const choice = (name, legend, preference, choices, words) => html`
@@ -36,6 +41,7 @@ const settingsView = () => html`
   <p class="lead">They are kept in this browser, and hold for every sandbox that it shows on this port.</p>
   ${choice('theme', 'Theme', theme, THEMES, THEME_WORDS)}
   ${choice('times', 'Times are shown', times, TIMES, TIME_WORDS)}
+  ${choice('lists', 'Long lists', lists, LISTS, LIST_WORDS)}
   <fieldset class="choices"><legend>Keyboard</legend>
     <label class="check"><input type="checkbox" .checked=${singleKeys.value === 'on'} @change=${(event) => {
       singleKeys.value = event.target.checked ? 'on' : 'off';

@@ -1,15 +1,15 @@
 /** Time: jump to a moment or an event, what is due, marks to go back to, and what past jumps did. */
-import { post, send } from '../api.js';
-import { confirm } from '../dialog.js';
-import { counted, fullTime, relative, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, notify } from '../notices.js';
-import { addressOf } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { clock, live, moment } from '../store.js';
-import { table } from '../table.js';
-import { advance, canJump, whatIsDue } from '../time_bar.js';
-import { html, nothing, show } from '../view.js';
+import { post, send } from '../base/api.js';
+import { confirm } from '../frame/dialog.js';
+import { counted, fullTime, relative, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, notify } from '../frame/notices.js';
+import { addressOf } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { clock, live, moment } from '../feed/store.js';
+import { table } from '../widgets/table.js';
+import { advance, canJump, whatIsDue } from '../frame/time_bar.js';
+import { html, nothing, show } from '../base/view.js';
 
 /** Timers that are listed. */
 const LISTED = 30;

@@ -1,18 +1,18 @@
 /** The page of one webhook: its endpoint, how its deliveries end, its secret, and the switch of a test endpoint. */
-import { asApi, post } from '../api.js';
-import { badge } from '../badge.js';
-import { confirm } from '../dialog.js';
-import { count, counted, shownTime } from '../format.js';
-import { icon } from '../icons.js';
-import { attempt, notify } from '../notices.js';
-import { followObject } from '../object_view.js';
-import { address, go } from '../router.js';
-import { showSecret } from '../secret.js';
-import { shareBar } from '../share_bar.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { live } from '../store.js';
-import { ANSWERS, switchAnswer } from '../test_endpoints.js';
-import { html, nothing, show } from '../view.js';
+import { asApi, post } from '../base/api.js';
+import { badge } from '../widgets/states.js';
+import { confirm } from '../frame/dialog.js';
+import { count, counted, shownTime } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { attempt, notify } from '../frame/notices.js';
+import { followObject } from '../widgets/object_view.js';
+import { address, go } from '../base/router.js';
+import { showSecret } from '../widgets/secret.js';
+import { shareBar } from '../widgets/share_bar.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { ANSWERS, switchAnswer } from '../deliveries/test_endpoints.js';
+import { html, nothing, show } from '../base/view.js';
 
 const LAST = 10;
 const TONES = { delivered: 'good', failing: 'warn', pending: 'quiet', dead: 'bad', dropped: 'faint' };

@@ -1,16 +1,16 @@
 /** The page of webhooks: which endpoints are subscribed to what, and how their deliveries end. */
-import { badge } from '../badge.js';
-import { emptyPage } from '../empty.js';
-import { openEndpointDialog } from '../endpoint_dialog.js';
-import { count } from '../format.js';
-import { icon } from '../icons.js';
-import { address, go } from '../router.js';
-import { addCommands, run, tooltip } from '../shortcuts.js';
-import { live } from '../store.js';
-import { html, nothing, show } from '../view.js';
+import { badge } from '../widgets/states.js';
+import { emptyPage } from '../widgets/empty.js';
+import { openEndpointDialog } from '../deliveries/endpoint_dialog.js';
+import { count } from '../base/format.js';
+import { icon } from '../widgets/icons.js';
+import { address, go } from '../base/router.js';
+import { addCommands, run, tooltip } from '../base/shortcuts.js';
+import { live } from '../feed/store.js';
+import { html, nothing, show } from '../base/view.js';
 
 /** The share of attempts that were answered 2xx, in words. @param {{made: number, succeeded: number}} attempts */
-export const successText = ({ made, succeeded }) =>
+const successText = ({ made, succeeded }) =>
   (made === 0 ? 'no attempt yet' : `${Math.floor((succeeded / made) * 100)} % of ${count(made)}`);
 
 async function create(kind) {

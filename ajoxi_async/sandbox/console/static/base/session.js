@@ -1,0 +1,66 @@
+/**
+ * Signing in: a one-time code, or the control token, is exchanged for the session's cookie, which scripts cannot read.
+ */
+import { ApiError, get, send, signedIn } from './api.js';
+import { html, signal } from './view.js';
+
+const problem = signal('');
+
+/**
+ * Exchange the code of the link for a session; return whether there is a session then.
+ *
+ * @param {string} code
+ */
+export async function signIn(code) {
+  try {
+    await exchange({ code });
+    return true;
+  } catch (error) {
+    // A used code is no problem where a session exists: the link was opened a second time.
+    const inside = await hasSession();
+    if (!inside) problem.value = said(error);
+    return inside;
+  }
+}
+
+const exchange = (body) => send('POST', 'console/session', body);
+
+/** Whether there is a session: any answer but 401 says so, such as that the world of the address is not there. */
+async function hasSession() {
+  try {
+    await get('clock');
+    return true;
+  } catch (error) {
+    return error.status !== 401 && error.status !== 0;
+  }
+}
+
+const said = (error) => (error instanceof ApiError ? error.message : 'The console could not sign in.');
+
+async function submit(event) {
+  event.preventDefault();
+  const field = event.target.elements.namedItem('token');
+  try {
+    await exchange({ token: field.value.trim() });
+    problem.value = '';
+    signedIn.value = true;
+  } catch (error) {
+    problem.value = said(error);
+    field.focus();
+  }
+}
+
+/** The page that is shown without a session. */
+export const signInPage = () => html`
+  <main class="sign-in" id="main">
+    <h1>Ajoxi sandbox</h1>
+    <p>This browser is not signed in. Open the link that <code>ajoxi sandbox</code> printed; press Enter in its terminal for a
+      new one. Or give the control token, which it printed as well.</p>
+    <form @submit=${submit}>
+      <label for="token">Control token</label>
+      <input id="token" name="token" type="password" autocomplete="off" spellcheck="false" required
+        aria-describedby="sign-in-problem" aria-invalid=${problem.value ? 'true' : 'false'}>
+      <button class="primary">Sign in</button>
+      <p id="sign-in-problem" class="problem" role="alert">${problem.value}</p>
+    </form>
+  </main>`;
