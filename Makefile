@@ -56,7 +56,10 @@ test-sdist: $(VENV)/.test
 COVERED ?= tests
 coverage: $(VENV)/.test
 	$(call install,coverage,--group coverage)
-	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/$(PYTEST) --cov=ajoxi_async --cov-report=term:skip-covered $(COVERED) $(TEST_ARGS)
+	rm -rf build/coverage && mkdir -p build/coverage
+	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/python -P -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(COVERED) $(TEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
