@@ -27,7 +27,7 @@ PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist coverage lint bench build release-check constraints clean
+.PHONY: demo test test-lowest test-optimized test-sdist coverage lint bench mutation build release-check constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -74,6 +74,12 @@ lint: $(VENV)/.lint
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+# How many small faults in the code the tests notice: hours, or MUTATION_ARGS="--sample 30".
+MUTATION_ARGS ?=
+mutation: $(VENV)/.pip
+	$(call install,mutation,--group test --group mutation .)
+	$(BIN)/python -m benchmarks.mutation $(MUTATION_ARGS)
 
 build: dist/.built
 

@@ -159,7 +159,7 @@ class Tests:
             process.wait()
 
     def begin(self, folder: str) -> None:
-        """Run the tests of a folder without a fault once.
+        """Run the tests of a folder without a fault, unless that was done.
 
         Raises:
             SystemExit: they fail.
@@ -175,13 +175,14 @@ class Tests:
         """The folder whose tests notice a fault, or ``None``."""
         path = self._copy / fault.file
         before = path.read_text(encoding="utf-8")
-        path.write_text(code, encoding="utf-8")
-        try:
-            for folder in NEAREST[fault.folder]:
+        for folder in NEAREST[fault.folder]:
+            self.begin(folder)
+            path.write_text(code, encoding="utf-8")
+            try:
                 if not self._passes(folder, 3 * self._took[folder] + 10):
                     return folder
-        finally:
-            path.write_text(before, encoding="utf-8")
+            finally:
+                path.write_text(before, encoding="utf-8")
         return None
 
 
@@ -204,8 +205,6 @@ def main(arguments: list[str] | None = None) -> None:
     survivors = []
     with tempfile.TemporaryDirectory(prefix="ajoxi-mutation-") as copy:
         tests = Tests(Path(copy), options.workers)
-        for folder in dict.fromkeys(near for fault, _ in drawn for near in NEAREST[fault.folder]):
-            tests.begin(folder)
         for number, (fault, (code, line)) in enumerate(drawn, 1):
             if time.monotonic() >= until:
                 print(f"the time is up after {number - 1} of {len(drawn)}")
