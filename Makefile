@@ -21,8 +21,8 @@ else
   install = $(PIP) $(2)
   install_package = $(PIP)
 endif
-# The tests run in three processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
-WORKERS ?= 3
+# The tests run in four processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
+WORKERS ?= 4
 PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
