@@ -53,6 +53,9 @@ PURPOSES = {
     "constraints": Purpose(["constraints"]),
 }
 
+#: hatchling asks for it when a checkout is installed.
+EDITABLE = "editables>=0.5"
+
 HEAD = """\
 # Written by `make constraints`; see .ci/constraints.py. The line before a requirement names what needs it.
 """
@@ -69,7 +72,7 @@ def compile_pins(purpose: Purpose, *options: str) -> str:
         command += ["--group", group]
     for extra in purpose.extras or ():
         command += ["--extra", extra]
-    builds = "\n".join(project()["build-system"]["requires"] if purpose.builds else ())
+    builds = "\n".join([*project()["build-system"]["requires"], EDITABLE] if purpose.builds else ())
     run = subprocess.run(command, input=builds, capture_output=True, text=True, cwd=ROOT, check=False)
     if run.returncode:
         raise SystemExit(run.stderr)
