@@ -8,13 +8,26 @@ endif
 BIN := $(VENV)/bin
 PACKAGE := pyproject.toml README.md LICENSE $(shell find ajoxi_async -type f -not -name '*.pyc')
 TEST_ARGS ?=
+# Everything is installed in the versions and with the hashes of .ci/constraints.txt, which `make constraints` renews. LOCKED=no
+# takes the newest versions that pyproject.toml allows, or those that PIP_CONSTRAINT says.
+LOCKED ?= yes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+CONSTRAINTS := .ci/constraints.py .ci/constraints.txt
+# $(call install,PURPOSE,ARGUMENTS): what .ci/constraints.py has for a purpose; with LOCKED=no what pip makes of the arguments.
+ifeq ($(LOCKED),yes)
+  install = $(BIN)/python .ci/constraints.py for $(1) > $(VENV)/$(1).txt && $(PIP) --require-hashes --requirement $(VENV)/$(1).txt
+  install_package = $(PIP) --no-deps --no-build-isolation
+else
+  install = $(PIP) $(2)
+  install_package = $(PIP)
+endif
 # The tests run in four processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
 WORKERS ?= 4
 PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist lint bench build clean
+.PHONY: demo test test-lowest test-optimized test-sdist coverage lint bench mutation build release-check constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -25,7 +38,7 @@ test: $(VENV)/.test
 
 # The same with the lowest versions of what the package depends on that pyproject.toml allows.
 test-lowest: build/lowest.txt
-	PIP_CONSTRAINT=$(abspath $<) $(MAKE) test VENV=.venv-lowest
+	PIP_CONSTRAINT=$(abspath $<) $(MAKE) test VENV=.venv-lowest LOCKED=no
 
 # The same without assert statements and docstrings. The asserts of the tests are executed all the same, for pytest
 # rewrites them (tests/test_project.py makes sure); it warns of all others.
@@ -38,6 +51,15 @@ test-sdist: $(VENV)/.test
 	rm -rf build/sdist && mkdir -p build/sdist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
 	cd build/sdist && AJOXI_TEST_DIST=$(abspath dist) $(abspath $(BIN))/$(PYTEST) $(TEST_ARGS)
+
+# How much of the package the tests execute, by lines and branches. COVERED=tests/limits measures a part of them.
+COVERED ?= tests
+coverage: $(VENV)/.test
+	$(call install,coverage,--group coverage)
+	rm -rf build/coverage && mkdir -p build/coverage
+	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/python -P -m coverage run -m pytest -n $(WORKERS) --dist worksteal $(COVERED) $(TEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
 
 lint: $(VENV)/.lint
 	$(BIN)/ruff check .
@@ -53,16 +75,33 @@ lint: $(VENV)/.lint
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
+# How many small faults in the code the tests notice: hours, or MUTATION_ARGS="--sample 30".
+MUTATION_ARGS ?=
+mutation: $(VENV)/.pip
+	$(call install,mutation,--group test --group mutation .)
+	$(BIN)/python -m benchmarks.mutation $(MUTATION_ARGS)
+
 build: dist/.built
+
+# Whether what is built can be published: see .ci/release_check.py.
+release-check: $(VENV)/.pip
+	$(call install,release,--group release)
+	$(BIN)/python .ci/release_check.py
+
+# The newest versions that fit together, with their hashes, for all supported Pythons and systems.
+constraints: $(VENV)/.pip
+	$(call install,constraints,--group constraints)
+	$(BIN)/python .ci/constraints.py renew
 
 clean:
 	rm -rf .venv .venv-* dist build
 
-# The wheel is built from the source distribution.
+# The wheel is built from the source distribution. The time of the last commit makes builds of one commit the same, byte for byte;
+# without git, as in a source distribution, hatchling has a constant.
 dist/.built: $(PACKAGE) | $(VENV)/.pip
 	rm -rf dist
-	$(BIN)/python -m pip install --quiet --group build
-	$(BIN)/python -m build --outdir dist
+	$(call install,build,--group build)
+	$(BIN)/python .ci/build.py dist
 	$(BIN)/python -m twine check --strict dist/*
 	@touch $@
 
@@ -73,26 +112,29 @@ build/lowest.txt: pyproject.toml .ci/lowest.py
 $(VENV)/.pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(call install,pip,--upgrade 'pip>=25.1')
 	@touch $@
 
-$(VENV)/.demo: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --editable '.[cli]'
+$(VENV)/.demo: $(VENV)/.pip pyproject.toml $(CONSTRAINTS)
+	$(call install,demo,--upgrade pip)
+	$(install_package) --editable '.[cli]'
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.pip dist/.built
-	$(BIN)/python -m pip install --quiet --group test
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps dist/*.whl
-	$(BIN)/python -m pip install --quiet dist/*.whl
+$(VENV)/.test: $(VENV)/.pip dist/.built $(CONSTRAINTS)
+	$(call install,test,--group test)
+	$(PIP) --force-reinstall --no-deps dist/*.whl
+	$(install_package) dist/*.whl
 	@rm -f $(VENV)/.demo
 	@touch $@
 
-$(VENV)/.lint: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --group lint --group test --editable .
+$(VENV)/.lint: $(VENV)/.pip pyproject.toml $(CONSTRAINTS)
+	$(call install,lint,--group lint --group test)
+	$(install_package) --editable .
 	@rm -f $(VENV)/.test
 	@touch $@
 
-$(VENV)/.bench: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --group bench --editable '.[uvloop]'
+$(VENV)/.bench: $(VENV)/.pip pyproject.toml $(CONSTRAINTS)
+	$(call install,bench,--group bench)
+	$(install_package) --editable '.[uvloop]'
 	@rm -f $(VENV)/.test
 	@touch $@

@@ -9,8 +9,10 @@ import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -119,7 +121,8 @@ def test_the_source_distribution_can_be_tested() -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert files_under("ajoxi_async", "tests", "docs", "examples", "benchmarks") | {"Makefile", "README.md"} <= names
-    assert {name.partition("/")[0] for name in names if name.startswith(".")} <= {".ci", ".gitignore", ".oxlintrc.json"}
+    hidden = {name.partition("/")[0] for name in names if name.startswith(".")}
+    assert hidden <= {".ci", ".github", ".gitignore", ".oxlintrc.json"}
     assert not [name for name in names if "__pycache__" in name or name.startswith(("dist/", "build/"))]
 
 
@@ -129,6 +132,50 @@ def test_the_supported_pythons_are_tested() -> None:
     tried = re.search(r"^for version in (.*); do$", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert tried is not None
     assert tried[1].split() == named
+
+
+def test_the_constraints_pin_everything_with_hashes() -> None:
+    """Each requirement of .ci/constraints.txt is one version with its hashes, and the file names no index and no path."""
+    text = (ROOT / ".ci/constraints.txt").read_text()
+    pins = re.findall(
+        r"^(\w[\w.-]*)==[\w.]+( ; [^\\\n]+)?(?: \\\n    --hash=sha256:[0-9a-f]{64})+$", text, re.MULTILINE
+    )
+    assert len(pins) == len(re.findall(r"^\w", text, re.MULTILINE)) > 50
+    assert not re.search(r"://|^-|file:|@ ", text, re.MULTILINE)
+
+
+def named(requirements: list[Any]) -> set[str]:
+    """The names of requirements, as indexes compare them; groups that are included are left out."""
+    texts = [text for text in requirements if isinstance(text, str)]
+    return {re.sub(r"[-_.]+", "-", str(re.match(r"[\w.-]+", text)[0])).lower() for text in texts}  # type: ignore[index]
+
+
+def test_the_constraints_are_those_of_the_project() -> None:
+    """What pyproject.toml names is in .ci/constraints.txt, for the purpose that names it; a new dependency needs `make constraints`."""
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = told["dependency-groups"]
+    wanted = {group: named(groups[group]) for group in ("pip", "build", "release", "bench", "constraints")}
+    wanted |= {group: named(groups[group] + groups["test"]) for group in ("lint", "coverage", "mutation")}
+    wanted |= {"test": named(groups["test"]), "demo": named(told["project"]["optional-dependencies"]["cli"])}
+    for purpose in ("test", "demo", "lint", "bench", "coverage", "mutation"):
+        wanted[purpose] |= named(told["project"]["dependencies"])
+    for purpose, names in wanted.items():
+        command = [sys.executable, str(ROOT / ".ci/constraints.py"), "for", purpose]
+        got = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+        assert names <= named(re.findall(r"^\w[\w.-]*==.*", got, re.MULTILINE)), purpose
+
+
+def test_workflows_run_only_pinned_actions() -> None:
+    """Each action that a workflow uses is named by its commit, since a tag can be moved; CI has every supported Python."""
+    for path in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        text = path.read_text()
+        uses = re.findall(r"uses: (\S+)", text)
+        assert uses
+        assert all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in uses), path.name
+        named_pythons = re.findall(
+            r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text()
+        )
+        assert sorted(set(re.findall(r"^ +(3\.\d+)$", text, re.MULTILINE))) == named_pythons, path.name
 
 
 @pytest.mark.parametrize("name", sorted(ROUTES))
