@@ -14,7 +14,7 @@ PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist lint bench build clean
+.PHONY: demo test test-lowest test-optimized test-sdist lint docs bench build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -49,6 +49,10 @@ lint: $(VENV)/.lint
 	$(BIN)/ty check --python $(BIN)/python --error-on-warning $(TYPED)
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python --min-severity warn $(TYPED)
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# The site, in build/docs. A warning, such as a dead link, fails it.
+docs: $(VENV)/.docs
+	$(BIN)/python .ci/docs/build.py build/docs
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
@@ -89,6 +93,11 @@ $(VENV)/.test: $(VENV)/.pip dist/.built
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint --group test --editable .
+	@rm -f $(VENV)/.test
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.pip pyproject.toml
+	$(BIN)/python -m pip install --quiet --group docs --editable .
 	@rm -f $(VENV)/.test
 	@touch $@
 
