@@ -235,6 +235,7 @@ def test_no_import_circles() -> None:
 #: Private names of other libraries that the package uses, by module, and why there is no other way.
 FOREIGN_PRIVATE_NAMES = {
     "cli.campaign.arguments": ("_SubParsersAction", "as in cli.webhooks"),
+    "cli.mcp": ("_SubParsersAction", "as in cli.webhooks"),
     "cli.webhooks": ("_SubParsersAction", "argparse has no public name for the type of what add_subparsers returns"),
     "contract.open_enum": ("_name_ _value_ _value2member_map_", "the documented way to make members of an enum"),
     "protocol.callbacks": ("_is_coroutine", "the mark of asyncio before Python 3.12, which has a public one"),

@@ -1,7 +1,7 @@
 """The command ``ajoxi``.
 
 ``sandbox`` runs the sandbox until it is interrupted, ``openapi`` prints the contract, ``webhooks`` tests receivers, ``campaign``
-dials lists of people.
+dials lists of people, ``mcp`` serves agents.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-from ajoxi_async.cli import console_link, output, webhooks
+from ajoxi_async.cli import console_link, mcp, output, webhooks
 from ajoxi_async.cli.campaign.arguments import add_parser as add_campaign
 from ajoxi_async.cli.interrupts import interrupts
 from ajoxi_async.cli.output import OutputError, say, warn
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     webhooks.add_parser(commands)
     add_campaign(commands)
+    mcp.add_parser(commands)
     return parser
 
 
@@ -173,6 +174,8 @@ def _run(argv: Sequence[str] | None) -> int:
         return 0
     if options.command == "webhooks":
         return webhooks.run(options)
+    if options.command == "mcp":
+        return mcp.run(options)
     if options.command == "campaign":
         from ajoxi_async.cli import campaign
 
