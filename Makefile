@@ -14,7 +14,7 @@ PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist lint docs bench build clean
+.PHONY: demo test test-lowest test-optimized test-sdist lint docs llms bench build clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -53,6 +53,10 @@ lint: $(VENV)/.lint
 # The site, in build/docs. A warning, such as a dead link, fails it.
 docs: $(VENV)/.docs
 	$(BIN)/python .ci/docs/build.py build/docs
+
+# docs/llms.txt and docs/llms-full.txt, from the pages and the docstrings.
+llms: $(VENV)/.docs
+	$(BIN)/python .ci/docs/llms.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks

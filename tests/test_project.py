@@ -83,6 +83,7 @@ def test_importing_is_cheap() -> None:
     assert run.stdout.splitlines() == ["[]", "[]"]
 
 
+SKILL = ".agents/skills/ajoxi-async/SKILL.md"
 DIST = os.environ.get("AJOXI_TEST_DIST")  # where `make test` has built what is tested
 built = pytest.mark.skipif(not DIST, reason="`make test` sets AJOXI_TEST_DIST")
 
@@ -91,7 +92,9 @@ def files_under(*folders: str) -> set[str]:
     """The files of the checkout, without caches."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     names = [path.relative_to(ROOT) for path in paths]
-    return {str(name) for name in names if not any(part.startswith((".", "__pycache__")) for part in name.parts)}
+    hidden = (".", "__pycache__")
+    # `.agents` is where tools look for the skills of a package.
+    return {str(name) for name in names if not any(p.startswith(hidden) for p in name.parts if p != ".agents")}
 
 
 @built
@@ -108,7 +111,7 @@ def test_the_wheel_has_the_package_and_nothing_else() -> None:
     (wheel,) = Path(str(DIST)).glob("*.whl")
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == files_under("ajoxi_async")
-    assert {f"ajoxi_async/{name}" for name in ("py.typed", "limits/schedule.lua", "openapi.json")} <= names
+    assert {f"ajoxi_async/{name}" for name in ("py.typed", "limits/schedule.lua", "openapi.json", SKILL)} <= names
 
 
 @built

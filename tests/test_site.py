@@ -99,11 +99,11 @@ def index() -> str:
     return (ROOT / "docs" / "index.md").read_text()
 
 
-def script_of_build() -> ModuleType:
-    """`build.py`, which imports its neighbours by their names."""
+def script_of_build(name: str = "build") -> ModuleType:
+    """`build.py` or `llms.py`, which import their neighbours by their names."""
     sys.path.insert(0, str(ROOT / ".ci" / "docs"))
     try:
-        return script("build")
+        return script(name)
     finally:
         sys.path[:] = [path for path in sys.path if path != str(ROOT / ".ci" / "docs")]
 
@@ -123,3 +123,18 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert path.exists(), target
         if heading:
             assert heading in {anchor(each) for each in re.findall(r"^#+ (.+)$", path.read_text(), re.M)}, target
+
+
+@pytest.mark.skipif(sys.flags.optimize > 1, reason="-OO takes the docstrings away")
+def test_the_texts_for_agents_are_up_to_date() -> None:
+    """docs/llms.txt and docs/llms-full.txt are what their script makes of today's pages and docstrings."""
+    llms = script_of_build("llms")
+    for name, text in (("llms.txt", llms.short()), ("llms-full.txt", llms.full())):
+        assert (ROOT / "docs" / name).read_text(encoding="utf-8") == text, "run: make llms"
+
+
+def test_llms_txt_names_every_page() -> None:
+    """llms.txt begins as its format says and links each page that is there."""
+    text = (ROOT / "docs" / "llms.txt").read_text()
+    assert text.startswith("# ajoxi-async\n\n> ")
+    assert {f"{page.stem}.md" for page in DOCS if page.stem != "index"} <= set(re.findall(r"\]\(([^)]+)\)", text))

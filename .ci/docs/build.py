@@ -68,12 +68,16 @@ def main(target: Path) -> int:
     shutil.rmtree(target, ignore_errors=True)
     assemble(source)
     os.environ.setdefault("AJOXI_API_KEY", "AJX_TEST_docs")
-    return sphinx([
+    status = sphinx([
         *("-b", "html", "-c", str(HERE), "-d", str(ROOT / "build" / "docs-doctrees")),
         *("--fail-on-warning", "--keep-going", "--quiet", "--fresh-env"),
         str(source),
         str(target),
     ])  # fmt: skip
+    # For agents: the pages as they are written, which llms.txt names.
+    for page in [*source.glob("*.md"), *source.glob("llms*.txt")]:
+        shutil.copy(page, target)
+    return status
 
 
 if __name__ == "__main__":
