@@ -8,8 +8,8 @@ endif
 BIN := $(VENV)/bin
 PACKAGE := pyproject.toml README.md LICENSE $(shell find ajoxi_async -type f -not -name '*.pyc')
 TEST_ARGS ?=
-# The tests run in three processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
-WORKERS ?= 3
+# The tests run in four processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
+WORKERS ?= 4
 PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples

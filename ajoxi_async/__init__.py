@@ -51,6 +51,8 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.webhooks import Webhook as Webhook
     from ajoxi_async.contract.webhooks import WebhookStatus as WebhookStatus
     from ajoxi_async.contract.wire import Transport as Transport
+    from ajoxi_async.hub.transcript_hub import TranscriptHub as TranscriptHub
+    from ajoxi_async.hub.watcher import TranscriptWatcher as TranscriptWatcher
     from ajoxi_async.limits import Limiter as Limiter
     from ajoxi_async.limits import LimiterSnapshot as LimiterSnapshot
     from ajoxi_async.limits.local import LocalLimiter as LocalLimiter
@@ -123,6 +125,8 @@ _WHERE = {
     "streaming.event_source": "StreamStats",
     "streaming.events": "EventStream",
     "pipeline.hooks": "Hooks RateLimitedEvent RequestEvent ResponseEvent RetryEvent",
+    "hub.transcript_hub": "TranscriptHub",
+    "hub.watcher": "TranscriptWatcher",
     "limits": "Limiter LimiterSnapshot",
     "limits.local": "LocalLimiter",
     "streaming.live": "LiveTranscript TranscriptEvents",

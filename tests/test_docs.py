@@ -1,4 +1,4 @@
-"""The code of docs/streams.md, docs/recordings.md and the pages of the dialer, run against the sandbox as it stands."""
+"""The code of docs/streams.md, docs/hub.md, docs/recordings.md and the pages of the dialer, run against the sandbox as it stands."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from ajoxi_async import AsyncAjoxi, Sandbox
@@ -74,6 +75,22 @@ def code_of(page: str) -> dict[str, Any]:
     for block in re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), re.DOTALL):
         exec(compile(block, f"docs/{page}", "exec"), code)
     return code
+
+
+async def test_hub(capsys: pytest.CaptureFixture[str]) -> None:
+    """The consumer of docs/hub.md prints what was said, its application sends it to browsers, and its test passes."""
+    code = code_of("hub.md")
+    await code["test_two_consumers"]()
+    async with Sandbox(timing=Timing(ring=0.02, talk=0.2), port=None) as sandbox:
+        client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport())
+        call = await client.calls.create(to="+14155551234", from_="+14155550100")
+        await code["main"](client, call.id)
+        text = (await client.transcripts.retrieve(call.id)).segments[-1].text
+        assert text in capsys.readouterr().out
+        app = code["create_app"](client)
+        browser = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test")
+        async with app.router.lifespan_context(app), browser:
+            assert text in (await browser.get(f"/calls/{call.id}/events")).text
 
 
 async def test_dialer(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -80,15 +82,55 @@ def test_live_dashboard() -> None:
     assert run.stdout.count("customer: ") >= 9
 
 
-async def _browser(session: aiohttp.ClientSession, url: str) -> tuple[dict[int, str], dict[str, object]]:
+def test_sentiment_router() -> None:
+    """The angry customer of the sandbox is transferred, and the contented one is not."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AJOXI_")}
+    run = subprocess.run(
+        [sys.executable, "-W", "error", str(ROOT / "examples" / "sentiment_router.py")],
+        capture_output=True, text=True, timeout=50, cwd="/", env=environment, check=False,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.count("transferred to a senior agent after") == 1
+    assert run.stdout.count("ended well") == 1
+
+
+@pytest.mark.asyncio
+async def test_web_backend(tmp_path: Path, unused_tcp_port: int) -> None:
+    """The application passes its own tests, and serves its page on a sandbox without any settings."""
+    # In a folder of its own, so that the package installed is the one that runs.
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AJOXI_")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *filter(None, [environment.get("PYTHONPATH")])])
+    arguments = {"env": {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "cwd": tmp_path}
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-W", "error", "-q", "-p", "anyio", "-p", "ajoxi_async.testing", "examples"],
+        capture_output=True, text=True, timeout=50, check=False, **arguments,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "3 passed" in run.stdout
+    serving = [sys.executable, "-W", "error", "-m", "examples.web_backend", "--port", str(unused_tcp_port)]
+    with subprocess.Popen(serving, stdout=subprocess.DEVNULL, **arguments) as server:
+        try:
+            async with asyncio.timeout(30), aiohttp.ClientSession(f"http://127.0.0.1:{unused_tcp_port}") as session:
+                while True:
+                    with suppress(aiohttp.ClientConnectionError):
+                        async with session.get("/") as page:
+                            assert "EventSource" in await page.text()
+                            break
+                    await asyncio.sleep(0.05)
+        finally:
+            server.terminate()
+
+
+async def _browser(session: aiohttp.ClientSession, url: str) -> tuple[dict[int, str], dict[str, Any]]:
     """The finals a browser holds at the end, and the last message."""
     held: dict[int, str] = {}
-    message: dict[str, object] = {}
+    message: dict[str, Any] = {}
     async with session.ws_connect(url) as socket:
         async for frame in socket:
             message = frame.json()
-            if message.get("is_final"):
-                held[int(str(message["sequence"]))] = str(message["text"])
+            if message["event"] == "segment" and message["data"]["is_final"]:
+                held[message["data"]["sequence"]] = message["data"]["text"]
     return held, message
 
 
@@ -116,11 +158,11 @@ async def test_live_to_websocket(unused_tcp_port: int) -> None:
             second, (whole, last) = await _browser(session, watched), await first
             third = await _browser(session, watched)
             assert len(whole) >= 5
-            assert last == {"done": True}
+            assert last["event"] == "completed"
             assert second[0] == third[0] == whole
             unknown, error = await _browser(session, f"ws://{base}/calls/call_unknown")
             assert not unknown
-            assert "error" in error
+            assert error["data"]["code"] == "not_found"
     finally:
         server.terminate()
         server.wait(10)

@@ -187,12 +187,18 @@ async def test_over_standard_input_and_output(monkeypatch: pytest.MonkeyPatch) -
 def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """A key that cannot be right ends the command with a message; it does not fall back to the sandbox."""
     monkeypatch.setenv("AJOXI_API_KEY", "sk_0123456789")
-    assert main(["mcp"]) == 1
+    assert main(["mcp"]) == 3
     assert "api_key: expected AJX_LIVE_" in capsys.readouterr().err
+
+
+def test_a_profile_and_the_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
+    """The sandbox has a key of its own, so that a profile beside it is a mistake."""
+    assert main(["mcp", "--sandbox", "--profile", "work"]) == 2
+    assert "--sandbox" in capsys.readouterr().err
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Where the package mcp is missing, the command says what to install."""
     monkeypatch.setitem(sys.modules, "mcp.server.lowlevel", None)
-    assert main(["mcp"]) == 1
+    assert main(["mcp"]) == 3
     assert "install 'ajoxi-async[mcp]'" in capsys.readouterr().err

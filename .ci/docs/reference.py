@@ -74,6 +74,13 @@ PAGES = (
     ),
     Page("streams", "Live transcripts", "Following calls while they run.", homes=("streaming", "protocol.assembly")),
     Page(
+        "hub",
+        "Transcript hub",
+        "One live transcript for many consumers, and responses for web frameworks.",
+        homes=("hub",),
+        modules=("hub.starlette", "hub.aiohttp", "hub.asgi", "hub.django", "hub.litestar", "hub.quart"),
+    ),
+    Page(
         "limits",
         "Rate limits",
         "The limiter that every request waits for.",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-__all__ = ["Interrupt", "interrupts"]
+__all__ = ["Interrupt", "interrupts", "unless_interrupted"]
 
 #: Seconds between two checks where a signal does not wake the loop.
 _LOOK: Final = 0.25
@@ -33,13 +33,19 @@ class Interrupt:
 
 
 @contextmanager
-def interrupts() -> Iterator[Interrupt]:
-    """Turn SIGINT, SIGTERM, and SIGBREAK where there is one, into an `Interrupt` for as long as the block lasts."""
+def interrupts(*, hangup: bool = False) -> Iterator[Interrupt]:
+    """Turn SIGINT, SIGTERM, and SIGBREAK where there is one, into an `Interrupt` for as long as the block lasts.
+
+    Args:
+        hangup: whether SIGHUP, which comes when the terminal is closed, does the same, unless it is ignored as under nohup.
+    """
     loop, interrupt = asyncio.get_running_loop(), Interrupt()
     replaced: dict[int, Any] = {}
     numbers = [signal.SIGINT, signal.SIGTERM]
     if hasattr(signal, "SIGBREAK"):
         numbers.append(signal.SIGBREAK)
+    if hangup and hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     for number in numbers:
         try:
             loop.add_signal_handler(number, interrupt.set)
@@ -57,3 +63,25 @@ def interrupts() -> Iterator[Interrupt]:
             else:
                 with suppress(NotImplementedError, RuntimeError, ValueError):
                     loop.remove_signal_handler(number)
+
+
+async def unless_interrupted(work: Coroutine[Any, Any, int], status: int) -> int:
+    """Carry something out, and end it when a signal comes.
+
+    Args:
+        work: what is carried out; gives the exit status.
+        status: the exit status if a signal has ended it.
+    """
+    with interrupts(hangup=True) as interrupt:
+        running = asyncio.ensure_future(work)
+        interrupted = asyncio.ensure_future(interrupt.wait())
+        try:
+            await asyncio.wait({running, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            interrupted.cancel()
+            if ended := not running.done():
+                running.cancel()
+                await asyncio.wait({running})
+    if ended and running.cancelled():
+        return status
+    return running.result()

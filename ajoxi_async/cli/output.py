@@ -15,7 +15,7 @@ import sys
 from contextlib import suppress
 from typing import Final
 
-__all__ = ["SIGPIPE_STATUS", "OutputError", "prepare", "say", "warn"]
+__all__ = ["SIGPIPE_STATUS", "OutputError", "check_open", "discard_the_rest", "note", "prepare", "say", "warn"]
 
 #: 128 + SIGPIPE.
 SIGPIPE_STATUS: Final = 141
@@ -42,12 +42,23 @@ def prepare() -> None:
             reconfigure(errors="backslashreplace")
 
 
-def say(text: str = "", *, needed: bool = False) -> None:
+def check_open() -> None:
+    """Refuse a closed standard output before something is done whose answer could not be shown.
+
+    Raises:
+        OutputError: it is closed.
+    """
+    if sys.stdout is None:
+        raise OutputError(OSError("it is closed"))
+
+
+def say(text: str = "", *, needed: bool = False, end: str = "\n") -> None:
     """Print a line and flush it.
 
     Args:
         text: without the line break.
         needed: whether the command has no other purpose.
+        end: what follows the text.
 
     Raises:
         OutputError: it cannot be written.
@@ -57,21 +68,27 @@ def say(text: str = "", *, needed: bool = False) -> None:
             raise OutputError(OSError("it is closed"))
         return
     try:
-        print(text, flush=True)
+        print(text, end=end, flush=True)
     except OSError as error:
-        _discard_the_rest()
+        discard_the_rest()
         raise OutputError(error) from None
 
 
 def warn(message: str) -> None:
     """Print why a command failed to standard error, if that can be written."""
+    note(f"ajoxi: {message}")
+
+
+def note(text: str) -> None:
+    """Print a line beside the output to standard error, if that can be written."""
     # With `file=None`, `print` would write to standard output.
     with suppress(OSError):
         if sys.stderr is not None:
-            print(f"ajoxi: {message}", file=sys.stderr, flush=True)
+            print(text, file=sys.stderr, flush=True)
 
 
-def _discard_the_rest() -> None:
+def discard_the_rest() -> None:
+    """Drop what is buffered for a standard output that cannot be written."""
     # At its end the interpreter flushes the buffer, which would print an error.
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)

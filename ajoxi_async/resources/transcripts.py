@@ -8,6 +8,7 @@ from typing import Unpack
 from ajoxi_async.contract import routes
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Transcript
+from ajoxi_async.hub.transcript_hub import TranscriptHub
 from ajoxi_async.pipeline.options import CallOptions
 from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.protocol.resume import reconnect_delay
@@ -136,3 +137,43 @@ class Transcripts:
             )
 
         return LiveTranscripts(opened, ids, max_buffer=max_buffer, overflow=overflow)
+
+    def hub(
+        self,
+        *,
+        linger: float = 30.0,
+        keep_alive: float = 15.0,
+        send_timeout: float | None = 60.0,
+        idle_timeout: float = 25.0,
+        max_outage: float = 60.0,
+        **options: Unpack[CallOptions],
+    ) -> TranscriptHub:
+        """Share live transcripts: one stream for each call, however many browsers and tasks follow it.
+
+            async with client.transcripts.hub() as hub:
+                async with hub.watch(call.id) as live:
+                    async for segment in live:
+                        print(segment.speaker, segment.text)
+
+        Open one for the lifetime of an application, and use it on that event loop. `ajoxi_async.hub` has responses for web frameworks.
+
+        Args:
+            linger: seconds for which a call is followed after its last consumer has left, for those who come back.
+            keep_alive: seconds without a segment after which a response sends a sign of life, since proxies end silent connections.
+            send_timeout: seconds after which a browser that takes nothing is disconnected; ``None`` waits for ever.
+            idle_timeout: as for `stream`.
+            max_outage: as for `stream`.
+            **options: see `CallOptions`; ``timeout`` is of no use here and refused.
+
+        Raises:
+            InvalidParameterError: before anything is opened. What goes wrong with a call later is raised to its consumers.
+        """
+
+        def opened(id: str) -> LiveTranscript:
+            return self.stream(id, idle_timeout=idle_timeout, max_outage=max_outage, **options)
+
+        # Whatever is wrong with the settings is raised here, and not to the first consumer.
+        opened("call_1")
+        return TranscriptHub(
+            opened, self._pipeline.lifetime, linger=linger, keep_alive=keep_alive, send_timeout=send_timeout
+        )

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from ajoxi_async.cli import _has_console, _parser, main
+from ajoxi_async.cli import main
+from ajoxi_async.cli.arguments import whole_parser
 from ajoxi_async.cli.console_link import offer, show
+from ajoxi_async.cli.sandbox import has_console
 
 LINK = re.compile(r"(http://\S+/_ajoxi/console/)#code=(\S+)")
 
@@ -66,7 +68,7 @@ def test_the_printed_link_signs_in_and_enter_prints_another() -> None:
 )
 def test_when_there_is_a_console(arguments: list[str], offered: bool) -> None:
     """It is off where the user says so, and where other machines reach the sandbox, unless the user keeps it."""
-    assert _has_console(_parser().parse_args(["sandbox", *arguments])) == offered
+    assert has_console(whole_parser().parse_args(["sandbox", *arguments])) == offered
 
 
 @pytest.mark.parametrize(

@@ -479,7 +479,7 @@ def test_a_loop_that_stands_still_holds_up_no_other(server: Server, backend: str
     finally:
         go_on.set()
         thread.join(10)
-    assert took < 1.0
+    assert took < 5.0, "it waited for the blocked loop, which stands still for 10 s"
     assert len(had) == waiters
     assert min(had) > began + took
     assert not limiter._queue.stalled

@@ -688,7 +688,7 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
 
 TestModel = pytest.mark.timeout(0 if EXAMPLES else 120)(SandboxAndModel.TestCase)
 TestModel.settings = settings(
-    max_examples=int(EXAMPLES or 30),
+    max_examples=int(EXAMPLES or 12),
     stateful_step_count=40 if EXAMPLES else 30,
     deadline=None,
     derandomize=EXAMPLES is None,

@@ -213,10 +213,10 @@ async def test_streams_take_no_connection_of_calls(broken: Broken) -> None:
 
 
 @pytest.mark.anyio
-async def test_ten_thousand_reconnects() -> None:
+async def test_thousands_of_reconnects() -> None:
     """Connections leave nothing behind."""
-    cuts = [connection(segment(n, 1, n)) for n in range(1, 10_001)]
-    wire = Connections(*cuts, connection(completed(10_001, 1)))
+    cuts = [connection(segment(n, 1, n)) for n in range(1, 3_001)]
+    wire = Connections(*cuts, connection(completed(3_001, 1)))
     del cuts
     held = 0
     async with client_on(wire).transcripts.stream("call_1") as live:
@@ -226,11 +226,11 @@ async def test_ten_thousand_reconnects() -> None:
             if line.revision == 1000:
                 gc.collect()
                 held = len(gc.get_objects()) + 5 * len(wire.streams)
-            if line.revision == 9000:
+            if line.revision == 2900:
                 gc.collect()
                 # What is left of the script is the test's own.
                 assert len(gc.get_objects()) < held
-    assert live.reconnects == 10_000
+    assert live.reconnects == 3_000
 
 
 READER = """

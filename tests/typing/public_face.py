@@ -22,7 +22,9 @@ from ajoxi_async import (
     Segment,
     StreamItem,
     Transcript,
+    TranscriptHub,
     TranscriptSnapshot,
+    TranscriptWatcher,
     Turn,
     Webhook,
     parse_event,
@@ -61,6 +63,13 @@ async def public_face(client: AsyncAjoxi) -> None:
     async with client.transcripts.stream_many(["call_1"], overflow="coalesce") as many:
         async for item in many:
             assert_type(item, StreamItem)
+    async with client.transcripts.hub(linger=5) as hub, hub.watch("call_1", interim=False) as watcher:
+        assert_type(hub, TranscriptHub)
+        assert_type(watcher, TranscriptWatcher)
+        async for segment in watcher:
+            assert_type(segment, Segment)
+        assert_type(watcher.last_event_id, str)
+        assert_type(watcher.snapshot(), TranscriptSnapshot)
     async with client.events("GET", "/v1/transcripts/call_1", reconnect=False) as events:
         async for raw in events:
             assert_type(raw, ServerSentEvent)

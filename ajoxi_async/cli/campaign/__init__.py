@@ -17,7 +17,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from ajoxi_async.cli.campaign.arguments import add_parser
 from ajoxi_async.cli.campaign.dial import dial, waits_of
 from ajoxi_async.cli.campaign.display import lines, opening_time
 from ajoxi_async.cli.output import say, warn
@@ -29,7 +28,7 @@ from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements.reporting import refused_reasons, waiting_by_zones
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["add_parser", "run"]
+__all__ = ["run"]
 
 #: Calls a second that the cap of a standard account allows, as measured.
 _CAP: Final = 98.5

@@ -1,8 +1,9 @@
 """``ajoxi mcp``: the API as tools for an agent, by the Model Context Protocol over standard input and output.
 
 Rules:
-1. Without a key the tools act on an embedded sandbox, in which no phone rings. The key comes from ``AJOXI_API_KEY`` only, because
-   every user of a machine can read the command lines of its processes.
+1. Without a key the tools act on an embedded sandbox, in which no phone rings. A key comes from ``--profile`` or ``AJOXI_API_KEY``, never
+   from the command line, because every user of a machine can read the command lines of its processes. The profile that other
+   commands use by default is not taken: an agent gets an account only if it was named.
 2. With a live key, a tool that changes anything asks the user first (`mcp.server`). Tools that read do not ask.
 3. Standard output belongs to the protocol; everything for people goes to standard error.
 """
@@ -12,25 +13,16 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ajoxi_async.cli.output import warn
-from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.cli.status import UsageError, report
+from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError
 
 if TYPE_CHECKING:
     from ajoxi_async.client import AsyncAjoxi
 
-__all__ = ["add_parser", "run"]
-
-
-def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add ``mcp``."""
-    parser = commands.add_parser("mcp", help="the API as tools for an agent, over standard input and output")
-    parser.add_argument("--sandbox", action="store_true", help="use the embedded sandbox even if AJOXI_API_KEY is set")
-    parser.add_argument("--read-only", action="store_true", help="offer only tools that change nothing")
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the sandbox: same seed, same ids (default: %(default)s)"
-    )
+__all__ = ["check_installed", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -38,11 +30,12 @@ def run(options: argparse.Namespace) -> int:
     import anyio
 
     try:
+        if options.sandbox and options.profile is not None:
+            raise UsageError("--sandbox: the sandbox takes no --profile; give one of them")
         check_installed()
         anyio.run(_serve, options)
-    except ConfigurationError as error:
-        warn(str(error))
-        return 1
+    except AjoxiError as error:
+        return report(error)
     return 0
 
 
@@ -68,16 +61,17 @@ async def _serve(options: argparse.Namespace) -> None:
 
 
 async def _open_client(options: argparse.Namespace, stack: AsyncExitStack) -> AsyncAjoxi:
+    from ajoxi_async.cli.keys.choice import open_client
     from ajoxi_async.client import AsyncAjoxi
 
-    if options.sandbox or not os.environ.get("AJOXI_API_KEY"):
+    if options.sandbox or (options.profile is None and not os.environ.get("AJOXI_API_KEY", "").strip()):
         from ajoxi_async.sandbox import Sandbox
 
         sandbox = await stack.enter_async_context(Sandbox(port=None, seed=options.seed))
         warn("mcp: on an embedded sandbox; no phone rings")
         client = AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url, transport=sandbox.transport())
     else:
-        client = AsyncAjoxi()
+        client = open_client(options)
         asks = "; each change asks first" if client.mode == "live" else ""
         warn(f"mcp: {client.mode} mode, on {client.base_url}{asks}")
     return await stack.enter_async_context(client)

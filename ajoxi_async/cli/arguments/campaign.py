@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final
+from typing import Final
 
-__all__ = ["DOES", "add_parser"]
+__all__ = ["DOES", "add"]
 
 #: The commands, and what each does.
 DOES: Final = {
@@ -21,21 +21,19 @@ DOES: Final = {
 _LEDGER: Final = "an SQLite file, or the URL of a PostgreSQL database"
 
 
-def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
-    """Add ``campaign`` and its commands."""
-    campaign = commands.add_parser(
-        "campaign", help="dial a list of people: nobody twice for one attempt, and nobody lost",
-        description="Dial a list of people. See docs/dialer.md.",
-    )  # fmt: skip
-    does = campaign.add_subparsers(dest="does", required=True)
+def add(parser: argparse.ArgumentParser) -> None:
+    """Add the commands below ``campaign``."""
+    parser.description = "Dial a list of people. See docs/dialer.md."
+    parser.set_defaults(run=_run)
+    does = parser.add_subparsers(dest="does", required=True)
     made = {}
     for name, what in DOES.items():
-        made[name] = parser = does.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
-        parser.add_argument("ledger", metavar="LEDGER", help=_LEDGER)
+        made[name] = one = does.add_parser(name, help=what, description=what[0].upper() + what[1:] + ".")
+        one.add_argument("ledger", metavar="LEDGER", help=_LEDGER)
         if name == "load":
-            parser.add_argument("csv", metavar="CSV", help="a file with a header line")
-        one = "" if name == "load" else " (default: the only one of the ledger)"
-        parser.add_argument("--name", required=name == "load", help=f"name of the campaign{one}")
+            one.add_argument("csv", metavar="CSV", help="a file with a header line")
+        default = "" if name == "load" else " (default: the only one of the ledger)"
+        one.add_argument("--name", required=name == "load", help=f"name of the campaign{default}")
     _add_load(made["load"])
     run = made["run"]
     run.add_argument("--rate", type=float, metavar="N", help="most calls a second (default: what the account allows)")
@@ -82,3 +80,9 @@ def _add_load(load: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     load.add_argument("--ring-timeout", type=int, metavar="SECONDS", help="how long a phone rings")
     load.add_argument("--ai-receptionist", action="store_true", default=None, help="let the AI receptionist talk")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from ajoxi_async.cli.campaign import run
+
+    return run(options)

@@ -1,0 +1,35 @@
+"""The arguments of every command that asks the API: whose key, for how long, and how the answer is shown."""
+
+from __future__ import annotations
+
+import argparse
+
+__all__ = ["add_account", "add_output", "add_yes"]
+
+
+def add_account(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say with which key the API is asked."""
+    group = parser.add_argument_group("account")
+    group.add_argument(
+        "--profile", metavar="NAME", help="a key that `ajoxi login` keeps (default: AJOXI_API_KEY, else AJOXI_PROFILE)"
+    )
+    group.add_argument(
+        "--timeout", metavar="SECONDS", type=float, help="for the whole command (default: 30 for each attempt)"
+    )
+    group.add_argument("--allow-live", action="store_true", help="permit a live key where CI is set")
+
+
+def add_yes(parser: argparse.ArgumentParser) -> None:
+    """Add the option that answers the question before something that cannot be undone."""
+    parser.add_argument("-y", "--yes", action="store_true", help="with a live key: do it without asking")
+
+
+def add_output(parser: argparse.ArgumentParser, *, listing: bool) -> None:
+    """Add the options that say how the answer is shown."""
+    group = parser.add_argument_group("output")
+    piped = "jsonl" if listing else "json"
+    group.add_argument(
+        "--format", choices=("table", "json", "jsonl", "csv"),
+        help=f"how the answer is written (default: table on a terminal, else {piped})",
+    )  # fmt: skip
+    group.add_argument("--fields", metavar="A,B", help="these fields only; routing.kind is a field of a field")

@@ -1,0 +1,1 @@
+"""Commands that follow something as it changes: calls, transcripts, the rate limit."""
