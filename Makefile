@@ -101,7 +101,7 @@ $(VENV)/.lint: $(VENV)/.pip pyproject.toml
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.pip pyproject.toml
-	$(BIN)/python -m pip install --quiet --group docs --editable .
+	$(BIN)/python -m pip install --quiet --group docs --group test --editable .
 	@rm -f $(VENV)/.test
 	@touch $@
 

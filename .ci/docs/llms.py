@@ -91,7 +91,9 @@ def _parameters(value: type) -> str:
             name: kind for base in reversed(value.__mro__) for name, kind in inspect.get_annotations(base).items()
         }
         return "(" + ", ".join(f"{f.name}: {_type(written[f.name])}" for f in fields) + ")"
-    return _signature(value.__init__) if "__init__" in vars(value) and not issubclass(value, BaseException) else ""
+    # `typing` gives a protocol a constructor that differs between versions of Python.
+    own = "__init__" in vars(value) and not getattr(value, "_is_protocol", False)
+    return _signature(value.__init__) if own and not issubclass(value, BaseException) else ""
 
 
 def _type(annotation: Any) -> str:
