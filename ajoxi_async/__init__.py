@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.calls import Campaign as Campaign
     from ajoxi_async.contract.calls import Direction as Direction
     from ajoxi_async.contract.calls import Disposition as Disposition
+    from ajoxi_async.contract.masking_filter import MaskingFilter as MaskingFilter
     from ajoxi_async.contract.messages import Channel as Channel
     from ajoxi_async.contract.messages import Media as Media
     from ajoxi_async.contract.messages import Message as Message
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from ajoxi_async.contract.numbers import RoutingKind as RoutingKind
     from ajoxi_async.contract.numbers import SmsConfig as SmsConfig
     from ajoxi_async.contract.recordings import Recording as Recording
+    from ajoxi_async.contract.sms_segments import count_segments as count_segments
     from ajoxi_async.contract.transcripts import Segment as Segment
     from ajoxi_async.contract.transcripts import Speaker as Speaker
     from ajoxi_async.contract.transcripts import Transcript as Transcript
@@ -88,11 +90,13 @@ if TYPE_CHECKING:
     from ajoxi_async.protocol.errors import PaginationError as PaginationError
     from ajoxi_async.protocol.errors import PermissionDeniedError as PermissionDeniedError
     from ajoxi_async.protocol.errors import RateLimitError as RateLimitError
+    from ajoxi_async.protocol.errors import ReplayError as ReplayError
     from ajoxi_async.protocol.errors import StreamError as StreamError
     from ajoxi_async.protocol.errors import StreamInterruptedError as StreamInterruptedError
     from ajoxi_async.protocol.errors import StreamProtocolError as StreamProtocolError
     from ajoxi_async.protocol.errors import TranscriptGapError as TranscriptGapError
     from ajoxi_async.protocol.errors import UnprocessableEntityError as UnprocessableEntityError
+    from ajoxi_async.protocol.errors import WaitTimeoutError as WaitTimeoutError
     from ajoxi_async.protocol.errors import WebhookSignatureError as WebhookSignatureError
     from ajoxi_async.protocol.rate import Permit as Permit
     from ajoxi_async.protocol.retry import RetryPolicy as RetryPolicy
@@ -104,7 +108,10 @@ if TYPE_CHECKING:
     from ajoxi_async.streaming.live import TranscriptEvents as TranscriptEvents
     from ajoxi_async.streaming.live_many import LiveTranscripts as LiveTranscripts
     from ajoxi_async.streaming.live_many import StreamItem as StreamItem
+    from ajoxi_async.webhooks import SignedEvent as SignedEvent
     from ajoxi_async.webhooks import parse_event as parse_event
+    from ajoxi_async.webhooks import parse_unverified_event as parse_unverified_event
+    from ajoxi_async.webhooks import sign_event as sign_event
     from ajoxi_async.webhooks import verify_webhook as verify_webhook
     from ajoxi_async.webhooks.router import WebhookRouter as WebhookRouter
 
@@ -112,9 +119,11 @@ _WHERE = {
     "pipeline.auth": "ClientCredentials",
     "client": "AsyncAjoxi RawResponse",
     "contract.calls": "Call CallStatus Campaign Direction Disposition",
+    "contract.masking_filter": "MaskingFilter",
     "contract.messages": "Channel Media Message MessageStatus",
     "contract.numbers": ("CallerId Capability Number NumberStatus NumberType Port Routing RoutingKind SmsConfig"),
     "contract.recordings": "Recording",
+    "contract.sms_segments": "count_segments",
     "contract.transcripts": "Segment Speaker Transcript TranscriptStatus Word",
     "contract.webhooks": (
         "CallAnswered CallCompleted CallStarted Event EventType MessageDelivered MessageReceived RecordingReady "
@@ -138,14 +147,14 @@ _WHERE = {
         "APIConnectionError APIError APIResponseValidationError APIStatusError APITimeoutError AjoxiError "
         "AuthenticationError BadRequestError ClientClosedError ConfigurationError DownloadError DownloadFileError EventLogError "
         "InternalServerError InvalidParameterError NotFoundError OutcomeUnknownError PaginationError PermissionDeniedError "
-        "RateLimitError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
-        "WebhookSignatureError"
+        "RateLimitError ReplayError StreamError StreamInterruptedError StreamProtocolError TranscriptGapError UnprocessableEntityError "
+        "WaitTimeoutError WebhookSignatureError"
     ),
     "protocol.rate": "Permit",
     "protocol.retry": "RetryPolicy",
     "resources.calls": "Reconciliation",
     "sandbox": "Sandbox",
-    "webhooks": "parse_event verify_webhook",
+    "webhooks": "SignedEvent parse_event parse_unverified_event sign_event verify_webhook",
     "webhooks.router": "WebhookRouter",
 }
 _HOME = {name: module for module, names in _WHERE.items() for name in names.split()}

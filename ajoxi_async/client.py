@@ -19,10 +19,12 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Response, Transport
 from ajoxi_async.limits import Limiter
 from ajoxi_async.limits.shared import shared_limiter
+from ajoxi_async.pipeline.any_request import any_request
 from ajoxi_async.pipeline.auth import ApiKey, ClientCredentials, Credentials, ProvidedToken, TokenProvider, budget_of
 from ajoxi_async.pipeline.hooks import Hooks, combine
 from ajoxi_async.pipeline.options import CallOptions, check_headers, merge_headers
 from ajoxi_async.pipeline.pipeline import Pipeline, last_response
+from ajoxi_async.pipeline.watchlist import Router
 from ajoxi_async.protocol.answers import request_id_of
 from ajoxi_async.protocol.credentials import Mode, check_base_url, check_live, check_proxy, key_mode
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -212,8 +214,8 @@ class AsyncAjoxi:
                 raise ConfigurationError(f"{name}: expected {kind.__name__}, got {type(given).__name__}")
         if transport is not None and not any(hasattr(transport, name) for name in ("send", "stream")):
             raise ConfigurationError(f"transport: expected a Transport, got {type(transport).__name__}")
-        if limiter is not None and not hasattr(limiter, "try_acquire"):
-            raise ConfigurationError(f"limiter: expected a Limiter, got {type(limiter).__name__}")
+        if limiter is not None:
+            _check_limiter(limiter)
         if session is not None:
             check_session(session)
         connections = integer(max_connections)
@@ -223,6 +225,7 @@ class AsyncAjoxi:
         check_lane(lane)
         if idempotency_header is not None:
             check_headers({idempotency_header: ""})
+        self._allow_live, self._own_limiter, self._own_transport = allow_live, limiter is not None, transport
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
             TransportSettings(proxy=proxy, tls=tls, trust_env=trust_env, max_connections=connections, session=session)
@@ -297,15 +300,23 @@ class AsyncAjoxi:
     def with_options(
         self,
         *,
+        api_key: str | None = None,
+        limiter: Limiter | None = None,
         timeout: float | EllipsisType | None = ...,
         retry: RetryPolicy | None = None,
         lane: Lane | None = None,
         hooks: Hooks | Sequence[Hooks] | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> Self:
-        """A client with other settings that shares connections and budget with this one.
+        """A client with other settings that shares connections and, unless it has another key, the budget with this one.
+
+        Any number of accounts can use one pool of connections: each key has a limiter of its own, which is the same one for
+        all clients of the key in this process. A variant costs some microseconds, so it may be made for each request.
 
         Args:
+            api_key: of another account. Mode and limiter are then the key's own; retries are counted together.
+            limiter: in place of this client's. Needed with another `api_key` if this client was given a limiter, since that
+                one counts the requests of its own key.
             timeout: seconds for each attempt.
             retry: the new retry policy; the variant has a quota of retries of its own.
             lane: of the limiter: ``interactive``, ``default`` or ``bulk``.
@@ -314,8 +325,28 @@ class AsyncAjoxi:
 
         Returns:
             A variant; closing either closes the connections of both.
+
+        Raises:
+            ConfigurationError: a key or setting cannot be right.
         """
         changes: dict[str, Any] = {}
+        mode, own_limiter = self.mode, self._own_limiter
+        if limiter is not None:
+            changes["limiter"], own_limiter = _check_limiter(limiter), True
+        if api_key is not None:
+            api_key = exact(api_key)
+            mode = key_mode(api_key)
+            if mode == "live":
+                check_live(self.base_url, os.environ, allow_live=self._allow_live)
+            credentials = ApiKey(api_key)
+            if credentials.at_hand != self._pipeline.credentials.at_hand:
+                if self._own_limiter and limiter is None:
+                    raise ConfigurationError(
+                        "limiter: the client's own counts the requests of its key; give the other key one of its own"
+                    )
+                changes["credentials"] = credentials
+                if limiter is None:
+                    changes["limiter"] = self._limiter_of(api_key, self.base_url, None, self._own_transport)
         if timeout is not ...:
             changes["timeout"] = _timeout(timeout)
         if retry is not None:
@@ -333,6 +364,7 @@ class AsyncAjoxi:
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
         other.__dict__.update(self.__dict__)
+        other.mode, other._own_limiter = mode, own_limiter
         other._adopt(self._pipeline.variant(**changes))
         return other
 
@@ -352,6 +384,68 @@ class AsyncAjoxi:
             return RawResponse(data, last.status, last.headers, last.body, request_id_of(last.headers))
 
         return call
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = ...,
+        query: Mapping[str, Any] | None = ...,
+        returns: None = ...,
+        content_type: str | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> Any: ...
+    @overload
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = ...,
+        query: Mapping[str, Any] | None = ...,
+        returns: type[T],
+        content_type: str | None = ...,
+        **options: Unpack[CallOptions],
+    ) -> T: ...
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        query: Mapping[str, Any] | None = None,
+        returns: Any = None,
+        content_type: str | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """Make a request that this version of the package has no method for.
+
+            fax = await client.request("POST", "/v1/faxes", body={"to": "+14155551234", "media_url": url})
+
+        It waits for its turn, is retried, raises and is logged as any other request. A POST or PATCH that may have been
+        received is never sent again.
+
+        Args:
+            method: GET, HEAD, POST, PUT, PATCH or DELETE.
+            path: below `base_url`, beginning with a slash; it may have a query. Quote what you put into it
+                (`urllib.parse.quote` with ``safe=""``).
+            body: what JSON can hold, models and aware times included; or bytes with their `content_type`.
+            query: values by name; ``None`` is left out, a list is repeated, an object becomes ``name[key]``.
+            returns: a model such as `Call` or `Page[Call]`; ``bytes`` for the body as it is; ``None`` for parsed JSON, which
+                is ``None`` for an empty body.
+            content_type: the media type of a body of bytes.
+            **options: see `CallOptions`.
+
+        Raises:
+            InvalidParameterError: before anything is sent.
+            APIError: as any call; its `route` is ``"request"``.
+            OutcomeUnknownError: a POST or PATCH may or may not have been carried out.
+        """
+        return await any_request(
+            self._pipeline, method, path, options, body=body, query=query, returns=returns, content_type=content_type
+        )
 
     def events(
         self,
@@ -400,6 +494,20 @@ class AsyncAjoxi:
             max_outage=max_outage,
         )
 
+    def listen_to(self, router: Router) -> None:
+        """Let the events of a `WebhookRouter` wake `calls.wait`, `messages.wait` and `recordings.wait`.
+
+        The router's deliveries have to reach this process. An event that goes to another one, or is lost, is made up for by
+        asking the API, but later. The client and all its variants listen, until one of them is closed.
+
+        Raises:
+            ConfigurationError: `router` is not a router.
+        """
+        if not callable(getattr(router, "add_listener", None)) or isinstance(router, type):
+            raise ConfigurationError(f"router: expected a WebhookRouter, got {type(router).__name__}")
+        self._pipeline.lifetime.check()
+        self._pipeline.watchlist.listen_to(router)
+
     async def aclose(self) -> None:
         """Close the client and its variants in all event loops. It cannot be opened again. Idempotent; callable from any task.
 
@@ -407,6 +515,7 @@ class AsyncAjoxi:
         may have been carried out, or with `StreamInterruptedError`, which has the last event id. Connections of other event
         loops are closed in those loops.
         """
+        self._pipeline.watchlist.stop_listening()
         self._pipeline.lifetime.close()
         # Shielded, so that a cancelled task that leaves its block still closes its connections.
         with anyio.move_on_after(_CLOSING, shield=True):
@@ -434,6 +543,12 @@ def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
     if not all(isinstance(one, Hooks) for one in several):
         raise ConfigurationError("hooks: expected Hooks, or a sequence of them")
     return combine(several) if several else None
+
+
+def _check_limiter(given: Limiter) -> Limiter:
+    if not hasattr(given, "try_acquire"):
+        raise ConfigurationError(f"limiter: expected a Limiter, got {type(given).__name__}")
+    return given
 
 
 def _timeout(given: Any) -> float | None:

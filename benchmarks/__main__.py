@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from contextlib import suppress
 
-from benchmarks import decode, download, imports, limiter, requests, streaming
+from benchmarks import accounts, decode, download, imports, limiter, plugin, requests, streaming
 from benchmarks.tools import versions
 
 
@@ -15,7 +15,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one short round of each, to see that it works")
     quick = parser.parse_args().quick
     print(versions(), end="\n\n")
-    for part in (imports, decode, limiter, requests, streaming, download):
+    for part in (imports, plugin, decode, limiter, requests, accounts, streaming, download):
         part.main(quick=quick)
     print("Ratios hold from one machine to the next, absolute numbers do not.")
 

@@ -21,9 +21,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ajoxi_async import AsyncAjoxi, Call, CallCompleted, Event, Message, MessageStatus, Recording, Sandbox
+from ajoxi_async import AsyncAjoxi, Call, CallCompleted, Event, Message, Recording, Sandbox, WebhookRouter
 from ajoxi_async.dialer import Campaign, Ledger
-from ajoxi_async.webhooks.aiohttp import webhook_handler
+from ajoxi_async.webhooks.aiohttp import router_handler
 
 TO, FROM = "+14155551234", "+14155550100"
 SPEAKERS = {"ai": "cyan", "agent": "cyan", "customer": "yellow"}
@@ -36,10 +36,16 @@ class Inbox:
 
     def __init__(self, url: str | None) -> None:
         self.url = url
-        self.secret = ""
+        self.router: WebhookRouter | None = None
         self.received: list[Event] = []
         self.completed = anyio.Event()
         self.campaign: Campaign | None = None
+
+    def verify_with(self, secret: str | None) -> WebhookRouter:
+        """Take deliveries that were signed with this secret, which the creation of a webhook returns."""
+        self.router = WebhookRouter(str(secret))
+        self.router.fallback(self.take)
+        return self.router
 
     async def take(self, event: Event) -> None:
         """Called with every event whose signature is right."""
@@ -55,7 +61,9 @@ async def receiver(inbox: Inbox, port: int) -> AsyncGenerator[None]:
     """Serve an endpoint for webhooks on this machine."""
 
     async def receive(request: web.Request) -> web.StreamResponse:
-        return await webhook_handler(inbox.secret, inbox.take)(request)
+        if inbox.router is None:
+            return web.Response(status=503)
+        return await router_handler(inbox.router)(request)
 
     app = web.Application()
     app.router.add_post("/webhooks/ajoxi", receive)
@@ -118,12 +126,9 @@ async def follow_the_transcript(client: AsyncAjoxi, call: Call) -> None:
 async def wait_for_the_recording(client: AsyncAjoxi, call: Call) -> Recording:
     """Wait until the call is over and its recording can be read."""
     step("Read the recording and its AI summary")
-    while call.status != "completed":
-        await anyio.sleep(0.2)
-        call = await client.calls.retrieve(call.id)
-    while not (found := [r async for r in client.recordings.list(max_items=20) if r.id == call.recording_id]):
-        await anyio.sleep(0.2)
-    recording = await client.recordings.retrieve(found[0].id)
+    call = await client.calls.wait(call)
+    recording = await client.recordings.wait(call)
+    recording = await client.recordings.retrieve(recording.id)
     audio = await client.recordings.download(recording)
     say(f"  {call.disposition} for {call.duration} s, {len(audio):,} bytes of {recording.content_type}")
     say("  ", (str(recording.ai_summary), "italic"), (f" (sentiment {recording.sentiment:+})", "dim"))
@@ -137,10 +142,7 @@ async def send_a_message(client: AsyncAjoxi) -> Message:
         to=TO, from_=FROM, body="Your appointment is confirmed. Reply STOP to opt out."
     )
     say(f"  {message.id} {message.status}, {message.segments} segment")
-    while message.status not in {MessageStatus.DELIVERED, MessageStatus.FAILED}:
-        await anyio.sleep(0.2)
-        recent = client.messages.list(conversation_id=message.conversation_id, max_items=20)
-        message = next(found for found in [m async for m in recent] if found.id == message.id)
+    message = await client.messages.wait(message)
     say(f"  {message.id} ", (str(message.status), "bold"))
     return message
 
@@ -162,7 +164,7 @@ async def show_webhooks(inbox: Inbox) -> None:
     with anyio.fail_after(10):
         await inbox.completed.wait()
     for event in inbox.received:
-        say("  ", ("signature verified", "green"), f"  {event.type:<16} {event.id}")
+        say("  ", ("signature verified", "green"), f"  {event.type:<17} {event.id}")
 
 
 def show_limiter(client: AsyncAjoxi) -> None:
@@ -179,7 +181,7 @@ async def run_a_campaign(sandbox: Sandbox, client: AsyncAjoxi, inbox: Inbox, peo
     step(f"Call {people} people with the dialer")
     before = len(sandbox.world().rings())
     webhook = await client.webhooks.create(url=str(inbox.url), events=["call.completed"])
-    inbox.secret = str(webhook.secret)
+    inbox.verify_with(webhook.secret)
     with TemporaryDirectory() as folder:
         async with Ledger(Path(folder) / "ledger.db") as ledger:
             inbox.campaign = campaign = await Campaign.open(ledger, client, "autumn", from_=FROM)
@@ -199,9 +201,10 @@ async def tour(client: AsyncAjoxi, inbox: Inbox | None = None) -> None:
     webhook = None
     if inbox is not None and inbox.url is not None:
         webhook = await client.webhooks.create(
-            url=inbox.url, events=["call.started", "call.answered", "call.completed"]
+            url=inbox.url,
+            events=["call.started", "call.answered", "call.completed", "recording.ready", "message.delivered"],
         )
-        inbox.secret = str(webhook.secret)
+        client.listen_to(inbox.verify_with(webhook.secret))
     try:
         number_id = await provision_a_number(client)
         call = await place_a_call(client)

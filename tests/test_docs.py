@@ -1,8 +1,9 @@
-"""The code of docs/streams.md, docs/hub.md, docs/recordings.md and the pages of the dialer, run against the sandbox as it stands."""
+"""The code of the pages of docs, run against the sandbox as it stands."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from ajoxi_async import AsyncAjoxi, Sandbox
-from ajoxi_async.sandbox import Timing
+from ajoxi_async import AsyncAjoxi, EventType, Sandbox, WebhookRouter
+from ajoxi_async.sandbox import Answer, Timing
+from tests.client.fakes import ScriptedTransport, answer
 
 pytestmark = pytest.mark.asyncio
 
@@ -128,3 +130,85 @@ async def test_dialer_workflows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert await environment.run(code["shift"], "autumn") == 0
         assert "done 8" in beats[-1]
         assert len(sandbox.world().rings()) == 8
+
+
+async def test_readme() -> None:
+    """The tour of the README runs from its beginning to its end."""
+    code: dict[str, Any] = {"__name__": "README"}
+    blocks = re.findall(r"```python\n(.*?)```", (DOCS.parent / "README.md").read_text(), re.DOTALL)
+    tour = next(block for block in blocks if "def tour" in block)
+    async with (
+        Sandbox(timing=Timing(ring=0.01, talk=0.05, processing=0.01)) as sandbox,
+        AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client,
+    ):
+        placed = await client.calls.create(to="+14155551234", from_="+14155550100", metadata={"team": "blue"})
+        exec(compile(tour.replace("call_8f2a1b3c", placed.id), "README.md", "exec"), code)
+        await client.calls.wait(placed)
+        await code["tour"](client)
+
+
+async def test_waiting(capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of docs/waiting.md, woken by webhooks: somebody who answers, somebody who does not, and a wait that is too short."""
+    code = code_of("waiting.md")
+    routers: list[WebhookRouter] = []
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> Answer:
+        return Answer((await routers[0].receive(body, headers["X-Ajoxi-Signature"])).status)
+
+    async with (
+        Sandbox(port=None, clock="auto", post=post) as sandbox,
+        AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client,
+    ):
+        webhook = await client.webhooks.create(url="http://127.0.0.1:1/x", events=list(EventType))
+        routers.append(code["listen"](client, str(webhook.secret)))
+        assert re.fullmatch(r"recorded, \d+ bytes", await code["confirm"](client, "+15005550100"))
+        assert await code["confirm"](client, "+15005550101") == "text delivered"
+        call = await client.calls.create(to="+15005550102", from_="+14155550100")
+        assert await code["pick_up"](client, call.id) is False
+        assert sandbox.requests.find(method="GET") == ()
+
+
+async def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    """The code of docs/lists.md goes through all there is."""
+    async with Sandbox(port=None) as sandbox, AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+        sandbox.seed_calls(45)
+        await code_of("lists.md")["lists"](client)
+    assert [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()[-3:]] == [20, 20, 5]
+
+
+async def test_client() -> None:
+    """The code of docs/client.md: unknown endpoints, and many accounts."""
+    code = code_of("client.md")
+    call = {"id": "call_1", "status": "ringing"}
+    page = {"data": [call], "next_cursor": None, "has_more": False}
+    transport = ScriptedTransport(
+        answer(200, {"id": "fax_1"}), answer(200, call), answer(200, page), answer(204), answer(200, page)
+    )
+    client = AsyncAjoxi("AJX_TEST_0123456789", transport=transport)
+    await code["beyond"](client, "call/../1")
+    assert [request.url.removeprefix(client.base_url) for request in transport.requests] == [
+        "/v1/faxes", "/v1/calls/call%2F..%2F1", "/v1/calls?limit=5", "/v1/greetings/1",
+    ]  # fmt: skip
+    await code["newest_of_each"](client, ["AJX_TEST_a", "AJX_TEST_b"])
+    assert [request.headers["Authorization"] for request in transport.requests[4:]] == [
+        "Bearer AJX_TEST_a",
+        "Bearer AJX_TEST_b",
+    ]
+
+
+async def test_recording(tmp_path: Path) -> None:
+    """What docs/testing.md records is what it replays."""
+    code = code_of("testing.md")
+    said = await code["record"](tmp_path / "a.json")
+    assert said
+    assert await code["replay"](tmp_path / "a.json") == said
+
+
+async def test_logging(capsys: pytest.CaptureFixture[str]) -> None:
+    """The filter of docs/logging.md masks."""
+    logging.getLogger("shop").handlers.clear()  # of another run of the same page
+    try:
+        code_of("logging.md")
+        assert capsys.readouterr().err == "no answer from +1415***34\n"
+    finally:
+        logging.getLogger("shop").handlers.clear()

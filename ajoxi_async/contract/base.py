@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
@@ -68,6 +69,16 @@ class Model:
             if a.name not in {"extra", "raw"} and getattr(self, a.name) not in (None, (), {})
         )
         return mask(f"{type(self).__name__}({', '.join(shown)})")
+
+    def __rich_repr__(self) -> Iterator[tuple[str, Any]]:
+        from ajoxi_async.contract.display import rich_pairs
+
+        return rich_pairs(self)
+
+    def _repr_html_(self) -> str:
+        from ajoxi_async.contract.display import html_of_one
+
+        return html_of_one(self)
 
 
 @frozen(kw_only=True, repr=False)

@@ -22,7 +22,16 @@ from ajoxi_async.contract.encoding.parsing import MAX_DEPTH, DecodeError, TooDee
 from ajoxi_async.contract.encoding.structuring import converter, structure, structure_many, to_wire, wire_name
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.contract.parameters import HALF_A_PAIR, parse_body, parse_params, parse_query, to_query
+from ajoxi_async.contract.parameters import (
+    HALF_A_PAIR,
+    json_value,
+    parse_body,
+    parse_params,
+    parse_query,
+    query_pairs,
+    to_query,
+    wire_names,
+)
 from ajoxi_async.contract.webhooks import Event, structure_event
 
 __all__ = [
@@ -34,13 +43,16 @@ __all__ = [
     "decode_page",
     "encode",
     "format_time",
+    "json_value",
     "parse_body",
     "parse_json",
     "parse_params",
     "parse_query",
+    "query_pairs",
     "to_query",
     "to_wire",
     "wire_name",
+    "wire_names",
 ]
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["mask", "shown"]
+__all__ = ["mask", "mask_fully", "shown"]
 
 _SECRETS = re.compile(
     r"(?P<prefix>AJX_(?:LIVE|TEST)_|whsec_|(?i:bearer\s+)(?!AJX_)|(?i:client_secret[\"']?\s*[=:]\s*[\"']?)"
@@ -21,7 +21,7 @@ _SECRETS = re.compile(
 )
 #: The user and password of a URL, such as a proxy's.
 _USERINFO = re.compile(r"(?<=//)[^/@\s\"'<>]+@")
-_PHONE = re.compile(r"(?P<plus>\+|%2[Bb])(?P<head>\d{4})\d{1,9}(?P<tail>\d{2})(?!\d)")
+_PHONE = re.compile(r"(?P<plus>\+|%2[Bb])(?P<head>\d{4})(?P<hidden>\d{1,9})(?P<tail>\d{2})(?!\d)")
 _ORDERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )
@@ -37,6 +37,19 @@ def mask(text: str) -> str:
     if "//" in text:
         text = _USERINFO.sub("***@", text)
     return _PHONE.sub(r"\g<plus>\g<head>***\g<tail>", text)
+
+
+def _zeros(number: re.Match[str]) -> str:
+    hidden = number.end("hidden") - number.start("hidden")
+    return f"{number['plus']}{number['head']}{'0' * hidden}{number['tail']}"
+
+
+def mask_fully(text: str) -> str:
+    """As `mask`, but with zeros for the hidden digits of a phone number, so that it still has the form of one. Idempotent."""
+    text = _SECRETS.sub(r"\g<prefix>***", text)
+    if "//" in text:
+        text = _USERINFO.sub("***@", text)
+    return _PHONE.sub(_zeros, text)
 
 
 def shown(text: str, longest: int) -> str:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from enum import Enum
 from functools import cache
+from math import isfinite
 from typing import Any, Final, TypeVar, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
 
-from ajoxi_async.contract.base import Params
+from ajoxi_async.contract.base import Model, Params
 from ajoxi_async.contract.encoding.exact_values import exact
 from ajoxi_async.contract.encoding.structuring import (
     converter,
@@ -26,10 +29,19 @@ from ajoxi_async.contract.encoding.structuring import (
     to_wire,
     wire_name,
 )
-from ajoxi_async.contract.encoding.times import is_date_time
+from ajoxi_async.contract.encoding.times import format_time, is_date_time
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["HALF_A_PAIR", "parse_body", "parse_params", "parse_query", "to_query"]
+__all__ = [
+    "HALF_A_PAIR",
+    "json_value",
+    "parse_body",
+    "parse_params",
+    "parse_query",
+    "query_pairs",
+    "to_query",
+    "wire_names",
+]
 
 P = TypeVar("P", bound=Params)
 
@@ -66,7 +78,8 @@ def _find_wire_names(cls: type[Any]) -> frozenset[str]:
     return frozenset(wire_name(f.name) for f in attrs.fields(cls))
 
 
-_wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
+#: The names of a class's parameters as they travel.
+wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What is wrong with a text that UTF-8 cannot carry.
@@ -87,7 +100,7 @@ def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True,
     """
     if type(value) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(value).__name__}")
-    known = _wire_names(cls)
+    known = wire_names(cls)
     # A name that nobody knows is refused whatever its value is: it is left in for `preparer`.
     taken = [(wire_name(key), item) for key, item in value.items() if item is not None or wire_name(key) not in known]
     given = dict(taken)
@@ -118,7 +131,7 @@ def parse_body(body: Any, cls: type[P]) -> P:
     """
     if type(body) is not dict:
         raise InvalidParameterError("body", f"expected a JSON object, got {type(body).__name__}")
-    known = _wire_names(cls)
+    known = wire_names(cls)
     if not known.issuperset(body):
         name = next(name for name in body if name not in known)
         raise InvalidParameterError(name[:100], f"no such parameter; expected one of {', '.join(sorted(known))}")
@@ -139,18 +152,56 @@ def to_query(params: Params) -> list[tuple[str, str]]:
     Raises:
         InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
     """
-    pairs: list[tuple[str, str]] = []
+    given: list[tuple[str, Any]] = []
     for name, value in to_wire(params).items():
         if isinstance(value, dict):
-            pairs.extend((f"{name}[{key}]", str(item)) for key, item in value.items())
-        elif isinstance(value, bool):
-            pairs.append((name, str(value).lower()))
+            given.extend((f"{name}[{key}]", item) for key, item in value.items())
         else:
-            pairs.append((name, str(value)))
+            given.append((name, value))
+    return query_pairs(given)
+
+
+def query_pairs(given: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
+    """Turn names and single values into query pairs; true and false are lower case.
+
+    Raises:
+        InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry.
+    """
+    pairs = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in given]
     for name, value in pairs:
         if _SURROGATE.search(name) or _SURROGATE.search(value):
             raise InvalidParameterError(name.partition("[")[0], HALF_A_PAIR)
     return pairs
+
+
+def json_value(value: Any, param: str) -> Any:
+    """Turn what a caller gave, models and aware times in it included, into what JSON can hold.
+
+    Raises:
+        InvalidParameterError: JSON cannot hold it: a number that is not finite, a time without its timezone, bytes, a set of
+            names that are not text.
+    """
+    return _json_value(exact(value, param), param)
+
+
+def _json_value(value: Any, param: str) -> Any:
+    if isinstance(value, dict):
+        if not all(isinstance(name, str) for name in value):
+            raise InvalidParameterError(param, "expected text as the names of an object's members")
+        return {name: _json_value(item, param) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_json_value(item, param) for item in value]
+    if isinstance(value, (Model, Params)):
+        return to_wire(value)
+    if isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise InvalidParameterError(param, "expected a time with its timezone")
+        return format_time(value)
+    if isinstance(value, Enum):
+        return _json_value(exact(value.value, param), param)
+    if not isinstance(value, (str, int, float, type(None))) or (isinstance(value, float) and not isfinite(value)):
+        raise InvalidParameterError(param, f"expected what JSON can hold, got {value!r:.40}")
+    return value
 
 
 _OBJECT_KEY = re.compile(r"(?P<name>\w+)\[(?P<key>[^\[\]]+)\]")

@@ -21,13 +21,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from threading import Lock
 from typing import Any, Final
 
-import anyio
-
 from ajoxi_async.contract import headers
 from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.limits import LimiterSnapshot, too_late
-from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left
+from ajoxi_async.limits.waiting import GRACE, Queue, Signal, Waiter, make_signal, seconds_left, wait_for_signal
 from ajoxi_async.protocol.rate import Budget, Lane, Permit, check_lane
 from ajoxi_async.runtime.forks import renew_in_child
 
@@ -35,11 +33,6 @@ __all__ = ["LocalLimiter"]
 
 #: Seconds between two checks of a leader that belongs to another loop.
 _CHECK_EVERY: Final = 0.02
-
-
-async def _wait(signal: Signal, seconds: float) -> None:
-    with anyio.move_on_after(seconds):
-        await signal.wait()
 
 
 class LocalLimiter:
@@ -59,7 +52,7 @@ class LocalLimiter:
         limit: int | None = headers.DEFAULT_RATE,
         *,
         clock: Callable[[], float] = time.monotonic,
-        wait: Callable[[Signal, float], Awaitable[None]] = _wait,
+        wait: Callable[[Signal, float], Awaitable[None]] = wait_for_signal,
     ) -> None:
         if limit is not None:
             if (number := integer(limit)) is None or number < 1:

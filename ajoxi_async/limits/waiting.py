@@ -20,7 +20,7 @@ import anyio
 
 from ajoxi_async.protocol.rate import LANES, Lane, Permit
 
-__all__ = ["GRACE", "Queue", "Signal", "Waiter", "call_in", "make_signal", "seconds_left"]
+__all__ = ["GRACE", "Queue", "Signal", "Waiter", "call_in", "make_signal", "seconds_left", "wait_for_signal"]
 
 PATIENCE = 9
 
@@ -119,6 +119,12 @@ def call_in(home: Any, function: Callable[[], None]) -> bool:
     except RuntimeError:  # a closed loop's; trio's RunFinishedError is one as well
         return False
     return True
+
+
+async def wait_for_signal(signal: Signal, seconds: float) -> None:
+    """Wait for a signal, for at most so many seconds. A signal that was waited for is used up."""
+    with anyio.move_on_after(seconds):
+        await signal.wait()
 
 
 class Waiter:

@@ -85,13 +85,20 @@ class ResponseEvent:
 
 @frozen(kw_only=True)
 class RetryEvent:
-    """The request will be sent again after `delay` seconds, besides its wait for a turn. `attempt` is the one that failed."""
+    """The request will be sent again after `delay` seconds, besides its wait for a turn. `attempt` is the one that failed.
+
+    Attributes:
+        status: of its response, or ``None`` when there was no response.
+        error: why there was no response, masked.
+    """
 
     call: int
     route: str
     attempt: int
     fate: Fate
     delay: float
+    status: int | None = None
+    error: str | None = None
 
 
 @frozen(kw_only=True)
@@ -222,12 +229,14 @@ class Watch:
             retry_after=None,
         )
 
-    def retries(self, attempt: int, fate: Fate, delay: float) -> None:
+    def retries(self, attempt: int, fate: Fate, delay: float, outcome: Response | ExchangeError) -> None:
         """There will be another attempt."""
-        call_hook(
-            self.hooks.on_retry,
-            RetryEvent(call=self.call, route=self.route, attempt=attempt, fate=fate, delay=delay),
+        status = outcome.status if isinstance(outcome, Response) else None
+        error = None if isinstance(outcome, Response) else str(outcome)
+        event = RetryEvent(
+            call=self.call, route=self.route, attempt=attempt, fate=fate, delay=delay, status=status, error=error
         )
+        call_hook(self.hooks.on_retry, event)
 
 
 def combine(several: Iterable[Hooks]) -> Hooks:

@@ -9,7 +9,8 @@ Rules:
    raised unchanged.
 5. Every POST carries an idempotency key, the same on all its attempts. The API reference does not document such keys, so a
    POST is never sent again because of one.
-6. Each attempt logs one debug line under ``ajoxi_async``, with secrets and phone numbers masked.
+6. Each attempt logs one debug line under ``ajoxi_async``, and each retry one at INFO (`retry_log`), with secrets and phone
+   numbers masked.
 7. After the client is closed no call begins and no request is sent again.
 8. A call's gate is asked once the attempt has its permit, so that what it checks is true when the request is sent, however
    long the turn was.
@@ -22,9 +23,9 @@ import random
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import anyio
@@ -33,21 +34,28 @@ from attrs import define, evolve, field, frozen
 from ajoxi_async.contract import codec, headers
 from ajoxi_async.contract.base import Params
 from ajoxi_async.contract.codec import PageBody
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import IDEMPOTENCY_KEY
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.routes import Route
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, Transport
 from ajoxi_async.limits import Limiter
+from ajoxi_async.limits.waiting import Signal, wait_for_signal
 from ajoxi_async.pipeline.auth import Credentials
 from ajoxi_async.pipeline.hooks import Hooks, Watch, call_hook
 from ajoxi_async.pipeline.lifetime import Lifetime
 from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
+from ajoxi_async.pipeline.retry_log import log_retry
+from ajoxi_async.pipeline.watchlist import Watchlist
 from ajoxi_async.protocol import answers, retry
 from ajoxi_async.protocol.errors import APITimeoutError, ClientClosedError
 from ajoxi_async.protocol.rate import Lane, Permit
-from ajoxi_async.protocol.retry import Fate, RetryPolicy, RetryQuota
+from ajoxi_async.protocol.retry import NOT_REPEATABLE, Fate, RetryPolicy, RetryQuota
 
-__all__ = ["AjoxiDeprecationWarning", "Pipeline", "last_response"]
+__all__ = ["AD_HOC", "AjoxiDeprecationWarning", "Pipeline", "last_response"]
+
+#: The name of all routes that this version of the package does not know.
+AD_HOC: Final = "request"
 
 T = TypeVar("T")
 
@@ -96,12 +104,15 @@ class Pipeline:
     hooks: Hooks | None = None
     quota: RetryQuota = field(repr=False)
     lifetime: Lifetime = field(factory=Lifetime, repr=False, eq=False)
+    watchlist: Watchlist = field(factory=Watchlist, repr=False, eq=False)
     latest: LatestAnswer = field(factory=LatestAnswer, repr=False, eq=False)
     #: By route: the time of the next check for a retirement notice. Checking once a second is enough.
     next_retirement_check: dict[str, float] = field(factory=dict, repr=False, eq=False)
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     jitter: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Any] = field(default=anyio.sleep, repr=False)
+    #: Waits for a signal for at most so many seconds.
+    wait: Callable[[Signal, float], Awaitable[None]] = field(default=wait_for_signal, repr=False)
 
     @quota.default
     def _own_quota(self) -> RetryQuota:
@@ -127,7 +138,7 @@ class Pipeline:
             InvalidParameterError: before anything is sent.
             APIError: see `protocol.errors`.
         """
-        response = await self._exchange(route, self.request(route, options, id=id, params=params), options, params)
+        response = await self.exchange(route, self.request(route, options, id=id, params=params), options, params)
         if route.returns is type(None):
             return None
         try:
@@ -137,7 +148,7 @@ class Pipeline:
 
     async def page(self, route: Route[T], options: CallOptions, query: Params) -> PageBody[T]:
         """Fetch one page of a list."""
-        response = await self._exchange(route, self.request(route, options, params=query), options)
+        response = await self.exchange(route, self.request(route, options, params=query), options)
         try:
             return codec.decode_page(response.body, route.returns)
         except codec.DecodeError as error:
@@ -150,10 +161,14 @@ class Pipeline:
         *,
         id: str | None = None,
         params: Mapping[str, Any] | Params | None = None,
+        has_body: bool = False,
     ) -> Request:
-        """Check the parameters and build the request, without Authorization and timeout."""
+        """Check the parameters and build the request, without Authorization and timeout.
+
+        `has_body` says that the caller of this function puts a JSON object into the request, whatever the route says.
+        """
         if options:
-            check_options(options, gated=True)
+            check_options(options, gated=True, has_body=has_body or route.body is not None)
         url = self.base_url + route.path_for(id)
         kind = route.body or route.query
         body = None
@@ -162,7 +177,8 @@ class Pipeline:
             if not isinstance(params, Params):
                 params = codec.parse_params(dict(params or {}), kind)
             if route.body is not None:
-                body = codec.encode(params)
+                extra = options.get("extra_body") if options else None
+                body = codec.encode(params if not extra else self._with_extra(params, extra))
                 sent[headers.CONTENT_TYPE] = headers.JSON
             elif pairs := codec.to_query(params):
                 url = f"{url}?{urlencode(pairs)}"
@@ -175,9 +191,28 @@ class Pipeline:
                 sent = merge_headers(sent, given)
         return Request(route.method, url, sent, body)
 
-    async def _exchange(
+    @staticmethod
+    def _with_extra(params: Params, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """The body of parameters and of `extra`, which may hold only what the parameters class does not know."""
+        known = codec.wire_names(type(params))
+        for name in extra.keys() & known:
+            raise InvalidParameterError("extra_body", f"expected names that the method does not know, got {name!r}")
+        return codec.to_wire(params) | dict(extra)
+
+    async def exchange(
         self, route: Route[Any], request: Request, options: CallOptions, params: Mapping[str, Any] | None = None
     ) -> Response:
+        """Send a request, again where that is safe, and return its answer of 2xx.
+
+        Args:
+            route: names the request in errors, hooks, the log and the limiter.
+            request: what `request` has made.
+            options: checked.
+            params: what the caller gave, for an `OutcomeUnknownError`.
+
+        Raises:
+            APIError: see `protocol.errors`.
+        """
         limiter, lane, deadline, gate = self.limiter, self.lane, None, None
         if options:
             lane, deadline, gate = options.get("lane") or lane, self._deadline(options), options.get("gate")
@@ -264,6 +299,15 @@ class Pipeline:
                         return Response(route.status, outcome.headers, b"")
                     if outcome.status == 401 and not fresh_token_used and self.credentials.rejected(authorization):
                         fresh_token_used = True
+                        log_retry(
+                            route.name,
+                            request.method,
+                            outcome,
+                            attempt=attempt,
+                            fate=fate,
+                            delay=0.0,
+                            retry_after=None,
+                        )
                         continue
                 if fate in {Fate.UNKNOWN, Fate.GATEWAY} and perhaps_done_at is None:
                     perhaps_done_at = started
@@ -277,11 +321,14 @@ class Pipeline:
                         raise ClientClosedError(outcome.message, route=route.name, attempts=attempt) from outcome
                     raise answers.no_answer(outcome, route.name, attempt)
                 drawn += fate is not Fate.REFUSED
+                log_retry(
+                    route.name, request.method, outcome, attempt=attempt, fate=fate, delay=delay, retry_after=wait_for
+                )
                 if watch is not None:
-                    watch.retries(attempt, fate, delay)
+                    watch.retries(attempt, fate, delay, outcome)
                 await self.pause(route.name, delay)
         except BaseException as error:
-            if route.method != "POST" or perhaps_done_at is None:
+            if perhaps_done_at is None or route.method not in NOT_REPEATABLE:
                 raise
             # An earlier attempt of this POST may have been carried out, whatever error ends the call now.
             unknown = answers.outcome_unknown(
@@ -365,7 +412,8 @@ class Pipeline:
 
     def _warn_if_retiring(self, route: Route[Any], response: Response, now: float) -> None:
         notice = answers.retirement_notice(route, response.headers)
-        self.next_retirement_check[route.name] = now + 1.0 if notice is None else float("inf")
+        again = notice is None or route.name == AD_HOC  # one name for many routes
+        self.next_retirement_check[route.name] = now + 1.0 if again else float("inf")
         if notice is not None:
             try:
                 warnings.warn(notice, AjoxiDeprecationWarning, stacklevel=5)

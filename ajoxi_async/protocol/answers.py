@@ -178,7 +178,8 @@ def outcome_unknown(
     if params is not None:
         # As plain values, so that a process without the caller's classes can unpickle the error.
         error.to, error.from_ = exact(params.get("to")), exact(params.get("from"))
-        error.client_reference = (exact(params.get("metadata")) or {}).get(headers.CLIENT_REFERENCE)
+        metadata = exact(params.get("metadata"))
+        error.client_reference = metadata.get(headers.CLIENT_REFERENCE) if isinstance(metadata, dict) else None
     if idempotency_header is not None:
         name = idempotency_header.lower()
         error.idempotency_key = next((value for key, value in request.headers.items() if key.lower() == name), None)

@@ -20,6 +20,8 @@
     ├── DownloadError                           a recording cannot be downloaded in this way
     │   └── DownloadFileError (OSError)         its file cannot be written
     ├── PaginationError                         a list cannot be continued
+    ├── WaitTimeoutError                        what was waited for has not come in time
+    ├── ReplayError                             a recording has no answer to a request
     ├── StreamError                             a live stream cannot be continued
     │   ├── StreamInterruptedError              the connection was lost and could not be resumed in time
     │   ├── StreamProtocolError                 the server sent something else than such a stream, or too large an event
@@ -68,11 +70,13 @@ __all__ = [
     "PaginationError",
     "PermissionDeniedError",
     "RateLimitError",
+    "ReplayError",
     "StreamError",
     "StreamInterruptedError",
     "StreamProtocolError",
     "TranscriptGapError",
     "UnprocessableEntityError",
+    "WaitTimeoutError",
     "WebhookSignatureError",
     "status_error",
 ]
@@ -270,6 +274,26 @@ def _rebuild_file_error(rest: tuple[Any, ...], *system: Any) -> DownloadFileErro
 
 class PaginationError(AjoxiError):
     """A list cannot be continued: the server returned a cursor a second time, or too many empty pages."""
+
+
+class WaitTimeoutError(AjoxiError):
+    """What was waited for has not come in time. Nothing was changed by this, and waiting can go on.
+
+    Attributes:
+        id: of the call, message or recording.
+        until: the state that was waited for.
+        timeout: seconds that the wait took.
+        last: the furthest state that is known, a `Call` for instance; ``None`` if nothing is.
+    """
+
+    id: str = ""
+    until: str = ""
+    timeout: float | None = None
+    last: Any = None
+
+
+class ReplayError(AjoxiError):
+    """A recording has no answer to a request, or no more of a stream. Nothing was sent."""
 
 
 class StreamError(AjoxiError):

@@ -2,7 +2,7 @@
 
 Every attempt has a fate, which follows from what was observed:
 
-    fate        observed                                       GET PUT DELETE   POST
+    fate        observed                                       GET PUT DELETE   POST PATCH
     ----------  ---------------------------------------------  ---------------  ------------------------------------
     done        2xx, whole                                     return           return
     not sent    DNS, connect, TLS or pool wait failed          send again       send again
@@ -16,7 +16,8 @@ Every attempt has a fate, which follows from what was observed:
 
 Rules:
 1. A POST that may have been received is never sent again, since it would dial twice. ``writes="always"`` lifts this rule;
-   with ``writes="strict"`` documented failures are not sent again either.
+   with ``writes="strict"`` documented failures are not sent again either. A PATCH, which `AsyncAjoxi.request` can send, counts
+   as a POST here.
 2. Delays are exponential backoff with full jitter; a Retry-After is a lower bound to them (API reference: Rate limits).
 3. If Retry-After is longer than the policy's patience, the error is raised instead of waiting.
 4. A 404 to a DELETE that may have been carried out before counts as success: an earlier attempt deleted the object.
@@ -37,7 +38,10 @@ from ajoxi_async.contract.encoding.times import parse_http_date
 from ajoxi_async.contract.wire import ExchangeError, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
+__all__ = ["NOT_REPEATABLE", "Fate", "RetryPolicy", "RetryQuota", "classify", "delay_before_retry", "parse_retry_after"]
+
+#: Methods whose request does something more each time that it is carried out (RFC 9110, 9.2.2: they are not idempotent).
+NOT_REPEATABLE = frozenset({"POST", "PATCH"})
 
 
 class Fate(enum.Enum):
@@ -139,7 +143,7 @@ def _may_repeat(fate: Fate, method: str, writes: str) -> bool:
         return True
     if fate in {Fate.DONE, Fate.REJECTED}:
         return False
-    if method != "POST" or writes == "always":
+    if method not in NOT_REPEATABLE or writes == "always":
         return True
     return fate is Fate.DOCUMENTED and writes == "documented"
 

@@ -16,9 +16,10 @@ from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import CLIENT_REFERENCE, MAX_PAGE
 from ajoxi_async.contract.wire import Response
-from ajoxi_async.pipeline.options import CallOptions, as_list
+from ajoxi_async.pipeline.options import CallOptions, SendOptions, as_list
 from ajoxi_async.pipeline.pager import Pager
 from ajoxi_async.pipeline.pipeline import Pipeline, last_response
+from ajoxi_async.pipeline.waiting import wait_for
 from ajoxi_async.protocol.answers import date_of
 from ajoxi_async.protocol.errors import OutcomeUnknownError
 from ajoxi_async.protocol.sent_when import Span, first_guess, sent_within, tells_its_time
@@ -117,7 +118,86 @@ class Calls:
             "metadata": metadata,
             "agent_id": agent_id,
         }
-        return await self._pipeline.call(routes.CALLS_CREATE, options, params=params)
+        call = await self._pipeline.call(routes.CALLS_CREATE, options, params=params)
+        if self._pipeline.watchlist.listening:
+            self._pipeline.watchlist.expect("call", call.id)
+        return call
+
+    async def wait(
+        self, id: str | Call, *, until: Literal["answered", "completed"] = "completed", timeout: float | None = 600.0
+    ) -> Call:
+        """Wait until a call is answered or over.
+
+        Events wake it if the client listens to a router (`AsyncAjoxi.listen_to`). Otherwise the API is asked every two seconds
+        at most, and less often the longer it takes, by one request for all waits of the client's key.
+
+        Args:
+            id: the call, or its id.
+            until: ``"answered"`` ends as well when the call is over without an answer; see its ``disposition``.
+            timeout: seconds, or ``None`` to wait for ever.
+
+        Returns:
+            The call as it is then: ``status`` says whether it is over, ``disposition`` how it ended.
+
+        Raises:
+            WaitTimeoutError: the time is up; the error has the last known state.
+            NotFoundError: no such call in the account.
+            ClientClosedError: the client was closed.
+        """
+        if until not in {"answered", "completed"}:
+            raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
+        return await wait_for(self._pipeline, "call", id, until=until, timeout=timeout, returns=Call)
+
+    async def create_and_wait(
+        self,
+        *,
+        to: str,
+        from_: str,
+        ai_receptionist: bool | None = None,
+        record: bool | None = None,
+        ring_timeout: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        agent_id: str | None = None,
+        until: Literal["answered", "completed"] = "completed",
+        timeout: float | None = 600.0,
+        **options: Unpack[SendOptions],
+    ) -> Call:
+        """Place a call as `create` does, then wait as `wait` does.
+
+        Args:
+            to: as for `create`.
+            from_: as for `create`.
+            ai_receptionist: as for `create`.
+            record: as for `create`.
+            ring_timeout: as for `create`.
+            metadata: as for `create`.
+            agent_id: as for `create`.
+            until: as for `wait`.
+            timeout: seconds for both together, or ``None``.
+            **options: see `SendOptions`; they are those of the request that places the call.
+
+        Raises:
+            WaitTimeoutError: the call was placed, and the time is up; ``error.id`` and ``error.last`` are the call.
+            OutcomeUnknownError: the call may or may not have been placed.
+        """
+        if until not in {"answered", "completed"}:
+            raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
+        began = self._pipeline.clock()
+        call = await self.create(
+            to=to,
+            from_=from_,
+            ai_receptionist=ai_receptionist,
+            record=record,
+            ring_timeout=ring_timeout,
+            metadata=metadata,
+            agent_id=agent_id,
+            timeout=timeout,
+            **options,
+        )
+        if timeout is not None:
+            # At least a moment, so that a call that was placed is never answered by an error about the parameter.
+            timeout = max(0.001, timeout - (self._pipeline.clock() - began))
+        return await self.wait(call, until=until, timeout=timeout)
 
     async def create_campaign(
         self,

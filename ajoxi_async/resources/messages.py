@@ -11,6 +11,7 @@ from ajoxi_async.contract.messages import Channel, Message
 from ajoxi_async.pipeline.options import CallOptions, as_list
 from ajoxi_async.pipeline.pager import Pager
 from ajoxi_async.pipeline.pipeline import Pipeline
+from ajoxi_async.pipeline.waiting import wait_for
 
 __all__ = ["Messages"]
 
@@ -55,7 +56,29 @@ class Messages:
             "template_id": template_id,
             "template_variables": template_variables,
         }
-        return await self._pipeline.call(routes.MESSAGES_SEND, options, params=params)
+        message = await self._pipeline.call(routes.MESSAGES_SEND, options, params=params)
+        if self._pipeline.watchlist.listening:
+            self._pipeline.watchlist.expect("message", message.id)
+        return message
+
+    async def wait(self, id: str | Message, *, timeout: float | None = 600.0) -> Message:
+        """Wait until a message is delivered or has failed; how, and at whose cost, as `Calls.wait`.
+
+        The API has no event for a message that fails, so such a wait ends by asking: with webhooks only when it is five
+        minutes old or its time is nearly up.
+
+        Args:
+            id: the message, or its id.
+            timeout: seconds, or ``None`` to wait for ever.
+
+        Returns:
+            The message as it is then; ``status`` says whether it was delivered.
+
+        Raises:
+            WaitTimeoutError: the time is up, or the message is not among the latest thousand.
+            ClientClosedError: the client was closed.
+        """
+        return await wait_for(self._pipeline, "message", id, until="delivered", timeout=timeout, returns=Message)
 
     def list(
         self,

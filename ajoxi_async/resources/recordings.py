@@ -7,11 +7,13 @@ from datetime import datetime
 from typing import Unpack
 
 from ajoxi_async.contract import routes
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.recordings import Recording
 from ajoxi_async.pipeline.download import MOST_IN_MEMORY, AudioStream, Progress, download, download_to, stream
 from ajoxi_async.pipeline.options import CallOptions
 from ajoxi_async.pipeline.pager import Pager
 from ajoxi_async.pipeline.pipeline import Pipeline
+from ajoxi_async.pipeline.waiting import wait_for
 
 __all__ = ["Recordings"]
 
@@ -60,6 +62,22 @@ class Recordings:
             NotFoundError: no such recording in the account.
         """
         return await self._pipeline.call(routes.RECORDINGS_RETRIEVE, options, id=id)
+
+    async def wait(self, id: str | Recording | Call, *, timeout: float | None = 600.0) -> Recording:
+        """Wait until a recording can be downloaded; how, and at whose cost, as `Calls.wait`.
+
+        Args:
+            id: the recording's id, or its call or the call's id. It need not exist yet.
+            timeout: seconds, or ``None`` to wait for ever.
+
+        Returns:
+            The recording. `retrieve` it for its transcript and summary.
+
+        Raises:
+            WaitTimeoutError: the time is up: the call was not recorded, for instance.
+            ClientClosedError: the client was closed.
+        """
+        return await wait_for(self._pipeline, "recording", id, until="ready", timeout=timeout, returns=Recording)
 
     async def download(
         self, recording: Recording | str, *, max_bytes: int = MOST_IN_MEMORY, **options: Unpack[CallOptions]

@@ -29,6 +29,7 @@ from ajoxi_async.contract.encoding.exact_values import exact, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.pipeline.pipeline import Pipeline
+from ajoxi_async.pipeline.retry_log import log_reconnect
 from ajoxi_async.protocol import answers
 from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.credentials import origin
@@ -342,7 +343,9 @@ class EventSource:
         self._failures += 1
         jitter = pipeline.jitter()
         delay = max(rules.delay(self._failures, self.retry_ms, jitter), least_delay(self._short_connections, jitter))
-        self._not_before = now + min(max(delay, retry_after or 0.0), rules.max_outage)
+        pause = min(max(delay, retry_after or 0.0), rules.max_outage)
+        self._not_before = now + pause
+        log_reconnect(rules.name, rules.route, why, failures=self._failures, delay=pause)
 
     def _interrupted(self, why: str) -> StreamInterruptedError:
         resumes = self._rules.reconnect and not self._pipeline.lifetime.closed

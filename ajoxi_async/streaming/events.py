@@ -9,14 +9,13 @@ Rules:
 
 from __future__ import annotations
 
-import re
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request
-from ajoxi_async.pipeline.options import CallOptions, check_options, merge_headers
+from ajoxi_async.pipeline.options import CallOptions, check_options, check_path, merge_headers
 from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.protocol.resume import standard_delay
 from ajoxi_async.streaming.event_source import EventSource, Rules, check_event_id, check_seconds
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
 
 __all__ = ["EventStream", "open_events"]
-
-#: The characters of a path and its query (RFC 3986).
-_PATH = re.compile(r"/(?!/)[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]*")
 
 
 class EventStream:
@@ -101,8 +97,7 @@ def open_events(
         raise InvalidParameterError("timeout", "an event stream has none; see idle_timeout and max_outage")
     if method != "GET":
         raise InvalidParameterError("method", f"expected 'GET', which alone can be repeated, got {method!r:.40}")
-    if not isinstance(path, str) or not _PATH.fullmatch(path):
-        raise InvalidParameterError("path", f"expected a path such as '/v1/transcripts/call_1', got {path!r:.40}")
+    path = check_path(path)
     check_event_id(last_event_id=last_event_id)
     check_seconds(idle_timeout=idle_timeout, max_outage=max_outage)
     if extra := options.get("extra_query"):

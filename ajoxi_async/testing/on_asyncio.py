@@ -34,8 +34,11 @@ def loop_scope(mark: pytest.Mark, config: pytest.Config) -> str:
 def _pair(scope: _Scope) -> dict[str, Any]:
     @pytest_asyncio.fixture(loop_scope=scope)
     async def sandbox(request: pytest.FixtureRequest) -> Any:
+        from ajoxi_async.testing.holding import hold_async
+
         async with open_sandbox(request, listens=True) as opened:
             yield opened
+            await hold_async(request, opened)
 
     @pytest_asyncio.fixture(loop_scope=scope)
     async def client(ajoxi_sandbox: Any) -> AsyncIterator[Any]:

@@ -34,6 +34,8 @@ def open_sandbox(request: pytest.FixtureRequest, *, listens: bool) -> Sandbox:
     faults = options.pop("faults", ())
     if not listens:
         options["port"] = None
+    elif request.config.getoption("ajoxi_hold", None) is not None and options.get("port", 0) is not None:
+        options.setdefault("console", True)
     try:
         sandbox = Sandbox(**options)
         for fault in faults:

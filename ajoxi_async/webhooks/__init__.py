@@ -11,7 +11,7 @@ Rules:
    the event's ``id``. The signature contains no time. `tolerance` compares ``created_at`` with the clock and refuses late
    deliveries; it is off by default.
 
-Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) deduplicates and calls handlers. The modules named
+`sign_event` is the other side, for tests of receivers. Nothing here does I/O. `WebhookRouter` (`ajoxi_async.webhooks.router`) deduplicates and calls handlers. The modules named
 after web frameworks pass requests to it.
 """
 
@@ -21,17 +21,28 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
+from attrs import frozen
+
 from ajoxi_async.contract import signing
-from ajoxi_async.contract.codec import DecodeError, decode_event, parse_json
-from ajoxi_async.contract.headers import SIGNATURE
+from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
+from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 
-__all__ = ["MAX_BYTES", "DecodeError", "WebhookSignatureError", "parse_event", "verify_webhook"]
+__all__ = [
+    "MAX_BYTES",
+    "DecodeError",
+    "SignedEvent",
+    "WebhookSignatureError",
+    "parse_event",
+    "parse_unverified_event",
+    "sign_event",
+    "verify_webhook",
+]
 
 #: Largest body that is accepted, in bytes. The transcript of a long call is much smaller.
 MAX_BYTES: Final = 1024 * 1024
@@ -205,3 +216,72 @@ def parse_event(
     event = decode_event(bytes(body))
     _check_age(event, tolerance, clock)
     return event
+
+
+def parse_unverified_event(body: bytes, *, max_bytes: int = MAX_BYTES) -> Event:
+    """Decode an event without looking at its signature, where something else has verified it: a queue, an event bridge.
+
+    Never use it for what a request from outside brings: anybody could have written it.
+
+    Args:
+        body: the raw bytes of the delivery, which ``raw`` of the event holds.
+        max_bytes: the largest body that is taken.
+
+    Raises:
+        DecodeError: it is not an event, or too large.
+        TypeError: `body` is not bytes.
+    """
+    if not isinstance(body, (bytes, bytearray, memoryview)):
+        raise TypeError(f"body: expected the raw bytes of the delivery, got {type(body).__name__}")
+    body = bytes(body)
+    if len(body) > max_bytes:
+        raise DecodeError(f"the body has {len(body)} bytes, over the limit of {max_bytes}")
+    return decode_event(body)
+
+
+@frozen(repr=False)
+class SignedEvent:
+    """A delivery as the platform would post it.
+
+    Attributes:
+        body: the bytes that were signed; send them unchanged.
+        signature: the value of ``X-Ajoxi-Signature``.
+    """
+
+    body: bytes
+    signature: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers to post with the body."""
+        return {CONTENT_TYPE: JSON, SIGNATURE: self.signature}
+
+    def __repr__(self) -> str:
+        return f"SignedEvent({len(self.body)} bytes)"
+
+
+def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[str]) -> SignedEvent:
+    """Sign an event as the platform signs its deliveries, to test a receiver.
+
+        signed = sign_event({"id": "evt_1", "type": "call.completed", "data": {"id": "call_1"}}, "whsec_...")
+        response = client.post("/webhooks/ajoxi", content=signed.body, headers=signed.headers)
+
+    Args:
+        event: an `Event`; what JSON can hold; or the bytes of a body. An event that was received keeps its bytes.
+        secret: the webhook's secret; several sign as while a secret is rotated.
+
+    Raises:
+        InvalidParameterError: JSON cannot hold it.
+        ConfigurationError: there is no secret, or an empty one.
+        TypeError: `event` is none of these.
+    """
+    secrets = check_secrets(secret)
+    if isinstance(event, Event):
+        body = event.raw or encode(event)
+    elif isinstance(event, Mapping):
+        body = encode(json_value(event, "event"))
+    elif isinstance(event, (bytes, bytearray, memoryview)):
+        body = bytes(event)
+    else:
+        raise TypeError(f"event: expected an Event, an object or bytes, got {type(event).__name__}")
+    return SignedEvent(body, signing.sign(body, secrets))

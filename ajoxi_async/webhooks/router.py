@@ -29,6 +29,8 @@ Rules:
 8. A handler that is not async is refused when it is registered. If the call of an object returns nothing that can be awaited,
    its work is done already: this is logged as an error, and the event counts as handled, because after a failure it would be
    delivered, and the work done, again.
+9. Listeners (`WebhookRouter.add_listener`) see every verified event at once, before it is claimed and each time that it is
+   delivered. They have no part in the answer.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
-from ajoxi_async.protocol.callbacks import why_not_async
+from ajoxi_async.protocol.callbacks import why_not_async, why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
@@ -166,6 +168,7 @@ class WebhookRouter:
         self._handlers: dict[type[Event], list[_Registered]] = {}
         self._fallback: list[_Registered] = []
         self._openings: dict[Loop, _Opening] = {}
+        self._listeners: tuple[Callable[[Event], object], ...] = ()
 
     # Registering.
 
@@ -206,6 +209,23 @@ class WebhookRouter:
         _check_handler(handler)
         self._fallback.append(_Registered(handler, background=False))
         return handler
+
+    def add_listener(self, listener: Callable[[Event], object]) -> None:
+        """Call a plain function with every verified event, as `AsyncAjoxi.listen_to` does (rule 9).
+
+        It runs in the event loop of the delivery and should return quickly. An exception of it is logged.
+
+        Raises:
+            ConfigurationError: it is not a plain function.
+        """
+        if (why := why_not_plain(listener)) is not None:
+            raise ConfigurationError(f"listener: expected a plain function, got {why}")
+        if listener not in self._listeners:
+            self._listeners = (*self._listeners, listener)
+
+    def remove_listener(self, listener: Callable[[Event], object]) -> None:
+        """Do not call a listener any more."""
+        self._listeners = tuple(known for known in self._listeners if known != listener)
 
     # Lifetime.
 
@@ -264,6 +284,11 @@ class WebhookRouter:
         except DecodeError as error:
             logger.error("webhook is signed, but is not an event: %s", error)
             return _refuse(400, "invalid_json", "The body is not an event.")
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                _report(event)
         owner = secrets.token_hex(8)
         try:
             state = await self._log.claim(event.id, owner)

@@ -154,5 +154,5 @@ def client_on(transport: Any, *, clock: SteppedClock | None = None, jitter: floa
     clock = clock or SteppedClock()
     limiter = settings.pop("limiter", None) or LocalLimiter(clock=clock, wait=clock.wait)
     client = AsyncAjoxi(KEY, transport=transport, limiter=limiter, **settings)
-    client._adopt(client._pipeline.variant(clock=clock, sleep=clock.sleep, jitter=lambda: jitter))
+    client._adopt(client._pipeline.variant(clock=clock, sleep=clock.sleep, wait=clock.wait, jitter=lambda: jitter))
     return client

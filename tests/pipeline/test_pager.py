@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +13,15 @@ from urllib.parse import parse_qs, urlsplit
 import anyio
 import pytest
 
-from ajoxi_async import BadRequestError, InvalidParameterError, LocalLimiter, PaginationError
+from ajoxi_async import (
+    BadRequestError,
+    Call,
+    ConfigurationError,
+    InvalidParameterError,
+    LocalLimiter,
+    Page,
+    PaginationError,
+)
 from ajoxi_async.contract.wire import Request, Response
 from tests.client.fakes import ENVELOPE, ScriptedTransport, answer, client_on
 
@@ -266,3 +277,111 @@ async def test_a_hundred_empty_pages_and_not_one_more() -> None:
         else:
             with pytest.raises(PaginationError, match="100 empty pages"):
                 _ = [call async for call in heard]
+
+
+async def test_a_page_is_a_sequence() -> None:
+    """Length, iteration, indexing, slices, membership; an empty page is false; equality, hash and pickle as before."""
+    page = await client_on(Shelf(30)).calls.list(limit=20)
+    assert isinstance(page, Sequence)
+    assert (len(page), page[0].id, page[-1].id, len(page[5:7])) == (20, "call_0", "call_19", 2)
+    assert [call.id for call in page] == [call.id for call in page.data] == [call.id for call in reversed(page)][::-1]
+    assert page[3] in page
+    assert page.index(page[3]) == 3
+    assert not await client_on(Shelf(0)).calls.list()
+    with pytest.raises(IndexError):
+        page[20]
+    again = pickle.loads(pickle.dumps(page))
+    assert again == page == copy.deepcopy(page)
+    assert hash(again) == hash(page)
+    with pytest.raises(ConfigurationError, match="cursor=page.next_cursor"):
+        await again.next_page()
+
+
+async def test_next_page() -> None:
+    """It goes on, page by page, to the end of the list, with the filters and options of the first, and nothing ahead."""
+    shelf = Shelf(45)
+    page: Any = await client_on(shelf).calls.list(limit=20, status="completed", extra_query={"x": "y"})
+    sizes = []
+    while page is not None:
+        sizes.append(len(page))
+        page = await page.next_page()
+    await settle()
+    assert sizes == [20, 20, 5]
+    assert shelf.asked == [None, "20", "40"]
+    assert all("status=completed" in one.url and "x=y" in one.url for one in shelf.requests)
+
+
+async def test_next_page_of_pages() -> None:
+    """Pages of `.pages()` go on as well; after the one that `max_items` cut there is none, since its rest would be lost."""
+    pages = [page async for page in client_on(Shelf(100)).calls.list(limit=20, max_items=30).pages()]
+    assert [len(page) for page in pages] == [20, 10]
+    following = await pages[0].next_page()
+    assert following is not None
+    assert following[0].id == "call_20"
+    assert await pages[1].next_page() is None
+
+
+async def test_next_page_does_not_go_round() -> None:
+    """A cursor that comes back at once is an error and not a second copy for ever."""
+    page = await client_on(Shelf(100, always="7")).calls.list()
+    with pytest.raises(PaginationError) as caught:
+        await page.next_page()
+    assert caught.value.cursor == "7"
+
+
+async def test_first() -> None:
+    """The newest item by one request for one item, or `None`; an empty page with a cursor is passed over."""
+    shelf = Shelf(120)
+    found = await client_on(shelf).calls.list(limit=200).first()
+    await settle()
+    assert found is not None
+    assert found.id == "call_0"
+    assert [parse_qs(urlsplit(one.url).query)["limit"] for one in shelf.requests] == [["1"]]
+    assert await client_on(Shelf(0)).calls.list().first() is None
+    assert await client_on(shelf).calls.list(max_items=0).first() is None
+    empty = answer(200, {"data": [], "next_cursor": "a", "has_more": True})
+    one = answer(200, {"data": [{"id": "call_7"}], "next_cursor": None, "has_more": False})
+    found = await client_on(ScriptedTransport(empty, one)).calls.list().first()
+    assert found is not None
+    assert found.id == "call_7"
+
+
+async def test_to_list() -> None:
+    """All items, or as many as asked for; the smaller bound of two counts, and no page is fetched for nothing."""
+    shelf = Shelf(120)
+    client = client_on(shelf)
+    assert [call.id for call in await client.calls.list().to_list()] == [f"call_{number}" for number in range(120)]
+    for bounds in ((70, None), (None, 70), (70, 100), (100, 70)):
+        shelf.asked.clear()
+        assert len(await client.calls.list(max_items=bounds[0]).to_list(max_items=bounds[1])) == 70
+        await settle()
+        assert shelf.asked == [None, "50"]
+    for wrong in (-1, 1.5, "x", True):
+        with pytest.raises(InvalidParameterError, match="max_items"):
+            await client.calls.list().to_list(max_items=wrong)  # type: ignore[arg-type]
+
+
+async def test_to_list_keeps_its_place() -> None:
+    """An error says at which cursor to go on, and so does the pager."""
+    pager = client_on(Shelf(120, fail_at="50")).calls.list()
+    with pytest.raises(BadRequestError) as caught:
+        await pager.to_list()
+    assert caught.value.cursor == pager.cursor == "50"
+
+
+async def test_pages_of_any_request() -> None:
+    """A list that this version does not know comes as a page of models, which goes on."""
+    shelf = Shelf(45)
+    page = await client_on(shelf).request("GET", "/v1/faxes?limit=20", query={"a": "b"}, returns=Page[Call])
+    ids = []
+    following: Page[Call] | None = page
+    while following is not None:
+        ids += [call.id for call in following]
+        following = await following.next_page()
+    assert ids == [f"call_{number}" for number in range(45)]
+    assert all("a=b" in one.url for one in shelf.requests)
+
+
+async def test_a_pager_says_what_to_do() -> None:
+    """Who forgets `await` in a notebook is told."""
+    assert repr(client_on(Shelf(1)).calls.list()) == "<Pager of calls.list: `await` it for a page, or use `async for`>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import anyio
 import pytest
@@ -13,6 +14,7 @@ from ajoxi_async.contract.base import Resource
 from ajoxi_async.contract.calls import Call, Disposition
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.numbers import NumberProvision, Port
+from ajoxi_async.contract.sms_segments import count_segments
 from ajoxi_async.sandbox import RealClock, Sandbox, VirtualClock
 from ajoxi_async.sandbox.conversation import script
 from ajoxi_async.sandbox.conversation.audio import wav, wav_size
@@ -23,7 +25,6 @@ from ajoxi_async.sandbox.state import actions, inventory, numbers
 from ajoxi_async.sandbox.state.ids import Minter
 from ajoxi_async.sandbox.state.lists.cursors import decode_cursor, encode_cursor
 from ajoxi_async.sandbox.state.lists.store import Store
-from ajoxi_async.sandbox.state.sms_segments import count_segments
 
 
 def test_ids_never_collide() -> None:
@@ -149,6 +150,13 @@ def test_quota_headers() -> None:
 def test_segments(text: str, parts: int) -> None:
     """GSM-7 in parts of 160 or 153, UCS-2 in parts of 70 or 67; no character is split."""
     assert count_segments(text) == parts
+
+
+@pytest.mark.parametrize("wrong", [None, 7, b"hello"])
+def test_segments_of_no_text(wrong: Any) -> None:
+    """What is not text is refused by name."""
+    with pytest.raises(InvalidParameterError, match="text"):
+        count_segments(wrong)
 
 
 def test_population() -> None:

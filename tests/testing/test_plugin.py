@@ -72,6 +72,12 @@ def pytest_runtest_setup(item):
 """
 
 
+def environment() -> dict[str, str]:
+    """With the package under test, also where another one is installed, and without a key or address of the caller's."""
+    # Under -O pytest warns, and warnings are errors here.
+    return {**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1]), "PYTHONOPTIMIZE": ""}
+
+
 def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subprocess.CompletedProcess[str]:
     """Run a test file with the plugin, warnings being errors, and without this project's own settings."""
     (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else ini))
@@ -83,8 +89,8 @@ def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subproce
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=path,
-        # The package under test, also where another one is installed. Under -O pytest warns, and warnings are errors here.
-        env={**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1]), "PYTHONOPTIMIZE": ""},
+        env=environment(),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=50,

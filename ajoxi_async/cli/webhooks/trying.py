@@ -12,7 +12,6 @@ import os
 import secrets
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
 
 from attrs import frozen
 
@@ -21,23 +20,9 @@ from ajoxi_async.cli.webhooks.target import Target, taken
 from ajoxi_async.contract import checks, codec, signing
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.webhooks import EventType
+from ajoxi_async.webhooks.samples import sample_data
 
 __all__ = ["run"]
-
-_DATA: Final[dict[str, dict[str, Any]]] = {
-    "call": {
-        "id": "call_8f2a1b3c",
-        "status": "completed",
-        "direction": "outbound",
-        "from": "+14155550100",
-        "to": "+14155551234",
-        "duration": 42,
-        "disposition": "answered",
-    },
-    "message": {"id": "msg_8f2a1b3c", "channel": "sms", "from": "+14155551234", "to": "+14155550100", "body": "Grüße"},
-    "recording": {"id": "rec_8f2a1b3c", "call_id": "call_8f2a1b3c", "duration": 42},
-    "transcript": {"id": "tr_8f2a1b3c", "call_id": "call_8f2a1b3c", "status": "completed", "segments": []},
-}
 
 
 def _event(kind: str, *, age: timedelta = timedelta()) -> bytes:
@@ -47,7 +32,7 @@ def _event(kind: str, *, age: timedelta = timedelta()) -> bytes:
             "type": kind,
             "created_at": codec.format_time(datetime.now(UTC) - age),
             "mode": "test",
-            "data": _DATA.get(kind.partition(".")[0], {"id": "x_8f2a1b3c"}),
+            "data": sample_data(kind),
         }
     )
 

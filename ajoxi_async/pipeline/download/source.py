@@ -38,6 +38,7 @@ from ajoxi_async.pipeline.download.attempt import ask
 from ajoxi_async.pipeline.hooks import Watch
 from ajoxi_async.pipeline.options import CallOptions, check_options
 from ajoxi_async.pipeline.pipeline import Pipeline
+from ajoxi_async.pipeline.retry_log import log_retry
 from ajoxi_async.protocol import answers, ranges, retry
 from ajoxi_async.protocol.errors import (
     APIResponseValidationError,
@@ -486,8 +487,9 @@ class AudioSource:
             raise answers.no_answer(outcome, _ROUTE, self._attempts)
         self._opened_at = self.position
         self._drawn += fate is not Fate.REFUSED
+        log_retry(_ROUTE, "GET", outcome, attempt=self._attempts, fate=fate, delay=delay, retry_after=wait_for)
         if self._watch is not None:
-            self._watch.retries(self._attempts, fate, delay)
+            self._watch.retries(self._attempts, fate, delay, outcome)
         await pipeline.pause(_ROUTE, delay)
 
 

@@ -10,13 +10,13 @@ from attrs import evolve
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.messages import LONGEST_BODY, Channel, Media, Message, MessageSend, MessageStatus
 from ajoxi_async.contract.numbers import Capability
+from ajoxi_async.contract.sms_segments import count_segments
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.sandbox.outcomes.magic import magic
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries, numbers
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.state.magic_effects import apply_trouble, require_reachable
-from ajoxi_async.sandbox.state.sms_segments import count_segments
 from ajoxi_async.sandbox.time.moments import at
 
 __all__ = ["conversation_between", "delivered", "receive", "reply", "send", "sent", "undelivered"]

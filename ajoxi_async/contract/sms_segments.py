@@ -7,6 +7,8 @@ parts.
 
 from __future__ import annotations
 
+from ajoxi_async.contract.errors import InvalidParameterError
+
 __all__ = ["count_segments"]
 
 _GSM7 = frozenset(
@@ -17,7 +19,16 @@ _EXTENSION = frozenset("^{}\\[~]|€\f")
 
 
 def count_segments(text: str) -> int:
-    """The number of parts of a text, at least one."""
+    """The number of parts in which a text is sent as SMS, at least one. Each is charged as a message.
+
+    Args:
+        text: the body of the message.
+
+    Raises:
+        InvalidParameterError: it is not text.
+    """
+    if not isinstance(text, str):
+        raise InvalidParameterError("text", f"expected the text of a message, got {type(text).__name__}")
     if all(character in _GSM7 or character in _EXTENSION for character in text):
         units, single, part = [2 if character in _EXTENSION else 1 for character in text], 160, 153
     else:
