@@ -107,8 +107,8 @@ PAGES = (
     Page(
         "extras",
         "Tests and tracing",
-        "The fixtures of the pytest plugin, and OpenTelemetry.",
-        modules=("testing", "otel"),
+        "The fixtures of the pytest plugin, recorded answers, and OpenTelemetry.",
+        modules=("testing", "testing.server:AjoxiServer", "replay", "otel"),
     ),
 )
 
