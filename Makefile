@@ -27,7 +27,7 @@ PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist coverage lint bench mutation build release-check constraints clean
+.PHONY: demo test test-lowest test-optimized test-sdist coverage lint docs llms bench mutation build release-check constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -71,6 +71,14 @@ lint: $(VENV)/.lint
 	$(BIN)/ty check --python $(BIN)/python --error-on-warning $(TYPED)
 	$(BIN)/pyrefly check --python-interpreter-path $(BIN)/python --min-severity warn $(TYPED)
 	PYTHONPATH=. $(BIN)/lint-imports
+
+# The site, in build/docs. A warning, such as a dead link, fails it.
+docs: $(VENV)/.docs
+	$(BIN)/python .ci/docs/build.py build/docs
+
+# docs/llms.txt and docs/llms-full.txt, from the pages and the docstrings.
+llms: $(VENV)/.docs
+	$(BIN)/python .ci/docs/llms.py
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
@@ -129,6 +137,12 @@ $(VENV)/.test: $(VENV)/.pip dist/.built $(CONSTRAINTS)
 
 $(VENV)/.lint: $(VENV)/.pip pyproject.toml $(CONSTRAINTS)
 	$(call install,lint,--group lint --group test)
+	$(install_package) --editable .
+	@rm -f $(VENV)/.test
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.pip pyproject.toml $(CONSTRAINTS)
+	$(call install,docs,--group docs --group test)
 	$(install_package) --editable .
 	@rm -f $(VENV)/.test
 	@touch $@

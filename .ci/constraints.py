@@ -48,6 +48,7 @@ PURPOSES = {
     "coverage": Purpose(["test", "coverage"], []),
     "mutation": Purpose(["test", "mutation"], []),
     "lint": Purpose(["test", "lint"], [], builds=True),
+    "docs": Purpose(["test", "docs"], [], builds=True),
     "bench": Purpose(["bench"], ["uvloop"], builds=True),
     "release": Purpose(["release"]),
     "constraints": Purpose(["constraints"]),

@@ -86,6 +86,7 @@ def test_importing_is_cheap() -> None:
     assert run.stdout.splitlines() == ["[]", "[]"]
 
 
+SKILL = ".agents/skills/ajoxi-async/SKILL.md"
 DIST = os.environ.get("AJOXI_TEST_DIST")  # where `make test` has built what is tested
 built = pytest.mark.skipif(not DIST, reason="`make test` sets AJOXI_TEST_DIST")
 
@@ -94,7 +95,9 @@ def files_under(*folders: str) -> set[str]:
     """The files of the checkout, without caches."""
     paths = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     names = [path.relative_to(ROOT) for path in paths]
-    return {str(name) for name in names if not any(part.startswith((".", "__pycache__")) for part in name.parts)}
+    hidden = (".", "__pycache__")
+    # `.agents` is where tools look for the skills of a package.
+    return {str(name) for name in names if not any(p.startswith(hidden) for p in name.parts if p != ".agents")}
 
 
 @built
@@ -111,7 +114,7 @@ def test_the_wheel_has_the_package_and_nothing_else() -> None:
     (wheel,) = Path(str(DIST)).glob("*.whl")
     names = {name for name in ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == files_under("ajoxi_async")
-    assert {f"ajoxi_async/{name}" for name in ("py.typed", "limits/schedule.lua", "openapi.json")} <= names
+    assert {f"ajoxi_async/{name}" for name in ("py.typed", "limits/schedule.lua", "openapi.json", SKILL)} <= names
 
 
 @built
@@ -212,7 +215,8 @@ BLOCKS = [
 @pytest.mark.parametrize(("page", "code"), BLOCKS)
 def test_the_documentations_code_runs(page: Path, code: str) -> None:
     """Each block of Python in the README and the pages of docs runs as it stands."""
-    exec(compile(code, page.name, "exec"), {"__name__": page.stem})
+    # As a file of its own: not with the future annotations of this one.
+    exec(compile(code, page.name, "exec", dont_inherit=True), {"__name__": page.stem})
 
 
 def test_the_first_example_shows_a_transcript(capsys: pytest.CaptureFixture[str]) -> None:

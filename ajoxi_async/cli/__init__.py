@@ -1,8 +1,8 @@
 """The command ``ajoxi``.
 
 ``calls``, ``numbers``, ``messages``, ``recordings``, ``transcripts`` and ``webhooks`` are the API, ``limits`` shows the rate limit.
-``login``, ``logout`` and ``profiles`` keep keys. ``sandbox`` runs the sandbox, ``campaign`` dials lists of people, ``openapi``
-prints the contract, and ``completion`` prints what a shell needs to complete all of this.
+``login``, ``logout`` and ``profiles`` keep keys. ``sandbox`` runs the sandbox, ``campaign`` dials lists of people, ``mcp`` serves
+agents, ``openapi`` prints the contract, and ``completion`` prints what a shell needs to complete all of this.
 
 Rule: what ``--help`` and ``--version`` need imports argparse and nothing heavier. The arguments of the commands are in
 `ajoxi_async.cli.arguments`, and each command imports what it needs when it runs.

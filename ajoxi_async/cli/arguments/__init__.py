@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from ajoxi_async.cli.api.operations import resources
-from ajoxi_async.cli.arguments import api, campaign, completion, keys, limits, openapi, sandbox, webhooks
+from ajoxi_async.cli.arguments import api, campaign, completion, keys, limits, mcp, openapi, sandbox, webhooks
 from ajoxi_async.cli.arguments.parser import Parser
 from ajoxi_async.cli.arguments.watching import add_calls, add_transcripts
 from ajoxi_async.version import VERSION
@@ -47,6 +47,7 @@ def _commands() -> dict[str, _Command]:
         "profiles": _Command("list the profiles", keys.add_profiles),
         "campaign": _Command("dial a list of people: nobody twice for one attempt, and nobody lost", campaign.add),
         "sandbox": _Command("run a simulator of the whole API; no phone rings", sandbox.add),
+        "mcp": _Command("offer the API to an agent as tools, over standard input and output", mcp.add),
         "openapi": _Command("print the API as an OpenAPI 3.1 document", openapi.add),
         "completion": _Command("print the completion for bash, zsh or fish", completion.of(whole_parser)),
     }
