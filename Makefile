@@ -74,7 +74,7 @@ lint: $(VENV)/.lint
 
 # The site, in build/docs. A warning, such as a dead link, fails it.
 docs: $(VENV)/.docs
-	$(BIN)/python .ci/docs/build.py build/docs
+	$(BIN)/python .ci/docs/build_site.py build/docs
 
 # docs/llms.txt and docs/llms-full.txt, from the pages and the docstrings.
 llms: $(VENV)/.docs

@@ -19,8 +19,7 @@ sys.path[:0] = [str(HERE), str(ROOT)]
 
 import attrs
 import reference
-
-from build import contents
+from build_site import contents
 
 __all__ = ["full", "main", "short"]
 

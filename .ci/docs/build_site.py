@@ -1,4 +1,4 @@
-"""Build the documentation: ``python .ci/docs/build.py [FOLDER]``, by default into build/docs.
+"""Build the documentation: ``python .ci/docs/build_site.py [FOLDER]``, by default into build/docs.
 
 The pages are those of docs/, the changelog, and a reference that is made from docstrings. The order of the pages is that of the lists
 in docs/index.md: each heading there is a part of the navigation. Any warning, such as a dead link, ends it with an error.
