@@ -101,6 +101,7 @@ async def test_web_backend(tmp_path: Path, unused_tcp_port: int) -> None:
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AJOXI_")}
     environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), *filter(None, [environment.get("PYTHONPATH")])])
+    environment["PYTHONOPTIMIZE"] = ""  # pytest warns of it, and warnings are errors here
     arguments = {"env": {**environment, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}, "cwd": tmp_path}
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-W", "error", "-q", "-p", "anyio", "-p", "ajoxi_async.testing", "examples"],

@@ -99,8 +99,8 @@ def index() -> str:
     return (ROOT / "docs" / "index.md").read_text()
 
 
-def script_of_build(name: str = "build") -> ModuleType:
-    """`build.py` or `llms.py`, which import their neighbours by their names."""
+def script_of_build(name: str = "build_site") -> ModuleType:
+    """`build_site.py` or `llms.py`, which import their neighbours by their names."""
     sys.path.insert(0, str(ROOT / ".ci" / "docs"))
     try:
         return script(name)

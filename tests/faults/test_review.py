@@ -110,7 +110,7 @@ async def test_a_deadline_holds_for_the_token_too() -> None:
         FaultServer() as server,
         with_tokens(server.url, ClientCredentials(f"{tokens.url}/token", "id", "secret")) as client,
     ):
-        with anyio.move_on_after(0.5) as scope:
+        with anyio.move_on_after(5) as scope:
             error = await outcome_of(client.calls.retrieve("call_1", timeout=0.1))
         assert not scope.cancelled_caught
         assert type(error) is APITimeoutError

@@ -31,12 +31,25 @@ def run(path: Path, code: str, *options: str) -> tuple[int, str]:
     (path / "test_it.py").write_text(code)
     (path / "pytest.ini").write_text("[pytest]\n")
     others = ("asyncio", "cacheprovider", "faker", "hypothesispytest", "schemathesis", "timeout")
+    # Under -O pytest warns that it cannot rewrite the asserts of modules that are no tests.
+    expected = "ignore:assertions not in test modules:pytest.PytestConfigWarning"
     arguments = ["--import-mode=importlib", "-p", "ajoxi_async.testing", *(f"-pno:{name}" for name in others)]
     shutil.rmtree(path / "__pycache__", ignore_errors=True)
     out, current = io.StringIO(), os.environ["PYTEST_CURRENT_TEST"]
     with redirect_stdout(out), redirect_stderr(out):
         status = pytest.main(
-            [*arguments, "-W", "error", "--strict-markers", "-q", *options, f"--rootdir={path}", str(path)]
+            [
+                *arguments,
+                "-W",
+                "error",
+                "-W",
+                expected,
+                "--strict-markers",
+                "-q",
+                *options,
+                f"--rootdir={path}",
+                str(path),
+            ]
         )
     os.environ["PYTEST_CURRENT_TEST"] = current
     # The next run has another file of this name.
