@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Annotated
 
@@ -56,9 +56,9 @@ Client = Annotated[AsyncAjoxi, Depends(client_of)]
 Hub = Annotated[TranscriptHub, Depends(hub_of)]
 
 
-def create_router(client: AsyncAjoxi, secret: str, events: str) -> WebhookRouter:
+def create_router(client: AsyncAjoxi, secret: str, log: SqliteLog) -> WebhookRouter:
     """What is done when an event comes: once for each event, however often it is delivered, and in whichever worker."""
-    router = WebhookRouter(secret, log=SqliteLog(events))
+    router = WebhookRouter(secret, log=log)
 
     @router.on(CallCompleted)
     async def apologise(event: CallCompleted) -> None:
@@ -72,15 +72,15 @@ def create_router(client: AsyncAjoxi, secret: str, events: str) -> WebhookRouter
 def create_app(client: AsyncAjoxi | None = None, *, secret: str | None = None, events: str | None = None) -> FastAPI:
     """Make the application. Tests give it a client of a sandbox; otherwise it has one by its settings."""
     client = client or AsyncAjoxi()
-    router = create_router(
-        client, secret or os.environ["AJOXI_WEBHOOK_SECRET"], events or os.environ.get("EVENTS", "events.db")
-    )
+    log = SqliteLog(events or os.environ.get("EVENTS", "events.db"))
+    router = create_router(client, secret or os.environ["AJOXI_WEBHOOK_SECRET"], log)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        async with client, client.transcripts.hub() as hub, router:
-            app.state.client, app.state.hub = client, hub
-            yield
+        with closing(log):
+            async with client, client.transcripts.hub() as hub, router:
+                app.state.client, app.state.hub = client, hub
+                yield
 
     app = FastAPI(title="Calls", lifespan=lifespan)
     app.routes.append(Route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"]))

@@ -287,18 +287,20 @@ async def test_a_machine_that_slept_hears_of_commands_before_it_dials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where commands give no signal, nothing is sent after a sleep before the inbox was read: a pause of meanwhile holds."""
-    slept = [0.0]
-    for module in (dispatch, control):
-        monkeypatch.setattr(module, "boot_time", lambda: clocks.boot_time() + slept[0])
+    slept = {"gate": 0.0, "inbox": 0.0}
+    monkeypatch.setattr(dispatch, "boot_time", lambda: clocks.boot_time() + slept["gate"])
+    monkeypatch.setattr(control, "boot_time", lambda: clocks.boot_time() + slept["inbox"])
     async with scene(tmp_path, clock="manual") as here, Ledger(here.path) as other:
         campaign = await here.campaign(people(20))
         remote = await here.campaign(ledger=other)
         monkeypatch.setattr(here.ledger.database, "alarm", lambda: None)
 
         async def sleeps(post: Post) -> None:
-            if not slept[0]:
-                slept[0] = HOUR
+            if not slept["gate"]:
+                slept["gate"] = HOUR
                 await remote.pause("meanwhile")
+                # Only now, for an inbox that was read before the pause was in it would count as read after the sleep.
+                slept["inbox"] = HOUR
 
         here.wire.before = sleeps
         async with running(campaign) as seen:
