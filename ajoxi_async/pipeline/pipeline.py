@@ -29,6 +29,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import anyio
+import anyio.lowlevel
 from attrs import define, evolve, field, frozen
 
 from ajoxi_async.contract import codec, headers
@@ -318,6 +319,8 @@ class Pipeline:
                     if isinstance(outcome, Response):
                         raise answers.error_from(outcome, error_body, route.name, attempt)
                     if lifetime.closed:
+                        # Who cancels a call and closes the client at once wants it cancelled, whichever reached the socket first.
+                        await anyio.lowlevel.checkpoint_if_cancelled()
                         raise ClientClosedError(outcome.message, route=route.name, attempts=attempt) from outcome
                     raise answers.no_answer(outcome, route.name, attempt)
                 drawn += fate is not Fate.REFUSED

@@ -349,6 +349,6 @@ def test_pacing_that_cannot_be_right(options: dict[str, Any], param: str) -> Non
 
 def test_wilson() -> None:
     """The upper bound of the answer rate: 1 without data, and nearer to the share the more there is."""
-    assert wilson_upper(0, 0) == 1
+    assert wilson_upper(0, 0) == wilson_upper(20, 20) == wilson_upper(21, 20) == 1
     assert wilson_upper(3, 10) == pytest.approx(0.6032, abs=1e-3)
     assert wilson_upper(300, 1000) == pytest.approx(0.3291, abs=1e-3)

@@ -132,8 +132,11 @@ def _check(param: str, value: Any, least: float, most: float, *, whole: bool = F
 
 
 def wilson_upper(successes: int, trials: int, z: float = _Z) -> float:
-    """The upper bound of Wilson's interval for a share; 1 if nothing was tried."""
-    if trials <= 0:
+    """The upper bound of Wilson's interval for a share; 1 if nothing was tried.
+
+    There may be more successes than trials: a call counts as answered before it counts as ended.
+    """
+    if trials <= 0 or successes >= trials:
         return 1.0
     share = successes / trials
     spread = z * math.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials))
