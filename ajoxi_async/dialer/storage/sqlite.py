@@ -230,12 +230,16 @@ class SqliteDatabase:
         key: Sequence[str] = (),
     ) -> None:
         """See `Database`."""
-        places = {name: f"?{place}" for place, name in enumerate(columns, 1)}
-        more = [places[value] if isinstance(value, str) else str(int(value)) for value in fixed.values()]
-        values = ", ".join([*places.values(), *more])
+        # A column may be read twice, so the values get names. Numbered places (?1) would do, but Python 3.12.0 and 3.12.1 warn of them.
+        given = ", ".join(f"? AS {name}" for name in columns)
+        more = [value if isinstance(value, str) else str(int(value)) for value in fixed.values()]
+        values = ", ".join([*columns, *more])
         unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
         names = ", ".join([*columns, *fixed])
-        self.executemany(f"INSERT INTO {table} ({names}) VALUES ({values}){unless}", rows)  # noqa: S608 - names of ours
+        self.executemany(
+            f"INSERT INTO {table} ({names}) SELECT {values} FROM (SELECT {given}) WHERE true{unless}",  # noqa: S608 - names of ours
+            rows,
+        )
 
     # Ownership
 
