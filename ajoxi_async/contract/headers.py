@@ -1,7 +1,8 @@
-"""Names of headers, and fixed values of the API."""
+"""Names of headers, fixed values of the API, and headers as a mapping."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 AUTHORIZATION: Final = "Authorization"
@@ -33,3 +34,20 @@ DEFAULT_PAGE: Final = 50
 MAX_PAGE: Final = 200
 #: (API reference: Base URL)
 DEFAULT_BASE_URL: Final = "https://api.ajoxi.com"
+
+
+class Headers(dict[str, str]):
+    """Headers, looked up without regard to case."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        super().__init__({name.lower(): value for name, value in given.items()})
+
+    def __getitem__(self, name: str) -> str:
+        return super().__getitem__(name.lower())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and super().__contains__(name.lower())
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        """The value of a header, in whatever case it is written."""
+        return super().get(name.lower(), default)

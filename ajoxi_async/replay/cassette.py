@@ -24,6 +24,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
+from ajoxi_async.contract.headers import Headers
 from ajoxi_async.contract.masking import mask_fully
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -32,7 +33,6 @@ from ajoxi_async.version import VERSION
 __all__ = [
     "ASKED",
     "Exchange",
-    "Headers",
     "asked",
     "is_text",
     "kept",
@@ -55,23 +55,6 @@ _SIGNED: Final = re.compile(
     r"([?&](?:X-Amz-\w[\w-]*|X-Goog-\w[\w-]*|signature|sig|token|key)=)[^&\s\"'\\]+", re.IGNORECASE
 )
 _REFERENCE: Final = re.compile(r'("client_reference"\s*:\s*")[^"]*"')
-
-
-class Headers(dict[str, str]):
-    """Headers, looked up without regard to case."""
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        super().__init__({name.lower(): value for name, value in given.items()})
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        """The value of a header, in whatever case it is written."""
-        return super().get(name.lower(), default)
 
 
 @define

@@ -23,9 +23,10 @@ import anyio
 import anyio.lowlevel
 
 from ajoxi_async.contract.encoding.exact_values import seconds
+from ajoxi_async.contract.headers import Headers
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.protocol.errors import ConfigurationError, ReplayError
-from ajoxi_async.replay.cassette import Exchange, Headers, asked, load, restored, sought
+from ajoxi_async.replay.cassette import Exchange, asked, load, restored, sought
 
 __all__ = ["Replayer"]
 

@@ -10,8 +10,7 @@ Rules:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,7 +18,8 @@ from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
-from ajoxi_async.cli.output import OutputError, say
+from ajoxi_async.cli.output import say
+from ajoxi_async.cli.show.live import open_live, output_errors
 from ajoxi_async.dialer.reporting.progress import Progress
 
 __all__ = ["Display", "Wait", "lines", "opening_time", "plain_line"]
@@ -137,14 +137,14 @@ class Display:
 
     def __enter__(self) -> Self:
         if sys.stdout is not None and sys.stdout.isatty():
-            self._live = _live()
+            self._live = open_live()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            with _output_errors():
+            with output_errors():
                 self._live.stop()
 
     def show(self, progress: Progress, waits: Sequence[Wait] = ()) -> None:
@@ -152,7 +152,7 @@ class Display:
         if self._live is not None:
             from rich.text import Text
 
-            with _output_errors():
+            with output_errors():
                 self._live.update(
                     Text("\n".join(lines(progress, waits)), no_wrap=True, overflow="ellipsis"), refresh=True
                 )
@@ -169,28 +169,5 @@ class Display:
         if self._live is None:
             say(text)
         else:
-            with _output_errors():
+            with output_errors():
                 self._live.console.print(text, markup=False, highlight=False)
-
-
-@contextmanager
-def _output_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(error) from None
-
-
-def _live() -> Any:
-    try:
-        from rich.console import Console
-        from rich.live import Live
-    except ImportError:  # It is an extra.
-        return None
-    console = Console(highlight=False)
-    if console.is_dumb_terminal or not console.is_terminal:
-        return None
-    # Without its thread: it is drawn when there is something new, and errors of the terminal are raised where they can be handled.
-    live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-    live.start()
-    return live

@@ -9,12 +9,12 @@ Rules:
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from ajoxi_async.cli.output import OutputError, say
+from ajoxi_async.cli.output import say
+from ajoxi_async.cli.show.live import open_live, output_errors
 from ajoxi_async.cli.show.text import printable
 
 __all__ = ["Lines", "Piece"]
@@ -39,14 +39,14 @@ class Lines:
 
     def __enter__(self) -> Self:
         if self._wanted and sys.stdout is not None and sys.stdout.isatty():
-            self._live = _live()
+            self._live = open_live()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
-            with _output_errors():
+            with output_errors():
                 self._live.update("", refresh=True)
                 self._live.stop()
 
@@ -60,7 +60,7 @@ class Lines:
         if self._live is None:
             say("".join(_text(piece) for piece in pieces), needed=True)
         else:
-            with _output_errors():
+            with output_errors():
                 self._live.console.print(_styled(pieces))
 
     def bottom(self, lines: Sequence[Sequence[Piece]]) -> None:
@@ -69,7 +69,7 @@ class Lines:
             return
         from rich.text import Text
 
-        with _output_errors():
+        with output_errors():
             joined = Text("\n").join(_styled(pieces) for pieces in lines)
             joined.no_wrap, joined.overflow = True, "ellipsis"
             self._live.update(joined, refresh=True)
@@ -83,26 +83,3 @@ def _styled(pieces: Sequence[Piece]) -> Any:
     from rich.text import Text
 
     return Text.assemble(*((_text(piece), "" if isinstance(piece, str) else piece[1]) for piece in pieces))
-
-
-@contextmanager
-def _output_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(error) from None
-
-
-def _live() -> Any:
-    try:
-        from rich.console import Console
-        from rich.live import Live
-    except ImportError:  # It is an extra.
-        return None
-    console = Console(highlight=False)
-    if console.is_dumb_terminal or not console.is_terminal:
-        return None
-    # Without its thread: errors of the terminal are raised where they can be handled.
-    live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
-    live.start()
-    return live

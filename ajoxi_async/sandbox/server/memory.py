@@ -10,27 +10,12 @@ from typing import Self
 import anyio
 import anyio.lowlevel
 
+from ajoxi_async.contract.headers import Headers
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
 from ajoxi_async.sandbox.server.app import App
 
 __all__ = ["MemoryTransport"]
-
-
-class _Headers(dict[str, str]):
-    """Headers, looked up without regard to case."""
-
-    def __init__(self, given: Mapping[str, str]) -> None:
-        super().__init__({name.lower(): value for name, value in given.items()})
-
-    def __getitem__(self, name: str) -> str:
-        return super().__getitem__(name.lower())
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and super().__contains__(name.lower())
-
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        return super().get(name.lower(), default)
 
 
 class MemoryTransport:
@@ -46,10 +31,10 @@ class MemoryTransport:
             answer = await self._app.handle(request)
             if isinstance(answer, StreamedResponse):
                 body = b"".join([chunk async for chunk in answer.chunks])
-                return Response(answer.status, _Headers(answer.headers), body)
+                return Response(answer.status, Headers(answer.headers), body)
         except ConnectionBrokenError as error:
             raise ExchangeError(str(error), sent=True) from None
-        return Response(answer.status, _Headers(answer.headers), answer.body)
+        return Response(answer.status, Headers(answer.headers), answer.body)
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
@@ -75,7 +60,7 @@ class _Stream:
             answer = await self._app.handle(self._request)
         except ConnectionBrokenError as error:
             raise ExchangeError(str(error), sent=True) from None
-        self.status, self.headers = answer.status, _Headers(answer.headers)
+        self.status, self.headers = answer.status, Headers(answer.headers)
         self._chunks = answer.chunks if isinstance(answer, StreamedResponse) else _pieces(answer.body)
         return self
 
