@@ -7,9 +7,9 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from types import SimpleNamespace
 
 import pytest
+from keyring.backend import KeyringBackend
 
 from ajoxi_async.cli.keys.choice import chosen
 from ajoxi_async.cli.keys.profiles import Profile, folder
@@ -191,12 +191,20 @@ def test_the_keyring(
 ) -> None:
     """With --keyring the key is in the keyring of the system and not in the file."""
     kept: dict[tuple[str, str], str] = {}
-    ring = SimpleNamespace(
-        set_password=lambda service, name, key: kept.update({(service, name): key}),
-        get_password=lambda service, name: kept.get((service, name)),
-        delete_password=lambda service, name: kept.pop((service, name)),
-    )
-    monkeypatch.setitem(sys.modules, "keyring", ring)
+
+    class Memory(KeyringBackend):
+        priority = 1
+
+        def set_password(self, service: str, username: str, password: str) -> None:
+            kept[service, username] = password
+
+        def get_password(self, service: str, username: str) -> str | None:
+            return kept.get((service, username))
+
+        def delete_password(self, service: str, username: str) -> None:
+            del kept[service, username]
+
+    monkeypatch.setattr("keyring.core._keyring_backend", Memory())
     key = no_key.sandbox.api_key
     typed(key)
     assert ajoxi("login", "--keyring", "--base-url", no_key.sandbox.base_url)[0] == 0
@@ -218,14 +226,23 @@ def test_a_keyring_that_does_not_work(
 ) -> None:
     """It is a message without the key, and nothing is kept."""
 
-    def broken(*_: str) -> None:
-        raise RuntimeError("AJX_TEST_secret")
+    class Broken(KeyringBackend):
+        priority = 1
 
-    monkeypatch.setitem(sys.modules, "keyring", SimpleNamespace(set_password=broken))
+        def set_password(self, service: str, username: str, password: str) -> None:
+            raise RuntimeError("AJX_TEST_secret")
+
+        def get_password(self, service: str, username: str) -> None:
+            raise NotImplementedError
+
+        def delete_password(self, service: str, username: str) -> None:
+            raise NotImplementedError
+
+    monkeypatch.setattr("keyring.core._keyring_backend", Broken())
     typed("AJX_TEST_secret")
     status, out, said = ajoxi("login", "--keyring", "--no-check")
     assert (status, out, said) == (3, "", "ajoxi: the keyring of the system does not work (RuntimeError)\n")
     monkeypatch.setitem(sys.modules, "keyring", None)
     typed("AJX_TEST_secret")
-    assert ajoxi("login", "--keyring", "--no-check")[2].startswith("ajoxi: --keyring: needs the package keyring")
+    assert ajoxi("login", "--keyring", "--no-check")[2].startswith("ajoxi: --keyring: install ajoxi-async[keyring]")
     assert ajoxi("profiles") == (0, "", "")

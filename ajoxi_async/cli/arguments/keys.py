@@ -18,7 +18,7 @@ def add_login(parser: argparse.ArgumentParser) -> None:
         "--base-url", metavar="URL", help="the server the key is for (default: AJOXI_BASE_URL, else the API's)"
     )
     parser.add_argument(
-        "--keyring", action="store_true", help="keep the key in the keyring of the system (package keyring)"
+        "--keyring", action="store_true", help="keep the key in the keyring of the system (extra keyring)"
     )
     parser.add_argument(
         "--no-check", action="store_true", help="keep the key without asking the API whether it is right"

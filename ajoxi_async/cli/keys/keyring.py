@@ -1,4 +1,4 @@
-"""The keyring of the system, where the package keyring is installed."""
+"""The keyring of the system (extra ``keyring``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _keyring() -> Any:
     try:
         import keyring
     except ImportError:
-        raise ConfigurationError("--keyring: needs the package keyring; without it keys are in a file") from None
+        raise ConfigurationError("--keyring: install ajoxi-async[keyring]; without it keys are in a file") from None
     return keyring
 
 
