@@ -27,7 +27,7 @@ PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal
 # The package as users' type checkers see it. pyright's settings stand in pyproject.toml.
 TYPED := tests/typing examples
 
-.PHONY: demo test test-lowest test-optimized test-sdist coverage lint docs llms bench mutation build release-check constraints clean
+.PHONY: demo test test-lowest test-optimized test-sdist test-frozen coverage lint docs llms bench mutation build release-check constraints clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.quickstart
@@ -51,6 +51,11 @@ test-sdist: $(VENV)/.test
 	rm -rf build/sdist && mkdir -p build/sdist
 	tar -xzf dist/*.tar.gz -C build/sdist --strip-components=1
 	cd build/sdist && AJOXI_TEST_DIST=$(abspath dist) $(abspath $(BIN))/$(PYTEST) $(TEST_ARGS)
+
+# An application that PyInstaller freezes; it takes half a minute.
+test-frozen: $(VENV)/.test
+	$(call install,frozen,--group frozen)
+	AJOXI_TEST_DIST=$(abspath dist) $(BIN)/python -P -m pytest tests/test_zipped.py $(TEST_ARGS)
 
 # How much of the package the tests execute, by lines and branches. COVERED=tests/limits measures a part of them.
 COVERED ?= tests

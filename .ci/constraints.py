@@ -47,6 +47,7 @@ PURPOSES = {
     "test": Purpose(["test"], []),
     "coverage": Purpose(["test", "coverage"], []),
     "mutation": Purpose(["test", "mutation"], []),
+    "frozen": Purpose(["test", "frozen"], []),
     "lint": Purpose(["test", "lint"], [], builds=True),
     "docs": Purpose(["test", "docs"], [], builds=True),
     "bench": Purpose(["bench"], ["uvloop"], builds=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,12 @@ pytest.register_assert_rewrite(
 )
 
 from .contract.published import Contract  # noqa: E402
+
+# A shell ignores SIGINT in what it starts in the background, and nohup SIGHUP. Processes inherit what is ignored, but not a
+# handler, so that those that tests start can be ended by these signals.
+for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, lambda *_: None)
 
 # How long an example takes depends on the machine.
 hypothesis.settings.register_profile("tests", deadline=None)
