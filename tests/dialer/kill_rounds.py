@@ -176,6 +176,8 @@ def real(amount: int, seed: int = 0) -> Result:
                 os.kill(dialer.pid or 0, signal.SIGKILL)
                 dialer.join()
                 result.rounds += 1
+                if result.rounds % 500 == 0:
+                    print(f"{result.rounds} of {amount} processes killed", file=sys.stderr, flush=True)
                 left, waiting = anyio.run(_left, ledger)
                 result.at_once[left] += 1
                 if os.path.exists(contacts) and waiting == 0:
