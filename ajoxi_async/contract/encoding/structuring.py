@@ -155,8 +155,8 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
                 if body[name] is None:
                     body[name] = default
             for name in times:
-                # A missing field whose default is not None is the only one that is not there.
-                if name in body and type(text := body[name]) is str and len(text) > short:
+                text = body.get(name)
+                if text.__class__ is str and len(text) > short:
                     body[name] = parse_time(text) or text
             for name, prepare_inner, many in nested:
                 inner = body.get(name)
