@@ -11,7 +11,8 @@ Rules:
    other settings (redirects, auth, cookies, query parameters, timeouts) do not count. An exception of a response hook is
    logged, because the answer has come.
 6. A connection that brought more bytes than its answer is not used again, because they would be taken for the next answer.
-7. Closing ends all exchanges that are under way, including those that wait for a connection, which httpcore would send later.
+7. What httpx logs about a request has no query of a URL; see `transports.httpx_log`.
+8. Closing ends all exchanges that are under way, including those that wait for a connection, which httpcore would send later.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.runtime.loops import running_loop
+from ajoxi_async.transports.httpx_log import mask_log_of, masked_log
 from ajoxi_async.transports.settings import (
     MAX_BODY,
     TransportSettings,
@@ -150,7 +152,9 @@ class HttpxTransport:
         self._ended = ended
         self._loop = running_loop()
         # The library of the session. httpx2 has the same interface as httpx, with classes of its own.
-        self._library: Any = importlib.import_module(session_kind(settings.session) or "httpx")
+        library = session_kind(settings.session) or "httpx"
+        self._library: Any = importlib.import_module(library)
+        mask_log_of(library)
         self._reports = settings.session is None or self._all_report(settings.session)
         self._rest: Any = None
         self._streams: Any = None
@@ -281,7 +285,7 @@ class HttpxTransport:
         try:
             if self._rest is None:
                 self._rest = await self._open(self._settings.max_connections)
-            with trace.scope:
+            with trace.scope, masked_log():
                 response = await self._rest.send(
                     self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
                 )
@@ -319,7 +323,7 @@ class HttpxTransport:
         try:
             if self._streams is None:
                 self._streams = await self._open(None)
-            with trace.scope:
+            with trace.scope, masked_log():
                 return await self._streams.send(
                     self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
                 )

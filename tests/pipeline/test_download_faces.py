@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import importlib
 import os
 import pickle
 from pathlib import Path
@@ -592,14 +593,36 @@ async def test_hooks_are_told_of_what_the_api_gets() -> None:
         assert not told
 
 
+SIGNED = "/audio?X-Amz-Signature=secret"
+
+
 async def test_a_signature_stays_out_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
-    """One debug line an attempt, without the query of its URL."""
+    """No logger has the query of a signed URL, or of a redirect to one; ours has one line an attempt."""
     storage = Storage(audio(10))
-    with caplog.at_level("DEBUG", "ajoxi_async"):
-        async with opened(storage), of(storage) as client:
-            await client.recordings.download(storage.recording(url=f"{storage.url}/audio?X-Amz-Signature=secret"))
+
+    async def serve(exchange: Exchange) -> None:
+        await exchange.read()
+        await exchange.send(answer(302, b"", {"Location": f"{storage.url}{SIGNED}"}))
+
+    with caplog.at_level("DEBUG"):
+        async with opened(storage), FaultServer(then=serve) as api, client_of(api.url) as client:
+            await client.recordings.download(storage.recording(url=f"{storage.url}{SIGNED}"))
+            await client.recordings.download(storage.recording(url=f"{api.url}{SIGNED}"))
     assert "/audio whole attempt 1: 200" in caplog.text
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+async def test_the_log_of_other_requests_is_whole(library: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What httpx logs about requests that the application itself makes is not changed."""
+    storage = Storage(audio(10))
+    async with opened(storage), importlib.import_module(library).AsyncClient() as session:
+        with caplog.at_level("INFO", library):
+            async with AsyncAjoxi("AJX_TEST_0123456789", base_url=storage.url, session=session) as client:
+                await client.recordings.download(storage.recording(url=f"{storage.url}/audio?signature=secret"))
+            assert "secret" not in caplog.text
+            await session.get(f"{storage.url}/audio?page=2")
+    assert "/audio?page=2" in caplog.text
 
 
 # Endings.
