@@ -128,6 +128,8 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
         if (inner := nested_class(hints[f.name])) is not None
     ]
     times = tuple(sorted(time_fields(cls)))
+    if not blank.keys() >= set(times):
+        raise TypeError(f"{cls.__name__}: a field of a time needs a default")
     short = 0 if odd_times else _EXACT
     known = frozenset(wire_name(f.name) for f in fields)
 
@@ -139,15 +141,15 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
                 bodies.append(_rebuild(value, cls, path) if strict and is_model and isinstance(value, cls) else value)
                 continue
             body = blank | value
-            extra = _EMPTY
             if len(body) != size and not known.issuperset(body):
                 extra = _take_unknown(body, known)
                 if strict:
                     raise _no_such_parameter(path + next(iter(extra)), known)
                 if is_deeper(extra, MAX_DEPTH + 1 - level):
                     raise TooDeepError
-            if is_model:
                 body["extra"] = extra
+            elif is_model:
+                body["extra"] = _EMPTY
             for wire, name in renamed:
                 if wire in body:
                     body[name] = body.pop(wire)
@@ -155,7 +157,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
                 if body[name] is None:
                     body[name] = default
             for name in times:
-                text = body.get(name)
+                text = body[name]
                 if text.__class__ is str and len(text) > short:
                     body[name] = parse_time(text) or text
             for name, prepare_inner, many in nested:
