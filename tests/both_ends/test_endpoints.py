@@ -56,11 +56,16 @@ async def sandbox(way: Any) -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+def client_of(way: Any, sandbox: Sandbox) -> AsyncAjoxi:
+    """A client of a sandbox."""
+    reach: dict[str, Any] = {"base_url": sandbox.base_url} if way[1] else {"transport": sandbox.transport()}
+    return AsyncAjoxi(sandbox.api_key, **reach)
+
+
 @pytest.fixture
 async def client(way: Any, sandbox: Sandbox) -> AsyncIterator[AsyncAjoxi]:
-    """A client of it."""
-    reach: dict[str, Any] = {"base_url": sandbox.base_url} if way[1] else {"transport": sandbox.transport()}
-    async with AsyncAjoxi(sandbox.api_key, **reach) as client:
+    """A client of the quick sandbox."""
+    async with client_of(way, sandbox) as client:
         yield client
 
 
@@ -106,16 +111,20 @@ async def test_lists_of_calls(client: AsyncAjoxi, sandbox: Sandbox) -> None:
     assert after[-1].created_at == middle
 
 
-async def test_transfer(client: AsyncAjoxi) -> None:
+async def test_transfer(way: Any) -> None:
     """calls.transfer: an active call moves, one that has ended does not."""
-    call = await client.calls.create(to=TO, from_=FROM)
-    await until(lambda c: c.status == "answered", lambda: client.calls.retrieve(call.id))
-    assert (await client.calls.transfer(call.id, agent_id="agent_2")).agent_id == "agent_2"
-    await until(lambda c: c.status == "completed", lambda: client.calls.retrieve(call.id))
-    for target in ({"extension": "204"}, {"to": "ext:204"}, {"to": TO}):
-        with pytest.raises(UnprocessableEntityError) as caught:
-            await client.calls.transfer(call.id, **target)
-        assert caught.value.code == "invalid_state"
+    async with (
+        Sandbox(port=0 if way[1] else None, timing=QUICK, clock="manual") as sandbox,
+        client_of(way, sandbox) as client,
+    ):
+        call = await client.calls.create(to=TO, from_=FROM)
+        await sandbox.clock.advance(QUICK.ring)
+        assert (await client.calls.transfer(call.id, agent_id="agent_2")).agent_id == "agent_2"
+        await sandbox.clock.advance(QUICK.talk)
+        for target in ({"extension": "204"}, {"to": "ext:204"}, {"to": TO}):
+            with pytest.raises(UnprocessableEntityError) as caught:
+                await client.calls.transfer(call.id, **target)
+            assert caught.value.code == "invalid_state"
 
 
 async def test_campaign(client: AsyncAjoxi) -> None:
