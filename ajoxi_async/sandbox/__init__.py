@@ -71,7 +71,7 @@ from ajoxi_async.sandbox.worlds import MAX_WORLDS, Worlds
 
 if TYPE_CHECKING:
     from ajoxi_async.sandbox.console.console import Console
-    from ajoxi_async.sandbox.server.control import Control
+    from ajoxi_async.sandbox.server.control.surface import Control
     from ajoxi_async.sandbox.storage.journal import Journal
 
 __all__ = [
@@ -283,8 +283,8 @@ class Sandbox:
         stack.push_async_callback(_whole, close)
 
     async def _listen(self, stack: AsyncExitStack, port: int) -> None:
-        from ajoxi_async.sandbox.server.control import Control
-        from ajoxi_async.sandbox.server.control_ledger import LedgerFile
+        from ajoxi_async.sandbox.server.control.ledger import LedgerFile
+        from ajoxi_async.sandbox.server.control.surface import Control
         from ajoxi_async.sandbox.server.http import Server
 
         control = Control(self._worlds, self.api_key, self.control_token, self.requests)

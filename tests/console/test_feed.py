@@ -14,7 +14,7 @@ from ajoxi_async.sandbox.console.feed import EVERY, SHARE, SharedReads
 from ajoxi_async.sandbox.console.interest import EVERYTHING, SECOND, kinds_of, parse
 from ajoxi_async.sandbox.console.spoken import Spoken
 from ajoxi_async.sandbox.conversation.live_log import LiveLog
-from ajoxi_async.sandbox.server.control import ROUTES
+from ajoxi_async.sandbox.server.control.surface import ROUTES
 
 from .page import FROM, TO, signed_in
 

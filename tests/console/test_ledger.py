@@ -11,7 +11,7 @@ import pytest
 from ajoxi_async import InvalidParameterError, Sandbox
 from ajoxi_async.cli import main
 from ajoxi_async.sandbox import Refusal
-from ajoxi_async.sandbox.server.control_ledger import CAMPAIGN_STATES, LedgerFile
+from ajoxi_async.sandbox.server.control.ledger import CAMPAIGN_STATES, LedgerFile
 
 from .page import signed_in
 

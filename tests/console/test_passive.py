@@ -17,7 +17,7 @@ from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox.console import feed
 from ajoxi_async.sandbox.console.feeds import Feeds
 from ajoxi_async.sandbox.console.sessions import Sessions
-from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.server.control.surface import Control
 from tests.sandbox.wires import Watch, played
 
 #: Views of everything that a page can show.

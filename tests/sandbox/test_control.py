@@ -13,7 +13,7 @@ from aiohttp import ClientSession
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import VirtualClock
-from ajoxi_async.sandbox.server.control import ROUTES, Control
+from ajoxi_async.sandbox.server.control.surface import ROUTES, Control
 
 TO, FROM = "+15005550100", "+14155550100"
 Ask = Callable[..., Awaitable[tuple[int, Any]]]

@@ -17,7 +17,7 @@ from ajoxi_async import AsyncAjoxi, InvalidParameterError, Sandbox
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox import AdvanceStoppedError, Timing, VirtualClock, World
 from ajoxi_async.sandbox.conversation.script import updates
-from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.server.control.surface import Control
 
 TO, FROM = "+15005550100", "+14155550100"
 

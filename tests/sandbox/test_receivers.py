@@ -79,8 +79,8 @@ async def test_the_verdict_on_other_posts() -> None:
 @pytest.mark.asyncio
 async def test_slow_and_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     """`slow` answers 204 after a while, `hang` ends the connection without an answer in the end; both are listed at once."""
-    monkeypatch.setattr("ajoxi_async.sandbox.server.control_receivers.SLOW", 0.01)
-    monkeypatch.setattr("ajoxi_async.sandbox.server.control_receivers.HANG", 0.01)
+    monkeypatch.setattr("ajoxi_async.sandbox.server.control.receivers.SLOW", 0.01)
+    monkeypatch.setattr("ajoxi_async.sandbox.server.control.receivers.HANG", 0.01)
     async with surface() as (_, ask), ClientSession() as session:
         _, made = await ask("POST", "receivers", {"answer": "slow"})
         async with session.post(made["url"], data=b"{}") as response:
@@ -128,7 +128,7 @@ async def test_what_is_no_receiver(body: dict[str, Any]) -> None:
 @pytest.mark.asyncio
 async def test_how_many_there_may_be(monkeypatch: pytest.MonkeyPatch) -> None:
     """Receivers and their posts are bounded; a deleted one is answered 404 and makes room."""
-    monkeypatch.setattr("ajoxi_async.sandbox.server.control_receivers.RECEIVERS", 1)
+    monkeypatch.setattr("ajoxi_async.sandbox.server.control.receivers.RECEIVERS", 1)
     async with surface() as (_, ask), ClientSession() as session:
         _, made = await ask("POST", "receivers")
         assert (await ask("POST", "receivers"))[0] == 422

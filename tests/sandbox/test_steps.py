@@ -15,7 +15,7 @@ from ajoxi_async.contract import codec
 from ajoxi_async.contract.calls import CampaignCreate
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
-from ajoxi_async.sandbox.server.control import Control
+from ajoxi_async.sandbox.server.control.surface import Control
 from ajoxi_async.sandbox.state import campaigns
 from ajoxi_async.sandbox.state.steps import Steps, Unfinished
 

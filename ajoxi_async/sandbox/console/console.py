@@ -36,9 +36,9 @@ from ajoxi_async.sandbox.server.admission import (
     is_bearer,
 )
 from ajoxi_async.sandbox.server.app import App
-from ajoxi_async.sandbox.server.control import KEY_HEADER, Control
-from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
-from ajoxi_async.sandbox.server.control_request import PREFIX
+from ajoxi_async.sandbox.server.control.answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control.request import PREFIX
+from ajoxi_async.sandbox.server.control.surface import KEY_HEADER, Control
 from ajoxi_async.sandbox.worlds import MAIN
 
 __all__ = ["CONSOLE", "Console"]

@@ -29,7 +29,7 @@ from ajoxi_async.sandbox.console.interest import EVERYTHING, SECOND, Interest, k
 from ajoxi_async.sandbox.console.spoken import Spoken
 from ajoxi_async.sandbox.conversation.live_log import LiveLog
 from ajoxi_async.sandbox.feed.changes import Changes
-from ajoxi_async.sandbox.server.control_time import clock_json
+from ajoxi_async.sandbox.server.control.time import clock_json
 from ajoxi_async.sandbox.server.live_transcript import LiveLogs
 from ajoxi_async.sandbox.time.live import LiveClock
 from ajoxi_async.sandbox.time.real import RealClock

@@ -14,8 +14,8 @@ from ajoxi_async.sandbox.console.feed import Feed, SharedReads
 from ajoxi_async.sandbox.console.sessions import Sessions
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.app import App
-from ajoxi_async.sandbox.server.control import Control
-from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control.answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control.surface import Control
 from ajoxi_async.sandbox.world import World
 
 __all__ = ["FEEDS", "Feeds"]

@@ -50,7 +50,7 @@ from ajoxi_async.sandbox.quota import Quota
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server import live_transcript
 from ajoxi_async.sandbox.server.addresses import origin_of, with_origin
-from ajoxi_async.sandbox.server.control_request import LATEST
+from ajoxi_async.sandbox.server.control.request import LATEST
 from ajoxi_async.sandbox.server.handlers import HANDLERS, Command
 from ajoxi_async.sandbox.server.long_answers import LongAnswer, encode_answer
 from ajoxi_async.sandbox.server.open_streams import ChunksOfWorld

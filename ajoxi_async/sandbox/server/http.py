@@ -20,8 +20,8 @@ from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError, StreamedResponse
 from ajoxi_async.sandbox.server.app import MAX_BODY, App
-from ajoxi_async.sandbox.server.control import Control
-from ajoxi_async.sandbox.server.control_request import PREFIX
+from ajoxi_async.sandbox.server.control.request import PREFIX
+from ajoxi_async.sandbox.server.control.surface import Control
 
 __all__ = ["Server"]
 

@@ -21,28 +21,28 @@ from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server import (
-    control_conversations,
-    control_deliveries,
-    control_feed,
-    control_keys,
-    control_ledger,
-    control_lists,
-    control_outcomes,
-    control_overview,
-    control_receivers,
-    control_snapshots,
-    control_time,
-    control_vocabulary,
-    control_webhooks,
-)
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS, check_machine, check_site, check_token
-from ajoxi_async.sandbox.server.control_answers import REFUSED, error_answer, json_answer
-from ajoxi_async.sandbox.server.control_conversations import Conversations
-from ajoxi_async.sandbox.server.control_ledger import LedgerFile
-from ajoxi_async.sandbox.server.control_receivers import Receivers
-from ajoxi_async.sandbox.server.control_request import PREFIX, ControlRequest, Route
-from ajoxi_async.sandbox.server.control_snapshots import KeptSnapshots
+from ajoxi_async.sandbox.server.control import (
+    conversations,
+    deliveries,
+    feed,
+    keys,
+    ledger,
+    lists,
+    outcomes,
+    overview,
+    receivers,
+    snapshots,
+    time,
+    vocabulary,
+    webhooks,
+)
+from ajoxi_async.sandbox.server.control.answers import REFUSED, error_answer, json_answer
+from ajoxi_async.sandbox.server.control.conversations import Conversations
+from ajoxi_async.sandbox.server.control.ledger import LedgerFile
+from ajoxi_async.sandbox.server.control.receivers import Receivers
+from ajoxi_async.sandbox.server.control.request import PREFIX, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.snapshots import KeptSnapshots
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 from ajoxi_async.sandbox.world import World
@@ -212,26 +212,26 @@ class Control:
 
 
 ROUTES = (
-    *control_time.ROUTES,
-    *control_keys.ROUTES,
+    *time.ROUTES,
+    *keys.ROUTES,
     Route("GET", "faults", Control.list_faults),
     Route("POST", "faults", Control.add_fault, 201),
     Route("DELETE", "faults", Control.clear_faults),
     Route("DELETE", "faults/{id}", Control.remove_fault),
-    *control_outcomes.ROUTES,
+    *outcomes.ROUTES,
     Route("POST", "inbound/calls", Control.inbound_call, 201),
     Route("POST", "inbound/messages", Control.inbound_message, 201),
-    *control_snapshots.ROUTES,
+    *snapshots.ROUTES,
     Route("POST", "reset", Control.reset),
-    *control_deliveries.ROUTES,
-    *control_webhooks.ROUTES,
-    *control_lists.ROUTES,
-    *control_conversations.ROUTES,
-    *control_overview.ROUTES,
-    *control_receivers.ROUTES,
-    *control_ledger.ROUTES,
-    *control_vocabulary.ROUTES,
-    *control_feed.ROUTES,
+    *deliveries.ROUTES,
+    *webhooks.ROUTES,
+    *lists.ROUTES,
+    *conversations.ROUTES,
+    *overview.ROUTES,
+    *receivers.ROUTES,
+    *ledger.ROUTES,
+    *vocabulary.ROUTES,
+    *feed.ROUTES,
 )
 
 

@@ -18,8 +18,8 @@ from attrs import define, field, frozen
 from ajoxi_async.contract.calls import Direction
 from ajoxi_async.contract.messages import Message
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
-from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.lists import Window, listed, window_of
+from ajoxi_async.sandbox.server.control.request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.state.account import Account
 
 __all__ = ["ROUTES", "Conversations"]

@@ -14,8 +14,8 @@ from ajoxi_async.contract import codec
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.rules import Bounds
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.lists import Window, listed, window_of
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 from ajoxi_async.sandbox.time.jumps import Jump

@@ -9,7 +9,7 @@ from attrs import define, evolve, field
 
 from ajoxi_async.sandbox.marks import Snapshot
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.world import World
 

@@ -18,7 +18,7 @@ import anyio.to_thread
 from attrs import frozen
 
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 
 __all__ = ["CAMPAIGN_STATES", "ROUTES", "LedgerFile"]

@@ -29,7 +29,7 @@ from ajoxi_async.contract.headers import DEFAULT_PAGE
 from ajoxi_async.contract.messages import Channel, MessageStatus
 from ajoxi_async.contract.rules import Bounds
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.server.request_log import CUT_BODY, LoggedRequest, RequestLog
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.state.lists import filter_keys

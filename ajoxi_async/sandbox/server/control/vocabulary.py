@@ -13,7 +13,7 @@ from ajoxi_async.sandbox.faults.faults import SECONDS, When, names_of
 from ajoxi_async.sandbox.faults.meanings import MEANINGS, PRESETS
 from ajoxi_async.sandbox.feed.changes import KINDS
 from ajoxi_async.sandbox.outcomes.magic import MAGIC
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.state.deliveries import SCHEDULE, STATES
 from ajoxi_async.sandbox.state.numbers import FIRST_NUMBER
 

@@ -25,7 +25,7 @@ from ajoxi_async.sandbox.faults.broken_answers import ConnectionBrokenError
 from ajoxi_async.sandbox.labels import checked_label
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS
-from ajoxi_async.sandbox.server.control_request import LATEST, PREFIX, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import LATEST, PREFIX, ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.worlds import Worlds
 

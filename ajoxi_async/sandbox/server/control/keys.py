@@ -9,7 +9,7 @@ from attrs import asdict
 
 from ajoxi_async.contract import codec
 from ajoxi_async.sandbox.keys import Key
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 
 __all__ = ["ROUTES"]

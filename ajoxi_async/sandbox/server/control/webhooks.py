@@ -12,8 +12,8 @@ import anyio.lowlevel
 
 from ajoxi_async.contract.webhooks import Webhook
 from ajoxi_async.sandbox.refusal import Refusal
-from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.lists import Window, listed, window_of
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.state.account import Account
 

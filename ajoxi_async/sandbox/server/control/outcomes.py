@@ -8,7 +8,7 @@ from urllib.parse import unquote
 from attrs import asdict
 
 from ajoxi_async.contract import checks
-from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import as_json
 
 __all__ = ["ROUTES"]

@@ -9,8 +9,8 @@ from attrs import frozen
 
 from ajoxi_async.contract import codec
 from ajoxi_async.contract.errors import InvalidParameterError
-from ajoxi_async.sandbox.server.control_lists import Window, listed, window_of
-from ajoxi_async.sandbox.server.control_request import LATEST, ControlRequest, Route
+from ajoxi_async.sandbox.server.control.lists import Window, listed, window_of
+from ajoxi_async.sandbox.server.control.request import LATEST, ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import as_json
 from ajoxi_async.sandbox.state import deliveries
 from ajoxi_async.sandbox.state.webhook_records import Delivery

@@ -21,7 +21,7 @@ from ajoxi_async.contract.frames import HEARTBEAT, event_frame, retry_frame
 from ajoxi_async.sandbox.faults.broken_answers import StreamedResponse
 from ajoxi_async.sandbox.feed.changes import Changes
 from ajoxi_async.sandbox.feed.subscription import ChangeSubscription
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
 from ajoxi_async.sandbox.server.shown import time_text
 from ajoxi_async.sandbox.world import World
 

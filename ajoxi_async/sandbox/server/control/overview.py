@@ -7,9 +7,9 @@ from itertools import islice
 from typing import Any
 
 from ajoxi_async.contract.calls import CallStatus, Disposition
-from ajoxi_async.sandbox.server.control_lists import request_json
-from ajoxi_async.sandbox.server.control_request import ControlRequest, Route
-from ajoxi_async.sandbox.server.control_time import clock_json, due_json
+from ajoxi_async.sandbox.server.control.lists import request_json
+from ajoxi_async.sandbox.server.control.request import ControlRequest, Route
+from ajoxi_async.sandbox.server.control.time import clock_json, due_json
 from ajoxi_async.sandbox.server.request_log import RequestLog
 from ajoxi_async.sandbox.server.shown import as_json, time_text
 from ajoxi_async.sandbox.state import deliveries

@@ -10,7 +10,7 @@ from ajoxi_async.contract.errors import CODE_STATUS, InvalidParameterError, erro
 from ajoxi_async.contract.wire import Response
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.server.admission import DATA_HEADERS
-from ajoxi_async.sandbox.server.control_time import fired_json
+from ajoxi_async.sandbox.server.control.time import fired_json
 from ajoxi_async.sandbox.time.clock import AdvanceStoppedError, NeverHappenedError
 
 __all__ = ["REFUSED", "error_answer", "json_answer"]
