@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import anyio
@@ -80,6 +81,32 @@ async def test_work_is_carried_out_although_nobody_waits_for_it_any_more(tmp_pat
             group.cancel_scope.cancel()
         await ledger.write(note("last"))
         assert "last" in await names(ledger)
+
+
+@pytest.mark.parametrize("others", [0, 1])
+async def test_a_task_that_is_cancelled_behind_a_commit_holds_nobody_up(tmp_path: Path, others: int) -> None:
+    """Who is cancelled during the commit of another task does not become the writer, and the work is carried out all the same."""
+    go_on = threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("first")(db)  # type: ignore[operator]
+        assert go_on.wait(20)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as group:
+                group.start_soon(ledger.write, slowly)
+                await anyio.wait_all_tasks_blocked()
+                async with anyio.create_task_group() as waiting:
+                    waiting.start_soon(ledger.write, note("cancelled"))
+                    await anyio.wait_all_tasks_blocked()
+                    waiting.cancel_scope.cancel()
+                for each in range(others):
+                    group.start_soon(ledger.write, note(f"n{each}"))
+                await anyio.wait_all_tasks_blocked()
+                go_on.set()
+            await ledger.write(note("last"))
+        assert await names(ledger) == {"first", "cancelled", "last", *(f"n{each}" for each in range(others))}
 
 
 async def test_one_owner_at_a_time(tmp_path: Path) -> None:

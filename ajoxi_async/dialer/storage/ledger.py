@@ -5,7 +5,8 @@ Rules:
    for meanwhile, all of it in one transaction, with one commit for many (group commit).
 2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
 3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
-4. Work that was handed over is carried out even if the task that waits for it is cancelled.
+4. Work that was handed over is carried out even if the task that waits for it is cancelled. Only a task that still waits becomes the
+   next writer; where none does, the present one carries out the rest.
 5. Work of one kind on many items is carried out once for all items that wait (`write_each`), because the time of a transaction is
    that of its statements, and to a database on another machine each of them is a round trip.
 """
@@ -54,6 +55,8 @@ class _Job(Generic[T]):
     error: BaseException | None = None
     #: Whether the task that waits for this job is to become the writer.
     leads: bool = False
+    #: Whether no task waits for this job any more.
+    left: bool = False
 
 
 class Ledger:
@@ -160,26 +163,35 @@ class Ledger:
         try:
             await job.done.wait()
         except BaseException:
+            job.left = True
             if job.leads:  # This task was to become the writer and is cancelled instead; the jobs must not be left.
                 with anyio.CancelScope(shield=True):
                     await self._carry_out(job)
             raise
 
     async def _carry_out(self, job: _Job[Any]) -> None:
-        """Carry out the jobs that wait, this one the first of them; then let the next job's task do the same."""
+        """Carry out the jobs that wait, this one among them; then let the task of the next job do the same."""
         job.leads = False
+        done = False
         try:
-            async with self._thread:
-                batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
-                await self._in_thread(lambda: _transact(self.database, batch))
-            for each in batch:
-                each.done.set()
+            while self._jobs and not (done and self._next()):
+                async with self._thread:
+                    batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
+                    await self._in_thread(lambda batch=batch: _transact(self.database, batch))  # type: ignore[misc]
+                done = done or job in batch
+                for each in batch:
+                    each.done.set()
         finally:
-            if self._jobs:
-                self._jobs[0].leads = True
-                self._jobs[0].done.set()
+            following = self._next()
+            if following is not None:
+                following.leads = True
+                following.done.set()
             else:
                 self._writing = False
+
+    def _next(self) -> _Job[Any] | None:
+        """The first job that a task waits for."""
+        return next((one for one in self._jobs if not one.left), None)
 
     async def exists(self) -> bool:
         """Whether there is a ledger already."""
