@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import polars as pl
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -162,6 +161,8 @@ async def test_notebooks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
 
 async def test_dataframes(sandbox: Sandbox) -> None:
     """A list becomes a frame with a row for each call, and a group of it has the seconds of talk."""
+    import polars as pl
+
     page = code_of("dataframes.md")
     async with AsyncAjoxi() as client:
         for to in ("+15005550100", "+15005550100", "+15005550102"):

@@ -7,11 +7,9 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mcp_types as types
 import pytest
-from mcp import Client
 
 import ajoxi_async
 from ajoxi_async import AsyncAjoxi, Sandbox
@@ -19,6 +17,10 @@ from ajoxi_async.cli import main
 from ajoxi_async.cli.mcp.server import make_server
 from ajoxi_async.cli.mcp.tools import tools_for
 from ajoxi_async.contract.routes import ROUTES
+
+if TYPE_CHECKING:
+    import mcp_types as types
+    from mcp import Client
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +33,8 @@ class Person:
     """A user who is asked, and answers all questions alike."""
 
     def __init__(self, action: str = "accept", confirm: bool = True) -> None:
+        import mcp_types as types
+
         self.answer = types.ElicitResult(action=action, content={"confirm": confirm} if action == "accept" else None)
         self.asked: list[str] = []
 
@@ -44,6 +48,8 @@ async def opened(
     mode: str, *, live: bool = False, person: Person | None = None, read_only: bool = False
 ) -> AsyncIterator[tuple[Client, Sandbox]]:
     """A host that is connected to a server on a sandbox."""
+    from mcp import Client  # it takes most of a second, and most processes of a run do without
+
     key = "AJX_LIVE_0123456789" if live else "AJX_TEST_0123456789"
     async with (
         Sandbox(port=None) as sandbox,
@@ -60,7 +66,7 @@ def calls_in(sandbox: Sandbox) -> int:
 
 async def text_of(host: Client, name: str, arguments: dict[str, Any]) -> str:
     result = await host.call_tool(name, arguments)
-    assert isinstance(result.content[0], types.TextContent)
+    assert result.content[0].type == "text"
     return ("error: " if result.is_error else "") + result.content[0].text
 
 
@@ -147,6 +153,8 @@ async def test_a_host_without_forms(mode: str) -> None:
 
 async def test_an_acceptance_holds_once_and_for_what_was_shown() -> None:
     """The user's answer counts neither for other arguments, nor a second time, nor without a question of this server."""
+    import mcp_types as types
+
     async with opened("2026-07-28", live=True, person=Person()) as (host, sandbox):
         yes: Any = {"confirm": types.ElicitResult(action="accept", content={"confirm": True})}
 

@@ -32,6 +32,7 @@ PAGES = [
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 #: What is another one in each run: moments by the wall clock, how long something took, ids of requests, ports, how systems call an error.
 _VARYING = (
+    (re.compile(r"\b\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d\s[AP]M\b"), "DATE"),
     (re.compile(r"\b\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d"), "DATE"),
     (re.compile(r"\b\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d [AP]M\b"), "DATE"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),

@@ -19,21 +19,21 @@ import io
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-import schemathesis
 from attrs import define, field
-from schemathesis.checks import CHECKS, load_all_checks
-from schemathesis.config import SchemathesisConfig
-from schemathesis.engine import Status, events, from_schema
-from urllib3 import HTTPResponse
 
 from ajoxi_async import Sandbox
 from ajoxi_async.contract.routes import ROUTES
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.sandbox import Timing
+
+# Schemathesis is imported where it is used: it takes most of a second, and most processes of a run do without.
+if TYPE_CHECKING:
+    import requests
+    from schemathesis.config import SchemathesisConfig
+    from schemathesis.engine import Status, events
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -83,10 +83,12 @@ class Report:
         self.excused += other.excused
         self.answers += other.answers
         self.followed += other.followed
-        self.phases |= {name: status for name, status in other.phases.items() if status is not Status.SKIP}
+        self.phases |= {name: status for name, status in other.phases.items() if status.value != "skip"}
 
     def took(self, event: Any) -> None:
         """Take an event of the engine into the report."""
+        from schemathesis.engine import events
+
         if isinstance(event, events.NonFatalError):
             self.errors.append(f"{event.label}: {event.value!r}")
         elif isinstance(event, events.FatalError):
@@ -131,6 +133,8 @@ def _is_campaign(failure: Any, case: Any) -> bool:
 
 
 def _config(key: str, phases: dict[str, Any]) -> SchemathesisConfig:
+    from schemathesis.config import SchemathesisConfig
+
     return SchemathesisConfig.from_dict(
         {
             "seed": 1,
@@ -149,6 +153,11 @@ def _config(key: str, phases: dict[str, Any]) -> SchemathesisConfig:
 
 def _run(served: Served, document: dict[str, Any], phases: dict[str, Any], paths: str = "") -> Report:
     """Let schemathesis test the sandbox by a document, on the paths that match."""
+    import requests
+    import schemathesis
+    from schemathesis.engine import from_schema
+    from urllib3 import HTTPResponse
+
     report = Report()
     schema = schemathesis.openapi.from_dict(document, config=_config(served.key, phases)).include(path_regex=paths)
 
@@ -235,6 +244,8 @@ def report(served: Served, document: dict[str, Any]) -> Report:
 
 def test_nothing_it_can_think_of_surprises(report: Report) -> None:
     """Examples, edges, random and stateful requests, valid and not, are answered as the document says."""
+    from schemathesis.engine import Status
+
     assert not report.errors, "\n".join(report.errors)
     assert not report.failures, "\n\n".join(report.failures)
     assert {phase: report.phases[phase] for phase in PHASES} == dict.fromkeys(PHASES, Status.SUCCESS)
@@ -242,6 +253,8 @@ def test_nothing_it_can_think_of_surprises(report: Report) -> None:
 
 def test_every_check_is_on() -> None:
     """No check is left out, whatever version of schemathesis brings it."""
+    from schemathesis.checks import CHECKS, load_all_checks
+
     load_all_checks()
     checks = _config("AJX_TEST_x", {}).projects.get_default().checks
     on = {name for name in CHECKS.get_all_names() if checks.get_by_name(name=name).enabled}

@@ -69,14 +69,14 @@ def starlette() -> Any:
 
 
 def fastapi() -> Any:
-    """A route of FastAPI, behind a middleware that has read the body."""
+    """A route of FastAPI, behind a middleware that has read the body if the address asks for it."""
     from fastapi import FastAPI, Request
 
     app = FastAPI()
 
     @app.middleware("http")
     async def nosy(request: Request, call_next: Any) -> Any:
-        if "NOSY" in os.environ:
+        if "nosy" in request.query_params:
             await request.body()
         return await call_next(request)
 
@@ -141,7 +141,7 @@ def django_wsgi() -> Any:
 
 
 def flask() -> Any:
-    """A view of Flask, after a hook that has read the body."""
+    """A view of Flask, after a hook that has read the body if the address asks for it."""
     from flask import Flask, request
 
     from ajoxi_async.webhooks.flask import webhook_view
@@ -150,7 +150,7 @@ def flask() -> Any:
 
     @app.before_request
     def nosy() -> None:
-        if "NOSY" in os.environ:
+        if "nosy" in request.args:
             request.get_data()
 
     app.add_url_rule(PATH, view_func=webhook_view(make_router()), methods=["POST"])
@@ -177,7 +177,8 @@ def flask_in_the_loop() -> Any:
             body, more = body + message.get("body", b""), message.get("more_body", False)
         given = [(name.decode(), value.decode("latin-1")) for name, value in scope["headers"]]
         given = [one for one in given if one[0] not in {"content-length", "transfer-encoding"}]
-        answer = client.open(scope["path"], method=scope["method"], data=body, headers=given)
+        query = scope["query_string"].decode()
+        answer = client.open(scope["path"], query_string=query, method=scope["method"], data=body, headers=given)
         await send({"type": "http.response.start", "status": answer.status_code, "headers": []})
         await send({"type": "http.response.body", "body": answer.data})
 

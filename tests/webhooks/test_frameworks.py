@@ -16,14 +16,16 @@ import anyio
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 import redis
+from attrs import frozen
 
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.contract import signing
 
 HERE = Path(__file__).parent
 
-pytestmark = pytest.mark.asyncio
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "--host=127.0.0.1", "--port={port}", "--log-level=error"]
 HYPERCORN = [sys.executable, "-m", "hypercorn", "--bind=127.0.0.1:{port}", "--log-level=error"]
@@ -96,53 +98,75 @@ def free_port() -> int:
         return port
 
 
-@pytest.mark.parametrize("name", SERVERS)
-async def test_deliveries_arrive(name: str, tmp_path: Path) -> None:
-    """A delivery of the sandbox is handled once; repeated ones are acknowledged; the classic mistakes fail cleanly."""
-    port, handled = free_port(), tmp_path / "handled"
-    handled.touch()
-    url = f"http://127.0.0.1:{port}/webhooks/ajoxi"
+@frozen
+class Receiver:
+    """A receiver in its framework, and the sandbox that delivers to it.
+
+    Attributes:
+        url: where the sandbox delivers to; middlewares and hooks read the body before the receiver does.
+        handled: the file of what was handled.
+    """
+
+    name: str
+    port: int
+    url: str
+    secret: str
+    handled: Path
+    process: subprocess.Popen[bytes]
+    sandbox: Sandbox
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=SERVERS)
+async def receiver(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Receiver]:
+    """Each receiver, for all tests that take it: most of a short test would go into its start."""
+    name, port, handled = request.param, free_port(), tmp_path_factory.mktemp("receiver") / "handled"
+    url = f"http://127.0.0.1:{port}/webhooks/ajoxi?nosy=1"
     async with Sandbox() as sandbox, AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
         webhook = await client.webhooks.create(url=url, events=["message.received"])
         secret = str(webhook.secret)
-        async with serving(SERVERS[name], port, secret, handled, NOSY="1"), new_connections() as http:
-            sandbox.inbound_message(from_="+14155551234", body="Grüße, and hello")
-            with anyio.fail_after(10):
-                while not handled.read_text():
-                    await anyio.sleep(0.01)
-            assert handled.read_text().startswith("evt_")
-            body = msgspec.json.encode(
-                {"id": "evt_again", "type": "message.received", "data": {"id": "msg_1", "body": "Grüße"}}
-            )
-            signature = {"X-Ajoxi-Signature": signing.sign(body, [secret])}
-            for _ in range(2):
-                assert (await http.post(url, content=body, headers=signature)).status_code == 204
-            assert handled.read_text().split()[1:] == ["evt_again"]
-            again = msgspec.json.format(body, indent=2)
-            for changed in (again, body + b"\n", body[:-1], b""):
-                refused = await http.post(url, content=changed, headers=signature)
-                assert refused.status_code == 400
-                assert refused.json()["error"]["param"] == "X-Ajoxi-Signature"
-            assert (await http.post(url, content=body)).json()["error"]["code"] == "missing_parameter"
-            assert (await http.get(url)).status_code == 405
-            assert len(handled.read_text().split()) == 2
+        async with serving(SERVERS[name], port, secret, handled, handling=0.05) as process:
+            yield Receiver(name, port, url, secret, handled, process, sandbox)
 
 
-SECRET = "whsec_0123456789"
+async def test_deliveries_arrive(receiver: Receiver) -> None:
+    """A delivery of the sandbox is handled once; repeated ones are acknowledged; the classic mistakes fail cleanly."""
+    url, handled, sandbox = receiver.url, receiver.handled, receiver.sandbox
+    handled.write_text("")
+    async with new_connections() as http:
+        sandbox.inbound_message(from_="+14155551234", body="Grüße, and hello")
+        with anyio.fail_after(40):
+            while not sandbox.world().find_deliveries(state="delivered"):
+                await anyio.sleep(0.01)
+        (delivery,) = sandbox.world().find_deliveries()
+        assert delivery.attempts == 1
+        assert handled.read_text().split() == [delivery.event_id]
+        body, signed = event("evt_again", receiver.secret)
+        signature = {"X-Ajoxi-Signature": signed}
+        for _ in range(2):
+            assert (await http.post(url, content=body, headers=signature)).status_code == 204
+        assert handled.read_text().split()[1:] == ["evt_again"]
+        again = msgspec.json.format(body, indent=2)
+        for changed in (again, body + b"\n", body[:-1], b""):
+            refused = await http.post(url, content=changed, headers=signature)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["param"] == "X-Ajoxi-Signature"
+        assert (await http.post(url, content=body)).json()["error"]["code"] == "missing_parameter"
+        assert (await http.get(url)).status_code == 405
+        assert len(handled.read_text().split()) == 2
 
 
-def event(id: str) -> tuple[bytes, str]:
+def event(id: str, secret: str) -> tuple[bytes, str]:
     """The body of a delivery, and its signature."""
     body = msgspec.json.encode({"id": id, "type": "message.received", "data": {"id": "msg_1", "body": "Grüße"}})
-    return body, signing.sign(body, [SECRET])
+    return body, signing.sign(body, [secret])
 
 
-async def deliver_at_once(port: int, handled: Path) -> None:
+async def deliver_at_once(port: int, handled: Path, secret: str) -> None:
     """Sixteen deliveries that overlap are each handled and answered 204, whatever loops and greenlets the server has."""
     statuses: list[int] = []
 
     async def deliver(http: httpx.AsyncClient, number: int) -> None:
-        body, signature = event(f"evt_{number}")
+        body, signature = event(f"evt_{number}", secret)
         url, headers = f"http://127.0.0.1:{port}/webhooks/ajoxi", {"X-Ajoxi-Signature": signature}
         # Delivered again where the connection broke, as the platform does: gunicorn's threaded worker resets one at times.
         for attempt in range(4):
@@ -169,8 +193,9 @@ async def test_a_redis_log_under_gevent(tmp_path: Path, redis_url: str) -> None:
     handled.touch()
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
-    async with serving(SERVERS["flask under gevent"], port, SECRET, handled, handling=0.1, REDIS_URL=redis_url):
-        await deliver_at_once(port, handled)
+    secret = "whsec_0123456789"
+    async with serving(SERVERS["flask under gevent"], port, secret, handled, handling=0.1, REDIS_URL=redis_url):
+        await deliver_at_once(port, handled, secret)
 
 
 async def post(port: int, head: str, *pieces: bytes, half_close: bool = False) -> int | None:
@@ -212,42 +237,40 @@ def most_memory(process: subprocess.Popen[bytes]) -> int:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
-@pytest.mark.parametrize("name", SERVERS)
-async def test_at_once_and_in_odd_bodies(name: str, tmp_path: Path) -> None:
+async def test_at_once_and_in_odd_bodies(receiver: Receiver) -> None:
     """Overlapping deliveries, chunked bodies and two signature headers are taken; what is cut or too large is not kept."""
-    port, handled = free_port(), tmp_path / "handled"
-    handled.touch()
+    port, handled, secret = receiver.port, receiver.handled, receiver.secret
+    handled.write_text("")
     head = f"POST /webhooks/ajoxi HTTP/1.1\nHost: 127.0.0.1:{port}\nContent-Type: application/json"
     in_chunks = f"{head}\nTransfer-Encoding: chunked"
-    async with serving(SERVERS[name], port, SECRET, handled, handling=0.05) as process:
-        await deliver_at_once(port, handled)
-        if name == "flask in a running loop":  # whose adapter is the tests' own, and reads the body by itself
-            return
-        body, signature = event("evt_chunked")
-        pieces = [chunk(body[:10]), chunk(body[10:]), b"0\r\n\r\n"]
-        assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", *pieces) == 204
-        body, signature = event("evt_twice")
-        twice = f"{head}\nX-Ajoxi-Signature: {'0' * 64}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}"
-        assert await post(port, twice, body) == 204
-        assert sorted(handled.read_text().split()) == ["evt_chunked", "evt_twice"]
+    await deliver_at_once(port, handled, secret)
+    if receiver.name == "flask in a running loop":  # whose adapter is the tests' own, and reads the body by itself
+        return
+    body, signature = event("evt_chunked", secret)
+    pieces = [chunk(body[:10]), chunk(body[10:]), b"0\r\n\r\n"]
+    assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", *pieces) == 204
+    body, signature = event("evt_twice", secret)
+    twice = f"{head}\nX-Ajoxi-Signature: {'0' * 64}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}"
+    assert await post(port, twice, body) == 204
+    assert sorted(handled.read_text().split()) == ["evt_chunked", "evt_twice"]
 
-        body, signature = event("evt_cut")
-        signed = f"{head}\nX-Ajoxi-Signature: {signature}"
-        cut = f"{signed}\nContent-Length: {len(body)}"
-        assert await post(port, cut, body[:-5], half_close=True) in {None, 400, 500}
-        assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", chunk(body[:-5]), half_close=True) in {
-            None, 400, 500,
-        }  # fmt: skip
-        assert await post(port, f"{signed}\nContent-Length: {len(body) - 5}", body[:-5]) == 400
-        assert await post(port, f"{head}\nContent-Length: {200 * 2**20}", b"x", half_close=True) in {
-            None, 400, 413, 500,
-        }  # fmt: skip
+    body, signature = event("evt_cut", secret)
+    signed = f"{head}\nX-Ajoxi-Signature: {signature}"
+    cut = f"{signed}\nContent-Length: {len(body)}"
+    assert await post(port, cut, body[:-5], half_close=True) in {None, 400, 500}
+    assert await post(port, f"{in_chunks}\nX-Ajoxi-Signature: {signature}", chunk(body[:-5]), half_close=True) in {
+        None, 400, 500,
+    }  # fmt: skip
+    assert await post(port, f"{signed}\nContent-Length: {len(body) - 5}", body[:-5]) == 400
+    assert await post(port, f"{head}\nContent-Length: {200 * 2**20}", b"x", half_close=True) in {
+        None, 400, 413, 500,
+    }  # fmt: skip
 
-        before = most_memory(process)
-        million = chunk(b"x" * 2**20)
-        assert await post(port, in_chunks, *[million] * 40, b"0\r\n\r\n") in {413, None}
-        grown = most_memory(process) - before
-        body, signature = event("evt_after")
-        assert await post(port, f"{head}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}", body) == 204
+    before = most_memory(receiver.process)
+    million = chunk(b"x" * 2**20)
+    assert await post(port, in_chunks, *[million] * 40, b"0\r\n\r\n") in {413, None}
+    grown = most_memory(receiver.process) - before
+    body, signature = event("evt_after", secret)
+    assert await post(port, f"{head}\nX-Ajoxi-Signature: {signature}\nContent-Length: {len(body)}", body) == 204
     assert handled.read_text().split()[2:] == ["evt_after"]
     assert grown < 16 * 2**20
