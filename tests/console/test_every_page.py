@@ -34,7 +34,6 @@ SNAPSHOTS = Path(__file__).parent / "snapshots"
 _VARYING = (
     (re.compile(r"\b\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d\s[AP]M\b"), "DATE"),
     (re.compile(r"\b\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d"), "DATE"),
-    (re.compile(r"\b\d{1,2}/\d{1,2}/\d{4}, \d{1,2}:\d\d:\d\d [AP]M\b"), "DATE"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "TIME"),
     (re.compile(r"\b[\d.]+ ms\b"), "N ms"),
     (re.compile(r"\b[0-9a-f]{32,}\b"), "HEX"),
