@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, ClassVar, Final
 from urllib.parse import parse_qsl
 
@@ -63,9 +62,11 @@ class Console:
     prefix: ClassVar[str] = CONSOLE.rstrip("/")
     #: The API shares the origin of the console and answers with what strangers sent. Recordings may be played by the pages that
     #: somebody develops on another port of this machine.
-    shared_headers: ClassVar[Mapping[str, str]] = MappingProxyType(
-        {"X-Content-Type-Options": "nosniff", "Cross-Origin-Resource-Policy": "same-site"}
-    )
+    #: A plain dict, since they are added to each answer: a read-only one takes three times as long.
+    shared_headers: ClassVar[Mapping[str, str]] = {
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-site",
+    }
 
     app: App
     control: Control
