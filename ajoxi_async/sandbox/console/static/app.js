@@ -2,7 +2,7 @@
  * The console: the side bar, the time bar, and the page of the present address between them.
  */
 import { early, signedIn } from './base/api.js';
-import { followTheme, isDark, theme } from './base/preferences.js';
+import { isDark, theme } from './base/preferences.js';
 import { address, go, route } from './base/router.js';
 import { addCommands } from './base/shortcuts.js';
 import { effect, element, html, later, nothing, show, untracked } from './base/view.js';
@@ -20,7 +20,6 @@ import { icon } from './widgets/icons.js';
  * @param {Map<string, Promise<Response | null>>} sent requests that were sent before this module was there, by their paths
  */
 export async function start(code, sent) {
-  followTheme();
   for (const [path, answer] of sent) early.set(path, answer);
   // The page is loaded while the session is looked up.
   moduleOf(route.peek())?.load();
