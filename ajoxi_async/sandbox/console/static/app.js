@@ -5,7 +5,7 @@ import { early, signedIn } from './base/api.js';
 import { isDark, theme } from './base/preferences.js';
 import { address, go, route } from './base/router.js';
 import { addCommands } from './base/shortcuts.js';
-import { effect, element, html, later, nothing, show, untracked } from './base/view.js';
+import { effect, element, html, later, nothing, show, together, untracked } from './base/view.js';
 import { followWorld, trouble } from './feed/store.js';
 import { noticesView } from './frame/notices.js';
 import { menuOpen, sideBar } from './frame/side_bar.js';
@@ -67,10 +67,7 @@ function showConsole(app) {
     addCommands(...globalCommands()),
     followPage(main),
   ];
-  return () => {
-    for (const stop of stops) stop();
-    app.replaceChildren();
-  };
+  return together(...stops, () => app.replaceChildren());
 }
 
 /** The page of an address, and how its module is loaded; `null` if there is no such page. */
