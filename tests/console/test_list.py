@@ -82,6 +82,33 @@ async def test_a_chosen_row_holds_the_list_and_changes_in_place(browser) -> None
         await expect(row(page, 2)).to_contain_text(call)
 
 
+async def test_first_rows_are_asked_for_with_the_page(browser) -> None:
+    """The answer with the page has the browser ask for a list's first rows, which the scripts take; not if the list is filtered."""
+    read = "() => performance.getEntriesByType('resource').map(({ name, initiatorType }) => [name, initiatorType])"
+    async with opened_console(browser) as console:
+        for name in ("calls", "deliveries", "events", "requests"):
+            page = await console.context.new_page()
+            await page.goto(f"/_ajoxi/console/main/{name}")
+            await expect(page.locator("main h1")).to_be_visible()
+            rows = f"{console.sandbox.base_url}/_ajoxi/{name}?"
+            assert [one for one in await page.evaluate(read) if one[0].startswith(rows)] == [
+                [f"{rows}at=0&limit=40", "link"]
+            ]
+        filtered = await page.goto("/_ajoxi/console/main/calls?status=ringing")
+        assert filtered is not None
+        assert "link" not in filtered.headers
+
+
+async def test_nothing_is_stored_before_a_choice(browser) -> None:
+    """What a person did not choose is not stored in the browser."""
+    async with opened_console(browser, fresh=True) as console:
+        await console.show("settings")
+        stored = "() => Object.entries(localStorage)"
+        assert await console.page.evaluate(stored) == []
+        await console.page.get_by_role("radio", name="Dark").check()
+        assert await console.page.evaluate(stored) == [["ajoxi-console-theme", "dark"]]
+
+
 async def test_few_rows_tell_the_whole_truth(browser) -> None:
     """Few rows are in the document; counts and indexes tell the rest, and the focus stays with its row wherever one scrolls."""
     async with opened_console(browser) as console:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, get_args
 
@@ -96,6 +97,23 @@ async def test_overview() -> None:
         assert (shown["counts"], shown["clock"]) == ((await ask("GET", "counts"))[1], (await ask("GET", "clock"))[1])
         assert sum(shown["requests_by_second"]["counts"]) == len(sandbox.requests)
         assert len(shown["requests_by_second"]["counts"]) == 60
+
+
+@pytest.mark.asyncio
+async def test_requests_by_second() -> None:
+    """Each second of the last minute has the number of requests that came in it, in whatever order they were answered."""
+    async with surface() as (sandbox, ask):
+        async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
+            for _ in range(5):
+                await client.calls.list(limit=1)
+        now = time.time()
+        for entry, before in zip(sandbox.requests, (3600, 7, 30, 7, 2), strict=True):
+            entry.received = now - before
+        _, shown = await ask("GET", "overview")
+        counts = shown["requests_by_second"]["counts"]
+        seconds = [place for place, count in enumerate(counts) for _ in range(count)]
+        assert len(counts) == 60
+        assert [one - seconds[0] for one in seconds] == [0, 23, 23, 28]
 
 
 @pytest.mark.asyncio

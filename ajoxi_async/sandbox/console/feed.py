@@ -40,7 +40,7 @@ __all__ = ["EVERY", "SHARE", "Feed", "SharedReads"]
 #: The shortest time between two events, in real seconds.
 EVERY: Final = 0.05
 #: Of the time, at most this part is spent by all feeds of a world, so that the API keeps its rate.
-SHARE: Final = 0.04
+SHARE: Final = 0.0125
 _LONGEST_PAUSE: Final = 1.0
 #: Real seconds after which the clock is sent although nothing changed.
 _HEARTBEAT: Final = 10.0

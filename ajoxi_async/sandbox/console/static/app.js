@@ -2,10 +2,10 @@
  * The console: the side bar, the time bar, and the page of the present address between them.
  */
 import { early, signedIn } from './base/api.js';
-import { followTheme, isDark, theme } from './base/preferences.js';
+import { isDark, theme } from './base/preferences.js';
 import { address, go, route } from './base/router.js';
 import { addCommands } from './base/shortcuts.js';
-import { effect, element, html, later, nothing, show, untracked } from './base/view.js';
+import { effect, element, html, later, nothing, show, together, untracked } from './base/view.js';
 import { followWorld, trouble } from './feed/store.js';
 import { noticesView } from './frame/notices.js';
 import { menuOpen, sideBar } from './frame/side_bar.js';
@@ -20,7 +20,6 @@ import { icon } from './widgets/icons.js';
  * @param {Map<string, Promise<Response | null>>} sent requests that were sent before this module was there, by their paths
  */
 export async function start(code, sent) {
-  followTheme();
   for (const [path, answer] of sent) early.set(path, answer);
   // The page is loaded while the session is looked up.
   moduleOf(route.peek())?.load();
@@ -68,10 +67,7 @@ function showConsole(app) {
     addCommands(...globalCommands()),
     followPage(main),
   ];
-  return () => {
-    for (const stop of stops) stop();
-    app.replaceChildren();
-  };
+  return together(...stops, () => app.replaceChildren());
 }
 
 /** The page of an address, and how its module is loaded; `null` if there is no such page. */

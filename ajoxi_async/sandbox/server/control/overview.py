@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
+from bisect import bisect_left
+from itertools import islice, pairwise
 from typing import Any
 
 from ajoxi_async.contract.calls import CallStatus, Disposition
@@ -79,13 +80,9 @@ def _overview(_: object, request: ControlRequest) -> Any:
 def _by_second(log: RequestLog) -> dict[str, Any]:
     """How many requests came in each of the last seconds of the wall clock, the oldest first, and the end of the last second."""
     end = int(time.time()) + 1
-    counted = [0] * _SECONDS
-    for entry in reversed(log):
-        before = end - entry.received
-        if before >= _SECONDS:
-            break
-        if before > 0:
-            counted[_SECONDS - 1 - int(before)] += 1
+    received = sorted(entry.received for entry in log)
+    places = [bisect_left(received, second) for second in range(end - _SECONDS, end + 1)]
+    counted = [after - before for before, after in pairwise(places)]
     return {"until": time_text(end), "counts": counted}
 
 

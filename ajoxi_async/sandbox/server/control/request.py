@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar, get_args
 
 from attrs import field, frozen
@@ -104,7 +105,7 @@ class Route:
     act: Callable[[Any, ControlRequest], Any]
     status: int = 200
 
-    @property
+    @cached_property
     def pattern(self) -> re.Pattern[str]:
         """The regular expression that matches the paths of this route."""
         return re.compile(re.escape(PREFIX + self.path).replace(re.escape("{id}"), "(?P<id>[^/]+)"))

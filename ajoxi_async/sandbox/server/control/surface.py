@@ -235,14 +235,23 @@ ROUTES = (
 )
 
 
+def _matching(path: str) -> list[tuple[Route, str]]:
+    """The routes of a path, each with the id in it."""
+    return [(route, match.groupdict().get("id", "")) for route in ROUTES if (match := route.pattern.fullmatch(path))]
+
+
+#: The routes of the paths without an id, which need no search.
+_FIXED = {path: _matching(path) for route in ROUTES if "{" not in (path := PREFIX + route.path)}
+
+
 def _find(method: str, path: str) -> tuple[Route, str]:
     """The route of a request, and the id in its path."""
-    found = [(route, match) for route in ROUTES if (match := route.pattern.fullmatch(path))]
+    found = _FIXED.get(path) or _matching(path)
     if not found:
         raise Refusal("not_found", f"expected one of {', '.join(sorted({route.path for route in ROUTES}))}")
-    for route, match in found:
+    for route, id in found:
         if route.method == method:
-            return route, match.groupdict().get("id", "")
+            return route, id
     raise Refusal("method_not_allowed", f"expected {' or '.join(route.method for route, _ in found)}")
 
 

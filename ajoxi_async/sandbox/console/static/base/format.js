@@ -8,7 +8,7 @@ const two = (value) => String(value).padStart(2, '0');
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 
 /** Milliseconds since the epoch of an RFC 3339 time. @param {string | number} time */
-export const millis = (time) => (typeof time === 'number' ? time : Date.parse(time));
+const millis = (time) => (typeof time === 'number' ? time : Date.parse(time));
 
 /**
  * A moment as the person chose to see times: the day only where it is not today's.

@@ -8,7 +8,12 @@ const PREFIX = 'ajoxi-console-';
 function kept(name, choices) {
   const stored = read(name);
   const preference = signal(choices.includes(stored) ? stored : choices[0]);
-  effect(() => write(name, preference.value));
+  let written = preference.value;
+  effect(() => {
+    if (preference.value === written) return;
+    written = preference.value;
+    write(name, written);
+  });
   addEventListener('storage', (event) => {
     if (event.key === PREFIX + name && choices.includes(event.newValue)) preference.value = event.newValue;
   });

@@ -61,3 +61,8 @@ export function element(tag, attributes = {}, ...children) {
   made.append(...children);
   return made;
 }
+
+/** One function that stops several things, in their order. @param {...(() => void)} stops */
+export const together = (...stops) => () => {
+  for (const stop of stops) stop();
+};

@@ -8,7 +8,7 @@ import { attempt, notify } from './notices.js';
 import { address } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { clock, follow, moment, setClock } from '../feed/store.js';
-import { html, nothing, show, signal } from '../base/view.js';
+import { html, nothing, show, signal, together } from '../base/view.js';
 
 const SPEEDS = [1, 10, 100];
 const JUMPS = [
@@ -122,10 +122,7 @@ function controls() {
 
 /** Show the bar. @param {HTMLElement} root */
 export function mountTimeBar(root) {
-  const stops = [followDue(), show(root, timeBar), addCommands(...timeCommands())];
-  return () => {
-    for (const stop of stops) stop();
-  };
+  return together(followDue(), show(root, timeBar), addCommands(...timeCommands()));
 }
 
 function timeBar() {

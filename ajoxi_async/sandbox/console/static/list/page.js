@@ -11,7 +11,7 @@ import { lists } from '../base/preferences.js';
 import { complain } from '../frame/notices.js';
 import { go, route, setQuery } from '../base/router.js';
 import { addCommands, keysText } from '../base/shortcuts.js';
-import { effect, element, html, later, nothing, show, signal, untracked } from '../base/view.js';
+import { effect, element, html, later, nothing, show, signal, together, untracked } from '../base/view.js';
 
 /**
  * @typedef {object} ListPage
@@ -101,9 +101,7 @@ function mountPage(root, page, create) {
     list.dispose,
   ];
   root.append(head, split, blank);
-  return () => {
-    for (const stop of stops) stop();
-  };
+  return together(...stops);
 }
 
 /** Read the list anew when its filters change. */

@@ -6,7 +6,7 @@ import { magicChoices, meaningOf } from './magic_numbers.js';
 import { notify } from '../frame/notices.js';
 import { followOwnNumbers, numberOptions } from './own_numbers.js';
 import { address, go } from '../base/router.js';
-import { html, nothing, show, signal } from '../base/view.js';
+import { html, nothing, show, signal, together } from '../base/view.js';
 
 /**
  * @param {HTMLElement} root
@@ -56,8 +56,5 @@ export function mountPhone(root) {
         <button value="call">${icon('calls')} Call in</button></div>
       <p class="problem" role="alert">${problem.value}</p>
     </form>`);
-  return () => {
-    stop();
-    numbers.stop();
-  };
+  return together(stop, numbers.stop);
 }

@@ -7,7 +7,7 @@ import { followObject } from '../widgets/object_view.js';
 import { address } from '../base/router.js';
 import { addCommands } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
-import { effect, element, html, nothing, show, signal } from '../base/view.js';
+import { effect, element, html, nothing, show, signal, together } from '../base/view.js';
 
 /** The most messages that are shown, the newest ones. */
 const MOST = 200;
@@ -106,10 +106,5 @@ export function mountThread(root, id, title) {
         </form>`;
     }),
   ];
-  return () => {
-    for (const stop of stops) stop();
-    removeCommands();
-    conversation.stop();
-    messages.stop();
-  };
+  return together(...stops, removeCommands, conversation.stop, messages.stop);
 }

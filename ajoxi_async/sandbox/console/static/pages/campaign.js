@@ -3,12 +3,12 @@ import { post, query } from '../base/api.js';
 import { badge } from '../widgets/states.js';
 import { count, counted, shownTime, spanText, words } from '../base/format.js';
 import { attempt, notify } from '../frame/notices.js';
-import { followObject } from '../widgets/object_view.js';
+import { followObject, objectView } from '../widgets/object_view.js';
 import { address } from '../base/router.js';
 import { shareBar } from '../widgets/share_bar.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { moment } from '../feed/store.js';
-import { effect, html, nothing, show } from '../base/view.js';
+import { effect, html, nothing, show, together } from '../base/view.js';
 
 const TONES = {
   answered: 'good', voicemail: 'accent', no_answer: 'warn', busy: 'warn2', failed: 'bad', canceled: 'faint',
@@ -75,16 +75,6 @@ export function mount(root, { id, title }) {
       ${value.held ? html`<p class="quiet">${count(value.held)} are held: ${value.mode === 'preview' ? 'they wait for their release' : 'the dialer has not dialled them yet'}.</p>` : nothing}
     </section>`;
 
-  const stop = show(root, () => {
-    const { value, problem } = campaign.state.value;
-    if (value !== null) return shown(value);
-    return problem === '' ? nothing : html`<div class="empty"><h1 tabindex="-1" data-focus>${id}</h1><p>${problem}</p>
-      <a class="button" href=${address('campaigns')}>Show all campaigns</a></div>`;
-  });
-  return () => {
-    stop();
-    stopTitle();
-    removeCommands();
-    campaign.stop();
-  };
+  const stop = show(root, () => objectView(id, campaign.state.value, 'campaigns', shown));
+  return together(stop, stopTitle, removeCommands, campaign.stop);
 }

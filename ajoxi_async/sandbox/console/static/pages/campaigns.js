@@ -9,7 +9,8 @@ import { followLedger } from '../campaigns/ledger_view.js';
 import { address, go } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
-import { html, show, signal } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { html, show, signal, together } from '../base/view.js';
 import { vocabulary } from '../base/vocabulary.js';
 
 const MODES = {
@@ -86,15 +87,8 @@ export function mount(root) {
     return html`
       <div class="page-head"><h1>Campaigns<small>${count(value.data.length)}</small></h1>
         <button class="primary" title=${tooltip('campaigns.start')} @click=${() => run('campaigns.start')}>${icon('campaigns')} Start a campaign</button></div>
-      <div class="scroll" tabindex="0" role="region" aria-label="Campaigns"><table class="plain-table">
-        <thead><tr>${['Campaign', 'Status', 'Mode', 'Ended', 'Progress', 'Created'].map((name) => html`<th scope="col" class=${name === 'Ended' ? 'number' : ''}>${name}</th>`)}</tr></thead>
-        <tbody>${value.data.toReversed().map(row)}</tbody></table></div>
+      ${objectTable('Campaigns', ['Campaign', 'Status', 'Mode', ['Ended', 'number'], 'Progress', 'Created'], value.data.toReversed().map(row))}
       ${ledger.view()}`;
   });
-  return () => {
-    stop();
-    removeCommands();
-    campaigns.stop();
-    ledger.stop();
-  };
+  return together(stop, removeCommands, campaigns.stop, ledger.stop);
 }

@@ -12,7 +12,7 @@ import { replay } from '../deliveries/replay.js';
 import { address } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { counts } from '../feed/store.js';
-import { html, nothing, signal } from '../base/view.js';
+import { html, nothing, signal, together } from '../base/view.js';
 
 const stateName = (row) => (row.state === 'pending' && row.attempts > 0 ? 'failing' : row.state);
 
@@ -94,8 +94,5 @@ export function mount(root) {
     ],
     empty: async () => (await import('../list/empty_lists.js')).deliveries,
   });
-  return () => {
-    unmount();
-    removeCommands();
-  };
+  return together(unmount, removeCommands);
 }

@@ -15,14 +15,15 @@ import { confirm } from '../frame/dialog.js';
 import { counted, latency, relative, shownTime } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { attempt, copy, notify } from '../frame/notices.js';
-import { followObject } from '../widgets/object_view.js';
+import { followObject, objectView } from '../widgets/object_view.js';
 import { replay } from '../deliveries/replay.js';
 import { address, go, route, setQuery } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { moment } from '../feed/store.js';
 import { isDelivered, roundsOf } from '../deliveries/timeline.js';
 import { timelineView } from '../deliveries/timeline_view.js';
-import { computed, effect, html, nothing, show, signal } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { computed, effect, html, nothing, show, signal, together } from '../base/view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root, { id, title }) {
@@ -135,21 +136,9 @@ function mountDelivery(root, id, title) {
         ${value.planned.length ? html`<span class="quiet">Hollow marks are planned, if every attempt before them fails.</span>` : nothing}</p>
     </section>
     ${made.value.length ? html`<div class="attempts-split">
-      <div class="scroll" tabindex="0" role="region" aria-label="Attempts"><table class="plain-table attempts">
-        <thead><tr>${['Attempt', 'Answer', 'At', 'Latency'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-        <tbody>${made.value.map(row)}</tbody></table></div>
+      ${objectTable('Attempts', ['Attempt', 'Answer', 'At', 'Latency'], made.value.map(row), 'attempts')}
       ${inspector(value)}</div>` : html`<p class="quiet">The first attempt is made as soon as the clock moves.</p>`}`;
 
-  const stop = show(root, () => {
-    const { value, problem } = delivery.state.value;
-    if (value !== null) return shown(value);
-    return problem === '' ? nothing : html`<div class="empty"><h1 tabindex="-1" data-focus>${id}</h1><p>${problem}</p>
-      <a class="button" href=${address('deliveries')}>Show all deliveries</a></div>`;
-  });
-  return () => {
-    stop();
-    stopTitle();
-    removeCommands();
-    delivery.stop();
-  };
+  const stop = show(root, () => objectView(id, delivery.state.value, 'deliveries', shown));
+  return together(stop, stopTitle, removeCommands, delivery.stop);
 }

@@ -9,7 +9,8 @@ import { icon } from '../widgets/icons.js';
 import { attempt, notify } from '../frame/notices.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
-import { html, nothing, show, signal } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { html, nothing, show, signal, together } from '../base/view.js';
 import { vocabulary } from '../base/vocabulary.js';
 
 const WHEN = {
@@ -135,10 +136,7 @@ export function mount(root) {
       <div class="page-head"><h1>Faults<small>${active.length ? count(active.length) : ''}</small></h1>
         ${active.length ? html`<button title=${tooltip('faults.clear')} @click=${() => run('faults.clear')}>Remove all</button>` : nothing}</div>
       <p class="lead">What goes wrong on purpose, to see what your client makes of it. What you do in this console is not disturbed.</p>
-      ${active.length ? html`<div class="scroll" tabindex="0" role="region" aria-label="Active faults"><table class="plain-table">
-        <thead><tr>${[['Fault'], ['With'], ['Where'], ['When'], ['Matched', 'number'], ['Fired', 'number']].map(([name, kind]) => html`<th scope="col" class=${kind ?? ''}>${name}</th>`)}
-          <th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-        <tbody>${active.map(row)}</tbody></table></div>` : html`<p class="surface">No fault is active: the sandbox answers as the API does. Choose one below.</p>`}
+      ${active.length ? objectTable('Active faults', ['Fault', 'With', 'Where', 'When', ['Matched', 'number'], ['Fired', 'number'], ''], active.map(row)) : html`<p class="surface">No fault is active: the sandbox answers as the API does. Choose one below.</p>`}
       ${vocab === null ? nothing : html`
         <h2>Presets</h2>
         <div class="presets">${vocab.fault_presets.map((preset) => html`<button class="preset" @click=${() => usePreset(preset)}>
@@ -146,11 +144,7 @@ export function mount(root) {
         <h2>Add a fault</h2>
         ${formView(vocab)}`}`;
   });
-  return () => {
-    stop();
-    removeCommands();
-    faults.stop();
-  };
+  return together(stop, removeCommands, faults.stop);
 }
 
 const COMMITTED = {

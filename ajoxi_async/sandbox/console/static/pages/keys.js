@@ -8,7 +8,8 @@ import { BASE, route } from '../base/router.js';
 import { showSecret } from '../widgets/secret.js';
 import { live } from '../feed/store.js';
 import { vocabulary } from '../base/vocabulary.js';
-import { html, nothing, show, signal } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { html, nothing, show, signal, together } from '../base/view.js';
 
 /** @type {import('../pages.js').Mount} */
 export function mount(root) {
@@ -80,15 +81,7 @@ export function mount(root) {
             }}> ${name}</label>`)}</div>
         </details>
       </form>
-      <div class="scroll" tabindex="0" role="region" aria-label="Keys">
-        <table class="plain-table"><thead><tr><th scope="col">Key</th><th scope="col">Masked</th><th scope="col">Denied</th>
-          <th scope="col">Last used</th><th scope="col">World</th><th scope="col"><span class="hidden">Actions</span></th></tr></thead>
-          <tbody>${value.map((key) => row(key, counts.get(key.id)))}</tbody></table>
-      </div>`;
+      ${objectTable('Keys', ['Key', 'Masked', 'Denied', 'Last used', 'World', ''], value.map((key) => row(key, counts.get(key.id))))}`;
   });
-  return () => {
-    stop();
-    keys.stop();
-    worlds.stop();
-  };
+  return together(stop, keys.stop, worlds.stop);
 }

@@ -8,7 +8,7 @@ import { address, go } from '../base/router.js';
 import { addCommands } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
 import { mountThread } from '../messages/thread.js';
-import { element, html, nothing, show } from '../base/view.js';
+import { element, html, nothing, show, together } from '../base/view.js';
 
 /** The most conversations that are listed, those with the newest messages. */
 const MOST = 100;
@@ -65,9 +65,5 @@ export function mount(root, { id, title }) {
     }),
     id === null ? mountPhone(main) : mountThread(main, id, title),
   ];
-  return () => {
-    for (const stop of stops) stop();
-    removeCommands();
-    conversations.stop();
-  };
+  return together(...stops, removeCommands, conversations.stop);
 }

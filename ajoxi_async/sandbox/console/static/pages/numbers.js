@@ -11,6 +11,7 @@ import { address, go, route, setQuery } from '../base/router.js';
 import { addCommands } from '../base/shortcuts.js';
 import { follow, live } from '../feed/store.js';
 import { chosenTab, tabRow } from '../widgets/tabs.js';
+import { objectTable } from '../widgets/table.js';
 import { effect, html, nothing, show, signal } from '../base/view.js';
 import { vocabulary } from '../base/vocabulary.js';
 
@@ -78,10 +79,6 @@ const offerRow = (number) => html`
     <td class="fill">${number.capabilities.join(', ')}</td>
     <td class="row-actions"><button aria-label="Take ${phone(number.phone_number)}" @click=${() => take(number)}>Take</button></td></tr>`;
 
-const table = (label, names, rows) => html`
-  <div class="scroll" tabindex="0" role="region" aria-label=${label}><table class="plain-table">
-    <thead><tr>${names.map((name) => html`<th scope="col">${name}</th>`)}<th scope="col"><span class="hidden">Actions</span></th></tr></thead><tbody>${rows}</tbody></table></div>`;
-
 const act = (what, number) => attempt(async () => {
   const from = vocabulary.value.first_number;
   if (what === 'call') go(address('calls', (await asApi('POST', '/v1/calls', { to: number, from, ai_receptionist: true })).id));
@@ -117,7 +114,7 @@ export function mount(root) {
 
   const ownView = () => {
     const rows = [...(owned.value.value?.data ?? []), ...(porting.value.value?.data ?? [])];
-    return html`${table('Your numbers', ['Number', 'Status', 'Where', 'Can', 'Calls go to', 'Texts'], rows.map(ownRow))}
+    return html`${objectTable('Your numbers', ['Number', 'Status', 'Where', 'Can', 'Calls go to', 'Texts', ''], rows.map(ownRow))}
       <p><button @click=${() => setQuery({ tab: 'available' })}>${icon('numbers')} Take another number</button></p>`;
   };
 
@@ -130,7 +127,7 @@ export function mount(root) {
         <label>Has the digits <input inputmode="numeric" pattern="[0-9]*" .value=${contains ?? ''} @change=${(event) => setQuery({ contains: event.target.value.replaceAll(/\D/g, '') || null })}></label>
       </form>
       ${offered.value?.error ? html`<p class="problem" role="alert">${offered.value.error.message}</p>` : nothing}
-      ${offered.value?.data?.length ? table('Numbers on offer', ['Number', 'Type', 'Where', 'Can'], offered.value.data.map(offerRow)) : html`<p class="quiet">No number on offer is like this.</p>`}
+      ${offered.value?.data?.length ? objectTable('Numbers on offer', ['Number', 'Type', 'Where', 'Can', ''], offered.value.data.map(offerRow)) : html`<p class="quiet">No number on offer is like this.</p>`}
       ${offered.value?.has_more ? html`<p class="quiet">The first ${MOST}; narrow it down for others.</p>` : nothing}`;
   };
 

@@ -6,10 +6,11 @@ import { count, phone, relative, shownTime, words } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { address, addressOf } from '../base/router.js';
 import { counts, followTranscript, live, moment } from '../feed/store.js';
+import { card } from '../widgets/card.js';
 import { table } from '../widgets/table.js';
 import { placeTestCall, TEST_CALL } from '../calls/test_call.js';
 import { whatIsDue } from '../frame/time_bar.js';
-import { effect, html, nothing, show, signal, svg, untracked } from '../base/view.js';
+import { effect, html, nothing, show, signal, svg, together, untracked } from '../base/view.js';
 
 /** Live calls whose lines are shown. */
 const HEARD = 6;
@@ -18,17 +19,14 @@ export function mount(root) {
   const { value: overview, stop } = live('overview');
   const lines = signal(/** @type {Record<string, {speaker: string, text: string}>} */ ({}));
   root.classList.add('scrolls');
-  const stops = [
+  return together(
     stop,
     listen(overview, lines),
     show(root, () => html`
       <div class="page-head"><h1>Overview</h1>
         ${isEmpty(overview.value) ? nothing : html`<button @click=${placeTestCall}>Place a test call</button>`}</div>
       ${overview.value === null ? nothing : isEmpty(overview.value) ? emptyView() : filledView(overview.value, lines.value)}`),
-  ];
-  return () => {
-    for (const one of stops) one();
-  };
+  );
 }
 
 const isEmpty = (shown) => shown !== null && shown.counts.calls + shown.counts.messages + shown.counts.requests === 0;
@@ -97,8 +95,6 @@ function filledView({ counts: shown, live_calls: calls, failures, dead_letters: 
       ], dead, 'No delivery was given up.'))}
     </div>`;
 }
-
-const card = (title, href, content) => html`<section class="card" aria-label=${title}><header><h2>${title}</h2><a href=${href}>All</a></header>${content}</section>`;
 
 const linkTo = (id) => {
   const href = addressOf(id ?? '');

@@ -9,7 +9,7 @@ import { address, addressOf, go } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { asCurl, asPytest, asPython } from '../widgets/snippets.js';
 import { follow, refusal } from '../feed/store.js';
-import { html, nothing, show, signal } from '../base/view.js';
+import { html, nothing, show, signal, together } from '../base/view.js';
 
 const COPIES = [
   { id: 'request.curl', name: 'curl', keys: 'c c', make: asCurl },
@@ -22,10 +22,7 @@ export function mount(root, { id, title }) {
   if (id === 'latest') return openLatest('requests');
   const remove = addCommands({ id: 'request.back', label: 'Back to the requests', group: 'Request', keys: 'Escape', run: () => go(address('requests')) });
   const stop = mountRequest(root, id, { title });
-  return () => {
-    remove();
-    stop();
-  };
+  return together(remove, stop);
 }
 
 /**
@@ -44,7 +41,7 @@ export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
   };
   /** What the request is copied as, and how; what it cannot be copied as is left out. */
   const copies = () => (request.peek() === null ? [] : COPIES.filter(({ make }) => make(described(), request.peek()) !== null));
-  const stops = [
+  return together(
     follow(`requests/${encodeURIComponent(id)}`, (answer) => {
       gone.value = refusal(answer) !== null;
       if (gone.peek()) return;
@@ -59,10 +56,7 @@ export function mountRequest(root, id, { title = () => {}, inPanel = false }) {
       if (gone.value) return html`<h1>No such request</h1><p role="alert">The log keeps the last 2,000 requests, and ${id} is not among them.</p>`;
       return request.value === null ? html`<h1 class="quiet">Loading…</h1>` : requestView(request.value, inPanel, copies());
     }),
-  ];
-  return () => {
-    for (const stop of stops) stop();
-  };
+  );
 }
 
 const ID = /\b(?:call|wh|cmp|dlv)_[0-9a-f]{6,}\b/g;

@@ -7,9 +7,10 @@ import { attempt, notify } from '../frame/notices.js';
 import { addressOf } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { clock, live, moment } from '../feed/store.js';
+import { card } from '../widgets/card.js';
 import { table } from '../widgets/table.js';
 import { advance, canJump, whatIsDue } from '../frame/time_bar.js';
-import { html, nothing, show } from '../base/view.js';
+import { html, nothing, show, together } from '../base/view.js';
 
 /** Timers that are listed. */
 const LISTED = 30;
@@ -20,7 +21,7 @@ export function mount(root) {
   const jumps = live('clock/jumps');
   const vocabulary = live('vocabulary');
   root.classList.add('scrolls');
-  const stops = [
+  return together(
     ...[timers, snapshots, jumps, vocabulary].map((one) => one.stop),
     addCommands({ id: 'time.mark', label: 'Make a mark', group: 'Time', keys: 't m', run: makeMark }),
     show(root, () => {
@@ -30,20 +31,15 @@ export function mount(root) {
           <button @click=${() => run('time.mark')} title=${tooltip('time.mark')}>${icon('rewind')} Make a mark</button></div>
         ${canJump() ? jumpForms(vocabulary.value.value) : teach()}
         <div class="cards">
-          ${card(`Due next${timers.value.value ? ` (${timers.value.value.total})` : ''}`, dueView(timers.value.value?.data ?? []))}
+          ${card(`Due next${timers.value.value ? ` (${timers.value.value.total})` : ''}`, null, dueView(timers.value.value?.data ?? []))}
           <div class="stack">
-            ${card('Marks to go back to', marksView(snapshots.value.value?.data ?? []))}
-            ${card('Jumps', jumpsView(jumps.value.value?.data ?? [], snapshots.value.value?.data ?? []))}
+            ${card('Marks to go back to', null, marksView(snapshots.value.value?.data ?? []))}
+            ${card('Jumps', null, jumpsView(jumps.value.value?.data ?? [], snapshots.value.value?.data ?? []))}
           </div>
         </div>`;
     }),
-  ];
-  return () => {
-    for (const stop of stops) stop();
-  };
+  );
 }
-
-const card = (title, content) => html`<section class="card" aria-label=${title}><header><h2>${title}</h2></header>${content}</section>`;
 
 const teach = () => html`<p class="callout">This sandbox runs on a real clock: its time passes by itself and cannot be moved.
   Start it with <code>ajoxi sandbox --clock live</code>, or <code>Sandbox(clock="live")</code>, to pause it, to run it faster, to jump

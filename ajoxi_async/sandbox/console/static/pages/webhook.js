@@ -5,14 +5,15 @@ import { confirm } from '../frame/dialog.js';
 import { count, counted, shownTime } from '../base/format.js';
 import { icon } from '../widgets/icons.js';
 import { attempt, notify } from '../frame/notices.js';
-import { followObject } from '../widgets/object_view.js';
+import { followObject, objectView } from '../widgets/object_view.js';
 import { address, go } from '../base/router.js';
 import { showSecret } from '../widgets/secret.js';
 import { shareBar } from '../widgets/share_bar.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
 import { ANSWERS, switchAnswer } from '../deliveries/test_endpoints.js';
-import { html, nothing, show } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { html, nothing, show, together } from '../base/view.js';
 
 const LAST = 10;
 const TONES = { delivered: 'good', failing: 'warn', pending: 'quiet', dead: 'bad', dropped: 'faint' };
@@ -88,20 +89,8 @@ export function mount(root, { id, title }) {
         ${value.old_secret_until ? html`The one before it signs as well until ${shownTime(value.old_secret_until)}.` : nothing}</span></p></section>
     ${last.value.value?.total ? html`
       <div class="page-head"><h2>The last deliveries</h2><a class="button" href=${address('deliveries', null, { webhook_id: id })}>Show all</a></div>
-      <div class="scroll" tabindex="0" role="region" aria-label="The last deliveries"><table class="plain-table">
-        <thead><tr>${['Delivery', 'State', 'Event', 'Attempts', 'Last answer', 'Next, or end'].map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-        <tbody>${last.value.value.data.map(deliveryRow)}</tbody></table></div>` : nothing}`;
+      ${objectTable('The last deliveries', ['Delivery', 'State', 'Event', 'Attempts', 'Last answer', 'Next, or end'], last.value.value.data.map(deliveryRow))}` : nothing}`;
 
-  const stop = show(root, () => {
-    const { value, problem } = webhook.state.value;
-    if (problem) {
-      return html`<div class="empty"><h1 tabindex="-1" data-focus>${id}</h1><p>${problem}</p><a class="button" href=${address('webhooks')}>Show all webhooks</a></div>`;
-    }
-    return value === null ? nothing : shown(value);
-  });
-  return () => {
-    stop();
-    removeCommands();
-    for (const followed of [webhook, last, receivers]) followed.stop();
-  };
+  const stop = show(root, () => objectView(id, webhook.state.value, 'webhooks', shown));
+  return together(stop, removeCommands, webhook.stop, last.stop, receivers.stop);
 }

@@ -7,7 +7,8 @@ import { icon } from '../widgets/icons.js';
 import { address, go } from '../base/router.js';
 import { addCommands, run, tooltip } from '../base/shortcuts.js';
 import { live } from '../feed/store.js';
-import { html, nothing, show } from '../base/view.js';
+import { objectTable } from '../widgets/table.js';
+import { html, nothing, show, together } from '../base/view.js';
 
 /** The share of attempts that were answered 2xx, in words. @param {{made: number, succeeded: number}} attempts */
 const successText = ({ made, succeeded }) =>
@@ -61,14 +62,8 @@ export function mount(root) {
     }
     return html`
       <div class="page-head"><h1>Webhooks<small>${count(value.total)}</small></h1>${buttons()}</div>
-      <div class="scroll" tabindex="0" role="region" aria-label="Webhooks"><table class="plain-table">
-        <thead><tr>${['Webhook', 'Status', 'Endpoint', 'Events', 'Succeeded', 'Open'].map((name) => html`<th scope="col" class=${name === 'Succeeded' ? 'number' : ''}>${name}</th>`)}</tr></thead>
-        <tbody>${value.data.map((webhook) => row(webhook, receiverOf(webhook)))}</tbody></table></div>`;
+      ${objectTable('Webhooks', ['Webhook', 'Status', 'Endpoint', 'Events', ['Succeeded', 'number'], 'Open'],
+        value.data.map((webhook) => row(webhook, receiverOf(webhook))))}`;
   });
-  return () => {
-    stop();
-    removeCommands();
-    webhooks.stop();
-    receivers.stop();
-  };
+  return together(stop, removeCommands, webhooks.stop, receivers.stop);
 }

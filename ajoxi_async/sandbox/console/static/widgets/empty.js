@@ -3,7 +3,8 @@
  */
 import { asCurl, asPython } from './snippets.js';
 import { icon } from './icons.js';
-import { attempt, copy } from '../frame/notices.js';
+import { codeBlock } from './json.js';
+import { attempt } from '../frame/notices.js';
 import { html, nothing } from '../base/view.js';
 
 /**
@@ -29,9 +30,5 @@ export function emptyPage({ icon: name, title, text, action, run, request }) {
     </div>`;
 }
 
-/** Code with a button that copies it. @param {string} name @param {string | null} code */
-export const snippet = (name, code) => (code === null ? nothing : html`
-  <figure class="snippet">
-    <figcaption>${name}<button class="plain" aria-label="Copy as ${name}" title="Copy as ${name}" @click=${() => copy(code, name)}>${icon('copy')}</button></figcaption>
-    <pre tabindex="0" role="region" aria-label=${name}>${code}</pre>
-  </figure>`);
+/** A request as code. @param {string} name @param {string | null} code `null` where it cannot be written so */
+const snippet = (name, code) => (code === null ? nothing : codeBlock(name, code, `Copy as ${name}`));

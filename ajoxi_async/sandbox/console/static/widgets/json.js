@@ -18,9 +18,15 @@ export function prettyBody(text) {
   }
 }
 
-/** A block of code with a button that copies all of it. @param {string} label @param {string} code */
-export const codeBlock = (label, code) => html`
+/**
+ * A block of code with a button that copies all of it.
+ *
+ * @param {string} label
+ * @param {string} code
+ * @param {string} [button] what the button is called
+ */
+export const codeBlock = (label, code, button = `Copy ${label}`) => html`
   <figure class="snippet">
-    <figcaption>${label}<button class="plain" aria-label="Copy ${label}" title="Copy" @click=${() => copy(code, label)}>${icon('copy')}</button></figcaption>
+    <figcaption>${label}<button class="plain" aria-label=${button} title=${button} @click=${() => copy(code, label)}>${icon('copy')}</button></figcaption>
     <pre tabindex="0" role="region" aria-label=${label}>${code.length > MOST ? `${code.slice(0, MOST)}\n… ${code.length - MOST} more characters; copy to see them` : code}</pre>
   </figure>`;

@@ -1,4 +1,4 @@
-/** Short tables of a page's parts. Long lists are in `list.js`. */
+/** Short tables: of a page's parts, and of its objects. Long lists are in `list.js`. */
 import { html, nothing } from '../base/view.js';
 
 /**
@@ -19,3 +19,20 @@ export function table(label, columns, rows, none) {
       </table>
     </div>`;
 }
+
+const headOf = (name) => {
+  const [text, kind = ''] = [name].flat();
+  return html`<th scope="col" class=${kind}>${text || html`<span class="hidden">Actions</span>`}</th>`;
+};
+
+/**
+ * The table of a page's objects, whose rows the page makes.
+ *
+ * @param {string} label what the table is called
+ * @param {(string | [string, string])[]} names the headings, of numbers with `number`; that of a column of buttons is empty
+ * @param {unknown} rows `tr` elements
+ * @param {string} [kind] a class of the table
+ */
+export const objectTable = (label, names, rows, kind = '') => html`
+  <div class="scroll" tabindex="0" role="region" aria-label=${label}><table class="plain-table ${kind}">
+    <thead><tr>${names.map(headOf)}</tr></thead><tbody>${rows}</tbody></table></div>`;
