@@ -1,6 +1,6 @@
 """What the dialer reaches: dials a second, commands, restarts, and three virtual days in the sandbox.
 
-``python -m benchmarks.dialer [--quick] [PART ...] [--ledger FOLDER]``, with the parts `uncapped`, `capped`, `control`, `restart`, `days`.
+``python -m benchmarks.dialer [--quick] [PART ...] [--ledger FOLDER]``, with the parts `uncapped`, `postgres`, `capped`, `control`, `restart`, `days`.
 
 Rules:
 1. The API is a process of its own: the sandbox where outcomes count, and a few lines that answer at once where only the dialer does.
@@ -405,7 +405,14 @@ async def restart(folder: Path, quick: bool) -> None:
         print(f"restart: first dial after {took:.3f} s; {before['calls']} calls before; RSS {size:.0f} MB at most")
 
 
-PARTS = {"uncapped": uncapped, "capped": capped, "control": control, "restart": restart, "days": days}
+PARTS = {
+    "uncapped": uncapped,
+    "postgres": postgres,
+    "capped": capped,
+    "control": control,
+    "restart": restart,
+    "days": days,
+}
 
 
 def main() -> None:

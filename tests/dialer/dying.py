@@ -62,9 +62,11 @@ class DyingDatabase(SqliteDatabase):
         self.life.boundary()
         return rows
 
-    def executemany(self, sql: str, rows: Any) -> None:
+    def update(self, table: str, changes: Any, rows: Any) -> None:
         for row in rows:
-            self.execute(sql, row)
+            self.life.boundary()
+            super().update(table, changes, [row])
+            self.life.boundary()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,9 +15,12 @@ import psycopg
 import pytest
 
 from ajoxi_async import ConfigurationError
+from ajoxi_async.dialer.rules.machine import Fact
 from ajoxi_async.dialer.storage import postgres_owner
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.postgres import PostgresDatabase
+from ajoxi_async.dialer.storage.statements import claims, facts, looks
+from ajoxi_async.dialer.storage.statements.facts import Report, Rules
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 from .cut_proxy import CutProxy
@@ -294,6 +298,51 @@ def test_loaded_rows_have_ids_in_their_order(postgres: PostgresServer) -> None:
             )
         assert database.execute("SELECT id, who FROM journal ORDER BY id") == [(7, "a"), (8, "z"), (9, "y")]
         assert database.execute("SELECT key, line FROM rejected") == [(None, 1)]
+
+
+def test_a_load_prepares_no_statement_of_its_own(postgres: PostgresServer) -> None:
+    """A second load carries out the statements of the first, so that a list of millions does not use up what is prepared."""
+    prepared = []
+    with opened(postgres.new_database()) as database:
+        database.own("autumn")
+        for number in range(3):
+            with database.transaction():
+                rows = [(1, number, "a", "b", "c")]
+                database.load("journal", ["campaign", "at", "who", "what", "detail"], rows)
+            prepared.append(database.execute("SELECT count(*) FROM pg_prepared_statements"))
+    assert prepared[1] == prepared[2]
+
+
+def rows_read(database: PostgresDatabase) -> int:
+    """Rows that this session has read lately, this transaction included."""
+    ((rows,),) = database.execute(
+        "SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables WHERE schemaname = 'ajoxi_dialer'"
+    )
+    return int(rows)
+
+
+def test_a_dial_reads_what_it_changes(postgres: PostgresServer) -> None:
+    """Claims and answers read the rows that they are about, in tables of which PostgreSQL has no statistics, however they grow."""
+    columns = ["id", "campaign", "number", "zones", "state", "due", "tries", "source", "line"]
+    many, some = 2_000, 10
+    rules = Rules(3, lambda *_: None, 0, 0)
+    with opened(postgres.new_database()) as database:
+        database.own("autumn")
+        with database.transaction():
+            database.load("contact", columns, ((n, 1, n, 1, 0, n, 0, 1, n) for n in range(1, many + 1)))
+        for _ in range(30):
+            with database.transaction():
+                before = rows_read(database)
+                found = claims.candidates(database, 1, claims.waiting_zones(database, 1), many, some)
+                claimed = claims.claim(
+                    database, 1, found, many, Counter(), from_of=lambda _: 1, allowed_at=lambda *_: 0.0, history=1.0
+                )
+                assert len(claimed) == some
+                placed = [Report(one.id, Fact.PLACED, f"call {one.id}") for one in claimed]
+                facts.record(database, 1, placed, many, rules, Counter())
+                looks.postpone(database, [(one.id, many) for one in claimed])
+                # In the last round there are 300 attempts, and 1,700 contacts that wait.
+                assert rows_read(database) - before <= 20 * some
 
 
 def test_no_secret_and_no_number_is_told(postgres: PostgresServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -24,13 +24,14 @@ Rules:
 from __future__ import annotations
 
 import enum
+from functools import cached_property
 from typing import Final, NamedTuple
 
 __all__ = ["ENDS", "IN_FLIGHT", "AttemptState", "CampaignState", "ContactState", "Fact", "Step", "after"]
 
 
 class _State(enum.IntEnum):
-    @property
+    @cached_property
     def word(self) -> str:
         """The name in reports and on the command line, such as ``waiting``."""
         return self.name.lower()

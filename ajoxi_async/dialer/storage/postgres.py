@@ -9,6 +9,9 @@ Rules:
 4. A connection that is lost within a transaction is not made anew before the transaction has ended.
 5. Commands go to the table ``inbox`` under a lock of its own, so that their ids are committed in order, and are announced to
    the owner by ``NOTIFY``.
+6. A statement of a transaction reads its rows by an index and in the index's order, whatever the planner believes of the tables. It
+   plans such a statement once, and would take a table without statistics for a small one and read all of it: a list that was just
+   loaded, or the attempts of a campaign that has just begun.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from types import MappingProxyType
 from typing import Final
 
 from ajoxi_async.dialer.storage.database import Posted, Row, Value
+from ajoxi_async.dialer.storage.postgres_line import array_text
 from ajoxi_async.dialer.storage.postgres_owner import CHANNEL, TABLES, Ownership
 from ajoxi_async.dialer.storage.postgres_session import SCHEMA, Session, parse_url
 from ajoxi_async.dialer.storage.schema import MIGRATIONS, VERSION
@@ -38,6 +42,23 @@ LEASE: Final = 10.0
 REQUEST_TIMEOUT: Final = 30.0
 #: The keys of the locks of transactions: of the ledger, and of the inbox.
 _LEDGER_LOCK, _INBOX_LOCK = 0x416A7844, 0x416A7845
+#: Settings of the planner for rule 6. They end with the transaction: reports are outside of one, and read whole tables.
+_SETTINGS: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        (
+            "enable_seqscan",
+            "enable_bitmapscan",
+            "enable_sort",
+            "enable_hashjoin",
+            "enable_mergejoin",
+            "enable_material",
+        ),
+        "off",
+    ),
+    "plan_cache_mode": "force_generic_plan",
+}
+#: What the selection of a transaction's lock selects besides.
+_BY_INDEX: Final = "".join(f", set_config('{name}', '{value}', true)" for name, value in _SETTINGS.items())
 #: Tables that only PostgreSQL has. `version` says which migrations were carried out.
 _OWN_TABLES: Final = (
     *TABLES,
@@ -76,6 +97,8 @@ class PostgresDatabase:
         #: Those that were asked for and are another process's, with their connections.
         self._wanted: dict[str, Ownership] = {}
         self._quiet_at: dict[str, float] = {}
+        #: The types of the columns of each table.
+        self._columns: dict[str, dict[str, str]] = {}
         # If the owner has not heard from PostgreSQL for a lease, neither will a statement get its answer.
         self._session = Session(self._address, settings, PATIENCE, self._is_lost)
         self._token = uuid.uuid4().hex
@@ -142,18 +165,27 @@ class PostgresDatabase:
         """See `Database`."""
         return self._session.execute(_in_postgres(sql), *parameters)
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
-        """See `Database`."""
-        sql = _in_postgres(sql)
-        for row in rows:
-            self._session.execute(sql, *row)
+    def update(self, table: str, changes: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> None:
+        """See `Database`. One statement for many rows, with an array for each column."""
+        types = self._types(table)
+        columns = [column for column, how in changes.items() if "?" in how] + ["id"]
+        sets = ", ".join(f"{column} = {how.replace('?', f'new_{column}')}" for column, how in changes.items())
+        arrays = [f"${place}::{types[column]}[]" for place, column in enumerate(columns, 1)]
+        names = ", ".join(f"new_{column}" for column in columns)
+        sql = (
+            f"UPDATE {table} SET {sets} FROM unnest({', '.join(arrays)}) AS new({names})"  # noqa: S608 - names of ours
+            # The ids twice, so that the index is used in whichever order the two are joined.
+            f" WHERE {table}.id = new_id AND {table}.id = ANY({arrays[-1]})"
+        )
+        for some in _once_each(rows):
+            self._session.execute(sql, *(array_text(values) for values in zip(*some, strict=True)))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """See `Database`. Everything that this object owns has to be its own still."""
         if not self._owned:
             raise LedgerOwnedError("this process does not own a campaign of the ledger")
-        with self._session.transaction(_lock(_LEDGER_LOCK)):
+        with self._session.transaction(_lock(_LEDGER_LOCK) + _BY_INDEX):
             for one in self._owned.values():
                 # A transaction of a former owner ends here, and a new owner waits for one that is under way.
                 if self._session.execute("SELECT epoch FROM owner WHERE id = $1 FOR SHARE", one.id) != [(one.epoch,)]:
@@ -172,22 +204,29 @@ class PostgresDatabase:
         """See `Database`. By COPY into a temporary table, because COPY leaves nothing out."""
         names = ", ".join(columns)
         into, values = [*columns, *fixed], [*columns, *(str(value) for value in fixed.values())]
-        if "id" not in columns and self._has_id(table):
+        above: list[Value] = []
+        if "id" not in columns and "id" in self._types(table):
             ((last,),) = self.execute(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608 - names of ours
-            into, values = ["id", *into], [f"{last} + place", *values]
+            into, values, above = ["id", *into], ["$1 + place", *values], [last]
         unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
         empty = f"SELECT 0::bigint AS place, {names} FROM {table}"  # noqa: S608
         self._session.execute(f"CREATE TEMP TABLE loaded AS {empty} WITH NO DATA")
         numbered = ((place, *row) for place, row in enumerate(rows, 1))
         self._session.copy(f"COPY loaded (place, {names}) FROM STDIN", numbered)
         ordered = f"SELECT {', '.join(values)} FROM loaded ORDER BY place"  # noqa: S608
-        self._session.execute(f"INSERT INTO {table} ({', '.join(into)}) {ordered}{unless}")
+        self._session.execute(f"INSERT INTO {table} ({', '.join(into)}) {ordered}{unless}", *above)
         self._session.execute("DROP TABLE loaded")
 
-    def _has_id(self, table: str) -> bool:
-        return bool(
-            self.execute("SELECT 1 FROM pg_attribute WHERE attrelid = CAST(? AS regclass) AND attname = 'id'", (table,))
-        )
+    def _types(self, table: str) -> dict[str, str]:
+        """The type of each column of a table."""
+        if table not in self._columns:
+            found = self.execute(
+                "SELECT attname, format_type(atttypid, NULL) FROM pg_attribute WHERE attrelid = CAST(? AS regclass)"
+                " AND attnum > 0 AND NOT attisdropped",
+                (table,),
+            )
+            self._columns[table] = dict(found)
+        return self._columns[table]
 
     # Ownership
 
@@ -260,6 +299,21 @@ class PostgresDatabase:
     def alarm(self) -> int | None:
         """See `Database`."""
         return max((one.latest_command for one in self._owned.values()), default=None)
+
+
+def _once_each(rows: Iterable[Sequence[Value]]) -> Iterator[list[Sequence[Value]]]:
+    """Rows in groups in which no id, which is last, repeats: a statement changes a row once."""
+    left = list(rows)
+    while left:
+        some: dict[Value, Sequence[Value]] = {}
+        later = []
+        for row in left:
+            if row[-1] in some:
+                later.append(row)
+            else:
+                some[row[-1]] = row
+        yield list(some.values())
+        left = later
 
 
 def _lock(key: int) -> str:

@@ -24,7 +24,7 @@ from ajoxi_async.dialer.storage.database import Row, Value
 if TYPE_CHECKING:
     import psycopg
 
-__all__ = ["Line", "Refused", "Silent", "copy_text"]
+__all__ = ["Line", "Refused", "Silent", "array_text", "copy_text"]
 
 #: Most statements whose results are not read yet, so that neither side's buffers fill up.
 _MOST_PENDING: Final = 200
@@ -347,6 +347,17 @@ def _checked(text: str) -> str:
     if "\0" in text:
         raise Refused("a text with a null character cannot be kept", "22021")
     return text
+
+
+def array_text(values: Iterable[Value]) -> str:
+    """Values of one type as an array, as a parameter has it: ``{1,NULL,"text"}``."""
+    return "{" + ",".join(["NULL" if value is None else _element(value) for value in values]) + "}"
+
+
+def _element(value: Value) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(int(value)) if isinstance(value, int) else repr(value)
 
 
 def copy_text(row: Sequence[Value]) -> str:

@@ -187,8 +187,12 @@ class SqliteDatabase:
         except sqlite3.Error as error:
             raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
 
-    def executemany(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
+    def update(self, table: str, changes: Mapping[str, str], rows: Iterable[Sequence[Value]]) -> None:
         """See `Database`."""
+        sets = ", ".join(f"{column} = {how}" for column, how in changes.items())
+        self._execute_each(f"UPDATE {table} SET {sets} WHERE id = ?", rows)  # noqa: S608 - names of ours
+
+    def _execute_each(self, sql: str, rows: Iterable[Sequence[Value]]) -> None:
         with self._typed():
             self._connection().executemany(sql, rows)
 
@@ -236,7 +240,7 @@ class SqliteDatabase:
         values = ", ".join([*columns, *more])
         unless = f" ON CONFLICT ({', '.join(key)}) DO NOTHING" if key else ""
         names = ", ".join([*columns, *fixed])
-        self.executemany(
+        self._execute_each(
             f"INSERT INTO {table} ({names}) SELECT {values} FROM (SELECT {given}) WHERE true{unless}",  # noqa: S608 - names of ours
             rows,
         )

@@ -86,7 +86,10 @@ class Rings:
         A call that has not rung counts as the next ring.
         """
         first = self._places(number)[: most - 1]
-        return next((n for n, place in enumerate(first, 1) if self.get(place).call_id == call_id), len(first) + 1)
+        for n, place in enumerate(first, 1):
+            if self._pages[place // _PAGE].calls[place % _PAGE] == call_id:
+                return n
+        return len(first) + 1
 
     def _places(self, number: str) -> list[int]:
         for place in range(self._indexed, self._size):

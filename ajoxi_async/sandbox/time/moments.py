@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 __all__ = ["LATEST", "at"]
 
@@ -10,6 +11,8 @@ __all__ = ["LATEST", "at"]
 LATEST = 253_370_764_800.0
 
 
+# Cached, because much happens at the same instant: a call changes, and an event of it is reported.
+@lru_cache(maxsize=128)
 def at(moment: float) -> datetime:
     """Seconds since the epoch as an aware time, rounded to the millisecond, which is what the wire carries."""
     return datetime.fromtimestamp(round(moment, 3), UTC)

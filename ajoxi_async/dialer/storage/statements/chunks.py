@@ -14,7 +14,7 @@ def add(db: Database, campaign: int, ref: str, attempts: Iterable[int], now: int
     ((id,),) = db.execute(
         "INSERT INTO chunk (campaign, ref, state, intent_at) VALUES (?, ?, 0, ?) RETURNING id", (campaign, ref, now)
     )
-    db.executemany("UPDATE attempt SET chunk = ? WHERE id = ?", [(id, one) for one in attempts])
+    db.update("attempt", {"chunk": "?"}, [(id, one) for one in attempts])
     return int(id)
 
 

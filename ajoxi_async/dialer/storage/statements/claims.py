@@ -98,7 +98,8 @@ def next_due(db: Database, campaign: int, zone: int) -> int | None:
     return rows[0][0] if rows else None
 
 
-_READ = "SELECT id, tries, expires, variables FROM contact WHERE id IN {} AND state = 0 AND due <= ?"
+#: By the id alone: with more conditions PostgreSQL may take the index of what is due, and read all of it.
+_READ = "SELECT id, state, due, tries, expires, variables FROM contact WHERE id IN {}"
 _EARLIER = "SELECT number, intent_at, state FROM attempt WHERE number IN {} AND intent_at > ? ORDER BY intent_at"
 _INTENT = (
     "INSERT INTO attempt (campaign, contact, n, number, from_, state, sent, intent_at, incident, looked)"
@@ -175,8 +176,9 @@ def _allowed(
     """What may be dialled now, without the attempt and the number to call from. The others are ended or get their moment."""
     contacts: dict[int, tuple[int, int | None, str | None]] = {}
     for places, some in in_lists([one.id for one in found]):
-        for id, tries, expires, variables in db.execute(_READ.format(places), (*some, now)):
-            contacts[id] = tries, expires, variables
+        for id, state, due, tries, expires, variables in db.execute(_READ.format(places), some):
+            if state == ContactState.WAITING and due <= now:
+                contacts[id] = tries, expires, variables
     waiting = [one for one in found if one.id in contacts]
     numbers = [one.number for one in waiting]
     forbidden = dnc_among(db, campaign, numbers)

@@ -127,12 +127,20 @@ _READ = (
     " c.state, c.tries"
     " FROM attempt a JOIN contact c ON c.id = a.contact WHERE a.id IN {}"
 )
-_WRITE = (
-    "UPDATE attempt SET state = ?, call_id = coalesce(?, call_id), created_at = coalesce(?, created_at), ended_at = ?,"
-    " disposition = ?, duration = ?, via = coalesce(via, ?), incident = ?, reason = ?, next_look = ?, looked = 0"
-    " WHERE id = ?"
-)
-_WRITE_CONTACT = "UPDATE contact SET state = ?, due = coalesce(?, due), tries = ?, reason = ? WHERE id = ?"
+_ATTEMPT: Final = {
+    "state": "?",
+    "call_id": "coalesce(?, call_id)",
+    "created_at": "coalesce(?, created_at)",
+    "ended_at": "?",
+    "disposition": "?",
+    "duration": "?",
+    "via": "coalesce(via, ?)",
+    "incident": "?",
+    "reason": "?",
+    "next_look": "?",
+    "looked": "0",
+}
+_CONTACT: Final = {"state": "?", "due": "coalesce(?, due)", "tries": "?", "reason": "?"}
 #: Facts after which a contact may wait again.
 _AGAIN = frozenset({Fact.ENDED, Fact.UNSENT, Fact.RELEASED})
 
@@ -184,8 +192,8 @@ def record_each(
     writes: list[tuple[Value, ...]] = []
     contacts: list[tuple[Value, ...]] = []
     changed = [_changed(known, report, now, rules, tally, writes, contacts) for report in reports]
-    db.executemany(_WRITE, writes)
-    db.executemany(_WRITE_CONTACT, contacts)
+    db.update("attempt", _ATTEMPT, writes)
+    db.update("contact", _CONTACT, contacts)
     return changed
 
 

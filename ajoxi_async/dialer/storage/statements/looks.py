@@ -55,11 +55,8 @@ def next_at(db: Database, campaign: int) -> int | None:
 
 def postpone(db: Database, looked: Iterable[tuple[int, int | None]], reason: str | None = None) -> None:
     """Note that attempts were looked up without result, and when each is looked up again, ``None`` for never; and perhaps why."""
-    for id, then in looked:
-        db.execute(
-            "UPDATE attempt SET looked = looked + 1, next_look = ?, reason = coalesce(?, reason) WHERE id = ?",
-            (then, reason, id),
-        )
+    changes = {"looked": "looked + 1", "next_look": "?", "reason": "coalesce(?, reason)"}
+    db.update("attempt", changes, [(then, reason, id) for id, then in looked])
 
 
 def set_stale(db: Database, id: int, then: int | None) -> bool:
