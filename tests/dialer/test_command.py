@@ -305,7 +305,8 @@ def test_paused_by_another_process(here: Path, sandbox: Sandbox, capsys: pytest.
     until_carried_out(["+14155550198"])
     until_nothing_is_on_the_wire()
     sent = len(sandbox.requests.find(route="calls.create"))
-    until_carried_out(["+14155550199"])  # The process goes on looking, and one that is not paused would have sent by then.
+    # The process goes on looking, and one that is not paused would have sent by then.
+    until_carried_out(["+14155550199"])
     assert len(sandbox.requests.find(route="calls.create")) == sent
     assert len(sandbox.world().rings()) < 150
     capsys.readouterr()
