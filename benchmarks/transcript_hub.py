@@ -137,6 +137,8 @@ async def _by_hand(client):
         await response.prepare(request)
         while True:
             await changed.wait()
+            if request.transport is None:  # the browser is gone
+                return response
             if request.transport.get_write_buffer_size() == 0:
                 await response.write(frame)
 
