@@ -186,25 +186,32 @@ def test_a_folder_that_cannot_be_written(
     assert "settings" in said
 
 
+class Memory(KeyringBackend):
+    """A keyring of the package keyring that keeps keys for one test."""
+
+    priority = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: dict[tuple[str, str], str] = {}
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.kept[service, username] = password
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.kept.get((service, username))
+
+    def delete_password(self, service: str, username: str) -> None:
+        del self.kept[service, username]
+
+
 def test_the_keyring(
     no_key: Server, ajoxi: Run, typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """With --keyring the key is in the keyring of the system and not in the file."""
-    kept: dict[tuple[str, str], str] = {}
-
-    class Memory(KeyringBackend):
-        priority = 1
-
-        def set_password(self, service: str, username: str, password: str) -> None:
-            kept[service, username] = password
-
-        def get_password(self, service: str, username: str) -> str | None:
-            return kept.get((service, username))
-
-        def delete_password(self, service: str, username: str) -> None:
-            del kept[service, username]
-
-    monkeypatch.setattr("keyring.core._keyring_backend", Memory())
+    ring = Memory()
+    kept = ring.kept
+    monkeypatch.setattr("keyring.core._keyring_backend", ring)
     key = no_key.sandbox.api_key
     typed(key)
     assert ajoxi("login", "--keyring", "--base-url", no_key.sandbox.base_url)[0] == 0
@@ -226,17 +233,9 @@ def test_a_keyring_that_does_not_work(
 ) -> None:
     """It is a message without the key, and nothing is kept."""
 
-    class Broken(KeyringBackend):
-        priority = 1
-
+    class Broken(Memory):
         def set_password(self, service: str, username: str, password: str) -> None:
             raise RuntimeError("AJX_TEST_secret")
-
-        def get_password(self, service: str, username: str) -> None:
-            raise NotImplementedError
-
-        def delete_password(self, service: str, username: str) -> None:
-            raise NotImplementedError
 
     monkeypatch.setattr("keyring.core._keyring_backend", Broken())
     typed("AJX_TEST_secret")

@@ -157,7 +157,7 @@ def real(amount: int, seed: int = 0) -> Result:
         sandbox = context.Process(target=_sandbox, args=(socket[1],), daemon=True)
         sandbox.start()
         url = socket[0].recv()
-        loaded = 0
+        loaded = unknown = 0
         try:
             while result.rounds < amount:
                 contacts = f"{folder}/{loaded}"
@@ -179,7 +179,8 @@ def real(amount: int, seed: int = 0) -> Result:
                 if result.rounds % 500 == 0:
                     print(f"{result.rounds} of {amount} processes killed", file=sys.stderr, flush=True)
                 left, waiting = anyio.run(_left, ledger)
-                result.at_once[left] += 1
+                result.at_once[max(0, left - unknown)] += 1
+                unknown = left
                 if os.path.exists(contacts) and waiting == 0:
                     loaded += MANY
             dialer = context.Process(target=_dialer, args=(ledger, url, loaded, None, context.Event()))
