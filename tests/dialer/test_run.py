@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
 
-from ajoxi_async.dialer import Retry, Stop
+from ajoxi_async import AsyncAjoxi
+from ajoxi_async.dialer import Campaign, Retry, Stop
+from ajoxi_async.limits.local import LocalLimiter
+from ajoxi_async.protocol.rate import Lane, Permit
 from ajoxi_async.sandbox import Population
 from ajoxi_async.sandbox import Settings as SandboxSettings
 
-from .worlds import MAGIC, Where, stage
+from .worlds import FROM, MAGIC, Where, stage, wait_until
 
 pytestmark = pytest.mark.anyio
 NUMBERS = [14045560000 + each for each in range(30)]
@@ -65,6 +69,45 @@ async def test_concurrency_counts_every_call_that_may_ring(where: Where) -> None
         for moment in starts:
             away = [one for one in calls if one.created_at and one.ended_at and one.created_at <= moment < one.ended_at]
             assert len(away) <= 4
+
+
+class _Burst(LocalLimiter):
+    """Gives ten permits to calls at once, and then none for as long as `held`."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.turns, self.held = 10, anyio.Event()
+
+    def try_acquire(self, lane: Lane = "default") -> Permit | None:
+        return super().try_acquire(lane) if lane != "bulk" else None
+
+    async def acquire(self, lane: Lane = "default", *, deadline: float | None = None) -> Permit:
+        if lane == "bulk":
+            self.turns -= 1
+            if self.turns < 0:
+                await self.held.wait()
+        return await super().acquire(lane, deadline=deadline)
+
+
+async def test_few_intents_are_written_ahead_of_the_limiter(where: Where) -> None:
+    """After a burst of turns at once, at most eight intents wait for the next turn: each would be in doubt if the process died."""
+    async with stage(where, NUMBERS) as here:
+        limiter = _Burst()
+        async with AsyncAjoxi(here.sandbox.api_key, transport=here.sandbox.transport(), limiter=limiter) as client:
+            campaign = await Campaign.open(here.ledger, client, "autumn", from_=FROM, clock=here.sandbox.clock)
+
+            async def run() -> None:
+                async for _ in campaign.run(every=0.01):
+                    pass
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(run)
+                await wait_until(lambda: len(here.rings()) == 10)
+                await anyio.sleep(0.1)  # In which more would be written.
+                running = campaign._run.running  # type: ignore[union-attr]
+                assert 1 <= len(running.claimed) <= 8
+                limiter.held.set()
+        assert len(here.rings()) == len(NUMBERS)
 
 
 async def test_a_refused_number_is_no_second_time_called(where: Where) -> None:

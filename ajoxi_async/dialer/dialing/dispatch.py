@@ -3,8 +3,8 @@
 Rules:
 1. The order is: room, durable intent, the limiter's turn, gate, wire, answer. No request leaves without an intent that was durable
    before, and none leaves that the gate has not let through after its turn.
-2. Few intents are written ahead of the wire, because each is in doubt if the process dies: two at the limit of a key. The number grows
-   while turns come faster than intents, to 32 where nothing limits the calls.
+2. Few intents are written ahead of the wire, because each is in doubt if the process dies: about one at the limit of a key, at most 32
+   where nothing limits the calls; see `IntentsAhead`.
 3. The gate looks at what may have changed since the claim: the ownership, the state of the campaign, commands that were posted and
    not carried out yet, the do-not-call list, the contact's time, and the window for the whole ring time. It does no I/O.
 4. A request is sent once. What was proven unsent goes back into the ledger and keeps its number and its reference.
@@ -31,6 +31,7 @@ from ajoxi_async.dialer.dialing.chunks import Chunks, ringing_time
 from ajoxi_async.dialer.dialing.openings import Openings
 from ajoxi_async.dialer.dialing.running import Running
 from ajoxi_async.dialer.reporting.progress import Waiting
+from ajoxi_async.dialer.rules.intents import IntentsAhead
 from ajoxi_async.dialer.rules.machine import CampaignState, Fact
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements import campaigns, chunks, claims, contacts
@@ -40,9 +41,6 @@ from ajoxi_async.protocol.errors import AjoxiError, CampaignHaltedError
 
 __all__ = ["Dispatcher"]
 
-#: Intents that are written ahead of the wire, at least and at most.
-_FEWEST: Final = 2
-_MOST: Final = 32
 #: Candidates that are read at once.
 _READ: Final = 200
 #: Contacts that are canceled in one transaction.
@@ -66,11 +64,14 @@ class _Gate:
 
     dispatcher: Dispatcher
     claimed: Sequence[Claimed]
+    #: When the intent was durable, on the boot clock.
+    written: float = field(factory=boot_time)
     #: When it let the request through.
     passed: float = 0.0
 
     def __call__(self) -> None:
         self.dispatcher.check(*self.claimed)
+        self.dispatcher.ahead.had_turn(boot_time() - self.written)
         self.passed = self.dispatcher.running.clock.now()
 
 
@@ -83,6 +84,7 @@ class Dispatcher:
         spawn: starts a task.
         waiting: what the contacts that wait are waiting for.
         polled: when commands were looked for the last time, on the boot clock.
+        ahead: how many intents may wait for the limiter's turn.
     """
 
     running: Running
@@ -90,10 +92,10 @@ class Dispatcher:
     spawn: Callable[..., object]
     waiting: tuple[Waiting, ...] = ()
     polled: float = field(factory=boot_time)
+    ahead: IntentsAhead = field(factory=IntentsAhead)
     _openings: Openings = field(init=False)
     _callers: Callers = field(init=False)
     _queue: deque[Candidate] = field(factory=deque)
-    _ahead: int = _FEWEST
     _doubts: int = 0
     _throttled: int = 0
     _pause: float = 0.0
@@ -144,25 +146,22 @@ class Dispatcher:
             return None
         if running.settings.engine == "api":
             return await self._turn_of_chunk(now)
-        ahead = self._ahead - len(running.claimed)
-        if ahead < self._ahead // 2:  # Half of them at once: a commit for one costs as much as a commit for many.
+        ahead = self.ahead.room(len(running.claimed))
+        if not ahead:
             return None
         seen = running.seen()
         room = min(1 if self._pause else ahead, running.pacing.room(now, seen), running.affordable())
         if room <= 0:
             return running.pacing.next_change(now, seen)
-        steps = running.steps
+        steps, began = running.steps, boot_time()
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
+        self.ahead.were_written(boot_time() - began)
         if steps != running.steps:
             running.suspect |= {one.id for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
         self.waiting = ()
-        if not running.claimed:
-            self._ahead = min(_MOST, self._ahead * 2)
-        elif len(running.claimed) > self._ahead // 2:
-            self._ahead = max(_FEWEST, self._ahead - 1)
         for one in claimed:
             self._begin(one)
         return 0
@@ -433,7 +432,7 @@ class Dispatcher:
         if now >= self._paused_until:
             self._pause = min(_LONGEST_PAUSE, self._pause * 2 or _PAUSE)
             self._paused_until = now + self._pause
-            self._ahead = _FEWEST
+            self.ahead.reset()
 
     def rewind(self) -> None:
         """The clock was set back: no moment that is kept here is waited for."""
