@@ -109,6 +109,36 @@ async def test_a_task_that_is_cancelled_behind_a_commit_holds_nobody_up(tmp_path
         assert await names(ledger) == {"first", "cancelled", "last", *(f"n{each}" for each in range(others))}
 
 
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_work_that_waits_is_carried_out_before_the_database_is_closed(tmp_path: Path, cancelled: bool) -> None:
+    """A ledger whose block ends during a commit writes what was handed over meanwhile, whether or not a task still waits for it."""
+    go_on = threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("first")(db)  # type: ignore[operator]
+        assert go_on.wait(20)
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            async with Ledger(tmp_path / "a.db") as ledger:
+                await ledger.own("x")
+                group.start_soon(ledger.write, slowly)
+                await anyio.wait_all_tasks_blocked()
+                waiting = anyio.CancelScope()
+
+                async def wait() -> None:
+                    with waiting:
+                        await ledger.write(note("second"))
+
+                group.start_soon(wait)
+                await anyio.wait_all_tasks_blocked()
+                if cancelled:
+                    waiting.cancel()
+                threading.Timer(0.05, go_on.set).start()
+    async with Ledger(tmp_path / "a.db") as ledger:
+        assert await names(ledger) == {"first", "second"}
+
+
 async def test_one_owner_at_a_time(tmp_path: Path) -> None:
     """Whoever does not have the lock cannot write, and can read; when the owner has gone, the next one can have it."""
     async with Ledger(tmp_path / "a.db") as first, Ledger(tmp_path / "a.db") as second:

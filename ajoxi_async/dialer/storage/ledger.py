@@ -5,8 +5,8 @@ Rules:
    for meanwhile, all of it in one transaction, with one commit for many (group commit).
 2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
 3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
-4. Work that was handed over is carried out even if the task that waits for it is cancelled. Only a task that still waits becomes the
-   next writer; where none does, the present one carries out the rest.
+4. Work that was handed over is carried out even if the task that waits for it is cancelled, and before the database is closed. Only a
+   task that still waits becomes the next writer; where none does, the present one carries out the rest.
 5. Work of one kind on many items is carried out once for all items that wait (`write_each`), because the time of a transaction is
    that of its statements, and to a database on another machine each of them is a round trip.
 """
@@ -97,6 +97,8 @@ class Ledger:
     ) -> None:
         self._open = False
         with anyio.CancelScope(shield=True):
+            while self._jobs:  # Of tasks that were cancelled, or that outlive this block.
+                await self._carry_out_some()
             async with self._thread:
                 await self._in_thread(self.database.close)
 
@@ -175,12 +177,7 @@ class Ledger:
         done = False
         try:
             while self._jobs and not (done and self._next()):
-                async with self._thread:
-                    batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
-                    await self._in_thread(lambda batch=batch: _transact(self.database, batch))  # type: ignore[misc]
-                done = done or job in batch
-                for each in batch:
-                    each.done.set()
+                done = job in await self._carry_out_some() or done
         finally:
             following = self._next()
             if following is not None:
@@ -188,6 +185,16 @@ class Ledger:
                 following.done.set()
             else:
                 self._writing = False
+
+    async def _carry_out_some(self) -> list[_Job[Any]]:
+        """Carry out the first jobs that wait, in one transaction, and return them. None are left if another task was faster."""
+        async with self._thread:
+            batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
+            if batch:
+                await self._in_thread(lambda: _transact(self.database, batch))
+        for each in batch:
+            each.done.set()
+        return batch
 
     def _next(self) -> _Job[Any] | None:
         """The first job that a task waits for."""
