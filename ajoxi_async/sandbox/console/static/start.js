@@ -1,5 +1,5 @@
 /**
- * The first script: it takes the one-time code out of the address, asks for the first rows, then loads the console.
+ * The first script: it takes the one-time code out of the address, exchanges it or asks for the first rows, and loads the console.
  *
  * The code is in the fragment (`#code=…`), which browsers send to no server. It is removed from the address before anything else
  * is loaded, so that it is neither in the history nor visible to other scripts.
@@ -13,17 +13,32 @@ if (code !== null) history.replaceState(null, '', location.pathname + location.s
  */
 const LISTS = ['calls', 'deliveries', 'events', 'requests'];
 
-/** One request, which tells whether there is a session as well. @type {Map<string, Promise<Response | null>>} */
-const sent = new Map();
-if (code === null) {
+/**
+ * The request that tells whether there is a session.
+ *
+ * @typedef {object} Sent
+ * @property {string} path
+ * @property {boolean} withCode whether it exchanges the code of the link for a session
+ * @property {Promise<Response | null>} answer `null` if none came
+ */
+
+/** @returns {[string, RequestInit]} */
+function firstRequest() {
+  if (code !== null) {
+    const headers = { 'X-Ajoxi-Console': '1', 'Content-Type': 'application/json' };
+    return ['console/session', { method: 'POST', headers, body: JSON.stringify({ code }) }];
+  }
   const [world = 'main', page = '', id] = location.pathname.split('/').slice(3).filter(Boolean);
   const path = LISTS.includes(page) && id === undefined && location.search === '' ? `${page}?at=0&limit=40` : 'clock';
-  const headers = world === 'main' ? {} : { 'X-Ajoxi-Key': world };
-  sent.set(path, fetch(`/_ajoxi/${path}`, { headers, cache: 'no-store' }).catch(() => null));
+  return [path, { headers: world === 'main' ? {} : { 'X-Ajoxi-Key': world } }];
 }
+
+const [path, options] = firstRequest();
+/** @type {Sent} */
+const sent = { path, withCode: code !== null, answer: fetch(`/_ajoxi/${path}`, { ...options, cache: 'no-store' }).catch(() => null) };
 
 // The choices are read while the other modules are on their way: the first access to local storage waits for another process.
 const { followTheme } = await import('./base/preferences.js');
 followTheme();
 const { start } = await import('./app.js');
-await start(code, sent);
+await start(sent);

@@ -52,7 +52,7 @@ const TALLEST = Math.floor(16_000_000 / ROW);
 /** Make a list. @param {ListOptions} options */
 export function createList(options) {
   const { label, columns, path, open, choose = () => {}, counted = () => {}, failed = complain } = options;
-  const rows = new Rows(path, { changed: schedule, failed, key: options.key });
+  const rows = new Rows(path, { changed: taken, failed, key: options.key });
   let chosenId = options.chosen ?? null;
   /** The index of the row in the order of Tab. */
   let active = 0;
@@ -74,14 +74,19 @@ export function createList(options) {
   const pool = new RowPool(body, () => newRow(columns));
   for (const name of ['narrow', 'middle', 'wide']) grid.style.setProperty(`--${name}`, template(columns, name));
 
+  /** The height that is left for rows; 0 until it was measured. It is measured when the list is resized, since measuring costs a layout. */
+  let height = 0;
+
   function schedule() {
-    scheduled ||= requestAnimationFrame(draw);
+    if (height > 0) scheduled ||= requestAnimationFrame(draw);
+  }
+
+  function taken() {
+    counted(rows.total);
+    schedule();
   }
 
   const hasFocus = () => body.contains(document.activeElement);
-
-  /** The height that is left for rows. It is measured when the list is resized, since measuring costs a layout. */
-  let height = ROW;
 
   function draw() {
     scheduled = 0;
@@ -100,7 +105,6 @@ export function createList(options) {
     drawn = rows.total;
     space.style.height = `${shown * ROW}px`;
     grid.setAttribute('aria-rowcount', String(rows.total + 1));
-    counted(rows.total);
   }
 
   /** Let changed rows be seen, unless so many change that it would be a flicker, which costs more than all the rest. */
@@ -213,9 +217,11 @@ export function createList(options) {
   body.addEventListener('focusout', schedule);
   grid.addEventListener('scroll', schedule, { passive: true });
   pill.addEventListener('click', resume);
+  // It draws at once: this is called before the frame with the new size is painted.
   const resized = new ResizeObserver(() => {
     height = Math.max(grid.clientHeight - head.offsetHeight, ROW);
-    schedule();
+    cancelAnimationFrame(scheduled);
+    draw();
   });
   resized.observe(grid);
 
