@@ -12,6 +12,7 @@
  */
 import { ROW, RowPool } from './pool.js';
 import { Rows } from './rows.js';
+import { count } from '../base/format.js';
 import { complain } from '../frame/notices.js';
 import { addCommands, keysText } from '../base/shortcuts.js';
 import { epoch } from '../feed/store.js';
@@ -94,7 +95,7 @@ export function createList(options) {
     rows.hold(chosenId !== null || top > 0 || hasFocus());
     const shown = Math.min(rows.total, TALLEST);
     const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-    const last = Math.min(shown - 1, first + Math.min(MOST, Math.ceil(height / ROW) + 2 * MARGIN) - 1);
+    const last = Math.min(shown, first + MOST, Math.ceil((top + height) / ROW) + MARGIN) - 1;
     active = Math.max(0, Math.min(active, shown - 1));
     changes = [];
     pool.arrange(first, last, fill);
@@ -132,7 +133,7 @@ export function createList(options) {
   }
 
   function drawPill() {
-    const newer = rows.newer > 0 ? `, ${rows.newer.toLocaleString('en')} new` : '';
+    const newer = rows.newer > 0 ? `, ${count(rows.newer)} new` : '';
     const text = rows.held ? `Paused${newer}` : 'Live';
     if (pill.textContent !== text) pill.textContent = text;
     pill.classList.toggle('paused', rows.held);
