@@ -123,6 +123,24 @@ async def test_numbers_are_taken_routed_and_released(browser) -> None:
         assert len(sandbox.world().account.numbers) == 1
 
 
+async def test_the_next_page_knows_what_the_page_before_followed(browser) -> None:
+    """Two pages that follow the same view or transcript, one after the other, are both told what it is, however often they change."""
+    async with opened_console(browser) as console:
+        console.sandbox.world().inbound_message(from_="+12125550123", body="Hello")
+        message = next(iter(console.sandbox.world().account.messages.newest_first()))
+        threads = console.page.get_by_role("navigation", name="Conversations").get_by_role("link")
+        for _ in range(3):
+            for path in ("messages", f"messages/{message.conversation_id}"):
+                await console.show(path)
+                await expect(threads).to_have_count(1)
+        call = console.sandbox.inbound_call(from_="+15005550100")
+        await console.sandbox.advance(40)
+        for _ in range(3):
+            for path in (f"calls/{call.id}", f"calls?selected={call.id}"):
+                await console.show(path)
+                await expect(console.page.locator(".lines li").first).to_be_visible()
+
+
 async def test_stop_and_start_of_a_conversation(browser) -> None:
     """After STOP a text out is refused with the reason, after START it is sent; a call from the phone rings."""
     async with opened_console(browser) as console:
