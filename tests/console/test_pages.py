@@ -140,7 +140,9 @@ async def test_what_a_narrower_page_shows(browser) -> None:
         await page.set_viewport_size(NARROW)
         await console.show("events")
         # The day is told only where it is not today's, as in every list.
-        await expect(page.locator(".list-body .cell.time").first).to_have_text(re.compile(r"^(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d$"))
+        await expect(page.locator(".list-body .cell.time").first).to_have_text(
+            re.compile(r"^(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d$")
+        )
         await console.show("deliveries/latest")
         names = page.locator(".timeline .tick-name:visible")
         await expect(names).to_have_count(4)
