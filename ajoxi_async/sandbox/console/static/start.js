@@ -11,7 +11,7 @@ if (code !== null) history.replaceState(null, '', location.pathname + location.s
  * The pages whose first rows are asked for, before the modules that show them are there; they are rows of `list/rows.js`. The answer
  * with the shell names the same rows, so that the browser asks for those of the world `main` even before it has this script.
  */
-const LISTS = ['calls', 'deliveries', 'events', 'requests'];
+const LISTS = new Set(['calls', 'deliveries', 'events', 'requests']);
 
 /**
  * The request that tells whether there is a session.
@@ -29,7 +29,7 @@ function firstRequest() {
     return ['console/session', { method: 'POST', headers, body: JSON.stringify({ code }) }];
   }
   const [world = 'main', page = '', id] = location.pathname.split('/').slice(3).filter(Boolean);
-  const path = LISTS.includes(page) && id === undefined && location.search === '' ? `${page}?at=0&limit=40` : 'clock';
+  const path = LISTS.has(page) && id === undefined && location.search === '' ? `${page}?at=0&limit=40` : 'clock';
   return [path, { headers: world === 'main' ? {} : { 'X-Ajoxi-Key': world } }];
 }
 
