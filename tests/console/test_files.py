@@ -66,6 +66,12 @@ def test_the_shell_preloads_what_pages_need():
     ]
 
 
+def test_nothing_slow_is_used_before_the_first_rows():
+    """What a list loads before its first rows formats numbers and times itself: the browser's formats take long when first used."""
+    for script in closure(STATIC / "app.js") | closure(STATIC / "pages" / "calls.js"):
+        assert not re.search(r"\bIntl\.|\btoLocale", script.read_text()), script.name
+
+
 def test_no_module_sets_html():
     """Strangers' text reaches the page as text: no module uses a way to set HTML or to run text."""
     ways = re.compile(

@@ -8,6 +8,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from .opening import Console, opened_console
+from .watching import Watch
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
 
@@ -97,6 +98,60 @@ async def test_first_rows_are_asked_for_with_the_page(browser) -> None:
         filtered = await page.goto("/_ajoxi/console/main/calls?status=ringing")
         assert filtered is not None
         assert "link" not in filtered.headers
+
+
+async def test_the_first_frame_shows_the_rows(browser) -> None:
+    """The side bar, the page and its heading come in one step, and the rows are drawn within the frame that follows it."""
+    watch = """() => {
+      globalThis.frames = [];
+      const has = (selector) => document.querySelector(selector) !== null;
+      const steps = new MutationObserver(() => {
+        if (!has('nav.side a')) return;
+        steps.disconnect();
+        globalThis.inOneStep = has('main h1') && has('.list-head');
+      });
+      steps.observe(document, { childList: true, subtree: true });
+      // What a frame calls first does not see yet what the frame itself draws.
+      const look = () => {
+        frames.push([has('.list-head'), has('.list-body .list-row a')]);
+        requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    }"""
+    async with opened_console(browser) as console:
+        console.sandbox.seed_calls(50)
+        page = await console.context.new_page()
+        await page.add_init_script(f"({watch})()")
+        await page.goto("/_ajoxi/console/main/calls")
+        await expect(row(page, 0)).to_be_visible()
+        assert await page.evaluate("() => inOneStep")
+        frames = await page.evaluate("() => frames")
+        assert frames.count([True, False]) <= 1, frames
+
+
+async def test_the_code_of_a_link_is_exchanged_by_the_first_script(browser) -> None:
+    """A link's code is exchanged by `start.js`, before the console's modules run, and leaves the address; a used one is told."""
+    loaded: list[str] = []
+    async with opened_console(browser) as console:
+        _, page = await _newcomer(console)
+        page.on("request", lambda request: loaded.append(request.url.partition("/_ajoxi/")[2]))
+        link = console.sandbox.console_url
+        await page.goto(link)
+        await expect(page).to_have_title(re.compile("^Overview"))
+        assert "code" not in page.url
+        assert "console/static/base/session.js" not in loaded
+        # The page of an address is loaded once the console's modules run.
+        assert loaded.index("console/session") < loaded.index("console/static/pages/overview.js")
+        again, page = await _newcomer(console)
+        with again.allowing("401"):
+            await page.goto(link)
+            await expect(page.get_by_role("alert")).to_have_text(re.compile("was used already"))
+
+
+async def _newcomer(console: Console) -> tuple[Watch, Page]:
+    """A page of a browser that is not signed in."""
+    context, watch = await console.open_context(console.sandbox.base_url)
+    return watch, await context.new_page()
 
 
 async def test_nothing_is_stored_before_a_choice(browser) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.async_api import expect
 
 from ajoxi_async import AsyncAjoxi
 
-from .opening import opened_console
+from .opening import NARROW, opened_console
 from .test_ledger import TABLES
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -121,6 +122,50 @@ async def test_numbers_are_taken_routed_and_released(browser) -> None:
         await dialog.get_by_role("button", name="Release").click()
         await expect(taken).to_have_count(0)
         assert len(sandbox.world().account.numbers) == 1
+
+
+async def test_what_a_narrower_page_shows(browser) -> None:
+    """Buttons of rows are in view where their table is wider than the page, and neither names nor times run into each other."""
+    async with opened_console(browser, size={"width": 768, "height": 640}) as console:
+        page = console.page
+        await console.show("numbers")
+        release = page.get_by_role("button", name=re.compile("^Release"))
+        await expect(release).to_be_in_viewport(ratio=1)
+        async with AsyncAjoxi(console.sandbox.api_key, base_url=console.sandbox.base_url) as client:
+            await client.webhooks.create(url="http://127.0.0.1:9/", events=["message.received"])
+        console.sandbox.world().inbound_message(from_="+12125550123", body="Hello")
+        await console.sandbox.advance(24 * 3600)
+        await console.show("time")
+        await expect(page.get_by_role("button", name="Undo").first).to_be_in_viewport(ratio=1)
+        await page.set_viewport_size(NARROW)
+        await console.show("events")
+        # The day is told only where it is not today's, as in every list.
+        await expect(page.locator(".list-body .cell.time").first).to_have_text(
+            re.compile(r"^(\d+ [A-Z][a-z]+ )?\d\d:\d\d:\d\d$")
+        )
+        await console.show("deliveries/latest")
+        names = page.locator(".timeline .tick-name:visible")
+        await expect(names).to_have_count(4)
+        boxes = await names.evaluate_all("(all) => all.map((one) => one.getBoundingClientRect().toJSON())")
+        assert all(one["right"] + 8 < other["left"] for one, other in pairwise(boxes)), boxes
+
+
+async def test_the_next_page_knows_what_the_page_before_followed(browser) -> None:
+    """Two pages that follow the same view or transcript, one after the other, are both told what it is, however often they change."""
+    async with opened_console(browser) as console:
+        console.sandbox.world().inbound_message(from_="+12125550123", body="Hello")
+        message = next(iter(console.sandbox.world().account.messages.newest_first()))
+        threads = console.page.get_by_role("navigation", name="Conversations").get_by_role("link")
+        for _ in range(3):
+            for path in ("messages", f"messages/{message.conversation_id}"):
+                await console.show(path)
+                await expect(threads).to_have_count(1)
+        call = console.sandbox.inbound_call(from_="+15005550100")
+        await console.sandbox.advance(40)
+        for _ in range(3):
+            for path in (f"calls/{call.id}", f"calls?selected={call.id}"):
+                await console.show(path)
+                await expect(console.page.locator(".lines li").first).to_be_visible()
 
 
 async def test_stop_and_start_of_a_conversation(browser) -> None:

@@ -16,14 +16,12 @@ import { icon } from './widgets/icons.js';
 /**
  * Start the console.
  *
- * @param {string | null} code the one-time code of the link, if there was one
- * @param {Map<string, Promise<Response | null>>} sent requests that were sent before this module was there, by their paths
+ * @param {import('./start.js').Sent} sent the request that was sent before this module was there
  */
-export async function start(code, sent) {
-  for (const [path, answer] of sent) early.set(path, answer);
-  // The page is loaded while the session is looked up.
-  moduleOf(route.peek())?.load();
-  signedIn.value = code === null ? await hasSession() : await (await import('./base/session.js')).signIn(code);
+export async function start(sent) {
+  // The page is loaded while the session is looked up, and both are waited for, so that the first frame shows the rows.
+  const [inside] = await Promise.all([isSignedIn(sent), loaded(moduleOf(route.peek()))]);
+  signedIn.value = inside;
   const app = document.getElementById('app');
   app.replaceChildren();
   let stop = null;
@@ -34,9 +32,11 @@ export async function start(code, sent) {
   });
 }
 
-/** Whether there is a session: any answer but 401 says so, such as that the world of the address is not there. */
-async function hasSession() {
-  const [answer] = await Promise.all(early.values());
+/** Whether there is a session: any answer to a GET but 401 says so, such as that the world of the address is not there. */
+async function isSignedIn({ path, withCode, answer: waiting }) {
+  const answer = await waiting;
+  if (withCode) return answer?.status === 201 || (await import('./base/session.js')).hasOther(answer);
+  if (answer?.ok) early.set(path, await answer.json());
   return answer !== null && answer.status !== 401;
 }
 
@@ -77,6 +77,16 @@ function moduleOf({ page, id }) {
   return load ? { title: found.title, load } : null;
 }
 
+/** The modules of pages that were loaded, by what loads them: such a page is shown without a wait. */
+const modules = new Map();
+
+/** The module of a page; `null` if there is no such page, or it does not load. @param {ReturnType<typeof moduleOf>} found */
+async function loaded(found) {
+  const module = (await found?.load().catch(() => null)) ?? null;
+  if (module !== null) modules.set(found.load, module);
+  return module;
+}
+
 /** Show the page of the address. It is mounted anew for another page or object, and not for another query. */
 function followPage(main) {
   let mounted = '';
@@ -100,7 +110,7 @@ function followPage(main) {
         setTitle('Not found');
       } else {
         setTitle(found.title);
-        const module = await found.load().catch(() => null);
+        const module = modules.get(found.load) ?? (await loaded(found));
         if (mounted !== key) return;
         if (module === null) unmount = show(root, notLoaded);
         else unmount = module.mount(root, { id, title: setTitle });

@@ -14,9 +14,9 @@ import { signal } from './view.js';
 export const signedIn = signal(/** @type {boolean | null} */ (null));
 
 /**
- * Answers to requests that were sent before this module was there, by their paths; `null` where none came. Each is used once.
+ * What was answered to a GET that `start.js` sent, by its path, until the first page has been shown.
  *
- * @type {Map<string, Promise<Response | null>>}
+ * @type {Map<string, any>}
  */
 export const early = new Map();
 
@@ -53,9 +53,7 @@ export async function send(method, path, body, abort) {
   try {
     const options = { method, headers, signal: abort, cache: 'no-store' };
     if (method !== 'GET') options.body = JSON.stringify(body ?? {});
-    const begun = method === 'GET' ? early.get(path) : undefined;
-    early.delete(path);
-    answer = (await begun) ?? (await fetch(`/_ajoxi/${path}`, options));
+    answer = await fetch(`/_ajoxi/${path}`, options);
   } catch (error) {
     if (abort?.aborted) throw error;
     throw new ApiError(0, 'unreachable', 'The sandbox does not answer. Is it still running?');

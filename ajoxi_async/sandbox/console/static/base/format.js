@@ -66,8 +66,8 @@ export function latency(seconds) {
   return seconds >= 0.01 ? `${Math.round(seconds * 1000)} ms` : `${(seconds * 1000).toFixed(1)} ms`;
 }
 
-/** `1,204`. @param {number} value */
-export const count = (value) => value.toLocaleString('en');
+/** `1,204`, without the browser's formats of numbers: the first use of these takes longer than all rows of a list. @param {number} value */
+export const count = (value) => String(value).replace(/\B(?=(?:\d{3})+$)/g, ',');
 
 /** `1 call`, `2 calls`. @param {number} amount @param {string} noun */
 export const counted = (amount, noun) => `${count(amount)} ${noun}${amount === 1 ? '' : 's'}`;

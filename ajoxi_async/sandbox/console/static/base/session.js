@@ -1,37 +1,26 @@
 /**
  * Signing in: a one-time code, or the control token, is exchanged for the session's cookie, which scripts cannot read.
  */
-import { ApiError, get, send, signedIn } from './api.js';
+import { ApiError, get, refusal, send, signedIn } from './api.js';
 import { html, signal } from './view.js';
 
 const problem = signal('');
 
 /**
- * Exchange the code of the link for a session; return whether there is a session then.
+ * The code of the link was not exchanged for a session. Whether there is another one: a used code is no problem then, since the link
+ * was opened a second time.
  *
- * @param {string} code
+ * @param {Response | null} answer what the sandbox answered
  */
-export async function signIn(code) {
-  try {
-    await exchange({ code });
-    return true;
-  } catch (error) {
-    // A used code is no problem where a session exists: the link was opened a second time.
-    const inside = await hasSession();
-    if (!inside) problem.value = said(error);
-    return inside;
-  }
-}
-
-const exchange = (body) => send('POST', 'console/session', body);
-
-/** Whether there is a session: any answer but 401 says so, such as that the world of the address is not there. */
-async function hasSession() {
+export async function hasOther(answer) {
   try {
     await get('clock');
     return true;
   } catch (error) {
-    return error.status !== 401 && error.status !== 0;
+    // Any other answer is a session's, such as that the world of the address is not there.
+    const inside = error.status !== 401 && error.status !== 0;
+    if (!inside) problem.value = said(answer === null ? error : refusal(await answer.json(), answer.status));
+    return inside;
   }
 }
 
@@ -41,7 +30,7 @@ async function submit(event) {
   event.preventDefault();
   const field = event.target.elements.namedItem('token');
   try {
-    await exchange({ token: field.value.trim() });
+    await send('POST', 'console/session', { token: field.value.trim() });
     problem.value = '';
     signedIn.value = true;
   } catch (error) {

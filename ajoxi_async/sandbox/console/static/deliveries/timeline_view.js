@@ -44,7 +44,7 @@ export function timelineView(delivery, { scale, chosen, now, choose }) {
   const axis = TOP + rounds.length * ROW;
   return html`
     <svg class="timeline" role="img" aria-label=${label} width="100%" height=${axis + 22}>
-      ${TICKS[scale].map(([seconds, name], index) => tick(percent(place(seconds, scale)), name, axis, anchorOf(index, TICKS[scale].length)))}
+      ${TICKS[scale].map(([seconds, name], index) => tick(percent(place(seconds, scale)), name, axis, index, TICKS[scale].length))}
       ${rounds.map((round, index) => roundRow(round, TOP + index * ROW + ROW / 2, { scale, chosen, choose, many: rounds.length > 1 }))}
       ${nowLine(rounds.at(-1), delivery, scale, now, axis)}
     </svg>`;
@@ -52,9 +52,10 @@ export function timelineView(delivery, { scale, chosen, now, choose }) {
 
 const anchorOf = (index, many) => (index === 0 ? 'start' : index === many - 1 ? 'end' : 'middle');
 
-const tick = (x, name, bottom, anchor) => svg`
+/** A narrow page has room for every second name only. */
+const tick = (x, name, bottom, index, many) => svg`
   <line class="tick" x1=${x} x2=${x} y1="4" y2=${bottom}></line>
-  <text class="tick-name" x=${x} y=${bottom + 16} text-anchor=${anchor}>${name}</text>`;
+  <text class="tick-name ${index % 2 ? 'second' : ''}" x=${x} y=${bottom + 16} text-anchor=${anchorOf(index, many)}>${name}</text>`;
 
 function roundRow(round, y, { scale, chosen, choose, many }) {
   const places = spread(round.marks.map((mark) => place((mark.at - round.since) / 1_000, scale)), gap());

@@ -129,10 +129,10 @@ class Feed {
     this.spoken.set(id, { segments: known, completed });
   }
 
-  /** A page changed what it follows: tell it what is known already. */
-  follow(follower, views, calls) {
-    const fresh = views.filter((path) => !follower.views.has(path) && this.answers.has(path));
-    const opened = calls.filter((id) => !follower.calls.has(id) && this.spoken.has(id));
+  /** A page changed what it follows: tell it what is known already of what is new to it. */
+  follow(follower, views, calls, begun) {
+    const fresh = views.filter((path) => (!follower.views.has(path) || begun.includes(path)) && this.answers.has(path));
+    const opened = calls.filter((id) => (!follower.calls.has(id) || begun.includes(id)) && this.spoken.has(id));
     follower.views = new Set(views);
     follower.calls = new Set(calls);
     if (this.last !== null && (fresh.length || opened.length)) {
@@ -153,7 +153,8 @@ const feeds = new Map();
  * A page and its feed.
  *
  * @param {(message: object) => void} tell
- * @returns {(message: {world?: string, views?: string[], calls?: string[], hidden?: boolean, bye?: boolean}) => void} takes the messages of the page
+ * @returns {(message: {world?: string, views?: string[], calls?: string[], begun?: string[], hidden?: boolean, bye?: boolean}) => void} takes the
+ *   messages of the page; `begun` are those of its views and calls that a part of it has begun to follow
  */
 export function pageOf(tell) {
   const follower = { tell, hidden: false, views: new Set(), calls: new Set() };
@@ -164,7 +165,7 @@ export function pageOf(tell) {
     if (feed?.followers.size === 0) feeds.delete(feed.world);
     feed = null;
   };
-  return ({ world, views, calls, hidden, bye }) => {
+  return ({ world, views, calls, begun = [], hidden, bye }) => {
     if (hidden !== undefined) follower.hidden = hidden;
     if (bye) leave();
     if (world !== undefined && feed?.world !== world) {
@@ -176,7 +177,7 @@ export function pageOf(tell) {
       follower.calls = new Set();
       if (feed.last !== null) tell(feed.last);
     }
-    if (views !== undefined) feed?.follow(follower, views, calls);
+    if (views !== undefined) feed?.follow(follower, views, calls, begun);
     if (views === undefined || world !== undefined) feed?.settle();
   };
 }

@@ -49,6 +49,8 @@ const transcripts = new Map();
 
 let world = null;
 let sending = 0;
+/** What a page began to follow since the feed was told. The page before may have followed it too, and has taken its answer with it. */
+let begun = new Set();
 
 const say = connect((message) => {
   if (message.kind === 'state' || message.kind === 'known') take(message);
@@ -58,11 +60,14 @@ const say = connect((message) => {
 function sendSoon() {
   sending ||= setTimeout(() => {
     sending = 0;
-    if (world !== null) say({ world, views: [...views.keys()], calls: [...transcripts.keys()] });
+    if (world === null) return;
+    say({ world, views: [...views.keys()], calls: [...transcripts.keys()], begun: [...begun] });
+    begun = new Set();
   });
 }
 
 function followIn(all, key, act) {
+  if (!all.has(key)) begun.add(key);
   const known = all.get(key) ?? { acts: new Set(), answer: undefined };
   all.set(key, known);
   known.acts.add(act);

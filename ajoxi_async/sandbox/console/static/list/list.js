@@ -12,6 +12,7 @@
  */
 import { ROW, RowPool } from './pool.js';
 import { Rows } from './rows.js';
+import { count } from '../base/format.js';
 import { complain } from '../frame/notices.js';
 import { addCommands, keysText } from '../base/shortcuts.js';
 import { epoch } from '../feed/store.js';
@@ -52,7 +53,7 @@ const TALLEST = Math.floor(16_000_000 / ROW);
 /** Make a list. @param {ListOptions} options */
 export function createList(options) {
   const { label, columns, path, open, choose = () => {}, counted = () => {}, failed = complain } = options;
-  const rows = new Rows(path, { changed: schedule, failed, key: options.key });
+  const rows = new Rows(path, { changed: taken, failed, key: options.key });
   let chosenId = options.chosen ?? null;
   /** The index of the row in the order of Tab. */
   let active = 0;
@@ -74,14 +75,19 @@ export function createList(options) {
   const pool = new RowPool(body, () => newRow(columns));
   for (const name of ['narrow', 'middle', 'wide']) grid.style.setProperty(`--${name}`, template(columns, name));
 
+  /** The height that is left for rows; 0 until it was measured. It is measured when the list is resized, since measuring costs a layout. */
+  let height = 0;
+
   function schedule() {
-    scheduled ||= requestAnimationFrame(draw);
+    if (height > 0) scheduled ||= requestAnimationFrame(draw);
+  }
+
+  function taken() {
+    counted(rows.total);
+    schedule();
   }
 
   const hasFocus = () => body.contains(document.activeElement);
-
-  /** The height that is left for rows. It is measured when the list is resized, since measuring costs a layout. */
-  let height = ROW;
 
   function draw() {
     scheduled = 0;
@@ -89,7 +95,7 @@ export function createList(options) {
     rows.hold(chosenId !== null || top > 0 || hasFocus());
     const shown = Math.min(rows.total, TALLEST);
     const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-    const last = Math.min(shown - 1, first + Math.min(MOST, Math.ceil(height / ROW) + 2 * MARGIN) - 1);
+    const last = Math.min(shown, first + MOST, Math.ceil((top + height) / ROW) + MARGIN) - 1;
     active = Math.max(0, Math.min(active, shown - 1));
     changes = [];
     pool.arrange(first, last, fill);
@@ -100,7 +106,6 @@ export function createList(options) {
     drawn = rows.total;
     space.style.height = `${shown * ROW}px`;
     grid.setAttribute('aria-rowcount', String(rows.total + 1));
-    counted(rows.total);
   }
 
   /** Let changed rows be seen, unless so many change that it would be a flicker, which costs more than all the rest. */
@@ -128,7 +133,7 @@ export function createList(options) {
   }
 
   function drawPill() {
-    const newer = rows.newer > 0 ? `, ${rows.newer.toLocaleString('en')} new` : '';
+    const newer = rows.newer > 0 ? `, ${count(rows.newer)} new` : '';
     const text = rows.held ? `Paused${newer}` : 'Live';
     if (pill.textContent !== text) pill.textContent = text;
     pill.classList.toggle('paused', rows.held);
@@ -213,9 +218,11 @@ export function createList(options) {
   body.addEventListener('focusout', schedule);
   grid.addEventListener('scroll', schedule, { passive: true });
   pill.addEventListener('click', resume);
+  // It draws at once: this is called before the frame with the new size is painted.
   const resized = new ResizeObserver(() => {
     height = Math.max(grid.clientHeight - head.offsetHeight, ROW);
-    schedule();
+    cancelAnimationFrame(scheduled);
+    draw();
   });
   resized.observe(grid);
 

@@ -8,7 +8,7 @@
  *    one request at a time, and followed when the list comes to rest.
  * 3. While the list flies, so fast that no two frames have a row in common, nothing can be read, and nothing is asked for.
  */
-import { get, refusal } from '../base/api.js';
+import { early, get, refusal } from '../base/api.js';
 import { follow } from '../feed/store.js';
 
 /** The most rows of one request. */
@@ -77,7 +77,9 @@ export class Rows {
     this.followed.stop();
     this.followed = { at: -1, limit: 0, stop: () => {} };
     this.settle();
-    this.read();
+    const known = early.get(this.path(0, this.shown[1] + 1));
+    if (known === undefined) this.read();
+    else this.take(known);
   }
 
   stop() {

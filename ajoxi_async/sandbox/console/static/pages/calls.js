@@ -12,7 +12,7 @@ const href = (id) => address('calls', id);
 
 /** The columns of lists of calls. @type {import('../list/list.js').Column[]} */
 const CALL_COLUMNS = [
-  { label: 'Status', size: '7.5rem', narrow: '7.6rem', draw: state((call) => call.status) },
+  { label: 'Status', size: '7.5rem', narrow: '8.2rem', draw: state((call) => call.status) },
   { label: 'To', size: 'minmax(8rem, 1.2fr)', narrow: 'minmax(0, 1fr)', draw: link((call) => phone(call.to), (call) => href(call.id)), className: 'mono' },
   { label: 'From', size: 'minmax(8rem, 1.2fr)', from: 'middle', draw: text((call) => phone(call.from)), className: 'mono' },
   { label: 'Result', size: '8rem', from: 'middle', draw: state((call) => call.disposition) },

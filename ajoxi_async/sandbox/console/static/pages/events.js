@@ -1,7 +1,7 @@
 /** The events: everything that happened in the world, the newest first, each with the object that it happened to. */
 import { query } from '../base/api.js';
 import { link, text } from '../widgets/states.js';
-import { fullTime, words } from '../base/format.js';
+import { shownTime, words } from '../base/format.js';
 import { mountListPage } from '../list/page.js';
 import { addressOf } from '../base/router.js';
 
@@ -15,7 +15,7 @@ export function mount(root) {
     title: 'Events',
     key,
     columns: [
-      { label: 'At', size: '13rem', narrow: 'minmax(0, 1.2fr)', className: 'time', draw: text((row) => fullTime(row.at)) },
+      { label: 'At', size: '9rem', narrow: '5.3rem', className: 'time', draw: text((row) => shownTime(row.at)) },
       { label: 'Event', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', draw: text((row) => row.what) },
       { label: 'Object', size: 'minmax(8rem, 1fr)', narrow: 'minmax(0, 1fr)', className: 'mono', draw: link((row) => row.id, (row) => addressOf(row.id)) },
       { label: 'Cause', size: 'minmax(8rem, 1fr)', from: 'middle', draw: link(causeText, (row) => addressOf(row.cause ?? '')) },

@@ -21,7 +21,7 @@ export function mount(root) {
       { label: 'Faults', size: 'minmax(6rem, 1fr)', from: 'wide', draw: text((row) => row.faults.map((fault) => fault.action).join(', ') || '–') },
       { label: 'Source', size: '5rem', from: 'middle', draw: text((row) => row.source) },
       { label: 'Took', size: '5rem', from: 'middle', className: 'number', draw: text((row) => latency(row.latency)) },
-      { label: 'Came', size: 'minmax(5.5rem, 9rem)', narrow: '5rem', className: 'time', draw: text((row) => shownTime(row.moment ?? row.at)) },
+      { label: 'Came', size: 'minmax(5.5rem, 9rem)', narrow: '8.1rem', className: 'time', draw: text((row) => shownTime(row.moment ?? row.at)) },
     ],
     names: ['code', 'route', 'method', 'source', 'fault', 'key', 'about'],
     hint: 'code:5xx route:calls.* source:api fault:status about:call_…',

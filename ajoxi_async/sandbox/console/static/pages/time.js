@@ -92,7 +92,7 @@ function jumpsView(rows, snapshots) {
   return table('Jumps', [
     ['Jump', (row) => row.goal],
     ['From', (row) => shownTime(row.from)],
-    ['What happened', (row) => `${row.summary}${row.stopped ? ' (stopped)' : ''}`],
+    ['What happened', (row) => html`<span class="sentence">${row.summary}${row.stopped ? ' (stopped)' : ''}</span>`],
     ['', (row) => (kept.has(row.mark) ? html`<button @click=${() => rewind(kept.get(row.mark))}>${icon('rewind')} Undo</button>` : nothing)],
   ], [...rows].reverse(), 'Nobody jumped yet. The buttons in the bar above do, on every page.');
 }
