@@ -25,7 +25,7 @@ from ajoxi_async.dialer import settings as settings_of
 from ajoxi_async.dialer.client import GivenClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.dialing.run import Run
-from ajoxi_async.dialer.dialing.running import rules_of
+from ajoxi_async.dialer.dialing.running import rules_of_row
 from ajoxi_async.dialer.loading.load import DoNotCall, LoadReport, load
 from ajoxi_async.dialer.loading.rows import CsvFile, Given
 from ajoxi_async.dialer.reporting.progress import Progress, progress_of
@@ -485,7 +485,6 @@ class Campaign:
         if self._run is not None:
             await self._run.command(what, told)
             return
-        rules = rules_of(self.settings)
         try:
             async with self._ledger.owning(self.name, patience=0.0):
                 # What an owner who has died did not carry out comes first: the last command is the one that holds.
@@ -493,8 +492,8 @@ class Campaign:
 
                 def work(db: Database) -> None:
                     if posted:
-                        commands.apply(db, posted, rules, now)
-                    commands.carry_out(db, what, told, rules, now)
+                        commands.apply(db, posted, rules_of_row, now)
+                    commands.carry_out(db, what, told, rules_of_row, now)
 
                 await self._ledger.write(work)
                 if posted:
