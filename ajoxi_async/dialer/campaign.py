@@ -252,12 +252,19 @@ class Campaign:
                 windows=self.settings.windows,
                 ring=float(self.settings.ring_timeout),
                 do_not_call=do_not_call,
+                on_listed=self._listed,
                 test_at=datetime.fromtimestamp(now, UTC) if test else None,
                 name=name,
             )
         if self._run is not None:
             await self._run.loaded()
         return loaded
+
+    async def _listed(self) -> None:
+        """Let everybody who dials know of numbers that were put on the do-not-call list."""
+        if self._run is not None:
+            await self._run.loaded()
+        await self._tell_owners({"campaign": self.name, "who": _who()}, milliseconds(self._clock.now()))
 
     # Running
 
@@ -498,12 +505,15 @@ class Campaign:
                 await self._ledger.write(work)
                 if posted:
                     await self._ledger.read(lambda db: db.forget(posted[-1].id))
-                # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
-                if self._ledger.database.shared or self._ledger.blocks > 1:
-                    await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
+                await self._tell_owners(told, now)
         except LedgerOwnedError:
             id = await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))
             await self._await_effect(id)
+
+    async def _tell_owners(self, told: dict[str, Any], now: int) -> None:
+        """Let owners of other campaigns look what has changed, and another object of this process that runs this one."""
+        if self._ledger.database.shared or self._ledger.blocks > 1:
+            await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
 
     async def _await_effect(self, command: int) -> None:
         """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""

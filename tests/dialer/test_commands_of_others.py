@@ -64,3 +64,20 @@ async def test_a_command_follows_the_rules_of_its_own_campaign(
                     await anyio.sleep(0.005)
             group.cancel_scope.cancel()
         assert (await winter.progress()).contacts["waiting"] == 1
+
+
+async def test_a_do_not_call_list_that_is_loaded_reaches_a_run_of_another_campaign(where: Where) -> None:
+    """Numbers that are given to `load` are not called by a campaign that runs meanwhile, and its run ends when nobody else waits."""
+    async with stage(where, [NUMBER, NUMBER + 1], rate=0.01) as here:
+        winter = await Campaign.open(here.ledger, here.client, "winter", from_=FROM, clock=here.sandbox.clock)
+        steps = here.campaign.run(every=0.005)
+        async for _ in steps:
+            if here.rings():
+                break
+        loaded = await winter.load(["+14045569999"], do_not_call=[f"+{NUMBER + 1}"])
+        assert loaded.imported == 1
+        with anyio.fail_after(20):
+            async for last in steps:
+                pass
+        assert last.contacts["suppressed"] == last.contacts["done"] == 1
+        assert here.rings() == [f"+{NUMBER}"]

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -88,6 +88,7 @@ async def load(
     windows: Windows,
     ring: float,
     do_not_call: DoNotCall = (),
+    on_listed: Callable[[], Awaitable[None]] | None = None,
     test_at: datetime | None = None,
     name: str = "rows",
 ) -> LoadReport:
@@ -103,6 +104,7 @@ async def load(
         ring: for how many seconds a phone rings.
         do_not_call: numbers that no campaign of the ledger may call from now on: the path of a file with one in each line, `from_csv`,
             or numbers.
+        on_listed: called when these are in the ledger, before a contact is stored: runs of other campaigns have to know them.
         test_at: for a campaign against a sandbox, the moment at which it begins; see `zones.locator`.
         name: of the source, for rows that are no file.
 
@@ -114,7 +116,7 @@ async def load(
     zone_names()
     is_file = isinstance(rows, CsvFile)
     region = rows.region if isinstance(rows, CsvFile) else None
-    listed = await _block(ledger, do_not_call, now, region)
+    listed = await _block(ledger, do_not_call, now, region, on_listed)
     source = rows.name if isinstance(rows, CsvFile) else name
     known = await ledger.read(contacts.zones_of)
     intake = Intake(windows, ring, now, known, region=region, test_at=test_at)
@@ -140,7 +142,13 @@ async def load(
     return report
 
 
-async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | None) -> int:
+async def _block(
+    ledger: Ledger,
+    given: DoNotCall,
+    now: float,
+    region: str | None,
+    on_listed: Callable[[], Awaitable[None]] | None,
+) -> int:
     """Put numbers on the do-not-call list; return how many."""
     rows = NumberFile(Path(given)) if isinstance(given, str | PathLike) else given
     named = rows.name if isinstance(rows, NumberFile | CsvFile) else "given"
@@ -163,6 +171,8 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
         async for found in lists:
             amount += len(found)
             await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
+    if amount and on_listed is not None:
+        await on_listed()
     if wrong:
         more = f" (and {len(wrong) - 3} more lines)" if len(wrong) > 3 else ""
         raise InvalidParameterError("do_not_call", f"no contact was loaded, because {'; '.join(wrong[:3])}{more}")
