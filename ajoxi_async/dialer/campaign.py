@@ -33,6 +33,7 @@ from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import Retry
 from ajoxi_async.dialer.rules.stop import Stop
+from ajoxi_async.dialer.rules.texts import shown, storable
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.settings import Mode, Settings
 from ajoxi_async.dialer.storage.database import Database
@@ -377,7 +378,7 @@ class Campaign:
     def agents(self, free: int) -> None:
         """Say how many agents are free now, in a campaign of mode ``power`` or ``predictive`` that runs in this process."""
         if type(free) is not int or free < 0:
-            raise InvalidParameterError("free", f"expected 0 or more, got {free!r:.80}")
+            raise InvalidParameterError("free", f"expected 0 or more, got {shown(free)}")
         if self._run is not None:
             self._run.running.agents = free
             self._run.running.dispatch_bell.ring()
@@ -385,7 +386,7 @@ class Campaign:
     def on_abandoned(self, amount: int = 1) -> None:
         """Say that people answered and nobody was there, in a campaign that runs in this process."""
         if type(amount) is not int or amount < 1:
-            raise InvalidParameterError("amount", f"expected 1 or more, got {amount!r:.80}")
+            raise InvalidParameterError("amount", f"expected 1 or more, got {shown(amount)}")
         if self._run is not None:
             self._run.running.abandon(amount)
 
@@ -417,7 +418,7 @@ class Campaign:
 
     async def pause(self, reason: str = "") -> None:
         """Send no call any more until `resume`. From any process; it has effect when this returns."""
-        await self._command("pause", reason=str(reason))
+        await self._command("pause", reason=storable(reason))
 
     async def resume(self) -> None:
         """Go on after `pause`, or after a limit of `Stop` was reached. From any process."""
@@ -425,7 +426,7 @@ class Campaign:
 
     async def stop(self, reason: str = "") -> None:
         """End the campaign for good: contacts that wait are canceled. From any process; it has effect when this returns."""
-        await self._command("stop", reason=str(reason))
+        await self._command("stop", reason=storable(reason))
 
     async def do_not_call(self, *numbers: str, everywhere: bool = True, reason: str = "") -> None:
         """Never call numbers again. From any process; it has effect when this returns.
@@ -440,7 +441,7 @@ class Campaign:
         """
         found = [_number(number) for number in numbers]
         if found:
-            await self._command("do_not_call", numbers=found, everywhere=bool(everywhere), reason=str(reason))
+            await self._command("do_not_call", numbers=found, everywhere=bool(everywhere), reason=storable(reason))
 
     async def unknown(self) -> list[Doubt]:
         """The attempts in doubt, the oldest first."""
@@ -468,20 +469,20 @@ class Campaign:
         Raises:
             InvalidParameterError: one is no attempt in doubt of this campaign; nothing was changed.
         """
-        await self._command("release", attempts=await self._attempts(doubts), reason=str(reason))
+        await self._command("release", attempts=await self._attempts(doubts), reason=storable(reason))
 
     async def done(self, *doubts: Doubt | str, reason: str = "") -> None:
         """Say that the contacts of attempts in doubt are settled: they are not called again. Arguments are those of `release`."""
-        await self._command("done", attempts=await self._attempts(doubts), reason=str(reason))
+        await self._command("done", attempts=await self._attempts(doubts), reason=storable(reason))
 
     async def _attempts(self, doubts: Iterable[Doubt | str]) -> list[list[int]]:
         known = {one.reference: one for one in await self.unknown()}
         found = []
         for one in doubts:
             text = one.reference if isinstance(one, Doubt) else one
-            if text not in known:
+            if not isinstance(text, str) or text not in known:
                 raise InvalidParameterError(
-                    "doubts", f"expected references of attempts in doubt, as `unknown` lists them, got {text!r:.80}"
+                    "doubts", f"expected references of attempts in doubt, as `unknown` lists them, got {shown(text)}"
                 )
             found.append([int(known[text].number[1:]), known[text].attempt])
         return found
@@ -556,6 +557,6 @@ def _number(text: object) -> int:
 def _who() -> str:
     """Who gives a command, for the journal."""
     try:
-        return getpass.getuser()
+        return storable(getpass.getuser())
     except (KeyError, OSError):  # A container without an entry for its user.
         return "unknown"

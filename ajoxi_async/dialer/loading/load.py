@@ -29,6 +29,7 @@ from ajoxi_async.dialer.loading.intake import Intake, Refused
 from ajoxi_async.dialer.loading.rows import CsvFile, Given, NumberFile, Row, given_row
 from ajoxi_async.dialer.rules.clocks import zone_names
 from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
+from ajoxi_async.dialer.rules.texts import shown, storable
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts
@@ -117,7 +118,7 @@ async def load(
     is_file = isinstance(rows, CsvFile)
     region = rows.region if isinstance(rows, CsvFile) else None
     listed = await _block(ledger, do_not_call, now, region, on_listed)
-    source = rows.name if isinstance(rows, CsvFile) else name
+    source = storable(rows.name if isinstance(rows, CsvFile) else name)
     known = await ledger.read(contacts.zones_of)
     intake = Intake(windows, ring, now, known, region=region, test_at=test_at)
     under_way = await ledger.write(lambda db: insertion.begin(db, campaign.id, source))
@@ -150,8 +151,12 @@ async def _block(
     on_listed: Callable[[], Awaitable[None]] | None,
 ) -> int:
     """Put numbers on the do-not-call list; return how many."""
+    if isinstance(given, bytes | Mapping) or not isinstance(given, str | PathLike | CsvFile | Iterable | AsyncIterable):
+        raise InvalidParameterError(
+            "do_not_call", f"expected the path of a file or a list of numbers, got {shown(given)}"
+        )
     rows = NumberFile(Path(given)) if isinstance(given, str | PathLike) else given
-    named = rows.name if isinstance(rows, NumberFile | CsvFile) else "given"
+    named = storable(rows.name if isinstance(rows, NumberFile | CsvFile) else "given")
     read = reader((rows.region if isinstance(rows, CsvFile) else None) or region)
     wrong: list[str] = []
     amount = 0
