@@ -29,6 +29,7 @@ from ajoxi_async.dialer.dialing.running import rules_of_row
 from ajoxi_async.dialer.loading.load import DoNotCall, LoadReport, load
 from ajoxi_async.dialer.loading.rows import CsvFile, Given
 from ajoxi_async.dialer.reporting.progress import Progress, progress_of
+from ajoxi_async.dialer.rules.durations import DAY, seconds
 from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import Retry
@@ -274,18 +275,21 @@ class Campaign:
         """Whether it runs in this process, and has looked at the API's list of calls."""
         return self._run is not None and self._run.running.opened
 
-    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncGenerator[Progress, None]:
+    async def run(
+        self, *, every: float | str | timedelta = 1.0, until_settled: float | str | timedelta | None = 1860.0
+    ) -> AsyncGenerator[Progress, None]:
         """Dial until nothing more can be dialled, and yield the progress every so many real seconds and at the end.
 
         A run goes on where the last one ended, however that was. While the campaign is paused by a command, it waits for `resume`. Leaving
         the loop, or cancelling it, ends the run: no more is sent, and answers that are away are waited for.
 
         Args:
-            every: real seconds between two progresses.
+            every: real seconds between two progresses, a thousandth at least.
             until_settled: seconds for which attempts in doubt are waited for when nothing else is left, by the campaign's clock. They are
                 kept, and the next run looks them up again. ``None`` waits as long as they are looked up, which is a day.
 
         Raises:
+            InvalidParameterError: `every` or `until_settled` cannot be right.
             ConfigurationError: the campaign has no client or no numbers to call from, it runs in this process already, or the ledger
                 belongs to another kind of API: that of a sandbox, of a test key or of a live key.
             LedgerOwnedError: another process runs it, or the ledger; on SQLite only. On PostgreSQL this process stands by until it can
@@ -293,6 +297,9 @@ class Campaign:
             LedgerError: the ledger cannot be read or written.
             CampaignHaltedError: an error that every further call would have.
         """
+        every = seconds("every", every, least=0.001, most=DAY)
+        if until_settled is not None:
+            until_settled = seconds("until_settled", until_settled)
         if self._client is None:
             raise ConfigurationError("client: a campaign without a client can be looked at, and not run")
         if not self.settings.from_:

@@ -162,3 +162,17 @@ async def test_settings_of_another_form_are_an_error_of_the_ledger(where: Where)
                 await ledger.write(lambda db, spec=spec: db.execute("UPDATE campaign SET spec = ?", (spec,)))  # type: ignore[misc]
             with pytest.raises(LedgerError):
                 await Campaign.open(ledger, None, "autumn")
+
+
+@pytest.mark.parametrize(
+    "value", [0, -1, float("nan"), float("inf"), HUGE, "1", True], ids=["0", "-1", "nan", "inf", "huge", "text", "bool"]
+)
+@pytest.mark.parametrize("param", ["every", "until_settled"])
+async def test_a_run_checks_its_times(tmp_path: Path, param: str, value: Any) -> None:
+    """A time that cannot be right is refused before the run becomes the owner."""
+    async with Ledger(tmp_path / "ledger.db") as ledger:
+        campaign = await Campaign.open(ledger, None, "autumn", from_=FROM)
+        if (param, value) != ("until_settled", 0):
+            with pytest.raises(InvalidParameterError) as caught:
+                await anext(campaign.run(**{param: value}))
+            assert caught.value.param == param

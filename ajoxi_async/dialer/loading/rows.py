@@ -314,7 +314,11 @@ class NumberFile:
                 for line, text in enumerate(file, 1):
                     fields = [field.strip().strip('"') for field in text.split(_delimiter(text))]
                     number = fields[0]
-                    if any(map(str.isalnum, text)) and not number.startswith("#") and not (line == 1 and _is_header(fields)):
+                    if (
+                        any(map(str.isalnum, text))
+                        and not number.startswith("#")
+                        and not (line == 1 and _is_header(fields))
+                    ):
                         yield line, number, None, None, None, None, None
         except UnicodeDecodeError:
             raise InvalidParameterError("do_not_call", f"{self.path} is not encoded in UTF-8") from None

@@ -345,6 +345,10 @@ def _checked(path: object) -> Path:
         )
     if "\0" in text:
         raise ConfigurationError("path: expected the path of a file, got one with a null character")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ConfigurationError("path: expected the path of a file, got one that no file can have") from None
     found = Path(text)
     if found.is_dir():
         raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
