@@ -459,7 +459,8 @@ class Running:
         stop = self.settings.stop
         if stop.spend is None or not stop.per_call:
             return sys.maxsize
-        return math.floor((stop.spend - stop.cost(self.tally())) / stop.per_call) - len(self.claimed)
+        calls = (stop.spend - stop.cost(self.tally())) / stop.per_call
+        return math.floor(min(calls, sys.maxsize)) - len(self.claimed)
 
     def tally(self) -> Tally:
         """What the limits of `Stop` need to know. What is claimed and not on the wire yet is not placed."""
