@@ -102,6 +102,8 @@ class Campaign:
         self.settings = settings
         self.references = References(row.name)
         self._run: Run | None = None
+        #: What the caller has said of agents and abandoned calls while nothing was run, for the next run.
+        self._agents = self._abandoned = 0
 
     def __repr__(self) -> str:
         return f"Campaign({self.name!r})"
@@ -246,6 +248,7 @@ class Campaign:
         now = self._clock.now()
         test = getattr(self._client, "mode", "live") == "test"
         async with self._ledger.owning(self.name):
+            await self._refresh()
             loaded = await load(
                 self._ledger,
                 self.row,
@@ -327,6 +330,7 @@ class Campaign:
                 await anyio.sleep(min(every, _LOOK))
         finally:
             self._ledger.runs.discard(self.name)
+            self._agents = 0
 
     async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
         """Run as the owner, until the end or the loss of the ownership."""
@@ -335,6 +339,7 @@ class Campaign:
             yield await self._standing(f"the calls of the owner before may be under way for {left:.0f} s more")
             await anyio.sleep(min(every, left))
         await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
+        await self._refresh()
         assert self._client is not None
         run = await Run.begin(
             ledger=self._ledger,
@@ -344,13 +349,22 @@ class Campaign:
             clock=self._clock,
             until_settled=until_settled,
         )
-        self._run = run
+        self._run, run.running.agents = run, self._agents
+        if self._abandoned:
+            run.running.abandon(self._abandoned)
+            self._abandoned = 0
         try:
             async with aclosing(run.progress(every)) as steps:
                 async for progress in steps:
                     yield progress
         finally:
             self._run = None
+
+    async def _refresh(self) -> None:
+        """Take over the settings of the ledger, which another process may have changed since it was opened."""
+        row = await self._ledger.read(lambda db: campaigns.find(db, self.name))
+        if row is not None:
+            self.row, self.settings = row, settings_of.from_json(row.spec)
 
     async def _standing(self, reason: str, *, known: bool = True) -> Progress:
         """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""
@@ -383,19 +397,22 @@ class Campaign:
         return await self._run.dial(found)
 
     def agents(self, free: int) -> None:
-        """Say how many agents are free now, in a campaign of mode ``power`` or ``predictive`` that runs in this process."""
+        """Say how many agents are free now, in a campaign of mode ``power`` or ``predictive`` that runs in this process, or is about to."""
         if type(free) is not int or free < 0:
             raise InvalidParameterError("free", f"expected 0 or more, got {shown(free)}")
+        self._agents = free
         if self._run is not None:
             self._run.running.agents = free
             self._run.running.dispatch_bell.ring()
 
     def on_abandoned(self, amount: int = 1) -> None:
-        """Say that people answered and nobody was there, in a campaign that runs in this process."""
+        """Say that people answered and nobody was there, in a campaign that runs in this process. After a run the next one counts them."""
         if type(amount) is not int or amount < 1:
             raise InvalidParameterError("amount", f"expected 1 or more, got {shown(amount)}")
         if self._run is not None:
             self._run.running.abandon(amount)
+        else:
+            self._abandoned += amount
 
     async def event(self, event: Event) -> None:
         """Take an event of a webhook: ``router.on(CallCompleted)(campaign.event)``. It is durable when this returns.
