@@ -25,14 +25,16 @@ from ajoxi_async.dialer import settings as settings_of
 from ajoxi_async.dialer.client import GivenClient, api_of
 from ajoxi_async.dialer.clock import Clock, clock_of, milliseconds
 from ajoxi_async.dialer.dialing.run import Run
-from ajoxi_async.dialer.dialing.running import rules_of
+from ajoxi_async.dialer.dialing.running import rules_of_row
 from ajoxi_async.dialer.loading.load import DoNotCall, LoadReport, load
 from ajoxi_async.dialer.loading.rows import CsvFile, Given
 from ajoxi_async.dialer.reporting.progress import Progress, progress_of
+from ajoxi_async.dialer.rules.durations import DAY, seconds
 from ajoxi_async.dialer.rules.numbers import NumberRefused, parse_number
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import Retry
 from ajoxi_async.dialer.rules.stop import Stop
+from ajoxi_async.dialer.rules.texts import shown, storable
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.settings import Mode, Settings
 from ajoxi_async.dialer.storage.database import Database
@@ -100,6 +102,8 @@ class Campaign:
         self.settings = settings
         self.references = References(row.name)
         self._run: Run | None = None
+        #: What the caller has said of agents and abandoned calls while nothing was run, for the next run.
+        self._agents = self._abandoned = 0
 
     def __repr__(self) -> str:
         return f"Campaign({self.name!r})"
@@ -244,6 +248,7 @@ class Campaign:
         now = self._clock.now()
         test = getattr(self._client, "mode", "live") == "test"
         async with self._ledger.owning(self.name):
+            await self._refresh()
             loaded = await load(
                 self._ledger,
                 self.row,
@@ -252,12 +257,19 @@ class Campaign:
                 windows=self.settings.windows,
                 ring=float(self.settings.ring_timeout),
                 do_not_call=do_not_call,
+                on_listed=self._listed,
                 test_at=datetime.fromtimestamp(now, UTC) if test else None,
                 name=name,
             )
         if self._run is not None:
             await self._run.loaded()
         return loaded
+
+    async def _listed(self) -> None:
+        """Let everybody who dials know of numbers that were put on the do-not-call list."""
+        if self._run is not None:
+            await self._run.loaded()
+        await self._tell_owners({"campaign": self.name, "who": _who()}, milliseconds(self._clock.now()))
 
     # Running
 
@@ -266,18 +278,21 @@ class Campaign:
         """Whether it runs in this process, and has looked at the API's list of calls."""
         return self._run is not None and self._run.running.opened
 
-    async def run(self, *, every: float = 1.0, until_settled: float | None = 1860.0) -> AsyncGenerator[Progress, None]:
+    async def run(
+        self, *, every: float | str | timedelta = 1.0, until_settled: float | str | timedelta | None = 1860.0
+    ) -> AsyncGenerator[Progress, None]:
         """Dial until nothing more can be dialled, and yield the progress every so many real seconds and at the end.
 
         A run goes on where the last one ended, however that was. While the campaign is paused by a command, it waits for `resume`. Leaving
         the loop, or cancelling it, ends the run: no more is sent, and answers that are away are waited for.
 
         Args:
-            every: real seconds between two progresses.
+            every: real seconds between two progresses, a thousandth at least.
             until_settled: seconds for which attempts in doubt are waited for when nothing else is left, by the campaign's clock. They are
                 kept, and the next run looks them up again. ``None`` waits as long as they are looked up, which is a day.
 
         Raises:
+            InvalidParameterError: `every` or `until_settled` cannot be right.
             ConfigurationError: the campaign has no client or no numbers to call from, it runs in this process already, or the ledger
                 belongs to another kind of API: that of a sandbox, of a test key or of a live key.
             LedgerOwnedError: another process runs it, or the ledger; on SQLite only. On PostgreSQL this process stands by until it can
@@ -285,6 +300,9 @@ class Campaign:
             LedgerError: the ledger cannot be read or written.
             CampaignHaltedError: an error that every further call would have.
         """
+        every = seconds("every", every, least=0.001, most=DAY)
+        if until_settled is not None:
+            until_settled = seconds("until_settled", until_settled)
         if self._client is None:
             raise ConfigurationError("client: a campaign without a client can be looked at, and not run")
         if not self.settings.from_:
@@ -312,6 +330,7 @@ class Campaign:
                 await anyio.sleep(min(every, _LOOK))
         finally:
             self._ledger.runs.discard(self.name)
+            self._agents = 0
 
     async def _shift(self, every: float, until_settled: float | None) -> AsyncGenerator[Progress, None]:
         """Run as the owner, until the end or the loss of the ownership."""
@@ -320,6 +339,7 @@ class Campaign:
             yield await self._standing(f"the calls of the owner before may be under way for {left:.0f} s more")
             await anyio.sleep(min(every, left))
         await self._ledger.write(lambda db: campaigns.bind(db, api_of(self._client)))
+        await self._refresh()
         assert self._client is not None
         run = await Run.begin(
             ledger=self._ledger,
@@ -329,13 +349,22 @@ class Campaign:
             clock=self._clock,
             until_settled=until_settled,
         )
-        self._run = run
+        self._run, run.running.agents = run, self._agents
+        if self._abandoned:
+            run.running.abandon(self._abandoned)
+            self._abandoned = 0
         try:
             async with aclosing(run.progress(every)) as steps:
                 async for progress in steps:
                     yield progress
         finally:
             self._run = None
+
+    async def _refresh(self) -> None:
+        """Take over the settings of the ledger, which another process may have changed since it was opened."""
+        row = await self._ledger.read(lambda db: campaigns.find(db, self.name))
+        if row is not None:
+            self.row, self.settings = row, settings_of.from_json(row.spec)
 
     async def _standing(self, reason: str, *, known: bool = True) -> Progress:
         """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""
@@ -368,19 +397,22 @@ class Campaign:
         return await self._run.dial(found)
 
     def agents(self, free: int) -> None:
-        """Say how many agents are free now, in a campaign of mode ``power`` or ``predictive`` that runs in this process."""
+        """Say how many agents are free now, in a campaign of mode ``power`` or ``predictive`` that runs in this process, or is about to."""
         if type(free) is not int or free < 0:
-            raise InvalidParameterError("free", f"expected 0 or more, got {free!r:.80}")
+            raise InvalidParameterError("free", f"expected 0 or more, got {shown(free)}")
+        self._agents = free
         if self._run is not None:
             self._run.running.agents = free
             self._run.running.dispatch_bell.ring()
 
     def on_abandoned(self, amount: int = 1) -> None:
-        """Say that people answered and nobody was there, in a campaign that runs in this process."""
+        """Say that people answered and nobody was there, in a campaign that runs in this process. After a run the next one counts them."""
         if type(amount) is not int or amount < 1:
-            raise InvalidParameterError("amount", f"expected 1 or more, got {amount!r:.80}")
+            raise InvalidParameterError("amount", f"expected 1 or more, got {shown(amount)}")
         if self._run is not None:
             self._run.running.abandon(amount)
+        else:
+            self._abandoned += amount
 
     async def event(self, event: Event) -> None:
         """Take an event of a webhook: ``router.on(CallCompleted)(campaign.event)``. It is durable when this returns.
@@ -410,7 +442,7 @@ class Campaign:
 
     async def pause(self, reason: str = "") -> None:
         """Send no call any more until `resume`. From any process; it has effect when this returns."""
-        await self._command("pause", reason=str(reason))
+        await self._command("pause", reason=storable(reason))
 
     async def resume(self) -> None:
         """Go on after `pause`, or after a limit of `Stop` was reached. From any process."""
@@ -418,7 +450,7 @@ class Campaign:
 
     async def stop(self, reason: str = "") -> None:
         """End the campaign for good: contacts that wait are canceled. From any process; it has effect when this returns."""
-        await self._command("stop", reason=str(reason))
+        await self._command("stop", reason=storable(reason))
 
     async def do_not_call(self, *numbers: str, everywhere: bool = True, reason: str = "") -> None:
         """Never call numbers again. From any process; it has effect when this returns.
@@ -433,7 +465,7 @@ class Campaign:
         """
         found = [_number(number) for number in numbers]
         if found:
-            await self._command("do_not_call", numbers=found, everywhere=bool(everywhere), reason=str(reason))
+            await self._command("do_not_call", numbers=found, everywhere=bool(everywhere), reason=storable(reason))
 
     async def unknown(self) -> list[Doubt]:
         """The attempts in doubt, the oldest first."""
@@ -461,20 +493,20 @@ class Campaign:
         Raises:
             InvalidParameterError: one is no attempt in doubt of this campaign; nothing was changed.
         """
-        await self._command("release", attempts=await self._attempts(doubts), reason=str(reason))
+        await self._command("release", attempts=await self._attempts(doubts), reason=storable(reason))
 
     async def done(self, *doubts: Doubt | str, reason: str = "") -> None:
         """Say that the contacts of attempts in doubt are settled: they are not called again. Arguments are those of `release`."""
-        await self._command("done", attempts=await self._attempts(doubts), reason=str(reason))
+        await self._command("done", attempts=await self._attempts(doubts), reason=storable(reason))
 
     async def _attempts(self, doubts: Iterable[Doubt | str]) -> list[list[int]]:
         known = {one.reference: one for one in await self.unknown()}
         found = []
         for one in doubts:
             text = one.reference if isinstance(one, Doubt) else one
-            if text not in known:
+            if not isinstance(text, str) or text not in known:
                 raise InvalidParameterError(
-                    "doubts", f"expected references of attempts in doubt, as `unknown` lists them, got {text!r:.80}"
+                    "doubts", f"expected references of attempts in doubt, as `unknown` lists them, got {shown(text)}"
                 )
             found.append([int(known[text].number[1:]), known[text].attempt])
         return found
@@ -485,7 +517,6 @@ class Campaign:
         if self._run is not None:
             await self._run.command(what, told)
             return
-        rules = rules_of(self.settings)
         try:
             async with self._ledger.owning(self.name, patience=0.0):
                 # What an owner who has died did not carry out comes first: the last command is the one that holds.
@@ -493,18 +524,21 @@ class Campaign:
 
                 def work(db: Database) -> None:
                     if posted:
-                        commands.apply(db, posted, rules, now)
-                    commands.carry_out(db, what, told, rules, now)
+                        commands.apply(db, posted, rules_of_row, now)
+                    commands.carry_out(db, what, told, rules_of_row, now)
 
                 await self._ledger.write(work)
                 if posted:
                     await self._ledger.read(lambda db: db.forget(posted[-1].id))
-                # Owners of other campaigns look what has changed, and so does another object of this process that runs this one.
-                if self._ledger.database.shared or self._ledger.blocks > 1:
-                    await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
+                await self._tell_owners(told, now)
         except LedgerOwnedError:
             id = await self._ledger.read(lambda db: db.post(what, json.dumps(told), now))
             await self._await_effect(id)
+
+    async def _tell_owners(self, told: dict[str, Any], now: int) -> None:
+        """Let owners of other campaigns look what has changed, and another object of this process that runs this one."""
+        if self._ledger.database.shared or self._ledger.blocks > 1:
+            await self._ledger.read(lambda db: db.post("look", json.dumps(told), now))
 
     async def _await_effect(self, command: int) -> None:
         """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""
@@ -547,6 +581,6 @@ def _number(text: object) -> int:
 def _who() -> str:
     """Who gives a command, for the journal."""
     try:
-        return getpass.getuser()
+        return storable(getpass.getuser())
     except (KeyError, OSError):  # A container without an entry for its user.
         return "unknown"

@@ -17,12 +17,15 @@ from attrs import asdict, evolve, field, fields_dict, frozen
 
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.encoding.exact_values import exact, integer
-from ajoxi_async.dialer.rules.caps import Caps
-from ajoxi_async.dialer.rules.durations import DAY, seconds
+from ajoxi_async.contract.rules import Length
+from ajoxi_async.dialer.rules.caps import MOST_OF_CAP, Caps
+from ajoxi_async.dialer.rules.durations import DAY, YEAR, seconds
+from ajoxi_async.dialer.rules.pacing import MOST_CALLS
 from ajoxi_async.dialer.rules.retries import MOST_ATTEMPTS, Retry, checked_retries
 from ajoxi_async.dialer.rules.stop import Stop
-from ajoxi_async.dialer.rules.windows import Windows
-from ajoxi_async.protocol.errors import InvalidParameterError
+from ajoxi_async.dialer.rules.texts import shown
+from ajoxi_async.dialer.rules.windows import LONGEST_RING, Windows
+from ajoxi_async.protocol.errors import InvalidParameterError, LedgerError
 
 __all__ = ["LONGEST_NAME", "Mode", "Settings", "changed", "checked_name", "from_json", "to_json"]
 
@@ -32,13 +35,19 @@ _ENGINES: Final = ("dialer", "api")
 _UNKNOWN: Final = ("hold", "release")
 #: The longest name of a campaign, as the API has it for its own.
 LONGEST_NAME: Final = 200
+#: The rule of the API for the id of an agent.
+_AGENT: Final = Length(64)
 
 
 def _numbers(given: object) -> tuple[str, ...]:
     given = exact(given, "from_")
     listed = [given] if isinstance(given, str) else list(given) if isinstance(given, Iterable) else [given]
     for number in listed:
+        if not isinstance(number, str):
+            raise InvalidParameterError("from_", f"expected phone numbers as texts, got {shown(number)}")
         checks.phone("from_", number)
+        if number[1] == "1" and len(number) != 12:
+            raise InvalidParameterError("from_", f"expected 10 digits after +1, got {len(number) - 2}")
     if len(set(listed)) != len(listed):
         raise InvalidParameterError("from_", "expected each number once")
     return tuple(listed)
@@ -52,7 +61,7 @@ def _limit(name: str, least: float, most: float, *, whole: bool = False) -> Any:
         if not right or not least <= value <= most:  # type: ignore[operator]  # `right` says that it is a number
             kind = "a whole number of" if whole else ""
             raise InvalidParameterError(
-                name, f"expected {kind} {least:g} to {most:g}, got {value!r:.80}".replace("  ", " ")
+                name, f"expected {kind} {least:g} to {most:g}, got {shown(value)}".replace("  ", " ")
             )
 
     return check
@@ -61,7 +70,7 @@ def _limit(name: str, least: float, most: float, *, whole: bool = False) -> Any:
 def _one_of(name: str, allowed: tuple[str, ...]) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if value not in allowed:
-            raise InvalidParameterError(name, f"expected one of {', '.join(allowed)}, got {value!r:.80}")
+            raise InvalidParameterError(name, f"expected one of {', '.join(allowed)}, got {shown(value)}")
 
     return check
 
@@ -77,9 +86,20 @@ def _kind(name: str, kind: type) -> Any:
 def _flag(name: str) -> Any:
     def check(_: object, __: object, value: object) -> None:
         if value is not None and type(value) is not bool:
-            raise InvalidParameterError(name, f"expected true or false, got {value!r:.80}")
+            raise InvalidParameterError(name, f"expected true or false, got {shown(value)}")
 
     return check
+
+
+def _agent(_: object, __: object, value: Any) -> None:
+    if value is not None and not isinstance(value, str):
+        raise InvalidParameterError("agent_id", f"expected a text, got {shown(value)}")
+    if value is not None:
+        _AGENT.check("agent_id", value)
+
+
+def _min_gap(value: float | str | timedelta) -> float:
+    return seconds("min_gap", value, most=YEAR)
 
 
 def _longest_call(value: float | str | timedelta) -> float:
@@ -98,20 +118,20 @@ class Settings:
     windows: Windows = field(factory=Windows.always, validator=_kind("windows", Windows))
     retry: Mapping[str, Retry] = field(factory=dict, converter=checked_retries)
     attempts: int = field(default=1, validator=_limit("attempts", 1, MOST_ATTEMPTS, whole=True))
-    per_number_24h: int | None = None
-    per_number_30d: int | None = None
-    min_gap: float = 0.0
-    rate: float | None = field(default=None, validator=_limit("rate", 0.001, 100_000))
-    concurrency: int | None = field(default=None, validator=_limit("concurrency", 1, 1_000_000, whole=True))
-    seats: int | None = field(default=None, validator=_limit("seats", 1, 1_000_000, whole=True))
+    per_number_24h: int | None = field(default=None, validator=_limit("per_number_24h", 1, MOST_OF_CAP, whole=True))
+    per_number_30d: int | None = field(default=None, validator=_limit("per_number_30d", 1, MOST_OF_CAP, whole=True))
+    min_gap: float = field(default=0.0, converter=_min_gap)
+    rate: float | None = field(default=None, validator=_limit("rate", 0.001, MOST_CALLS))
+    concurrency: int | None = field(default=None, validator=_limit("concurrency", 1, MOST_CALLS, whole=True))
+    seats: int | None = field(default=None, validator=_limit("seats", 1, MOST_CALLS, whole=True))
     lines: int | None = field(default=None, validator=_limit("lines", 1, 10, whole=True))
     abandonment: float = field(default=0.03, validator=_limit("abandonment", 0, 1))
-    ring_timeout: int = field(default=30, validator=_limit("ring_timeout", 1, 600, whole=True))
+    ring_timeout: int = field(default=30, validator=_limit("ring_timeout", 1, LONGEST_RING, whole=True))
     max_call: float = field(default=4 * 3600.0, converter=_longest_call)
     stop: Stop = field(factory=Stop, validator=_kind("stop", Stop))
     ai_receptionist: bool | None = field(default=None, validator=_flag("ai_receptionist"))
     record: bool | None = field(default=None, validator=_flag("record"))
-    agent_id: str | None = None
+    agent_id: str | None = field(default=None, validator=_agent)
     mode: Mode = field(default="auto", validator=_one_of("mode", _MODES))
     engine: Literal["dialer", "api"] = field(default="dialer", validator=_one_of("engine", _ENGINES))
     chunk: int = field(default=100, validator=_limit("chunk", 1, 10_000, whole=True))
@@ -143,13 +163,20 @@ def to_json(settings: Settings) -> str:
 
 
 def from_json(text: str) -> Settings:
-    """The settings that `to_json` has written. What an older version did not know has its default."""
+    """The settings that `to_json` has written. What an older version did not know has its default.
+
+    Raises:
+        LedgerError: they are of another form.
+    """
     known = fields_dict(Settings)
-    told: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
-    told["windows"] = Windows.from_dict(told["windows"])
-    told["retry"] = {name: Retry.from_dict(retry) for name, retry in told["retry"].items()}
-    told["stop"] = Stop(**told["stop"])
-    return Settings(**told)
+    try:
+        told: dict[str, Any] = {name: value for name, value in json.loads(text).items() if name in known}
+        told["windows"] = Windows.from_dict(told["windows"])
+        told["retry"] = {name: Retry.from_dict(retry) for name, retry in told["retry"].items()}
+        told["stop"] = Stop.from_dict(told["stop"])
+        return Settings(**told)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise LedgerError(f"the settings of a campaign in the ledger cannot be read: {error}") from error
 
 
 def changed(settings: Settings, given: Mapping[str, Any]) -> Settings:
@@ -192,5 +219,5 @@ def checked_name(name: object) -> str:
         or not name.isprintable()
         or name != name.strip()
     ):
-        raise InvalidParameterError("name", f"expected 1 to {LONGEST_NAME} printable characters, got {name!r:.80}")
+        raise InvalidParameterError("name", f"expected 1 to {LONGEST_NAME} printable characters, got {shown(name)}")
     return name

@@ -150,7 +150,11 @@ def test_no_key(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (["load", "a.db", "p.csv", "--name", "autumn", "--retry", "busy"], 2, "--retry: expected OUTCOME=DELAY"),
         (["load", "a.db", "p.csv", "--name", "autumn", "--retry", "bussy=1h"], 2, "--retry: expected dispositions"),
         (["load", "a.db", "p.csv", "--name", "autumn", "--dnc", "none.txt"], 2, "--dnc: none.txt cannot be read"),
-        (["load", "none/a.db", "p.csv", "--name", "autumn"], 1, "does not exist"),
+        (["load", "none/a.db", "p.csv", "--name", "autumn"], 1, "LEDGER: the folder"),
+        (["status", "."], 1, "LEDGER: expected the path of a file, and . is a folder"),
+        (["check", "a.db", "--rate", "nan"], 2, "--rate: expected 0.001 to"),
+        (["check", "a.db", "--rate", "-1"], 2, "--rate: expected 0.001 to"),
+        (["report", "a.db", "--csv", "out", "--html", "./out"], 2, "--csv, --html: expected each file once"),
     ],
     ids=lambda value: " ".join(value[:2] + value[-2:]) if isinstance(value, list) else "",
 )
@@ -369,6 +373,24 @@ def test_stopped_before_it_ran(here: Path, capsys: pytest.CaptureFixture[str]) -
     load(here, test_numbers(3))
     assert main(["campaign", "stop", "a.db"]) == 0
     assert "3 wait, and are canceled" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("does", ["pause", "resume"])
+def test_stopped_is_for_good(here: Path, capsys: pytest.CaptureFixture[str], does: str) -> None:
+    """A campaign that was stopped can be neither paused nor resumed, and nothing else is said."""
+    load(here, test_numbers(1))
+    assert main(["campaign", "stop", "a.db"]) == 0
+    capsys.readouterr()
+    assert main(["campaign", does, "a.db"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("stopped for good")) == ("", 1)
+
+
+def test_numbers_to_call_from_are_needed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A new campaign without numbers to call from is refused when it is loaded."""
+    people(here / "p.csv", ["+12125550123"])
+    assert main(["campaign", "load", "a.db", "p.csv", "--name", "autumn"]) == 2
+    assert "--from: expected" in capsys.readouterr().err
 
 
 def test_do_not_call(here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,3 +114,14 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, monkeypatch: pytest.
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 2 * peaks[0]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd"), reason="no paths of open files")
+def test_a_pipe_is_written_to() -> None:
+    """A report can go to a program that reads it, by a path such as ``/dev/stdout``."""
+    reading, writing = os.pipe()
+    with open(reading) as told:
+        with CsvReport(f"/dev/fd/{writing}") as report:
+            report.write([row(1, 2)])
+        os.close(writing)
+        assert told.read().startswith("line,number,state")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.dialer.campaign import Campaign
 from ajoxi_async.dialer.reporting import report as report_module
 from ajoxi_async.dialer.reporting.report import Report
 from ajoxi_async.dialer.reporting.report_file import ReportError
@@ -158,3 +159,18 @@ async def test_files_that_cannot_be(tmp_path: Path) -> None:
             await report.save(tmp_path / "none" / "out.csv")
         with pytest.raises(ReportError, match=r"cannot write out.html"):
             await report.save(tmp_path / "none" / "out.html")
+        for paths in ((5,), ("",), ("a\0.csv",), ("\ud800.csv",), ("a.csv", "./a.csv"), (b"a.csv",)):
+            with pytest.raises(InvalidParameterError, match="paths: expected"):
+                await report.save(*paths)
+        with pytest.raises(InvalidParameterError, match="paths: expected a list of paths"):
+            await report.write(csv="out.csv")
+        assert [path.name for path in tmp_path.glob("*.csv")] == []
+
+
+async def test_the_page_says_how_the_campaign_stands_now(tmp_path: Path) -> None:
+    """The page of a campaign that was paused or stopped after it was opened says so."""
+    async with Ledger(tmp_path / "a.db") as ledger:
+        campaign = await Campaign.open(ledger, None, "autumn", from_="+14155550100")
+        await campaign.stop()
+        await (await campaign.report()).save(tmp_path / "a.html")
+        assert "Campaign stopped" in (tmp_path / "a.html").read_text()

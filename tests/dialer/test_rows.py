@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,13 @@ import pytest
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.dialer.loading.rows import NumberFile, from_csv, given_row
-from ajoxi_async.dialer.rules.numbers import reader
+from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
 
 CSV = [
     pytest.param(b"phone\n+12126000001\n+12126000002\n", {}, id="one column"),
     pytest.param(b"+12126000001\n+12126000002\n", {}, id="no header"),
+    pytest.param(b"'+12126000001\r+12126000002\r", {}, id="no header, and line ends of old Macs"),
+    pytest.param("phone\n+12126000001\n+12126000002\n".encode("utf-32"), {}, id="UTF-32"),
     pytest.param(b"\xef\xbb\xbfphone\r\n+12126000001\r\n+12126000002", {}, id="byte order mark"),
     pytest.param(
         "\ufeffname;mobile\nZoë;+12126000001\nJosé;+12126000002\n".encode("utf-16-le"), {}, id="Excel's Unicode text"
@@ -52,6 +55,10 @@ def test_forms_of_csv(tmp_path: Path, content: bytes, options: dict[str, Any]) -
         (b"phone\n\xff\xfe\xfd\n", {}, "encoding"),
         (b"phone\n+12126000001\n", {"encoding": "utf-7000"}, "encoding"),
         (b'phone,a\n"' + b"x" * 140_000, {}, "path"),
+        (b"x" * 140_000, {}, "path"),
+        (b'phone,a\n+12126000001,"x\n+12126000002,x\n', {}, "path"),
+        (b'phone,"a\n+12126000001,x\n+12126000002,x\n', {}, "path"),
+        ("phone\n".encode("utf-16-le"), {"encoding": "utf-16"}, "encoding"),
     ],
     ids=[
         "no file",
@@ -62,6 +69,10 @@ def test_forms_of_csv(tmp_path: Path, content: bytes, options: dict[str, Any]) -
         "encoding",
         "no such encoding",
         "open quote",
+        "a header of one endless field",
+        "an open quote at the end",
+        "an open quote in the header",
+        "UTF-16 without its mark",
     ],
 )
 def test_files_that_cannot_be_read(tmp_path: Path, content: bytes | None, options: dict[str, Any], param: str) -> None:
@@ -90,6 +101,11 @@ def test_empty_files(tmp_path: Path, content: bytes) -> None:
         (("a\0b",), "path"),
         (("a.csv", "phone", {"delimiter": ";;"}), "delimiter"),
         (("a.csv", "phone", {"region": "USA"}), "region"),
+        (("a.csv", "phone", {"region": ["US"]}), "region"),
+        (("a.csv", 5), "phone"),
+        (("a.csv", "phone", {"zone": 5}), "zone"),
+        (("a.csv", "phone", {"encoding": None}), "encoding"),
+        (("a.csv", "phone", {"encoding": "utf-8\0"}), "encoding"),
     ],
     ids=repr,
 )
@@ -127,6 +143,33 @@ def test_do_not_call_files(tmp_path: Path) -> None:
         with pytest.raises(InvalidParameterError) as caught:
             list(NumberFile(bad).rows())
         assert caught.value.param == "do_not_call"
+
+
+@pytest.mark.parametrize("line", ["Jane,+12126000001", "Jane,2126000001", ",+12126000001"])
+def test_no_line_of_a_do_not_call_file_is_left_out_in_silence(tmp_path: Path, line: str) -> None:
+    """A line whose number is not in its first field is given to whoever reads numbers, also the first one, so that it is refused."""
+    path = tmp_path / "dnc.txt"
+    path.write_text(f"{line}\n,;\n,x\n")
+    rows = list(NumberFile(path).rows())
+    assert [row[0] for row in rows] == [1, 3]
+    for row in rows:
+        with pytest.raises(NumberRefused):
+            reader(None)(row[1])
+
+
+def test_a_first_number_that_is_spelt_wrongly_is_no_header(tmp_path: Path) -> None:
+    """In a file of one column a first line that begins with a digit is a row, which can be refused and counted."""
+    path = tmp_path / "list.csv"
+    path.write_text("(212) 600-0001\n+12126000002\n")
+    assert [row[:2] for row in from_csv(path).rows()] == [(1, "(212) 600-0001"), (2, "+12126000002")]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
+    """A pipe is refused with its reason, and nobody waits for somebody who writes to it."""
+    os.mkfifo(tmp_path / "list.csv")
+    with pytest.raises(InvalidParameterError, match="is a pipe"):
+        list(from_csv(tmp_path / "list.csv").rows())
 
 
 def test_rows_of_programs() -> None:

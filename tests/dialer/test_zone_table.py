@@ -177,10 +177,12 @@ def test_a_named_zone(name: str) -> None:
         ("right/UTC", "IANA"),
         ("../../etc/passwd", "IANA"),
         ("", "IANA"),
+        ("localtime", "no place"),
+        ("Factory", "no place"),
     ],
 )
 def test_a_zone_that_is_refused(name: str, hint: str) -> None:
-    """Offsets are refused, since they are wrong for half of the year, and so is what the database does not know."""
+    """Offsets are refused, since they are wrong for half of the year, and so are names of no place and what the database does not know."""
     with pytest.raises(InvalidParameterError, match=hint) as caught:
         named_zone(name)
     assert caught.value.param == "zone"

@@ -24,6 +24,7 @@ from ajoxi_async.cli.output import say, warn
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError, InvalidParameterError
 from ajoxi_async.dialer import Campaign, Ledger, Retry, Windows, from_csv
+from ajoxi_async.dialer import settings as settings_of
 from ajoxi_async.dialer.rules.forecast import forecast
 from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements.reporting import refused_reasons, waiting_by_zones
@@ -80,7 +81,7 @@ def _typed(param: str, options: Options) -> str:
         return "--release" if options.release else "--done"
     if options.does == "do-not-call":
         return {"number": "NUMBER", "do_not_call": "--file"}.get(param, param)
-    typed = {"from_": "--from", "do_not_call": "--dnc", "path": "CSV", "rows": "CSV"}
+    typed = {"from_": "--from", "do_not_call": "--dnc", "path": "CSV", "rows": "CSV", "paths": "--csv, --html"}
     return typed.get(param) or f"--{param.partition('[')[0].replace('_', '-')}"
 
 
@@ -91,12 +92,22 @@ def _has_key() -> bool:
     return bool(os.environ.get("AJOXI_API_KEY", "").strip())
 
 
+def _ledger(options: Options) -> Ledger:
+    try:
+        return Ledger(options.ledger)
+    except ConfigurationError as error:
+        param, colon, why = error.message.partition(": ")
+        if colon and param in {"path", "ledger"}:
+            raise ConfigurationError(f"LEDGER: {why}") from None
+        raise
+
+
 @asynccontextmanager
 async def _opened(
     options: Options, client: AsyncAjoxi | None = None, **settings: Any
 ) -> AsyncIterator[tuple[Ledger, Campaign]]:
     """The campaign that the options name. It has to exist."""
-    async with Ledger(options.ledger) as ledger:
+    async with _ledger(options) as ledger:
         if not await ledger.exists():
             raise _UsageError(f"LEDGER: {options.ledger} is no ledger yet; `ajoxi campaign load` makes one")
         names = await ledger.read(campaigns.names)
@@ -115,7 +126,7 @@ async def _load(options: Options) -> int:
     async with AsyncExitStack() as stack:
         # A test key says that the campaign is a dry run, in which test numbers have time zones. Nothing is sent.
         client = await stack.enter_async_context(AsyncAjoxi(allow_live=True)) if _has_key() else None
-        ledger = await stack.enter_async_context(Ledger(options.ledger))
+        ledger = await stack.enter_async_context(_ledger(options))
         campaign = await Campaign.open(
             ledger,
             client,
@@ -128,6 +139,10 @@ async def _load(options: Options) -> int:
             ring_timeout=options.ring_timeout,
             ai_receptionist=options.ai_receptionist,
         )
+        if not campaign.settings.from_:
+            raise InvalidParameterError(
+                "from_", "expected your numbers to call from, because the campaign has none yet"
+            )
         rows = from_csv(options.csv, phone=options.phone, zone=options.zone, key=options.key, consent=options.consent)
         loaded = await campaign.load(rows, do_not_call=options.dnc or ())
         say(str(loaded))
@@ -151,7 +166,7 @@ def _retries(given: list[str]) -> dict[str, Retry]:
 
 async def _check(options: Options) -> int:
     async with _opened(options) as (ledger, campaign):
-        settings = campaign.settings
+        settings = settings_of.changed(campaign.settings, {"rate": options.rate})
         contacts = await ledger.read(lambda db: waiting_by_zones(db, campaign.row.id))
         now = time.time()
 
@@ -159,7 +174,7 @@ async def _check(options: Options) -> int:
             found = settings.windows.opening(zones, at, settings.ring_timeout)
             return None if found is None else (found.start, found.latest)
 
-        rate = min(options.rate or settings.rate or _CAP, _CAP)
+        rate = min(settings.rate or _CAP, _CAP)
         found = forecast(contacts, opening, now, rate)
         say(f"{sum(contacts.values()):,} contacts wait. Nothing was sent.")
         if found.first is not None and found.last is not None:
@@ -211,6 +226,7 @@ async def _status(options: Options) -> int:
 
 async def _pause(options: Options) -> int:
     async with _opened(options) as (_, campaign):
+        await _check_stopped(campaign)
         await campaign.pause(options.reason)
         say(f"{campaign.name} is paused. `ajoxi campaign resume` lets it go on.")
         return 0
@@ -218,9 +234,15 @@ async def _pause(options: Options) -> int:
 
 async def _resume(options: Options) -> int:
     async with _opened(options) as (_, campaign):
+        await _check_stopped(campaign)
         await campaign.resume()
         say(f"{campaign.name} goes on, as soon as `ajoxi campaign run` runs.")
         return 0
+
+
+async def _check_stopped(campaign: Campaign) -> None:
+    if (await campaign.progress()).state == "stopped":
+        raise ConfigurationError(f"{campaign.name} is stopped for good: no further call is placed, and it cannot go on")
 
 
 async def _stop(options: Options) -> int:

@@ -21,7 +21,7 @@ from attrs import define
 from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.opening import Opening
-from ajoxi_async.dialer.dialing.running import Running, rules_of
+from ajoxi_async.dialer.dialing.running import Running
 from ajoxi_async.dialer.dialing.steps import ClockStep
 from ajoxi_async.dialer.rules.machine import CampaignState
 from ajoxi_async.dialer.storage.database import Database, Posted
@@ -83,9 +83,8 @@ class Control:
             return db.posted(commands.applied(db))
 
         posted = await running.ledger.read(read)
-        rules = rules_of(running.settings, running.first_look)
         if posted:
-            await running.write(lambda db, _: commands.apply(db, posted, rules, running.now()))
+            await running.write(lambda db, _: commands.apply(db, posted, running.rules_for, running.now()))
             await running.ledger.read(lambda db: db.forget(posted[-1].id))
             if any(one.what == "resume" for one in posted):
                 running.resume()

@@ -322,14 +322,20 @@ class Dispatcher:
             return [] if found is None else self._claim_all(db, tally, [found], running.now())
 
         steps = running.steps
-        claimed = await running.write(work)
+        # The caller's task may be cancelled at any moment, and nobody else would dial what it has claimed.
+        with anyio.CancelScope(shield=True):
+            claimed = await running.write(work)
         if steps != running.steps:
             running.suspect |= {one.id for one in claimed}
         sent = False
         for one in claimed:
             running.claimed[one.id] = one
             running.activity.begin()
-            sent = await self.dial(one)
+            try:
+                sent = await self.dial(one)
+            except BaseException:
+                running.sweep_bell.ring()  # Its answer may have been written by another task.
+                raise
         return sent
 
     def check(self, *claimed: Claimed) -> None:

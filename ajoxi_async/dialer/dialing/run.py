@@ -22,7 +22,7 @@ from ajoxi_async.dialer.dialing.chunks import Chunks
 from ajoxi_async.dialer.dialing.control import Control
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.opening import Opening
-from ajoxi_async.dialer.dialing.running import Running, rules_of
+from ajoxi_async.dialer.dialing.running import Running
 from ajoxi_async.dialer.dialing.sweep import Sweeper
 from ajoxi_async.dialer.reporting.progress import Progress, progress_of
 from ajoxi_async.dialer.rules.machine import CampaignState
@@ -180,8 +180,8 @@ class Run:
             running.state = CampaignState.PAUSED if what == "pause" else CampaignState.STOPPED
         elif what == "do_not_call":
             running.forbidden |= set(detail["numbers"])
-        rules, now = rules_of(running.settings, running.first_look), running.now()
-        await running.write(lambda db, _: commands.carry_out(db, what, detail, rules, now))
+        now = running.now()
+        await running.write(lambda db, _: commands.carry_out(db, what, detail, running.rules_for, now))
         if what == "resume":
             running.resume()
         await self._control.take_over(anew=True)

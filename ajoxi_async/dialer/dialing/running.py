@@ -30,7 +30,7 @@ from ajoxi_async.dialer.rules.pacing import PERIOD, Abandonment, Pacing, Seen, p
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.rules.retries import retry_delay
 from ajoxi_async.dialer.rules.stop import Tally
-from ajoxi_async.dialer.settings import Settings
+from ajoxi_async.dialer.settings import Settings, from_json
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import campaigns, counts, facts
@@ -39,7 +39,7 @@ from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.claims import Claimed
 from ajoxi_async.dialer.storage.statements.facts import Changed, Report, Rules, fact_of
 
-__all__ = ["DOUBT_LOOKS", "LAST_LOOK", "Running", "next_doubt_look", "rules_of"]
+__all__ = ["DOUBT_LOOKS", "LAST_LOOK", "Running", "next_doubt_look", "rules_of", "rules_of_row"]
 
 T = TypeVar("T")
 
@@ -79,6 +79,11 @@ def rules_of(settings: Settings, first_look: float = _FIRST_LOOK) -> Rules:
         milliseconds(first_look),
         milliseconds(DOUBT_LOOKS[0]),
     )
+
+
+def rules_of_row(row: CampaignRow) -> Rules:
+    """`rules_of` a campaign as the ledger has it."""
+    return rules_of(from_json(row.spec))
 
 
 @define(eq=False)
@@ -280,6 +285,10 @@ class Running:
 
     # Memory
 
+    def rules_for(self, row: CampaignRow) -> Rules:
+        """The rules of a campaign of the ledger, which may be another one than that of this run."""
+        return rules_of(self.settings, self.first_look) if row.id == self.row.id else rules_of_row(row)
+
     def abandon(self, amount: int) -> None:
         """Count calls that were answered and abandoned. The ledger has them within a moment."""
         self.unsaved["abandoned"] += amount
@@ -450,7 +459,8 @@ class Running:
         stop = self.settings.stop
         if stop.spend is None or not stop.per_call:
             return sys.maxsize
-        return math.floor((stop.spend - stop.cost(self.tally())) / stop.per_call) - len(self.claimed)
+        calls = (stop.spend - stop.cost(self.tally())) / stop.per_call
+        return math.floor(min(calls, sys.maxsize)) - len(self.claimed)
 
     def tally(self) -> Tally:
         """What the limits of `Stop` need to know. What is claimed and not on the wire yet is not placed."""

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from ajoxi_async.dialer.loading.rows import Row
 from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.rules.zones import ZoneSet, locator, named_zone
 from ajoxi_async.protocol.errors import InvalidParameterError
@@ -30,6 +31,7 @@ __all__ = ["FULL", "PLAIN", "Accepted", "Batch", "Intake", "Refused"]
 #: Numbers that need no second look: E.164, with 10 digits after +1 (`numbers`, rule 1).
 _PLAIN: Final = re.compile(r"\+(?:1[0-9]{10}|[2-9][0-9]{6,14})", re.ASCII)
 _LONGEST_KEY: Final = 200
+_LARGEST_KEY: Final = 10 ** (_LONGEST_KEY - 1)
 #: The most characters of a contact's variables, as JSON.
 _LONGEST_VARIABLES: Final = 65_536
 _UNKNOWN_ZONE: Final = "no time zone is known for its prefix, and the windows are not open at all hours: give a zone"
@@ -227,8 +229,8 @@ def _key(given: Any) -> str | None:
         return None
     if not isinstance(given, str | int) or isinstance(given, bool):
         raise InvalidParameterError("key", f"expected a text, got {type(given).__name__}")
-    text = str(given)
-    if len(text) > _LONGEST_KEY or "\0" in text or not _encodes(text):
+    text = given if isinstance(given, str) else str(given) if abs(given) < _LARGEST_KEY else ""
+    if not 0 < len(text) <= _LONGEST_KEY or "\0" in text or not _encodes(text):
         raise InvalidParameterError("key", f"expected a text of at most {_LONGEST_KEY} characters")
     return text
 
@@ -257,5 +259,5 @@ def _encodes(text: str) -> bool:
 
 def _shown(given: Any, longest: int) -> str:
     """A text that any database takes, for the list of refused rows."""
-    text = given if isinstance(given, str) else "" if given is None else str(given)
+    text = given if isinstance(given, str) else "" if given is None else shown(given, longest)
     return text[:longest].encode("utf-8", "replace").decode().replace("\0", "\ufffd")

@@ -11,7 +11,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ from ajoxi_async.dialer.loading.intake import Intake, Refused
 from ajoxi_async.dialer.loading.rows import CsvFile, Given, NumberFile, Row, given_row
 from ajoxi_async.dialer.rules.clocks import zone_names
 from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
+from ajoxi_async.dialer.rules.texts import shown, storable
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts
@@ -88,6 +89,7 @@ async def load(
     windows: Windows,
     ring: float,
     do_not_call: DoNotCall = (),
+    on_listed: Callable[[], Awaitable[None]] | None = None,
     test_at: datetime | None = None,
     name: str = "rows",
 ) -> LoadReport:
@@ -103,6 +105,7 @@ async def load(
         ring: for how many seconds a phone rings.
         do_not_call: numbers that no campaign of the ledger may call from now on: the path of a file with one in each line, `from_csv`,
             or numbers.
+        on_listed: called when these are in the ledger, before a contact is stored: runs of other campaigns have to know them.
         test_at: for a campaign against a sandbox, the moment at which it begins; see `zones.locator`.
         name: of the source, for rows that are no file.
 
@@ -114,8 +117,8 @@ async def load(
     zone_names()
     is_file = isinstance(rows, CsvFile)
     region = rows.region if isinstance(rows, CsvFile) else None
-    listed = await _block(ledger, do_not_call, now, region)
-    source = rows.name if isinstance(rows, CsvFile) else name
+    listed = await _block(ledger, do_not_call, now, region, on_listed)
+    source = storable(rows.name if isinstance(rows, CsvFile) else name)
     known = await ledger.read(contacts.zones_of)
     intake = Intake(windows, ring, now, known, region=region, test_at=test_at)
     under_way = await ledger.write(lambda db: insertion.begin(db, campaign.id, source))
@@ -140,10 +143,20 @@ async def load(
     return report
 
 
-async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | None) -> int:
+async def _block(
+    ledger: Ledger,
+    given: DoNotCall,
+    now: float,
+    region: str | None,
+    on_listed: Callable[[], Awaitable[None]] | None,
+) -> int:
     """Put numbers on the do-not-call list; return how many."""
+    if isinstance(given, bytes | Mapping) or not isinstance(given, str | PathLike | CsvFile | Iterable | AsyncIterable):
+        raise InvalidParameterError(
+            "do_not_call", f"expected the path of a file or a list of numbers, got {shown(given)}"
+        )
     rows = NumberFile(Path(given)) if isinstance(given, str | PathLike) else given
-    named = rows.name if isinstance(rows, NumberFile | CsvFile) else "given"
+    named = storable(rows.name if isinstance(rows, NumberFile | CsvFile) else "given")
     read = reader((rows.region if isinstance(rows, CsvFile) else None) or region)
     wrong: list[str] = []
     amount = 0
@@ -163,6 +176,8 @@ async def _block(ledger: Ledger, given: DoNotCall, now: float, region: str | Non
         async for found in lists:
             amount += len(found)
             await ledger.write(lambda db, found=found: contacts.put_dnc(db, found, 0, round(now * 1000), named))  # type: ignore[misc]
+    if amount and on_listed is not None:
+        await on_listed()
     if wrong:
         more = f" (and {len(wrong) - 3} more lines)" if len(wrong) > 3 else ""
         raise InvalidParameterError("do_not_call", f"no contact was loaded, because {'; '.join(wrong[:3])}{more}")

@@ -9,7 +9,8 @@ Rules:
 4. Columns that have no meaning here are the contact's variables.
 5. A row without consent is refused where a column of consents is named. What the column says otherwise is kept as a variable, for the
    evidence; whether it is a consent that the rules ask for is for the caller to know.
-6. Files are read row by row, so that the memory used does not depend on their size.
+6. A file that ends within quotation marks is refused from there on, since one field may have swallowed any number of rows.
+7. Files are read row by row, so that the memory used does not depend on their size.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from __future__ import annotations
 import codecs
 import csv
 import os
+import stat
 from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
 
 from attrs import frozen
 
-from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
+from ajoxi_async.dialer.rules.numbers import reader
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = ["CsvFile", "Given", "NumberFile", "Row", "from_csv", "given_row"]
@@ -37,7 +41,16 @@ _DELIMITERS: Final = ",;\t|"
 _HEAD: Final = 65_536
 #: Headers that are taken for the column of numbers if none is named.
 _PHONE_HEADERS: Final = ("phone", "phone_number", "phone number", "number", "mobile", "telephone", "tel")
-_MARKS: Final = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+#: Byte order marks. That of UTF-32 begins with one of UTF-16.
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+#: So many digits in a field of the first line of a do-not-call file are a number, so that the line is no header.
+_FEWEST_DIGITS: Final = 7
 #: The columns of a mapping that have a meaning; all others are variables.
 _KNOWN: Final = frozenset({"phone", "zone", "expires", "key"})
 
@@ -91,19 +104,25 @@ class CsvFile:
             InvalidParameterError: the file cannot be read, or not in this way.
         """
         try:
+            if stat.S_ISFIFO(self.path.stat().st_mode):
+                raise InvalidParameterError(
+                    "path", f"{self.path} is a pipe, and a file is read from its beginning twice"
+                )
             with self.path.open("rb") as start:
                 mark = start.read(4)
             encoding = next((name for sign, name in _MARKS if mark.startswith(sign)), self.encoding)
             with self.path.open(encoding=encoding, newline="") as file:
                 yield from self._rows(file)
-        except UnicodeDecodeError as error:
+        except UnicodeEncodeError:
+            raise InvalidParameterError("path", f"no file can be called {shown(str(self.path))}") from None
+        except UnicodeError:
             raise InvalidParameterError(
-                "encoding", f"{self.path} is not encoded in {error.encoding}: give encoding='cp1252' for instance"
+                "encoding", f"{self.path} is not encoded in {encoding}: give encoding='cp1252' for instance"
             ) from None
         except LookupError:
             raise InvalidParameterError("encoding", f"Python knows no encoding {self.encoding!r:.80}") from None
         except OSError as error:
-            raise InvalidParameterError("path", f"{self.path} cannot be read: {error.strerror}") from error
+            raise InvalidParameterError("path", f"{self.path} cannot be read: {error.strerror or error}") from error
 
     def _rows(self, file: TextIO) -> Iterator[Row]:
         head = file.readline(_HEAD)
@@ -111,22 +130,32 @@ class CsvFile:
             head = file.readline(_HEAD)
         delimiter = self.delimiter or max(_DELIMITERS, key=head.count)
         file.seek(0)
-        fields = csv.reader(file, delimiter=delimiter)
-        header = next((row for row in fields if row), None)
+        ended: list[bool] = []
+        fields = csv.reader(chain(file, _end(ended)), delimiter=delimiter)
+        records = self._records(fields, ended)
+        header = next((row for row in records if row), None)
         if header is None:
             return
+        # A number in this place is no header, and one that is spelt wrongly is a row that is refused.
+        if self.phone is None and len(header) == 1 and _begins_with_digit(header[0]):
+            yield fields.line_num, header[0], None, None, None, None, None
+            header = ["phone"]
+        yield from self._rows_below([name.strip() for name in header], fields, records)
+
+    def _records(self, fields: Any, ended: list[bool]) -> Iterator[list[str]]:
+        begun = 1
         try:
-            if self.phone is None and len(header) == 1 and _reads(header[0], self.region):
-                yield fields.line_num, header[0], None, None, None, None, None
-                header = ["phone"]
-            yield from self._rows_below([name.strip() for name in header], fields)
+            for record in fields:
+                if ended:
+                    raise csv.Error("the file ends within a field")
+                yield record
+                begun = fields.line_num + 1
         except csv.Error as error:
             raise InvalidParameterError(
-                "path",
-                f"{self.path} is no CSV from line {fields.line_num} on ({error}): is a quotation mark left open?",
+                "path", f"{self.path} is no CSV from line {begun} on ({error}): is a quotation mark left open?"
             ) from None
 
-    def _rows_below(self, header: list[str], fields: Any) -> Iterator[Row]:
+    def _rows_below(self, header: list[str], fields: Any, records: Iterator[list[str]]) -> Iterator[Row]:
         phone = self._column(header, "phone", self.phone or _usual(header))
         others = [
             None if name is None else self._column(header, param, name)
@@ -140,14 +169,14 @@ class CsvFile:
         consent = None if self.consent is None else self._column(header, "consent", self.consent)
         if not rest and consent is None and others == [None, None, None]:
             # Only numbers count: the fast road for large files.
-            for row in fields:
+            for row in records:
                 if len(row) == width:
                     yield fields.line_num, row[phone], None, None, None, None, None
                 elif row:
                     yield _misshapen(fields.line_num, row, phone, width)
             return
         zone, expires, key = others
-        for row in fields:
+        for row in records:
             if len(row) == width:
                 yield (
                     fields.line_num,
@@ -187,12 +216,14 @@ def _consents(text: str) -> bool:
     return text.strip().lower() not in _NO_CONSENT
 
 
-def _reads(text: str, region: str | None) -> bool:
-    try:
-        reader(region)(text)
-    except NumberRefused:
-        return False
-    return True
+def _begins_with_digit(text: str) -> bool:
+    return next((one for one in text if one.isalnum()), "").isdigit()
+
+
+def _end(ended: list[bool]) -> Iterator[str]:
+    """No line, but a note that a reader of lines has come to the end."""
+    ended.append(True)
+    yield from ()
 
 
 def from_csv(
@@ -232,7 +263,14 @@ def from_csv(
     if not isinstance(path, str | PathLike) or not isinstance(text := os.fspath(path), str) or not text or "\0" in text:
         raise InvalidParameterError("path", f"expected the path of a file, got {type(path).__name__}")
     if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise InvalidParameterError("delimiter", f"expected one character, got {delimiter!r:.80}")
+        raise InvalidParameterError("delimiter", f"expected one character, got {shown(delimiter)}")
+    if not isinstance(encoding, str) or "\0" in encoding:
+        raise InvalidParameterError("encoding", f"expected the name of an encoding, got {shown(encoding)}")
+    for param, name in (("phone", phone), ("zone", zone), ("expires", expires), ("key", key), ("consent", consent)):
+        if name is not None and not isinstance(name, str):
+            raise InvalidParameterError(param, f"expected the name of a column, got {shown(name)}")
+    if region is not None and not isinstance(region, str):
+        raise InvalidParameterError("region", f"expected a country such as 'US', got {shown(region)}")
     if region is not None:
         reader(region)  # raises now if the region or the library is missing
     return CsvFile(Path(text), phone, zone, expires, key, region, encoding, delimiter, variables, consent)
@@ -250,7 +288,9 @@ def given_row(one: Any, line: int) -> Row:
 
 @frozen
 class NumberFile:
-    """A do-not-call file: a number at the beginning of each line; a header and lines with ``#`` are no numbers.
+    """A do-not-call file: a number at the beginning of each line; a header, empty lines and lines with ``#`` are no numbers.
+
+    A line with anything else is one that has to be understood, because a number that is left out would be called.
 
     Attributes:
         path: of the file.
@@ -272,12 +312,25 @@ class NumberFile:
         try:
             with self.path.open(encoding="utf-8-sig") as file:
                 for line, text in enumerate(file, 1):
-                    number = (
-                        next((text.partition(sign)[0] for sign in ",;\t|" if sign in text), text).strip().strip('"')
-                    )
-                    if number and not number.startswith("#") and not (line == 1 and not any(map(str.isdigit, number))):
+                    fields = [field.strip().strip('"') for field in text.split(_delimiter(text))]
+                    number = fields[0]
+                    if (
+                        any(map(str.isalnum, text))
+                        and not number.startswith("#")
+                        and not (line == 1 and _is_header(fields))
+                    ):
                         yield line, number, None, None, None, None, None
         except UnicodeDecodeError:
             raise InvalidParameterError("do_not_call", f"{self.path} is not encoded in UTF-8") from None
         except (OSError, ValueError) as error:
             raise InvalidParameterError("do_not_call", f"{self.path} cannot be read: {error}") from error
+
+
+def _delimiter(text: str) -> str:
+    return next((sign for sign in _DELIMITERS if sign in text), ",")
+
+
+def _is_header(fields: list[str]) -> bool:
+    """Whether the first line of a do-not-call file names columns: no digit in the first field, and no number in the others."""
+    digits = [sum(map(str.isdigit, field)) for field in fields]
+    return digits[0] == 0 and max(digits) < _FEWEST_DIGITS

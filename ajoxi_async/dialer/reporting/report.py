@@ -24,10 +24,12 @@ from ajoxi_async.dialer.reporting.report_counts import ReportCounts
 from ajoxi_async.dialer.reporting.report_file import CsvReport, write_text
 from ajoxi_async.dialer.reporting.report_page import page
 from ajoxi_async.dialer.reporting.report_rows import ReportRow
+from ajoxi_async.dialer.rules import texts
 from ajoxi_async.dialer.rules.machine import CampaignState, ContactState
 from ajoxi_async.dialer.rules.references import References
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.schema import FRESH
+from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements import counts as count_statements
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.reporting import ContactAndAttempt, Rejected, contacts_after, rejected_after
@@ -118,7 +120,7 @@ class Report:
             LedgerError: the ledger cannot be read.
         """
         by_suffix: dict[str, list[Path]] = {".csv": [], ".html": []}
-        for path in map(Path, paths):
+        for path in _checked(paths):
             if path.suffix.lower() not in by_suffix:
                 raise InvalidParameterError("paths", f"expected names that end in .csv or .html, got {path.name!r:.80}")
             by_suffix[path.suffix.lower()].append(path)
@@ -128,6 +130,8 @@ class Report:
         self, *, csv: Sequence[str | os.PathLike[str]] = (), html: Sequence[str | os.PathLike[str]] = ()
     ) -> Summary:
         """As `save`, for files of any names."""
+        csv, html = _checked(csv), _checked(html)
+        _check_once([*csv, *html])
         counts = ReportCounts()
         before = await self._counted()
         in_thread = anyio.to_thread.run_sync
@@ -141,11 +145,12 @@ class Report:
         problems = _problems(counts, after, settled=before == after)
         loaded = after.get("loaded", 0)
         if html:
+            row = await self._ledger.read(lambda db: campaigns.find(db, self._campaign.name)) or self._campaign
             shown = page(
                 self._campaign.name,
                 counts,
                 loaded=loaded,
-                state=CampaignState(self._campaign.state).name.lower(),
+                state=CampaignState(row.state).name.lower(),
                 now=self._now(),
                 problems=problems,
             )
@@ -190,6 +195,29 @@ def _of_rejected(row: Rejected) -> ReportRow:
         reason=row.reason,
         key=row.key or "",
     )
+
+
+def _checked(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    if isinstance(paths, str | bytes) or not isinstance(paths, Sequence):
+        raise InvalidParameterError("paths", f"expected a list of paths, got {texts.shown(paths)}")
+    for path in paths:
+        found = os.fspath(path) if isinstance(path, str | os.PathLike) else None
+        if not isinstance(found, str) or not found or "\0" in found or not _encodes(found):
+            raise InvalidParameterError("paths", f"expected paths of files, got {texts.shown(path)}")
+    return [Path(path) for path in paths]
+
+
+def _check_once(paths: Sequence[Path]) -> None:
+    if len({os.path.realpath(path) for path in paths}) < len(paths):
+        raise InvalidParameterError("paths", "expected each file once")
+
+
+def _encodes(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _seconds(moment: int | None) -> float | None:

@@ -44,7 +44,7 @@ def _report_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ReportError(f"cannot write {path.name}: {error.strerror or error}") from None
+        raise ReportError(f"cannot write {path.name or path}: {error.strerror or error}") from None
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
@@ -66,12 +66,12 @@ class _Whole:
 
     def __init__(self, path: Path) -> None:
         # A link is followed. What is no file, such as /dev/stdout, cannot be replaced and is written to.
-        path = path.resolve()
-        self._place = path if path.is_file() or not path.exists() else None
-        self.folder = None if self._place is None else path.parent
-        if self._place is None:
+        if path.exists() and not path.is_file():  # As it is named: where a pipe leads to has no path.
+            self._place = self.folder = None
             self._file = path.open("w", encoding="utf-8", newline="")
             return
+        self._place = path = path.resolve()
+        self.folder = path.parent
         # In the same directory, because only a rename within a file system is a single step.
         self._unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.unfinished")
         self._file = self._unfinished.open("x", encoding="utf-8", newline="")

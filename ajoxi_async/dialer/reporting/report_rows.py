@@ -4,7 +4,7 @@ Rules:
 1. Each row that was loaded has one row here, in the order of loading: contacts, duplicates, and rows that were refused.
 2. A row that was refused or that repeats a number has ``state`` too, so that one column says what became of a row: the state
    of its contact, ``refused``, ``suppressed`` or ``duplicate``.
-3. Cells are text. A cell that a spreadsheet would take for a formula (``=``, ``@``, a tab in front) gets an apostrophe in front,
+3. Cells are text. A cell that a spreadsheet would take for a formula (``=``, ``@``, their wide forms, a tab in front) gets an apostrophe,
    because rows come from files of others. Numbers in E.164 and negative numbers begin with a sign and are left as they are.
 """
 
@@ -69,8 +69,9 @@ COLUMNS: Final = (
     "line", "number", "state", "attempts", "disposition", "call_id", "reference", "reason", "from", "placed_at", "ended_at",
     "next_at", "zones", "key", "source",
 )  # fmt: skip
-_FIRST: Final = frozenset("=@\t\r+-")
-_FORMULA: Final = re.compile(r"[=@\t\r]|[+-](?![0-9.]+$)")
+#: Spreadsheets of East Asia take the wide forms of these signs for the signs.
+_FORMULA: Final = re.compile(r"[=@\t\r\n\uff1d\uff20\uff0b\uff0d]|[+-](?![0-9.]+$)")
+_FIRST: Final = frozenset("=@\t\r\n\uff1d\uff20\uff0b\uff0d+-")
 
 
 def _cell(text: str) -> str:

@@ -18,18 +18,22 @@ from typing import Any, Final
 from attrs import field, frozen
 
 from ajoxi_async.dialer.rules.durations import DAY, YEAR, seconds
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["PERIODS", "Caps"]
+__all__ = ["MOST_OF_CAP", "PERIODS", "Caps"]
 
 #: The rolling periods, in seconds, by the name of their cap.
 PERIODS: Final = {"per_24h": DAY, "per_30d": 30 * DAY}
-_MOST: Final = 1000
+#: The largest cap; more is taken for a mistake.
+MOST_OF_CAP: Final = 1000
 
 
 def _check(_: object, attribute: Any, value: object) -> None:
-    if value is not None and (type(value) is not int or not 1 <= value <= _MOST):
-        raise InvalidParameterError(attribute.name, f"expected 1 to {_MOST}, or None for no cap, got {value!r:.80}")
+    if value is not None and (type(value) is not int or not 1 <= value <= MOST_OF_CAP):
+        raise InvalidParameterError(
+            attribute.name, f"expected 1 to {MOST_OF_CAP}, or None for no cap, got {shown(value)}"
+        )
 
 
 def _gap(value: float | str | timedelta | None) -> float:

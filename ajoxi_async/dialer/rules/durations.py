@@ -10,6 +10,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = ["DAY", "HOUR", "MINUTE", "YEAR", "seconds"]
@@ -43,8 +44,8 @@ def seconds(param: str, value: object, *, least: float = 0, most: float = YEAR) 
         found = float(value) if abs(value) < 1e12 else math.inf
     else:
         raise InvalidParameterError(
-            param, f"expected seconds, or a text such as '90s', '4h' or '1d', got {value!r:.80}"
+            param, f"expected seconds, or a text such as '90s', '4h' or '1d', got {shown(value)}"
         )
     if not least <= found <= most:  # NaN is refused here too
-        raise InvalidParameterError(param, f"expected {least:g} to {most:g} seconds, got {value!r:.80}")
+        raise InvalidParameterError(param, f"expected {least:g} to {most:g} seconds, got {shown(value)}")
     return found

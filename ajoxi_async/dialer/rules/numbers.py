@@ -20,6 +20,7 @@ from functools import cache
 from typing import Any, Final
 
 from ajoxi_async.contract.checks import phone
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 
 __all__ = ["NumberRefused", "parse_number", "reader"]
@@ -104,8 +105,8 @@ def _library() -> Any:
 
 def _region_reader(region: str) -> Callable[[str], str]:
     library = _library()
-    if region not in library.SUPPORTED_REGIONS:
-        raise InvalidParameterError("region", f"expected a country such as 'US' or 'GB', got {region!r:.80}")
+    if not isinstance(region, str) or region not in library.SUPPORTED_REGIONS:
+        raise InvalidParameterError("region", f"expected a country such as 'US' or 'GB', got {shown(region)}")
 
     def read(text: str) -> str:
         try:

@@ -33,9 +33,11 @@ from typing import Any, Final, Literal, Protocol
 
 from attrs import define, field, frozen
 
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = [
+    "MOST_CALLS",
     "PERIOD",
     "Abandonment",
     "Concurrency",
@@ -59,7 +61,8 @@ _JUDGED: Final = 30
 _Z: Final = 1.96
 #: The talking time in seconds that is assumed as long as no call has ended.
 _TALK: Final = 60.0
-_MOST: Final = 100_000
+#: The most calls at a time and in a second; more is taken for a mistake.
+MOST_CALLS: Final = 100_000
 #: Seconds of lateness that `Rate` makes up for.
 _LATE: Final = 0.05
 
@@ -128,7 +131,7 @@ def _check(param: str, value: Any, least: float, most: float, *, whole: bool = F
     right = isinstance(value, int) if whole else isinstance(value, int | float)
     if isinstance(value, bool) or not right or not least <= value <= most:
         kind = "an integer " if whole else ""
-        raise InvalidParameterError(param, f"expected {kind}from {least:g} to {most:g}, got {value!r:.80}")
+        raise InvalidParameterError(param, f"expected {kind}from {least:g} to {most:g}, got {shown(value)}")
 
 
 def wilson_upper(successes: int, trials: int, z: float = _Z) -> float:
@@ -161,7 +164,7 @@ class Rate:
     _begun: int | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        _check("rate", self.per_second, 0.001, _MOST)
+        _check("rate", self.per_second, 0.001, MOST_CALLS)
 
     def room(self, now: float, seen: Seen) -> int:
         """See `Pacing`."""
@@ -192,7 +195,7 @@ class Concurrency:
     most: int
 
     def __attrs_post_init__(self) -> None:
-        _check("concurrency", self.most, 1, _MOST, whole=True)
+        _check("concurrency", self.most, 1, MOST_CALLS, whole=True)
 
     def room(self, now: float, seen: Seen) -> int:
         """See `Pacing`."""
@@ -222,7 +225,7 @@ class Seats:
     _spacing: Rate | None = field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
-        _check("seats", self.seats, 1, _MOST, whole=True)
+        _check("seats", self.seats, 1, MOST_CALLS, whole=True)
         _check("talk", self.talk, 1, 86400)
         _check("cap", self.cap, 0.0001, 1)
 
@@ -235,7 +238,7 @@ class Seats:
             return one_for_one
         # Beyond one for one, calls are spaced by the rate that keeps the seats in use.
         answer_rate = wilson_upper(seen.connected, seen.completed)
-        rate = min(_MOST, max(0.001, self.seats / (answer_rate * self._talking(seen)))) * self._brake(seen)
+        rate = min(MOST_CALLS, max(0.001, self.seats / (answer_rate * self._talking(seen)))) * self._brake(seen)
         if self._spacing is None:
             self._spacing = Rate(max(rate, 0.001))
         self._spacing.per_second = max(rate, 0.001)
@@ -405,7 +408,7 @@ def pacing_of(
         budget = abandonment if isinstance(abandonment, Abandonment) else Abandonment(*_given(abandonment))
         parts.append(Predictive(budget, *_given(lines)))
     elif mode not in {"auto", "preview"}:
-        raise InvalidParameterError("mode", f"expected auto, preview, power or predictive, got {mode!r:.80}")
+        raise InvalidParameterError("mode", f"expected auto, preview, power or predictive, got {shown(mode)}")
     for name, value, modes in (("seats", seats, {"auto"}), ("lines", lines, {"power", "predictive"})):
         if value is not None and mode not in modes:
             raise InvalidParameterError(name, f"expected only with mode {' or '.join(sorted(modes))}, got mode {mode}")
@@ -418,7 +421,7 @@ def pacing_of(
     if concurrency is not None:
         parts.append(Concurrency(concurrency))
     if not parts:
-        return Concurrency(_MOST)
+        return Concurrency(MOST_CALLS)
     return parts[0] if len(parts) == 1 else Smallest(tuple(parts))
 
 

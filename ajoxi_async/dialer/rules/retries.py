@@ -19,6 +19,7 @@ from attrs import frozen
 
 from ajoxi_async.contract.calls import Disposition
 from ajoxi_async.dialer.rules.durations import seconds
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = ["MOST_ATTEMPTS", "Retry", "checked_retries", "due_after", "retry_delay"]
@@ -74,7 +75,7 @@ def checked_retries(given: object) -> dict[str, Retry]:
     for name, retry in given.items():
         if not isinstance(name, str) or not Disposition(name).known:
             known = ", ".join(member.value for member in Disposition)
-            raise InvalidParameterError("retry", f"expected dispositions ({known}), got {name!r:.80}")
+            raise InvalidParameterError("retry", f"expected dispositions ({known}), got {shown(name)}")
         if not isinstance(retry, Retry):
             raise InvalidParameterError(f"retry[{name}]", f"expected a Retry, got {type(retry).__name__}")
         rules[str(Disposition(name).value)] = retry

@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from attrs import asdict, field, frozen
 from attrs.validators import optional
 
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
 __all__ = ["Stop", "Tally"]
@@ -26,7 +27,7 @@ _MOST: Final = 1e15
 
 def _number(value: object, name: str, least: float, most: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise InvalidParameterError(name, f"expected {least:g} to {most:g}, got {value!r:.80}")
+        raise InvalidParameterError(name, f"expected {least:g} to {most:g}, got {shown(value)}")
 
 
 def _share(_: object, attribute: Any, value: Any) -> None:
@@ -39,7 +40,7 @@ def _amount(_: object, attribute: Any, value: Any) -> None:
 
 def _count(_: object, attribute: Any, value: Any) -> None:
     if type(value) is not int:
-        raise InvalidParameterError(f"stop.{attribute.name}", f"expected an integer, got {value!r:.80}")
+        raise InvalidParameterError(f"stop.{attribute.name}", f"expected an integer, got {shown(value)}")
     _number(value, f"stop.{attribute.name}", 1, _MOST)
 
 

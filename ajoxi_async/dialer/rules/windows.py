@@ -29,9 +29,10 @@ from attrs import field, frozen
 from ajoxi_async.dialer.rules.clocks import local_intervals, zone
 from ajoxi_async.dialer.rules.durations import DAY
 from ajoxi_async.dialer.rules.holidays import us_holidays
+from ajoxi_async.dialer.rules.texts import shown
 from ajoxi_async.protocol.errors import InvalidParameterError
 
-__all__ = ["HORIZON", "PRESETS", "Opening", "Windows"]
+__all__ = ["HORIZON", "LONGEST_RING", "PRESETS", "Opening", "Windows"]
 
 _DAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WHOLE_DAY: Final = ((0, 1440),)
@@ -39,6 +40,8 @@ _WHOLE_DAY: Final = ((0, 1440),)
 _SPAN: Final = re.compile(r"(\d{1,2})(?::(\d\d))?\s*-\s*(\d{1,2})(?::(\d\d))?", re.ASCII)
 #: For how many days `opening` looks ahead. Every rule that repeats does so within a year.
 HORIZON: Final = 400
+#: The most seconds for which a phone may ring, by the API.
+LONGEST_RING: Final = 600
 #: How many days are worked out at once: first those that nearly always have an opening.
 _STEPS: Final = (3, 12, *([55] * 7))
 
@@ -66,19 +69,19 @@ class Opening:
 def _minute(hour: str, minute: str | None, text: str) -> int:
     found = int(hour) * 60 + int(minute or 0)
     if found > 1440 or int(minute or 0) > 59:
-        raise InvalidParameterError("windows", f"expected times from 0:00 to 24:00, got {text!r:.80}")
+        raise InvalidParameterError("windows", f"expected times from 0:00 to 24:00, got {shown(text)}")
     return found
 
 
 def _spans(text: object) -> Spans:
     """Parse ``"9:00-12:30, 14-18"``. An empty text means that nobody is called on this day."""
     if not isinstance(text, str):
-        raise InvalidParameterError("windows", f"expected hours such as '9:00-12:30, 14-18', got {text!r:.80}")
+        raise InvalidParameterError("windows", f"expected hours such as '9:00-12:30, 14-18', got {shown(text)}")
     found = []
     for part in text.split(",") if text.strip() else ():
         match = _SPAN.fullmatch(part.strip())
         if match is None:
-            raise InvalidParameterError("windows", f"expected hours such as '9:00-12:30, 14-18', got {text!r:.80}")
+            raise InvalidParameterError("windows", f"expected hours such as '9:00-12:30, 14-18', got {shown(text)}")
         start, end = _minute(match[1], match[2], text), _minute(match[3], match[4], text)
         if start >= end:
             raise InvalidParameterError(
@@ -89,7 +92,7 @@ def _spans(text: object) -> Spans:
     found.sort()
     for (_, before), (after, _) in pairwise(found):
         if after < before:
-            raise InvalidParameterError("windows", f"expected hours that do not overlap, got {text!r:.80}")
+            raise InvalidParameterError("windows", f"expected hours that do not overlap, got {shown(text)}")
     return tuple(found)
 
 
@@ -100,12 +103,24 @@ def _days(name: object) -> range:
         days = range(_DAYS.index(first), _DAYS.index(last if dash else first) + 1)
         if days:
             return days
-    raise InvalidParameterError("windows", f"expected weekdays such as 'mon' or 'mon-fri', got {name!r:.80}")
+    raise InvalidParameterError("windows", f"expected weekdays such as 'mon' or 'mon-fri', got {shown(name)}")
+
+
+def _is_parsed(day: object) -> bool:
+    try:
+        return day == _spans(_hours(day))  # type: ignore[arg-type]  # whatever it is, it is no day of ours unless this is true
+    except (TypeError, ValueError):
+        return False
+
+
+def _hours(spans: Spans) -> str:
+    """Spans of a day as text, for `_spans`."""
+    return ", ".join(f"{start // 60}:{start % 60:02}-{end // 60}:{end % 60:02}" for start, end in spans)
 
 
 def _week(given: object) -> tuple[Spans, ...]:
-    if isinstance(given, tuple) and len(given) == 7 and all(isinstance(day, tuple) for day in given):
-        return given  # parsed already
+    if isinstance(given, tuple) and len(given) == 7 and all(map(_is_parsed, given)):
+        return given
     if isinstance(given, str):
         return (_spans(given),) * 7
     if not isinstance(given, Mapping):
@@ -124,13 +139,23 @@ def _week(given: object) -> tuple[Spans, ...]:
 def _dates(given: object) -> frozenset[date]:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise InvalidParameterError("closed", f"expected dates, got {type(given).__name__}")
-    found = set()
-    for one in given:
-        try:
-            found.add(one if type(one) is date else date.fromisoformat(one))
-        except (TypeError, ValueError):
-            raise InvalidParameterError("closed", f"expected dates such as '2026-12-25', got {one!r:.80}") from None
-    return frozenset(found)
+    return frozenset(_date("closed", one) for one in given)
+
+
+def _date(param: str, given: object) -> date:
+    try:
+        return given if type(given) is date else date.fromisoformat(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InvalidParameterError(param, f"expected dates such as '2026-12-25', got {shown(given)}") from None
+
+
+def _last_date(given: object) -> date | None:
+    return None if given is None else _date("known_until", given)
+
+
+def _ring_least(_: object, attribute: Any, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_RING:
+        raise InvalidParameterError(attribute.name, f"expected 0 to {LONGEST_RING} seconds, got {shown(value)}")
 
 
 def _source(_: object, attribute: Any, value: object) -> None:
@@ -158,8 +183,8 @@ class Windows:
 
     week: tuple[Spans, ...] = field(converter=_week, kw_only=False)
     closed: frozenset[date] = field(default=frozenset(), converter=_dates, repr=lambda closed: f"{len(closed)} dates")
-    known_until: date | None = None
-    ring_least: float = 0.0
+    known_until: date | None = field(default=None, converter=_last_date)
+    ring_least: float = field(default=0.0, validator=_ring_least)
     source: str = field(default="", validator=_source)
     _unlimited: bool = field(init=False, repr=False, eq=False)
 
@@ -197,17 +222,14 @@ class Windows:
             InvalidParameterError: there is no such preset.
         """
         if name not in PRESETS:
-            raise InvalidParameterError("windows", f"expected one of {', '.join(PRESETS)}, got {name!r:.80}")
+            raise InvalidParameterError("windows", f"expected one of {', '.join(PRESETS)}, got {shown(name)}")
         made: Self = getattr(cls, name)()
         return made
 
     def to_dict(self) -> dict[str, Any]:
         """The hours as JSON, for `from_dict`."""
         return {
-            "week": {
-                name: ", ".join(f"{start // 60}:{start % 60:02}-{end // 60}:{end % 60:02}" for start, end in spans)
-                for name, spans in zip(_DAYS, self.week, strict=True)
-            },
+            "week": {name: _hours(spans) for name, spans in zip(_DAYS, self.week, strict=True)},
             "closed": sorted(day.isoformat() for day in self.closed),
             "known_until": None if self.known_until is None else self.known_until.isoformat(),
             "ring_least": self.ring_least,
@@ -217,11 +239,10 @@ class Windows:
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:
         """The hours that `to_dict` has described."""
-        until = given.get("known_until")
         return cls(
             given["week"],
             closed=given.get("closed", ()),
-            known_until=None if until is None else date.fromisoformat(until),
+            known_until=given.get("known_until"),
             ring_least=given.get("ring_least", 0.0),
             source=given.get("source", ""),
         )

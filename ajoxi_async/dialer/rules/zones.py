@@ -10,7 +10,8 @@ Rules:
    sandbox, because a few numbers of this form are real (+1 800 555 ....).
 5. People take their numbers with them. A table of prefixes cannot know this, a zone that is given with the contact can.
 6. A zone is a name of the IANA database, such as ``America/New_York``. Offsets and names that stand for an offset (``EST``,
-   ``Etc/GMT+5``) are refused: they would be wrong for half of the year.
+   ``Etc/GMT+5``) are refused: they would be wrong for half of the year. So are ``localtime``, which is the zone of the machine that
+   reads the list, and ``Factory``, which is none.
 
 The table is data/zones.txt; its head says where it comes from, how old it is and what was changed.
 """
@@ -35,9 +36,10 @@ __all__ = ["ZoneSet", "locator", "named_zone", "prefixes", "zones_of"]
 ZoneSet = tuple[str, ...]
 
 _OFFSET: Final = re.compile(r"(?i)(?:etc/)?(?:gmt|utc)?[+-]\d.*|est|mst|hst|.*/.*[+-]\d+")
+#: Names that some systems have in their database and that name no place.
+_NO_PLACES: Final = frozenset({"localtime", "Factory", "posixrules"})
 
 
-@cache
 @cache
 def prefixes() -> Mapping[str, ZoneSet]:
     """The zones of all prefixes of the table, without ``+``."""
@@ -88,8 +90,10 @@ def named_zone(name: str) -> ZoneSet:
         ConfigurationError: there is no database.
     """
     name = name.strip()
-    if name in zone_names() and not _OFFSET.fullmatch(name):
+    if name in zone_names() and name not in _NO_PLACES and not _OFFSET.fullmatch(name):
         return (name,)
+    if name in _NO_PLACES:
+        raise InvalidParameterError("zone", f"{name!r} is no place: give one, such as America/New_York")
     if _OFFSET.fullmatch(name):
         raise InvalidParameterError(
             "zone",

@@ -109,6 +109,7 @@ class SqliteDatabase:
         if self._database is not None:
             self._database.close()
             self._database = None
+        self._writes = False
         uri = f"file:{quote(str(self._path))}?mode={'rwc' if writes else 'ro'}"
         database = sqlite3.connect(
             uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_WAIT, cached_statements=256
@@ -264,9 +265,13 @@ class SqliteDatabase:
         """See `Database`."""
         self._owned.discard(name)
         if not self._owned and self._lock.held:
-            with self._typed():
-                self._connect(writes=False)
-            self._lock.free()
+            try:
+                with self._typed():
+                    self._connect(writes=False)
+            except LedgerError:
+                pass  # Whoever uses the ledger next is told so. Who owned it may have to say something else, such as why it ends.
+            finally:
+                self._lock.free()
 
     def owned(self, name: str) -> bool:
         """See `Database`."""
@@ -345,6 +350,10 @@ def _checked(path: object) -> Path:
         )
     if "\0" in text:
         raise ConfigurationError("path: expected the path of a file, got one with a null character")
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        raise ConfigurationError("path: expected the path of a file, got one that no file can have") from None
     found = Path(text)
     if found.is_dir():
         raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")

@@ -3,13 +3,15 @@
 Rules:
 1. A command is carried out in one transaction with the note that it was, so that a crash neither loses nor repeats it.
 2. Whatever a command does is in the journal, with its moment.
+3. A command may be of another campaign than the one that is run: the inbox is that of the ledger. Each is carried out by the rules of
+   its own campaign.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ajoxi_async.contract.calls import Call
@@ -20,6 +22,7 @@ from ajoxi_async.dialer.storage.database import Database, Posted
 from ajoxi_async.dialer.storage.schema import APPLIED
 from ajoxi_async.dialer.storage.statements import campaigns, counts
 from ajoxi_async.dialer.storage.statements.calls import attempt_of_call
+from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.contacts import put_dnc
 from ajoxi_async.dialer.storage.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
 
@@ -27,6 +30,8 @@ __all__ = ["COMMANDS", "applied", "apply", "carry_out"]
 
 #: What a command may be.
 COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call", "look")
+#: Gives the rules of a campaign.
+RulesFor = Callable[[CampaignRow], Rules]
 
 
 def applied(db: Database) -> int:
@@ -35,12 +40,12 @@ def applied(db: Database) -> int:
     return int(rows[0][0]) if rows else 0
 
 
-def apply(db: Database, posted: Sequence[Posted], rules: Rules, now: int) -> None:
+def apply(db: Database, posted: Sequence[Posted], rules_for: RulesFor, now: int) -> None:
     """Carry out commands of the inbox, and note it."""
     done = applied(db)
     for one in posted:
         if one.id > done:
-            carry_out(db, one.what, json.loads(one.detail), rules, now)
+            carry_out(db, one.what, json.loads(one.detail), rules_for, now)
             done = one.id
     db.execute(
         "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
@@ -48,7 +53,7 @@ def apply(db: Database, posted: Sequence[Posted], rules: Rules, now: int) -> Non
     )
 
 
-def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now: int) -> int:
+def carry_out(db: Database, what: str, detail: dict[str, Any], rules_for: RulesFor, now: int) -> int:
     """Carry out a command; return how many contacts or attempts it changed.
 
     Args:
@@ -57,7 +62,7 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         detail: its arguments: ``campaign`` (a name), ``who``, ``reason``; ``numbers`` and ``everywhere`` of ``do_not_call``;
             ``attempts`` of ``release`` and ``done``, as pairs of a number and the place of the attempt; ``call`` of
             ``call``, which is an event of a webhook.
-        rules: of the campaign that is run. Only ``attempts`` counts here.
+        rules_for: gives the rules of the campaign of the command.
         now: milliseconds since the epoch.
     """
     row = campaigns.find(db, detail["campaign"])
@@ -76,14 +81,14 @@ def carry_out(db: Database, what: str, detail: dict[str, Any], rules: Rules, now
         fact = Fact.RELEASED if what == "release" else Fact.SETTLED
         found = [attempt_of(db, row.id, number, n) for number, n in detail["attempts"]]
         reports = [Report(id, fact, via=PERSON, reason=str(detail["who"])) for id in found if id is not None]
-        changed = len(record(db, row.id, reports, now, rules, tally))
+        changed = len(record(db, row.id, reports, now, rules_for(row), tally))
         counts.add(db, row.id, tally)
         shown["attempts"] = changed
     elif what == "call":
         call = structure(detail["call"], Call)
         id = attempt_of_call(db, row.id, References(row.name), call)
         reports = [] if id is None else [fact_of(id, call, WEBHOOK)]
-        changed = len(record(db, row.id, reports, now, rules, tally))
+        changed = len(record(db, row.id, reports, now, rules_for(row), tally))
         counts.add(db, row.id, tally)
         return changed
     campaigns.journal(db, row.id, now, str(detail["who"]), what, json.dumps(shown, sort_keys=True))
