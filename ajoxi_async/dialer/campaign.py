@@ -455,6 +455,9 @@ class Campaign:
     async def do_not_call(self, *numbers: str, everywhere: bool = True, reason: str = "") -> None:
         """Never call numbers again. From any process; it has effect when this returns.
 
+        The runs of other campaigns in the same PostgreSQL database are told as well, and stop calling the numbers when the notice
+        reaches them, which takes some milliseconds.
+
         Args:
             *numbers: in E.164.
             everywhere: in all campaigns of the ledger; otherwise in this one.
@@ -516,6 +519,8 @@ class Campaign:
         told = {"campaign": self.name, "who": _who(), **detail}
         if self._run is not None:
             await self._run.command(what, told)
+            if what == "do_not_call":
+                await self._tell_owners(told, now)
             return
         try:
             async with self._ledger.owning(self.name, patience=0.0):

@@ -81,3 +81,30 @@ async def test_a_do_not_call_list_that_is_loaded_reaches_a_run_of_another_campai
                 pass
         assert last.contacts["suppressed"] == last.contacts["done"] == 1
         assert here.rings() == [f"+{NUMBER}"]
+
+
+async def test_a_do_not_call_by_a_campaign_that_runs_reaches_the_run_of_another_one(where: Where) -> None:
+    """A number that is put on the list through a running campaign is not called by another run, which ends when nobody else waits."""
+    async with stage(where, [NUMBER, NUMBER + 1], rate=0.01) as here:
+        winter = await Campaign.open(here.ledger, here.client, "winter", from_=FROM, clock=here.sandbox.clock)
+        await fill(here.ledger, winter, [NUMBER + 2])
+        await winter.pause()
+
+        async def wait_for_resume() -> None:
+            async for _ in winter.run(every=0.01):
+                pass
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait_for_resume)
+            await wait_until(lambda: winter.runs)
+            steps = here.campaign.run(every=0.005)
+            async for _ in steps:
+                if here.rings():
+                    break
+            await winter.do_not_call(f"+{NUMBER + 1}")
+            with anyio.fail_after(20):
+                async for last in steps:
+                    pass
+            group.cancel_scope.cancel()
+        assert last.contacts["suppressed"] == last.contacts["done"] == 1
+        assert here.rings() == [f"+{NUMBER}"]
