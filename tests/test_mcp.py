@@ -199,6 +199,16 @@ def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     assert "api_key: expected AJX_LIVE_" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("name", "status"), [("stdin", 3), ("stdout", 1)])
+def test_without_standard_input_or_output(
+    name: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is nobody to talk to, the command ends with a message."""
+    monkeypatch.setattr(sys, name, None)
+    assert main(["mcp", "--sandbox"]) == status
+    assert "closed" in capsys.readouterr().err
+
+
 def test_a_profile_and_the_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
     """The sandbox has a key of its own, so that a profile beside it is a mistake."""
     assert main(["mcp", "--sandbox", "--profile", "work"]) == 2

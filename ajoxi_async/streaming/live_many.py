@@ -116,8 +116,8 @@ class LiveTranscripts:
         buffer = integer(max_buffer)
         if buffer is None or buffer < 1:
             raise InvalidParameterError("max_buffer", f"expected 1 or more, got {max_buffer!r}")
-        if overflow not in {"block", "coalesce"}:
-            raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r}")
+        if overflow not in ("block", "coalesce"):  # no set, in which a list would be looked up with a TypeError
+            raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r:.40}")
         self._opened = opened
         self._max = buffer
         self._coalesce = overflow == "coalesce"

@@ -232,6 +232,7 @@ async def test_outside_of_its_block() -> None:
         ({"max_buffer": 0}, "max_buffer"),
         ({"max_buffer": True}, "max_buffer"),
         ({"overflow": "drop"}, "overflow"),
+        ({"overflow": ["drop"]}, "overflow"),
         ({"ids": "call_1"}, "ids"),
         ({"ids": [""]}, "id"),
         ({"idle_timeout": 0, "ids": ["call_1"]}, "idle_timeout"),

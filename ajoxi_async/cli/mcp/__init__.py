@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from ajoxi_async.cli.output import warn
+from ajoxi_async.cli.output import check_open, warn
 from ajoxi_async.cli.status import UsageError, report
 from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError
 
@@ -33,6 +34,9 @@ def run(options: argparse.Namespace) -> int:
         if options.sandbox and options.profile is not None:
             raise UsageError("--sandbox: the sandbox takes no --profile; give one of them")
         check_installed()
+        check_open()
+        if sys.stdin is None:
+            raise ConfigurationError("mcp: expected the agent on standard input, which is closed")
         anyio.run(_serve, options)
     except AjoxiError as error:
         return report(error)
