@@ -133,6 +133,14 @@ async def test_a_live_key_asks_before_a_change(mode: str) -> None:
         assert len(person.asked) == 1  # nobody is asked about a call that cannot be made
 
 
+async def test_a_question_shows_what_is_sent() -> None:
+    """Marks that change the direction of writing are escapes in the question, so that it cannot read like another one."""
+    person = Person()
+    async with opened("legacy", live=True, person=person) as (host, _):
+        await host.call_tool("messages_send", {**CALL, "body": "\u202eolleh"})
+    assert 'body="\\u202eolleh"' in person.asked[0]
+
+
 @pytest.mark.parametrize("mode", GENERATIONS)
 @pytest.mark.parametrize("person", [Person("decline"), Person("cancel"), Person("accept", confirm=False)])
 async def test_no_confirmation_no_call(mode: str, person: Person) -> None:
