@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -72,6 +72,9 @@ class RawResponse(Generic[T]):
 
     def __repr__(self) -> str:
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from (self.status_code, ("request_id", self.request_id), ("data", self.data))
 
 
 _USER_AGENT = f"ajoxi-async/{VERSION} python/{platform.python_version()}"

@@ -284,6 +284,9 @@ class SignedEvent:
     def __repr__(self) -> str:
         return f"SignedEvent({len(self.body)} bytes)"
 
+    def __rich_repr__(self) -> Iterator[str]:
+        yield f"{len(self.body)} bytes"
+
 
 def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[str]) -> SignedEvent:
     """Sign an event as the platform signs its deliveries, to test a receiver.

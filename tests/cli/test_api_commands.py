@@ -79,9 +79,7 @@ def test_calls(server: Server, ajoxi: Run) -> None:
     assert campaign["calls_queued"] == 2
 
 
-def test_contacts_of_a_file(
-    server: Server, ajoxi: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_contacts_of_a_file(server: Server, ajoxi: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`@FILE` stands for the lines of a file, `@-` for those of standard input; one that cannot be read is named."""
     (tmp_path / "people.txt").write_text("\ufeff+14155551234\n\n +14155551235 \n", "utf-8")
     arguments = ("calls", "create-campaign", "--from", FROM, "--name", "A", "--mode", "power", "--contacts")

@@ -258,7 +258,8 @@ async def test_hostile_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format": 9, "exchanges": []}', '{"format": 1, "exchanges": [7]}', "[" * 200_000, None]
+    "content",
+    ["", "[]", "{}", '{"format": 9, "exchanges": []}', '{"format": 1, "exchanges": [7]}', "[" * 200_000, None],
 )
 async def test_files_that_are_none(tmp_path: Path, content: str | None) -> None:
     """A file that is missing, damaged, or of another format is refused at once, by name."""

@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import asdict, frozen
+from attrs import asdict, field, frozen
 
 from ajoxi_async.cli.output import warn
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -45,7 +45,7 @@ class Profile:
         base_url: the server; ``None`` for the API's own.
     """
 
-    api_key: str | None = None
+    api_key: str | None = field(default=None, repr=False)
     base_url: str | None = None
 
     def __repr__(self) -> str:
