@@ -46,8 +46,8 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 from attrs import define, frozen
 
-from ajoxi_async.contract.encoding.exact_values import integer, seconds
 from ajoxi_async.contract.codec import DecodeError, encode
+from ajoxi_async.contract.encoding.exact_values import integer, seconds
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask

@@ -243,6 +243,21 @@ def test_lists(server: Server, ajoxi: Run) -> None:
     assert ajoxi("calls", "list", "--max-items", "0") == (0, "", "")
 
 
+def test_a_list_that_ends_early(server: Server, ajoxi: Run) -> None:
+    """What came before a failure is written, and standard error says how to go on; nothing is missing after that."""
+    server.call(server.sandbox.seed_calls, 7)
+    whole = ajoxi("calls", "list", "--all", "--fields", "id")[1]
+    arguments = ("calls", "list", "--all", "--fields", "id", "--limit", "3")
+    server.call(lambda: server.sandbox.faults.add(match="calls.list", when="nth", n=2, action="status", status=403))
+    status, begun, said = ajoxi(*arguments)
+    assert (status, begun) == (4, "".join(whole.splitlines(keepends=True)[:3]))
+    hint = said.splitlines()[0]
+    assert hint.startswith("ajoxi: the list is not whole; to go on where it ends: --cursor ")
+    assert begun + ajoxi(*arguments, "--cursor", hint.split()[-1])[1] == whole
+    server.call(lambda: server.sandbox.faults.add(match="calls.list", when="nth", n=1, action="status", status=403))
+    assert "--cursor" not in ajoxi(*arguments)[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
