@@ -217,6 +217,37 @@ def test_without_standard_input_or_output(
     assert "closed" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("failed", "status", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "ajoxi: cannot write to standard output: No space left on device\n",
+        ),
+    ],
+)
+def test_a_host_that_has_gone(
+    failed: OSError, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Output that cannot be written ends the command as it does any other, without a traceback; other errors are not hidden."""
+
+    async def serve(*_: object) -> None:
+        raise ExceptionGroup("", [ExceptionGroup("", [failed])])
+
+    monkeypatch.setattr("ajoxi_async.cli.mcp._serve", serve)
+    assert main(["mcp"]) == status
+    assert capsys.readouterr().err == said
+
+    async def fail(*_: object) -> None:
+        raise ExceptionGroup("", [OSError(5, "x"), KeyError("x")])
+
+    monkeypatch.setattr("ajoxi_async.cli.mcp._serve", fail)
+    with pytest.raises(ExceptionGroup):
+        main(["mcp"])
+
+
 def test_a_profile_and_the_sandbox(capsys: pytest.CaptureFixture[str]) -> None:
     """The sandbox has a key of its own, so that a profile beside it is a mistake."""
     assert main(["mcp", "--sandbox", "--profile", "work"]) == 2
