@@ -52,9 +52,10 @@ def run(options: argparse.Namespace) -> int:
 def _of_output(group: ExceptionGroup[Exception]) -> OSError | None:
     """Why standard output cannot be written, if that is all: the requests of the client raise errors of its own."""
     found, others = group.split(OSError)
-    while isinstance(found, ExceptionGroup):
-        found = found.exceptions[0]
-    return found if others is None and isinstance(found, OSError) else None
+    inner: object = found
+    while isinstance(inner, ExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if others is None and isinstance(inner, OSError) else None
 
 
 def check_installed() -> None:
