@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -72,6 +72,9 @@ class RawResponse(Generic[T]):
 
     def __repr__(self) -> str:
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from (self.status_code, ("request_id", self.request_id), ("data", self.data))
 
 
 _USER_AGENT = f"ajoxi-async/{VERSION} python/{platform.python_version()}"
@@ -221,10 +224,17 @@ class AsyncAjoxi:
         connections = integer(max_connections)
         if connections is None or connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections!r:.40}")
-        check_headers(default_headers or {})
+        if default_headers is not None:
+            _check_headers("default_headers", default_headers)
         check_lane(lane)
         if idempotency_header is not None:
-            check_headers({idempotency_header: ""})
+            if not isinstance(idempotency_header, str):
+                raise InvalidParameterError(
+                    "idempotency_header", f"expected the name of a header, got {type(idempotency_header).__name__}"
+                )
+            _check_headers("idempotency_header", {idempotency_header: ""})
+        if webhook_secret is not None and not isinstance(webhook_secret, str):
+            raise ConfigurationError(f"webhook_secret: expected text, got {type(webhook_secret).__name__}")
         self._allow_live, self._own_limiter, self._own_transport = allow_live, limiter is not None, transport
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
@@ -260,8 +270,8 @@ class AsyncAjoxi:
             return ApiKey(key or ""), known
         if api_key is not None:
             raise ConfigurationError("api_key: give either a key or a token_provider")
-        if mode not in {"test", "live"}:
-            raise ConfigurationError(f"mode: expected 'test' or 'live', got {mode!r}")
+        if mode not in ("test", "live"):  # no set, in which a list would be looked up with a TypeError
+            raise ConfigurationError(f"mode: expected 'test' or 'live', got {mode!r:.40}")
         if isinstance(provider, ClientCredentials):
             return provider, mode
         if not callable(provider):
@@ -364,7 +374,7 @@ class AsyncAjoxi:
         if hooks is not None:
             changes["hooks"] = _hooks(hooks)
         if default_headers is not None:
-            check_headers(default_headers)
+            _check_headers("default_headers", default_headers)
             changes["headers"] = merge_headers(self._pipeline.headers, default_headers)
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
@@ -544,10 +554,17 @@ class AsyncAjoxi:
 
 
 def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
-    several = [given] if isinstance(given, Hooks) else list(given or ())
+    several = list(given) if isinstance(given, Iterable) else [] if given is None else [given]
     if not all(isinstance(one, Hooks) for one in several):
         raise ConfigurationError("hooks: expected Hooks, or a sequence of them")
     return combine(several) if several else None
+
+
+def _check_headers(param: str, given: Mapping[str, str]) -> None:
+    try:
+        check_headers(given)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(param, error.why) from None
 
 
 def _check_limiter(given: Limiter) -> Limiter:

@@ -133,6 +133,14 @@ async def test_a_live_key_asks_before_a_change(mode: str) -> None:
         assert len(person.asked) == 1  # nobody is asked about a call that cannot be made
 
 
+async def test_a_question_shows_what_is_sent() -> None:
+    """Marks that change the direction of writing are escapes in the question, so that it cannot read like another one."""
+    person = Person()
+    async with opened("legacy", live=True, person=person) as (host, _):
+        await host.call_tool("messages_send", {**CALL, "body": "\u202eolleh"})
+    assert 'body="\\u202eolleh"' in person.asked[0]
+
+
 @pytest.mark.parametrize("mode", GENERATIONS)
 @pytest.mark.parametrize("person", [Person("decline"), Person("cancel"), Person("accept", confirm=False)])
 async def test_no_confirmation_no_call(mode: str, person: Person) -> None:
@@ -197,6 +205,47 @@ def test_the_key_of_the_environment(monkeypatch: pytest.MonkeyPatch, capsys: pyt
     monkeypatch.setenv("AJOXI_API_KEY", "sk_0123456789")
     assert main(["mcp"]) == 3
     assert "api_key: expected AJX_LIVE_" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "status"), [("stdin", 3), ("stdout", 1)])
+def test_without_standard_input_or_output(
+    name: str, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where there is nobody to talk to, the command ends with a message."""
+    monkeypatch.setattr(sys, name, None)
+    assert main(["mcp", "--sandbox"]) == status
+    assert "closed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("failed", "status", "said"),
+    [
+        (BrokenPipeError(32, "Broken pipe"), 141, ""),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "ajoxi: cannot write to standard output: No space left on device\n",
+        ),
+    ],
+)
+def test_a_host_that_has_gone(
+    failed: OSError, status: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Output that cannot be written ends the command as it does any other, without a traceback; other errors are not hidden."""
+
+    async def serve(*_: object) -> None:
+        raise ExceptionGroup("", [ExceptionGroup("", [failed])])
+
+    monkeypatch.setattr("ajoxi_async.cli.mcp._serve", serve)
+    assert main(["mcp"]) == status
+    assert capsys.readouterr().err == said
+
+    async def fail(*_: object) -> None:
+        raise ExceptionGroup("", [OSError(5, "x"), KeyError("x")])
+
+    monkeypatch.setattr("ajoxi_async.cli.mcp._serve", fail)
+    with pytest.raises(ExceptionGroup):
+        main(["mcp"])
 
 
 def test_a_profile_and_the_sandbox(capsys: pytest.CaptureFixture[str]) -> None:

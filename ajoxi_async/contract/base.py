@@ -111,7 +111,14 @@ class Params:
                 rule.check(given)
 
     def __repr__(self) -> str:
-        return mask(f"{type(self).__name__}({attrs.asdict(self, recurse=False)})")
+        return f"{type(self).__name__}({self._shown()})"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        # Without it, rich would print the fields themselves, in tracebacks too.
+        yield self._shown()
+
+    def _shown(self) -> str:
+        return mask(str(attrs.asdict(self, recurse=False)))
 
 
 converter.register_unstructure_hook(OpenEnum, lambda member: getattr(member, "value", member))

@@ -23,7 +23,7 @@ from ajoxi_async.contract.encoding.structuring import converter, structure, stru
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.parameters import (
-    HALF_A_PAIR,
+    half_a_pair,
     json_value,
     parse_body,
     parse_params,
@@ -104,6 +104,6 @@ def encode(obj: Any) -> bytes:
     try:
         return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
     except UnicodeEncodeError:
-        raise InvalidParameterError("body", HALF_A_PAIR) from None
+        raise half_a_pair(to_wire(obj) if isinstance(obj, Params) else {}) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError("body", f"expected what JSON can hold: {error}") from None

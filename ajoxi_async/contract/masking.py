@@ -21,7 +21,8 @@ _SECRETS = re.compile(
 )
 #: The user and password of a URL, such as a proxy's.
 _USERINFO = re.compile(r"(?<=//)[^/@\s\"'<>]+@")
-_PHONE = re.compile(r"(?P<plus>\+|%2[Bb])(?P<head>\d{4})(?P<hidden>\d{1,9})(?P<tail>\d{2})(?!\d)")
+#: The plus may be quoted, also several times, as in a URL within the query of another.
+_PHONE = re.compile(r"(?P<plus>\+|%(?:25)*2[Bb])(?P<head>\d{4})(?P<hidden>\d{1,9})(?P<tail>\d{2})(?!\d)")
 _ORDERS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\ufffb]"
 )

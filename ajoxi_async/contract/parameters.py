@@ -33,7 +33,7 @@ from ajoxi_async.contract.encoding.times import format_time, is_date_time
 from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = [
-    "HALF_A_PAIR",
+    "half_a_pair",
     "json_value",
     "parse_body",
     "parse_params",
@@ -69,6 +69,8 @@ def _parameter_error(error: msgspec.ValidationError, cls: type[Any]) -> InvalidP
     missing = _MISSING.search(str(error))
     if missing:
         return InvalidParameterError(f"{path}.{missing['name']}".lstrip("."), "required", missing=True)
+    if "RFC3339" in text:
+        text = A_TIME
     if text.startswith("Invalid enum value") and (choices := _choices(cls, path)):
         text = f"expected one of {', '.join(map(repr, choices))}, got {text.removeprefix('Invalid enum value ')}"
     return InvalidParameterError(path or "body", text)
@@ -84,6 +86,21 @@ wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What is wrong with a text that UTF-8 cannot carry.
 HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
+#: What a time is, where something else was given.
+A_TIME: Final = "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
+
+
+def half_a_pair(given: Mapping[str, Any]) -> InvalidParameterError:
+    """The error about the member whose text UTF-8 cannot carry."""
+    return InvalidParameterError(next((name for name, item in given.items() if _has_half(item)), "body"), HALF_A_PAIR)
+
+
+def _has_half(item: Any) -> bool:
+    try:
+        msgspec.json.encode(item, enc_hook=repr)
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
@@ -116,7 +133,7 @@ def _convert(given: dict[str, Any], cls: type[P], strict: bool) -> P:
     try:
         return msgspec.convert(preparer(cls)([given], "", 1)[0], cls, strict=strict)
     except UnicodeEncodeError:
-        raise InvalidParameterError("body", HALF_A_PAIR) from None
+        raise half_a_pair(given) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
 
@@ -226,9 +243,7 @@ def parse_query(pairs: list[tuple[str, str]], cls: type[P]) -> P:
         target[key] = value
     for name in time_fields(cls) & query.keys():
         if not is_date_time(str(query[name])):
-            raise InvalidParameterError(
-                name, "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
-            )
+            raise InvalidParameterError(name, A_TIME)
     params = parse_params(query, cls, strict=False, parsed=True)
     for name, value in query.items():
         if getattr(params, name) is None:

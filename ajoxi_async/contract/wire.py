@@ -6,7 +6,7 @@ creating frozen objects takes four times as long.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -51,7 +51,14 @@ class Request:
     sent: bool = True
 
     def __repr__(self) -> str:
-        return mask(f"Request({self.method} {self.url})")
+        return f"Request({self._shown()})"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        # Without it, rich would print the fields themselves, the key in the headers included, in tracebacks too.
+        yield self._shown()
+
+    def _shown(self) -> str:
+        return mask(f"{self.method} {self.url}")
 
 
 @define(repr=False, eq=False)
@@ -64,6 +71,9 @@ class Response:
 
     def __repr__(self) -> str:
         return f"Response({self.status}, {len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from (self.status, f"{len(self.body)} bytes")
 
 
 class StreamResponse(Protocol):

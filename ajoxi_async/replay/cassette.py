@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,6 +35,7 @@ __all__ = [
     "ASKED",
     "Exchange",
     "asked",
+    "checked_path",
     "is_text",
     "kept",
     "kept_headers",
@@ -99,7 +101,7 @@ def restored(body: Any) -> bytes:
     """The bytes of a body in the file."""
     if not isinstance(body, dict):
         return str(body).encode()
-    return body["latin1"].encode("latin-1") if "latin1" in body else b64decode(body["base64"])
+    return body["latin1"].encode("latin-1") if "latin1" in body else b64decode(body["base64"], validate=True)
 
 
 def kept_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -136,6 +138,24 @@ def sought(request: Mapping[str, Any]) -> tuple[Any, ...]:
     return request.get("method"), _target(str(request.get("url"))), body, headers
 
 
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """The path of a file of exchanges, which need not exist yet.
+
+    Raises:
+        ConfigurationError: no such file can be there: a folder or a device is.
+    """
+    try:
+        file = Path(path)
+        mode = file.stat().st_mode
+    except (TypeError, ValueError):
+        raise ConfigurationError(f"path: expected the path of a file, got {path!r:.80}") from None
+    except OSError:  # reading or writing it says why
+        return file
+    if not stat.S_ISREG(mode):
+        raise ConfigurationError(f"path: {file} is no regular file; expected the path of a recording")
+    return file
+
+
 def load(path: Path) -> list[Exchange]:
     """Read a file.
 
@@ -146,15 +166,39 @@ def load(path: Path) -> list[Exchange]:
         document = json.loads(path.read_text(encoding="utf-8"))
         if document["format"] != FORMAT:
             raise ConfigurationError(f"path: {path} has format {document['format']!r:.20}, expected {FORMAT}")
-        return [Exchange(dict(one["request"]), dict(one["outcome"])) for one in document["exchanges"]]
+        exchanges = list(document["exchanges"])
     except OSError as error:
         raise ConfigurationError(f"path: {path} cannot be read: {error.strerror}") from None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise ConfigurationError(f"path: {path} is not a recording of this package") from None
+    return [_exchange(path, number, one) for number, one in enumerate(exchanges, 1)]
+
+
+def _exchange(path: Path, number: int, written: Any) -> Exchange:
+    """One exchange of a file. It is read as the replayer reads it, so that what is damaged is found before anything is asked."""
+    try:
+        exchange = Exchange(dict(written["request"]), dict(written["outcome"]))
+        sought(exchange.request)
+        outcome = exchange.outcome
+        if isinstance(ended := outcome.get("ended"), dict) and "error" not in ended:
+            raise KeyError("error")
+        if "error" not in outcome:
+            int(outcome["status"])
+            Headers(outcome.get("headers") or {})
+            restored(outcome.get("body", ""))
+            for at, piece in outcome.get("pieces") or ():
+                float(at)
+                restored(piece)
+            float(outcome.get("ended_at") or 0.0)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise ConfigurationError(
+            f"path: {path}: exchange {number} is damaged; record it again, or restore the file"
+        ) from None
+    return exchange
 
 
 def save(path: Path, exchanges: list[Exchange]) -> None:
-    """Write a file, in one step, so that a reader never sees half of it.
+    """Write a file, in one step, so that a reader never sees half of it. If it is a link, the file that it points to is replaced.
 
     Raises:
         ConfigurationError: it cannot be written.
@@ -164,6 +208,7 @@ def save(path: Path, exchanges: list[Exchange]) -> None:
         "made_by": f"ajoxi-async {VERSION}",
         "exchanges": [{"request": one.request, "outcome": one.outcome} for one in exchanges if one.outcome],
     }
+    path = Path(os.path.realpath(path))
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,14 +6,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import anyio.to_thread
 
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse, Transport
-from ajoxi_async.replay.cassette import Exchange, asked, is_text, kept, kept_headers, save
+from ajoxi_async.replay.cassette import Exchange, asked, checked_path, is_text, kept, kept_headers, save
 from ajoxi_async.transports import EngineTransport, TransportSettings
 
 __all__ = ["Recorder"]
@@ -26,6 +25,9 @@ class Recorder:
         path: of the file, which is written by `save` and when the client is closed; an older one is replaced.
         transport: that does the work, by default the client's own over the network.
         clock: monotonic seconds.
+
+    Raises:
+        ConfigurationError: there can be no file at `path`.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Recorder:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._path = Path(path)
+        self._path = checked_path(path)
         self._inner: Transport = transport or EngineTransport(TransportSettings())
         self._clock = clock
         self._exchanges: list[Exchange] = []

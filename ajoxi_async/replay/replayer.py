@@ -15,7 +15,6 @@ import math
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,7 +25,7 @@ from ajoxi_async.contract.encoding.exact_values import seconds
 from ajoxi_async.contract.headers import Headers
 from ajoxi_async.contract.wire import ExchangeError, Request, Response, StreamResponse
 from ajoxi_async.protocol.errors import ConfigurationError, ReplayError
-from ajoxi_async.replay.cassette import Exchange, asked, load, restored, sought
+from ajoxi_async.replay.cassette import Exchange, asked, checked_path, load, restored, sought
 
 __all__ = ["Replayer"]
 
@@ -39,14 +38,14 @@ class Replayer:
         speed: how many times faster than recorded streams are; ``math.inf`` for no pauses.
 
     Raises:
-        ConfigurationError: the file cannot be read, or `speed` is not above 0.
+        ConfigurationError: the file cannot be read or is damaged, or `speed` is not above 0.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, speed: float = 1.0) -> None:
         factor = seconds(speed)
         if factor is None or factor <= 0:
             raise ConfigurationError(f"speed: expected a number above 0, got {speed!r:.40}")
-        self._path, self._speed = Path(path), factor
+        self._path, self._speed = checked_path(path), factor
         self._clock: Callable[[], float] = anyio.current_time
         self._sleep: Callable[[float], Awaitable[None]] = anyio.sleep
         self._exchanges = load(self._path)

@@ -72,6 +72,11 @@ def _at(moment: float) -> datetime:
     return datetime.fromtimestamp(min(max(moment, 0.0), _CALENDAR), UTC)
 
 
+def _check_until(until: object) -> None:
+    if until not in ("answered", "completed"):  # no set, in which a list would be looked up with a TypeError
+        raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
+
+
 class Calls:
     """``client.calls``."""
 
@@ -144,8 +149,7 @@ class Calls:
             NotFoundError: no such call in the account.
             ClientClosedError: the client was closed.
         """
-        if until not in {"answered", "completed"}:
-            raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
+        _check_until(until)
         return await wait_for(self._pipeline, "call", id, until=until, timeout=timeout, returns=Call)
 
     async def create_and_wait(
@@ -180,8 +184,7 @@ class Calls:
             WaitTimeoutError: the call was placed, and the time is up; ``error.id`` and ``error.last`` are the call.
             OutcomeUnknownError: the call may or may not have been placed.
         """
-        if until not in {"answered", "completed"}:
-            raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
+        _check_until(until)
         began = self._pipeline.clock()
         call = await self.create(
             to=to,

@@ -9,7 +9,7 @@ Rules:
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -134,6 +134,9 @@ class WorldCore:
 
     def __repr__(self) -> str:
         return f"<World of {self.id}, {self.clock.mode}>"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield from (self.id, self.clock.mode)
 
     def _fresh_account(self) -> Account:
         account = self.new_account()

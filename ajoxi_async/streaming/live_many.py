@@ -56,6 +56,12 @@ class StreamItem:
         return self.segment is None
 
 
+def _text(id: object) -> str:
+    if not isinstance(id, str):
+        raise InvalidParameterError("id", f"expected the id of a call, got {type(id).__name__}")
+    return id
+
+
 @define(eq=False)
 class _Call:
     """One call's reader and its buffer: items by their number, in order."""
@@ -113,15 +119,17 @@ class LiveTranscripts:
     ) -> None:
         if isinstance(ids, str):
             raise InvalidParameterError("ids", "expected several ids; for one call there is `stream`")
+        if not isinstance(ids, Iterable):
+            raise InvalidParameterError("ids", f"expected ids of calls, got {type(ids).__name__}")
         buffer = integer(max_buffer)
         if buffer is None or buffer < 1:
             raise InvalidParameterError("max_buffer", f"expected 1 or more, got {max_buffer!r}")
-        if overflow not in {"block", "coalesce"}:
-            raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r}")
+        if overflow not in ("block", "coalesce"):  # no set, in which a list would be looked up with a TypeError
+            raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r:.40}")
         self._opened = opened
         self._max = buffer
         self._coalesce = overflow == "coalesce"
-        self._first = [(id, opened(id, None)) for id in dict.fromkeys(ids)]
+        self._first = [(id, opened(id, None)) for id in dict.fromkeys(map(_text, ids))]
         self._calls: dict[str, _Call] = {}
         # Calls that have items in their buffer, in the order in which the iterator visits them.
         self._turns: deque[_Call] = deque()
@@ -148,7 +156,7 @@ class LiveTranscripts:
         """
         if self._tasks is None:
             raise RuntimeError("calls are added inside the `async with` block")
-        if id not in self._calls:
+        if _text(id) not in self._calls:
             self._start(id, self._opened(id, resume_from))
 
     def discard(self, id: str) -> None:

@@ -2,7 +2,8 @@
 
 Rules:
 1. A test's recording is ``cassettes/<module>/<test>.json`` beside the module; ``pytest.mark.ajoxi_cassette("name.json")`` names
-   another, relative to ``cassettes``.
+   another, relative to ``cassettes``. The parameters of a test are part of the name, quoted as in a URL, so that no two tests share
+   a recording unasked.
 2. ``--ajoxi-record=none``, the default, replays and sends nothing; ``new`` records what has no recording yet; ``all`` records
    everything again. Recording uses ``AJOXI_API_KEY`` and ``AJOXI_BASE_URL``.
 3. A test that fails, or has asked nothing, leaves no recording, so that a broken one is not replayed afterwards.
@@ -11,9 +12,9 @@ Rules:
 from __future__ import annotations
 
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -74,8 +75,9 @@ def _path_of(request: pytest.FixtureRequest, named: str | None) -> Path:
     folder = module.parent / "cassettes"
     if named is not None:
         return folder / named
-    test = re.sub(r"[^\w.-]+", "-", request.node.nodeid.partition("::")[2]).strip("-")
-    return folder / module.stem / f"{test}.json"
+    test, _, parameters = request.node.nodeid.partition("::")[2].partition("[")
+    name = test.replace("::", "-") + (f"-{quote(parameters.removesuffix(']'), safe='')}" if parameters else "")
+    return folder / module.stem / f"{name}.json"
 
 
 def open_cassette(request: pytest.FixtureRequest) -> Cassette:

@@ -43,11 +43,16 @@ class EventFactory:
 
         Raises:
             DecodeError: a field does not fit its object.
-            InvalidParameterError: JSON cannot hold a value.
+            InvalidParameterError: JSON cannot hold a value, or `type` is no text.
         """
         from ajoxi_async.contract.codec import decode_event, encode, json_value, wire_name
+        from ajoxi_async.contract.errors import InvalidParameterError
         from ajoxi_async.webhooks.samples import sample_data
 
+        if not isinstance(type, str):
+            raise InvalidParameterError(
+                "type", f"expected the type of an event such as 'call.completed', got {type.__class__.__name__}"
+            )
         self._made += 1
         given = {"id" if name == "data_id" else wire_name(name): value for name, value in data.items()}
         whole = sample_data(type) | given

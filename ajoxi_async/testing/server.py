@@ -58,7 +58,12 @@ class AjoxiServer:
 
     @property
     def base_url(self) -> str:
-        """Where it listens."""
+        """Where it listens.
+
+        Raises:
+            ConfigurationError: the server is not open.
+        """
+        self._check_open()
         return self.sandbox.base_url
 
     @property
@@ -81,11 +86,14 @@ class AjoxiServer:
         Raises:
             ConfigurationError: the server is not open.
         """
+        self._check_open()
+        return self._portal.call(partial(function, *args, **kwargs))
+
+    def _check_open(self) -> None:
         if self._portal is None:
             from ajoxi_async.protocol.errors import ConfigurationError
 
             raise ConfigurationError("server: it is not open; use it in a with block")
-        return self._portal.call(partial(function, *args, **kwargs))
 
     def advance(self, seconds: float | None = None, **goal: Unpack[AdvanceOptions]) -> list[Fired]:
         """Let time pass, and wait until what falls due has happened, deliveries of webhooks included.

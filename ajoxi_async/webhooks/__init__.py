@@ -21,7 +21,7 @@ import base64
 import json
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from attrs import frozen
 
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
+from ajoxi_async.contract.encoding.exact_values import seconds
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
@@ -57,11 +58,14 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
         ConfigurationError: there is none, or one is empty (an empty key would let anybody sign), is not text, or has white
             space around it, which happens when it is read from a file.
     """
-    secrets: tuple[Any, ...] = (secret,) if isinstance(secret, (str, bytes)) else tuple(secret or ())
+    several = isinstance(secret, Iterable) and not isinstance(secret, (str, bytes, Mapping))
+    secrets: tuple[Any, ...] = tuple(secret) if several else () if secret is None else (secret,)
     wrong = "none" if not secrets else ""
     for each in secrets:
         if not isinstance(each, str):
             wrong = type(each).__name__
+        elif not _is_unicode(each):
+            wrong = "half of a surrogate pair"
         elif each != each.strip() or not each:
             wrong = "one with white space around it" if each.strip() else "an empty one"
     if wrong:
@@ -69,6 +73,14 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
             f"secret: expected the webhook's secret as text, or several while it is rotated; got {wrong}"
         )
     return secrets
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def verify_webhook(
@@ -169,11 +181,23 @@ def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
     return "either the secret is another webhook's, or the body is not the raw bytes as received"
 
 
+def check_tolerance(tolerance: float | None) -> float | None:
+    """Return a tolerance in seconds.
+
+    Raises:
+        ConfigurationError: it is not above 0.
+    """
+    if tolerance is None:
+        return None
+    number = seconds(tolerance)
+    if number is None or number <= 0:
+        raise ConfigurationError(f"tolerance: expected seconds above 0, got {tolerance!r:.40}")
+    return number
+
+
 def _check_age(event: Event, tolerance: float | None, clock: Callable[[], float]) -> None:
     if tolerance is None:
         return
-    if not tolerance > 0:
-        raise ConfigurationError(f"tolerance: expected seconds above 0, got {tolerance!r}")
     if event.created_at is None:
         raise WebhookSignatureError("the event has no created_at to compare with the clock")
     age = clock() - event.created_at.timestamp()
@@ -212,6 +236,7 @@ def parse_event(
         ConfigurationError: there is no secret, or an empty one.
         TypeError: `body` is not bytes, or `signature` is not text.
     """
+    tolerance = check_tolerance(tolerance)
     verify_webhook(body, signature, secret, max_bytes=max_bytes)
     event = decode_event(bytes(body))
     _check_age(event, tolerance, clock)
@@ -258,6 +283,9 @@ class SignedEvent:
 
     def __repr__(self) -> str:
         return f"SignedEvent({len(self.body)} bytes)"
+
+    def __rich_repr__(self) -> Iterator[str]:
+        yield f"{len(self.body)} bytes"
 
 
 def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[str]) -> SignedEvent:

@@ -14,7 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from aiohttp import web
 
@@ -23,7 +23,10 @@ from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.webhooks import MAX_BYTES
 from ajoxi_async.webhooks.router import Receipt, WebhookRouter
 
-__all__ = ["open_router", "router_handler", "webhook_handler"]
+__all__ = ["SENDER_GONE", "open_router", "router_handler", "webhook_handler"]
+
+#: What reading a body raises if its sender went away before its end, or broke off its framing.
+SENDER_GONE: Final = (ConnectionError, web.RequestPayloadError)
 
 
 async def _read(request: web.Request, max_bytes: int) -> bytes | None:
@@ -48,7 +51,10 @@ def router_handler(router: WebhookRouter) -> Callable[[web.Request], Awaitable[w
     """
 
     async def handle(request: web.Request) -> web.Response:
-        body = await _read(request, router.max_bytes)
+        try:
+            body = await _read(request, router.max_bytes)
+        except SENDER_GONE:
+            return _response(Receipt(400))  # which nobody hears
         if body is None:
             receipt = router.too_large()
         else:

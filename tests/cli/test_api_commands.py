@@ -8,6 +8,7 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -78,11 +79,13 @@ def test_calls(server: Server, ajoxi: Run) -> None:
     assert campaign["calls_queued"] == 2
 
 
-def test_contacts_of_a_file(server: Server, ajoxi: Run, tmp_path: Path) -> None:
-    """`@FILE` stands for the lines of a file; one that cannot be read is named."""
+def test_contacts_of_a_file(server: Server, ajoxi: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`@FILE` stands for the lines of a file, `@-` for those of standard input; one that cannot be read is named."""
     (tmp_path / "people.txt").write_text("\ufeff+14155551234\n\n +14155551235 \n", "utf-8")
     arguments = ("calls", "create-campaign", "--from", FROM, "--name", "A", "--mode", "power", "--contacts")
     assert answer(ajoxi(*arguments, "@people.txt", "+14155551236"))["calls_queued"] == 3
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\ufeff+14155551234\n"))
+    assert answer(ajoxi(*arguments, "@-"))["calls_queued"] == 1
     status, _, said = ajoxi(*arguments, "@none.txt")
     assert (status, said) == (2, "ajoxi: --contacts: @none.txt: No such file or directory\n")
 
@@ -240,6 +243,21 @@ def test_lists(server: Server, ajoxi: Run) -> None:
     assert ajoxi("calls", "list", "--max-items", "0") == (0, "", "")
 
 
+def test_a_list_that_ends_early(server: Server, ajoxi: Run) -> None:
+    """What came before a failure is written, and standard error says how to go on; nothing is missing after that."""
+    server.call(server.sandbox.seed_calls, 7)
+    whole = ajoxi("calls", "list", "--all", "--fields", "id")[1]
+    arguments = ("calls", "list", "--all", "--fields", "id", "--limit", "3")
+    server.call(lambda: server.sandbox.faults.add(match="calls.list", when="nth", n=2, action="status", status=403))
+    status, begun, said = ajoxi(*arguments)
+    assert (status, begun) == (4, "".join(whole.splitlines(keepends=True)[:3]))
+    hint = said.splitlines()[0]
+    assert hint.startswith("ajoxi: the list is not whole; to go on where it ends: --cursor ")
+    assert begun + ajoxi(*arguments, "--cursor", hint.split()[-1])[1] == whole
+    server.call(lambda: server.sandbox.faults.add(match="calls.list", when="nth", n=1, action="status", status=403))
+    assert "--cursor" not in ajoxi(*arguments)[2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -272,6 +290,9 @@ def test_lists(server: Server, ajoxi: Run) -> None:
         ("transcripts tail call_1 --timeout 3", "--timeout: expected none"),
         ("calls watch --every 0", "--every: expected"),
         ("calls watch call_1 --direction inbound", "CALL: expected either"),
+        ("calls create --to +14155551234 --from +14155550100 --timeout nan", "argument --timeout: expected seconds above 0, got 'nan'"),
+        ("calls list --timeout -1", "argument --timeout: expected seconds above 0, got '-1'"),
+        ("limits --timeout inf", "argument --timeout: expected seconds above 0, got 'inf'"),
         ("limits --every nan", "--every: expected"),
         ("nothing", "invalid choice: 'nothing'"),
     ],

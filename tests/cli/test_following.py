@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,9 @@ import pytest
 from ajoxi_async import Sandbox, Segment
 from ajoxi_async.cli.live.limits import lines
 from ajoxi_async.cli.live.lines import Lines
+from ajoxi_async.cli.live.resume_file import ResumeFile, ResumeFileError
 from ajoxi_async.cli.live.tail import Conversations
+from ajoxi_async.cli.status import status_of
 from ajoxi_async.contract.transcripts import Speaker
 from ajoxi_async.sandbox import Timing
 from ajoxi_async.streaming.live_many import StreamItem
@@ -106,6 +111,37 @@ def test_files_that_cannot_be_resumed_from(
     assert (status, out, len(server.sandbox.requests)) == (2, "", before)
     assert said.startswith(f"ajoxi: --resume: {path}: ")
     assert written is None or (tmp_path / path).read_text() == written
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs links and modes of files")
+def test_resume_files_that_are_special(
+    server: Server, ajoxi: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link stays one; what is no file, or may not be written, is refused before anything is sent and left as it is."""
+    call = placed(ajoxi)
+    (tmp_path / "link.json").symlink_to("real.json")
+    assert ajoxi("transcripts", "tail", call, "--resume", "link.json")[0] == 0
+    assert (tmp_path / "link.json").is_symlink()
+    assert call in json.loads((tmp_path / "real.json").read_text())
+    os.mkfifo(tmp_path / "pipe.json")
+    before = len(server.sandbox.requests)
+    status, _, said = ajoxi("transcripts", "tail", call, "--resume", "pipe.json")
+    assert (status, "expected a file that this command has made" in said) == (2, True)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    status, _, said = ajoxi("transcripts", "tail", call, "--resume", "real.json")
+    assert (status, said) == (2, "ajoxi: --resume: real.json: Permission denied\n")
+    assert len(server.sandbox.requests) == before
+
+
+def test_a_resume_file_that_cannot_be_written_any_more(tmp_path: Path) -> None:
+    """It is status 1, since much was sent and shown by then."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    kept = ResumeFile(str(folder / "places.json"))
+    shutil.rmtree(folder)
+    with pytest.raises(ResumeFileError, match=r"--resume: .*places.json: No such file") as caught:
+        kept.reached("call_1", "1", keep=True)
+    assert status_of(caught.value) == 1
 
 
 def test_tail_on_a_terminal(server: Server, ajoxi: Run) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -107,6 +108,17 @@ def test_hostile_text(format: str, capsys: pytest.CaptureFixture[str]) -> None:
     else:
         read = json.loads(out) if format == "json" else [json.loads(line) for line in out.splitlines()]
         assert read == [item, item]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_hostile_text_as_csv_on_a_terminal(screen: Callable[..., Screen]) -> None:
+    """CSV has text as it is for other programs only: on a terminal it has no effect either."""
+    terminal = screen("stdout")
+    write = writer("csv", (), ("id", "body"), "Message")
+    write.several([{"id": "msg_1", "body": HOSTILE}])
+    shown = terminal.shown()
+    assert not set(shown) & set("\x1b\x9b\u202e\r\t\ud800")
+    assert shown.count("\n") == 2
 
 
 def test_nothing(capsys: pytest.CaptureFixture[str]) -> None:

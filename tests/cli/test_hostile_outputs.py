@@ -55,6 +55,17 @@ def test_standard_output_closed(
     assert main(["calls", "retrieve", "call_none"]) == 1
 
 
+def test_standard_error_closed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A usage that cannot be shown is not written to standard output, and the status is that of a usage error."""
+    monkeypatch.setattr(sys, "stderr", None)
+    for stdout in (sys.stdout, None):
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as ended:
+            main(["calls", "list", "--bogus"])
+        assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
 def test_standard_input_closed(server: Server, ajoxi: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is needed for what is read from it, and for nothing else."""
     monkeypatch.setattr(sys, "stdin", None)

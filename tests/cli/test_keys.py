@@ -12,8 +12,9 @@ import pytest
 from keyring.backend import KeyringBackend
 
 from ajoxi_async.cli.keys.choice import chosen
-from ajoxi_async.cli.keys.profiles import Profile, folder
+from ajoxi_async.cli.keys.profiles import Profile, change_profiles, folder, read_profiles
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.sandbox.storage.file_lock import FileLock
 
 from .conftest import FROM, TO, Server
 from .terminal import COMMAND, Terminal
@@ -184,6 +185,52 @@ def test_a_folder_that_cannot_be_written(
     status, _, said = ajoxi("login", "--base-url", no_key.sandbox.base_url)
     assert status == 3
     assert "settings" in said
+
+
+def test_logins_at_the_same_time(
+    no_key: Server, ajoxi: Run, typed: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A login that another one overtakes, while it asks the API, keeps the other's key."""
+
+    async def overtaken(*_: object) -> None:
+        change_profiles(lambda kept: kept | {"other": Profile("AJX_TEST_other")})
+
+    monkeypatch.setattr("ajoxi_async.cli.keys.login._check", overtaken)
+    typed(no_key.sandbox.api_key)
+    assert ajoxi("login", "--profile", "mine")[0] == 0
+    assert set(read_profiles()) == {"mine", "other"}
+
+
+def test_changing_profiles_takes_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever changes the file waits for the one who does, and says after a while that it cannot."""
+    change_profiles(lambda _: {"a": Profile("AJX_TEST_a")})
+    lock = FileLock(tmp_path / "settings" / "profiles.json")
+    lock.take()
+    monkeypatch.setattr("ajoxi_async.cli.keys.profiles._LONGEST_WAIT", 0.0)
+    with pytest.raises(ConfigurationError, match=rf"profiles.json: process {os.getpid()} is changing it; try again"):
+        change_profiles(lambda _: {})
+    monkeypatch.setattr("ajoxi_async.cli.keys.profiles._LONGEST_WAIT", 60.0)
+    monkeypatch.setattr("ajoxi_async.cli.keys.profiles.time.sleep", lambda _: lock.give_back())
+    change_profiles(lambda kept: kept | {"b": Profile("AJX_TEST_b")})
+    assert set(read_profiles()) == {"a", "b"}
+
+
+@posix
+def test_a_linked_file_of_profiles(tmp_path: Path) -> None:
+    """A link stays one, and the file that it points to is replaced."""
+    elsewhere = tmp_path / "dotfiles"
+    elsewhere.mkdir()
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "profiles.json").symlink_to(elsewhere / "keys.json")
+    change_profiles(lambda kept: kept | {"a": Profile("AJX_TEST_a")})
+    assert (tmp_path / "settings" / "profiles.json").is_symlink()
+    assert "AJX_TEST_a" in (elsewhere / "keys.json").read_text()
+
+
+def test_profiles_that_act_on_a_terminal(ajoxi: Run) -> None:
+    """What a file of profiles says has no effect on the terminal."""
+    change_profiles(lambda _: {"a\x1b[31m": Profile("AJX_TEST_a", "\x1b[2J")})
+    assert ajoxi("profiles")[1] == "a\\x1b[31m  AJX_TEST_***  \\x1b[2J\n"
 
 
 class Memory(KeyringBackend):

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -109,6 +110,17 @@ def test_without_a_target() -> None:
     bodies = "".join(line for line in out.splitlines() if line.startswith(" "))
     assert bodies.count('"type": "call.started"') == bodies.count('"type": "message.received"') == 1
     assert SECRET not in out
+
+
+def test_a_sender_that_goes_away() -> None:
+    """A body that breaks off is no delivery, and no traceback."""
+    with listening() as process:
+        here = address(process)
+        with socket.create_connection(("127.0.0.1", int(here.split(":")[2].strip("/")))) as sender:
+            sender.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{}")
+        assert trigger(here) == 0
+        out, errors = ended(process)
+    assert (len(out.splitlines()), errors) == (1, "")
 
 
 def test_lines_of_json(receiver: Receiver) -> None:

@@ -77,6 +77,24 @@ def test_on_a_terminal(live: Server, screen: Callable[..., Screen], keys: bytes,
     assert len(world.rings()) == rings
 
 
+@pytest.mark.parametrize("failing", [OSError(5, "Input/output error"), UnicodeDecodeError("utf-8", b"\xff", 0, 1, "")])
+def test_an_answer_that_cannot_be_read(live: Server, monkeypatch: pytest.MonkeyPatch, failing: Exception) -> None:
+    """A terminal that has gone, or bytes that are no text, are no yes: status 3, and nothing is sent."""
+
+    class Gone:
+        def isatty(self) -> bool:
+            return True
+
+        def readline(self) -> str:
+            raise failing
+
+    monkeypatch.setattr("sys.stdin", Gone())
+    monkeypatch.setattr("ajoxi_async.cli.api.run.can_ask", lambda: True)
+    before = len(live.sandbox.requests)
+    assert main([*TYPED["calls.create"], "--allow-live"]) == 3
+    assert len(live.sandbox.requests) == before
+
+
 def test_interrupting_the_question(live: Server) -> None:
     """Ctrl-C at the question ends it with 130, and nothing is sent."""
     before = len(live.sandbox.requests)

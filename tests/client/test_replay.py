@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -257,7 +258,8 @@ async def test_hostile_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format": 9, "exchanges": []}', '{"format": 1, "exchanges": [7]}', None]
+    "content",
+    ["", "[]", "{}", '{"format": 9, "exchanges": []}', '{"format": 1, "exchanges": [7]}', "[" * 200_000, None],
 )
 async def test_files_that_are_none(tmp_path: Path, content: str | None) -> None:
     """A file that is missing, damaged, or of another format is refused at once, by name."""
@@ -266,6 +268,10 @@ async def test_files_that_are_none(tmp_path: Path, content: str | None) -> None:
         path.write_text(content)
     with pytest.raises(ConfigurationError, match=r"a\.json"):
         Replayer(path)
+    for no_path in (5, b"a.json", "\0", str(tmp_path)):
+        for kind in (Recorder, Replayer):
+            with pytest.raises(ConfigurationError, match="^path: "):
+                kind(no_path)  # type: ignore[arg-type]
     for speed in (0, -1, math.nan, "fast"):
         with pytest.raises(ConfigurationError, match="speed"):
             Replayer(path, speed=speed)  # type: ignore[arg-type]
@@ -273,6 +279,46 @@ async def test_files_that_are_none(tmp_path: Path, content: str | None) -> None:
     blocked.touch()
     with pytest.raises(ConfigurationError, match="cannot be written"):
         Recorder(blocked / "a.json", ScriptedTransport(answer())).save()
+
+
+@pytest.mark.parametrize(
+    ("part", "damage"),
+    [
+        ("request", {"url": "http://["}),
+        ("request", {"headers": "x"}),
+        ("outcome", {"status": "x"}),
+        ("outcome", {"status": None}),
+        ("outcome", {"body": {}}),
+        ("outcome", {"body": {"base64": "%%"}}),
+        ("outcome", {"body": {"latin1": 1}}),
+        ("outcome", {"headers": [1]}),
+        ("outcome", {"pieces": 1}),
+        ("outcome", {"pieces": [[1]]}),
+        ("outcome", {"pieces": [["x", "y"]]}),
+        ("outcome", {"ended_at": "x"}),
+        ("outcome", {"ended": {}}),
+    ],
+)
+async def test_a_damaged_exchange(tmp_path: Path, part: str, damage: dict[str, Any]) -> None:
+    """It is named when the file is read, and not by an error of Python's when it is asked for."""
+    path = tmp_path / "a.json"
+    good = {"request": {"method": "GET", "url": "http://x.example/"}, "outcome": {"status": 200, "body": "{}"}}
+    path.write_text(json.dumps({"format": 1, "exchanges": [good, {**good, part: {**good[part], **damage}}]}))
+    with pytest.raises(ConfigurationError, match=r"a\.json: exchange 2 is damaged"):
+        Replayer(path)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs links and pipes")
+async def test_only_regular_files_are_replaced(tmp_path: Path) -> None:
+    """A link stays one; a pipe or a device is refused before anything is recorded, and left as it is."""
+    link, real = tmp_path / "link.json", tmp_path / "real.json"
+    link.symlink_to(real)
+    Recorder(link, ScriptedTransport(answer())).save()
+    assert (link.is_symlink(), real.is_file()) == (True, True)
+    os.mkfifo(tmp_path / "pipe")
+    for kind in (Recorder, Replayer):
+        with pytest.raises(ConfigurationError, match="no regular file"):
+            kind(tmp_path / "pipe")
 
 
 async def test_closing_while_a_piece_is_waited_for(tmp_path: Path) -> None:

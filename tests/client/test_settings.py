@@ -157,12 +157,36 @@ async def test_lifetime() -> None:
         ("transport", 5),
         ("limiter", 5),
         ("retry", 3),
+        ("hooks", 3),
+        ("webhook_secret", b"whsec_x"),
     ],
 )
 def test_settings_of_the_wrong_kind(setting: str, value: object) -> None:
     """What cannot be a proxy, a session, a transport and so on is refused by name before anything is opened."""
     with pytest.raises(ConfigurationError, match=f"{setting}: expected"):
         AsyncAjoxi(KEY, **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="mode: expected"):
+        AsyncAjoxi(token_provider=lambda: None, mode=[])  # type: ignore[arg-type, return-value]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("default_headers", {"Authorization": "x"}),
+        ("default_headers", 5),
+        ("default_headers", []),
+        ("idempotency_header", "two words"),
+        ("idempotency_header", ["Idempotency-Key"]),
+    ],
+)
+def test_headers_are_refused_by_the_name_of_their_setting(setting: str, value: object) -> None:
+    """The error names the setting that was given, and not the option of a call that has the same rules."""
+    with pytest.raises(InvalidParameterError) as caught:
+        AsyncAjoxi(KEY, **{setting: value})  # type: ignore[arg-type]
+    assert caught.value.param == setting
+    if setting == "default_headers":
+        with pytest.raises(InvalidParameterError, match="^default_headers: "):
+            AsyncAjoxi(KEY).with_options(default_headers=value)  # type: ignore[arg-type]
 
 
 def test_settings_take_subclasses_by_their_value() -> None:

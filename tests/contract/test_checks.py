@@ -346,7 +346,7 @@ def test_sound_parameters(cls: type[Params], given: dict[str, Any]) -> None:
         (CallList, {"limit": 201}, "limit", "1 to 200"),
         (CallList, {"status": "rining"}, "status", "expected one of 'queued'"),
         (CallList, {"direction": "sideways"}, "direction", "expected one of 'inbound', 'outbound'"),
-        (CallList, {"created_after": "yesterday"}, "created_after", "RFC3339"),
+        (CallList, {"created_after": "yesterday"}, "created_after", "RFC 3339 time with its timezone"),
         (CallList, {"created_after": datetime(2026, 1, 1)}, "created_after", "timezone"),
         (CallList, {"created_after": date(2026, 1, 1)}, "created_after", "got date"),
         (CallList, {"metadata": {"a]": "b"}}, "metadata", "brackets"),
@@ -476,9 +476,16 @@ def test_parameters_are_masked() -> None:
     ("cls", "given"), [(MessageSend, {**CALL, "body": "\ud83d"}), (CallCreate, {**CALL, "metadata": {"a": "\udc00"}})]
 )
 def test_half_a_surrogate_pair_in_a_body(cls: type[Params], given: dict[str, Any]) -> None:
-    """Text that UTF-8 cannot carry is the caller's mistake, and told as one."""
-    with refused("body", "half of a surrogate pair"):
+    """Text that UTF-8 cannot carry is the caller's mistake, and told as one by the name of its parameter."""
+    with refused(list(given)[-1], "half of a surrogate pair"):
         codec.encode(codec.parse_params(given, cls))
+
+
+@pytest.mark.parametrize("given", ["yesterday", "2026-11-23", "2026-11-23T09:30:00+99:99"])
+def test_text_that_is_no_time(given: str) -> None:
+    """The error says what a time is, in the words that the API uses for a query."""
+    with refused("created_after", "an RFC 3339 time with its timezone, such as"):
+        codec.parse_params({"created_after": given}, CallList)
 
 
 # Query strings.

@@ -9,7 +9,12 @@ from datetime import UTC, datetime
 import pytest
 from rich.console import Console
 
-from ajoxi_async import Call, CallCompleted, CallStatus, Page, Segment, Speaker, Transcript, Webhook
+from ajoxi_async import Call, CallCompleted, CallStatus, Page, RawResponse, Segment, Speaker, Transcript, Webhook
+from ajoxi_async.cli.keys.choice import Key
+from ajoxi_async.cli.keys.profiles import Profile
+from ajoxi_async.contract.calls import CallCreate
+from ajoxi_async.contract.wire import Request, Response
+from ajoxi_async.webhooks import SignedEvent
 
 CALL = Call(
     id="call_1",
@@ -46,6 +51,26 @@ def test_rich_is_the_repr() -> None:
     assert printed(Webhook(id="wh_1", secret="whsec_abc")) == "Webhook(id='wh_1', secret='***')\n"
     nested = Transcript(id="tr_1", segments=(Segment(sequence=1, speaker=Speaker.AI, text="call +14155551234"),))
     assert "text='call +1415***34'" in printed(nested)
+
+
+def test_rich_shows_no_more_than_the_repr_of_what_holds_secrets() -> None:
+    """Rich prints fields of attrs classes past their repr, also of locals in its tracebacks: no key, body or number is among them."""
+    answered = {"X-To": "+14155551234"}
+    for value in (
+        Request(
+            "GET", "http://x.example/?to=%2B14155551234", {"Authorization": "Bearer AJX_LIVE_hidden"}, b"+14155551234"
+        ),
+        Response(200, answered, b"+14155551234"),
+        RawResponse(CALL, 200, answered, b"+14155551234", "req_1"),
+        CallCreate(to="+14155551234", from_="+14155550100", metadata={"back": "+14155551234"}),
+        SignedEvent(b"+14155551234", "5551234"),
+        Key("AJX_LIVE_hidden", None),
+        Profile("AJX_LIVE_hidden"),
+    ):
+        for text in (printed(value), printed([value]), repr(value)):
+            assert type(value).__name__ in text or isinstance(value, (Key, Profile))
+            assert not re.search(r"5551234|hidden", text), text
+    assert "Call(" in printed(RawResponse(CALL, 200, answered, b"", "req_1"))
 
 
 def test_html_is_escaped() -> None:

@@ -17,6 +17,7 @@ from ajoxi_async.contract.masking import mask
         ("+123456789012345", "+1234***45"),
         ("to +14155551234, from +442071838750.", "to +1415***34, from +4420***50."),
         ("?to=%2B14155551234&from=%2b14155550100", "?to=%2B1415***34&from=%2b1415***00"),
+        ("?next=%252B14155551234&then=%25252b14155551234", "?next=%252B1415***34&then=%25252b1415***34"),
         ("tel:+14155551234;ext=1", "tel:+1415***34;ext=1"),
         ("AJX_LIVE_abc123", "AJX_LIVE_***"),
         ("key 'AJX_TEST_a.b-c_d/e+f=' is", "key 'AJX_TEST_***' is"),

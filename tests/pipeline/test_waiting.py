@@ -250,7 +250,7 @@ async def test_create_and_wait(clock: VirtualTime) -> None:
     with pytest.raises(WaitTimeoutError) as caught:
         await client_on(office, clock=clock).calls.create_and_wait(**numbers, until="answered", timeout=5)
     assert caught.value.id == caught.value.last.id == "call_1"
-    for wrong in ({"until": "busy"}, {"timeout": -1}, {"ring": 3}):
+    for wrong in ({"until": "busy"}, {"until": ["busy"]}, {"timeout": -1}, {"ring": 3}):
         office = Placing(clock, {})
         with pytest.raises(InvalidParameterError):
             await client_on(office, clock=clock).calls.create_and_wait(**numbers, **wrong)

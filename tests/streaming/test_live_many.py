@@ -220,7 +220,11 @@ async def test_leaving(leave: str) -> None:
 
 
 async def test_outside_of_its_block() -> None:
-    """Calls can be added only inside the block."""
+    """Calls can be added only inside the block, and only by their ids."""
+    many = client_on(Calls()).transcripts.stream_many()
+    async with many:
+        with pytest.raises(InvalidParameterError, match="^id: expected the id of a call, got list"):
+            many.add(["call_1"])  # type: ignore[arg-type]
     many = client_on(Calls()).transcripts.stream_many()
     with pytest.raises(RuntimeError, match="async with"):
         many.add("call_1")
@@ -232,8 +236,11 @@ async def test_outside_of_its_block() -> None:
         ({"max_buffer": 0}, "max_buffer"),
         ({"max_buffer": True}, "max_buffer"),
         ({"overflow": "drop"}, "overflow"),
+        ({"overflow": ["drop"]}, "overflow"),
         ({"ids": "call_1"}, "ids"),
+        ({"ids": 5}, "ids"),
         ({"ids": [""]}, "id"),
+        ({"ids": [["call_1"]]}, "id"),
         ({"idle_timeout": 0, "ids": ["call_1"]}, "idle_timeout"),
         ({"timeout": 1, "ids": ["call_1"]}, "timeout"),
     ],

@@ -169,6 +169,21 @@ def test_event_factory() -> None:
         factory("call.completed", duration="long")
     with pytest.raises(InvalidParameterError):
         factory("call.completed", duration=object())
+    with pytest.raises(
+        InvalidParameterError, match=r"^type: expected the type of an event such as 'call.completed', got type"
+    ):
+        factory(CallCompleted)  # type: ignore[arg-type]
+
+
+def test_a_server_that_is_not_open() -> None:
+    """It has no address yet, or any more, and says so instead of leading a client nowhere."""
+    server = AjoxiServer()
+    with pytest.raises(ConfigurationError, match="server: it is not open"):
+        _ = server.environ
+    with server:
+        assert server.environ["AJOXI_BASE_URL"].startswith("http://127.0.0.1:")
+    with pytest.raises(ConfigurationError, match="server: it is not open"):
+        _ = server.base_url
 
 
 RECORDED = """
@@ -210,6 +225,28 @@ def test_cassettes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert run(tmp_path, marked)[0] == 0
     assert "takes a file name" in run(tmp_path, marked.replace("speed", "colour"))[1]
+
+
+ALIKE = """
+import pytest
+
+@pytest.mark.parametrize("number", ["+1", "1", "a/b", "a b"])
+class TestNames:
+    def test_alike(self, ajoxi_cassette, number):
+        print(ajoxi_cassette.path.name)
+        assert ajoxi_cassette.path.parent.name == "test_it"
+"""
+
+
+def test_tests_with_like_parameters_have_recordings_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parameters that differ in their punctuation alone do not share a file, which each would record over the other's."""
+    monkeypatch.setenv("AJOXI_API_KEY", "AJX_TEST_unused")
+    status, said = run(tmp_path, ALIKE, "--ajoxi-record=all", "-s")
+    assert status == 0, said
+    names = {line.removeprefix(".") for line in said.split() if line.endswith(".json")}
+    assert names == {f"TestNames-test_alike-{name}.json" for name in ("%2B1", "1", "a%2Fb", "a%20b")}
 
 
 HELD = """

@@ -12,10 +12,12 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
 
 from ajoxi_async.contract.webhooks import Event, MessageReceived
 from ajoxi_async.protocol.errors import ConfigurationError
@@ -243,6 +245,18 @@ async def test_a_compressed_body() -> None:
         finally:
             tracemalloc.stop()
     assert len(receiver.events) == 1
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("how", [ConnectionResetError("Connection lost"), web.RequestPayloadError("not chunked")])
+async def test_a_sender_that_goes_away(how: Exception) -> None:
+    """A body that breaks off calls nobody, and is no error of the server, which would log a traceback."""
+    receiver = Receiver()
+    payload = aiohttp.StreamReader(Mock(), 2**16, loop=asyncio.get_running_loop())
+    payload.set_exception(how)
+    request = make_mocked_request("POST", "/", payload=payload)
+    assert (await webhook_handler(SECRET, receiver)(request)).status == 400
+    assert not receiver.events
 
 
 @pytest.mark.asyncio

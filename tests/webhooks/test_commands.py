@@ -93,14 +93,26 @@ def test_trigger(
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [["doctor", "nowhere"], ["trigger", "call.completed", "--to", "ftp://127.0.0.1/"], ["listen", "--forward-to", ""]],
+    ("arguments", "named"),
+    [
+        (["doctor", "nowhere"], "URL"),
+        (["trigger", "call.completed", "--to", "ftp://127.0.0.1/"], "--to"),
+        (["listen", "--forward-to", ""], "--forward-to"),
+        (["listen", "--public-url", "nowhere"], "--public-url"),
+    ],
 )
-def test_a_url_that_cannot_be(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """It is refused before anything is sent or listened for."""
+def test_a_url_that_cannot_be(arguments: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is refused as it is typed, before anything is sent or listened for."""
     secret = [] if arguments[0] == "listen" else ["--secret", SECRET]
     assert main(["webhooks", *arguments, *secret]) == 2
-    assert "URL: expected an absolute http or https URL" in capsys.readouterr().err
+    assert capsys.readouterr().err.startswith(f"ajoxi: {named}: expected an absolute http or https URL")
+
+
+@pytest.mark.parametrize("arguments", [["doctor", "http://127.0.0.1:9/"], ["listen"]])
+def test_a_secret_that_is_no_text(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Bytes that are no text in the encoding of the system are refused as the option."""
+    assert main(["webhooks", *arguments, "--secret", "\udcff"]) == 2
+    assert capsys.readouterr().err.startswith("ajoxi: --secret: expected the webhook's secret")
 
 
 def test_doctor_where_nobody_is(capsys: pytest.CaptureFixture[str]) -> None:

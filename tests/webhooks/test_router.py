@@ -230,9 +230,12 @@ async def test_what_is_refused(body: bytes, signature: str | None, status: int) 
 
 async def test_settings_that_cannot_be() -> None:
     """Secrets, numbers and classes are checked where they are given."""
-    for settings in ({"max_bytes": 0}, {"answer_within": 0}, {"answer_within": 20}):
+    for settings in (
+        {"max_bytes": 0}, {"max_bytes": "1"}, {"answer_within": 0}, {"answer_within": 20}, {"answer_within": "1"}, {"tolerance": 0},
+        {"tolerance": float("nan")}, {"tolerance": "1"},
+    ):  # fmt: skip
         with pytest.raises(ConfigurationError, match=next(iter(settings))):
-            WebhookRouter(SECRET, **settings)  # type: ignore[arg-type]
+            WebhookRouter(SECRET, **settings)
     with pytest.raises(ConfigurationError, match="secret"):
         WebhookRouter("")
     with pytest.raises(ConfigurationError, match="kind"):

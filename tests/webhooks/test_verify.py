@@ -152,7 +152,8 @@ def test_only_the_text_of_the_header() -> None:
 
 
 @pytest.mark.parametrize(
-    "secret", ["", " ", None, [], (), [""], [SECRET, ""], ["", SECRET], [None], [SECRET, 5], [b"x"]]
+    "secret",
+    ["", " ", None, [], (), [""], [SECRET, ""], ["", SECRET], [None], [SECRET, 5], [b"x"], 5, {SECRET: 1}, "\ud800"],
 )
 def test_no_secret(secret: Any) -> None:
     """An empty secret would let anybody sign: it is refused, even beside a good one and for a good signature."""

@@ -50,5 +50,8 @@ def can_ask() -> bool:
 def confirmed(asked: str) -> bool:
     """Ask on the terminal; whether the answer is yes."""
     printable = "".join(one if one.isprintable() else "?" for one in asked)
-    print(f"{printable} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        print(f"{printable} Go on? [y/N] ", end="", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except (OSError, UnicodeDecodeError):  # the terminal has gone, or what was typed is no text
+        return False

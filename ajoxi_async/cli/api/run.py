@@ -6,6 +6,7 @@ Rules:
 3. A write that was interrupted, by Ctrl-C for instance, and may have been done, is said. A call whose outcome is unknown is looked for
    once in the list of calls.
 4. A list is one page, unless ``--all`` or ``--max-items`` is given. If there is more, standard error says how to get it.
+5. Pages are written as they come. After a failure, standard error says how to go on.
 """
 
 from __future__ import annotations
@@ -28,12 +29,10 @@ from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.contract.headers import MAX_PAGE
 from ajoxi_async.contract.routes import CALLS_CREATE
 from ajoxi_async.pipeline.pager import Pager
-from ajoxi_async.protocol.errors import OutcomeUnknownError
+from ajoxi_async.protocol.errors import OutcomeUnknownError, PaginationError
 
 __all__ = ["run"]
 
-#: Items that are written at once.
-_AT_ONCE: Final = MAX_PAGE
 #: Seconds that looking for a call in doubt may take.
 _LOOKING: Final = 10.0
 
@@ -130,11 +129,13 @@ async def _list(method: Any, options: argparse.Namespace, given: Mapping[str, An
         if page.has_more:
             warn(f"there is more: --all, or --cursor {page.next_cursor}")
         return
-    items: list[Mapping[str, Any]] = []
-    async for item in pager:
-        items.append(item.to_dict())
-        if len(items) == _AT_ONCE:
-            write.several(items)
-            items = []
-    write.several(items)
+    begun = False
+    try:
+        async for page in pager.pages():
+            write.several([item.to_dict() for item in page.data])
+            begun = True
+    except AjoxiError as error:
+        if begun and not isinstance(error, PaginationError):
+            warn(f"the list is not whole; to go on where it ends: --cursor {error.cursor}")
+        raise
     write.end()

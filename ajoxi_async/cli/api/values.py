@@ -143,7 +143,7 @@ def _list(option: Option, typed: Iterable[str]) -> list[str]:
 
 def _lines(flag: str, path: str) -> list[str]:
     try:
-        text = sys.stdin.read() if path == "-" else Path(path).read_text("utf-8-sig")
+        text = sys.stdin.read().removeprefix("\ufeff") if path == "-" else Path(path).read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError, AttributeError) as error:
         why = (isinstance(error, OSError) and error.strerror) or "it cannot be read as text"
         raise UsageError(f"{flag}: @{path}: {why}") from None

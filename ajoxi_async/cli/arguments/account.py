@@ -7,6 +7,17 @@ import argparse
 __all__ = ["add_account", "add_output", "add_yes"]
 
 
+def _seconds(typed: str) -> float:
+    try:
+        number = float(typed)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        # Here and not by the client, where the time that a call rings is called `timeout` as well.
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, got {typed[:40]!r}")
+    return number
+
+
 def add_account(parser: argparse.ArgumentParser) -> None:
     """Add the options that say with which key the API is asked."""
     group = parser.add_argument_group("account")
@@ -14,7 +25,7 @@ def add_account(parser: argparse.ArgumentParser) -> None:
         "--profile", metavar="NAME", help="a key that `ajoxi login` keeps (default: AJOXI_API_KEY, else AJOXI_PROFILE)"
     )
     group.add_argument(
-        "--timeout", metavar="SECONDS", type=float, help="for the whole command (default: 30 for each attempt)"
+        "--timeout", metavar="SECONDS", type=_seconds, help="for the whole command (default: 30 for each attempt)"
     )
     group.add_argument("--allow-live", action="store_true", help="permit a live key where CI is set")
 

@@ -12,7 +12,7 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 
-from attrs import frozen
+from attrs import field, frozen
 
 from ajoxi_async.cli.keys import keyring
 from ajoxi_async.cli.keys.profiles import DEFAULT, check_name, read_profiles
@@ -27,7 +27,7 @@ __all__ = ["Key", "chosen", "has_key", "open_client"]
 class Key:
     """A key and the server that it is for; ``None`` stands for the default one."""
 
-    api_key: str
+    api_key: str = field(repr=False)
     base_url: str | None
 
 

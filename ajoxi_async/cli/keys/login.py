@@ -14,8 +14,9 @@ import os
 import sys
 
 from ajoxi_async.cli.keys import keyring
-from ajoxi_async.cli.keys.profiles import DEFAULT, Profile, check_name, folder, read_profiles, write_profiles
+from ajoxi_async.cli.keys.profiles import DEFAULT, Profile, change_profiles, check_name, folder, read_profiles
 from ajoxi_async.cli.output import say
+from ajoxi_async.cli.show.text import printable
 from ajoxi_async.cli.status import report
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.contract.errors import AjoxiError
@@ -33,14 +34,15 @@ def login(options: argparse.Namespace) -> int:
         name = _name(options)
         given = options.base_url or os.environ.get("AJOXI_BASE_URL", "").strip() or None
         base_url = None if given is None else check_base_url(given)
-        kept = read_profiles()
+        read_profiles()  # a file that cannot be read is refused before the key is asked for
         key = _read_key(name)
         mode = key_mode(key)
         if not options.no_check:
             asyncio.run(_check(key, base_url))
         if options.keyring:
             keyring.keep(name, key)
-        write_profiles(kept | {name: Profile(None if options.keyring else key, base_url)})
+        made = Profile(None if options.keyring else key, base_url)
+        change_profiles(lambda kept: kept | {name: made})
     except AjoxiError as error:
         return report(error)
     where = "the keyring of the system" if options.keyring else str(folder() / "profiles.json")
@@ -57,7 +59,7 @@ def logout(options: argparse.Namespace) -> int:
             raise ConfigurationError(f"--profile: there is no {name!r}; there is {', '.join(kept) or 'none'}")
         if kept[name].api_key is None:
             keyring.forget(name)
-        write_profiles({other: profile for other, profile in kept.items() if other != name})
+        change_profiles(lambda kept: {other: profile for other, profile in kept.items() if other != name})
     except AjoxiError as error:
         return report(error)
     say(f"Profile {name} is forgotten.")
@@ -72,7 +74,7 @@ def profiles(_: argparse.Namespace) -> int:
         return report(error)
     for name, profile in sorted(kept.items()):
         key = mask(profile.api_key) if profile.api_key else "in the keyring"
-        say(f"{name}  {key}  {profile.base_url or DEFAULT_BASE_URL}")
+        say(printable(f"{name}  {key}  {profile.base_url or DEFAULT_BASE_URL}"))
     return 0
 
 

@@ -5,17 +5,19 @@ Rules:
    from the command line, because every user of a machine can read the command lines of its processes. The profile that other
    commands use by default is not taken: an agent gets an account only if it was named.
 2. With a live key, a tool that changes anything asks the user first (`mcp.server`). Tools that read do not ask.
-3. Standard output belongs to the protocol; everything for people goes to standard error.
+3. Standard output belongs to the protocol; everything for people goes to standard error. A host that has gone ends the command as the
+   reader of a pipe ends any other.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
-from ajoxi_async.cli.output import warn
+from ajoxi_async.cli.output import OutputError, check_open, discard_the_rest, warn
 from ajoxi_async.cli.status import UsageError, report
 from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError
 
@@ -33,10 +35,27 @@ def run(options: argparse.Namespace) -> int:
         if options.sandbox and options.profile is not None:
             raise UsageError("--sandbox: the sandbox takes no --profile; give one of them")
         check_installed()
+        check_open()
+        if sys.stdin is None:
+            raise ConfigurationError("mcp: expected the agent on standard input, which is closed")
         anyio.run(_serve, options)
     except AjoxiError as error:
         return report(error)
+    except ExceptionGroup as group:
+        if (failed := _of_output(group)) is None:
+            raise
+        discard_the_rest()
+        raise OutputError(failed) from None
     return 0
+
+
+def _of_output(group: ExceptionGroup[Exception]) -> OSError | None:
+    """Why standard output cannot be written, if that is all: the requests of the client raise errors of its own."""
+    found, others = group.split(OSError)
+    inner: object = found
+    while isinstance(inner, ExceptionGroup):
+        inner = inner.exceptions[0]
+    return inner if others is None and isinstance(inner, OSError) else None
 
 
 def check_installed() -> None:

@@ -24,6 +24,7 @@ from mcp.server.stdio import stdio_server
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from ajoxi_async.cli.mcp.tools import Tool, call, check, tools_for
+from ajoxi_async.cli.show.formats import json_text
 from ajoxi_async.client import AsyncAjoxi
 from ajoxi_async.protocol.errors import AjoxiError
 from ajoxi_async.version import VERSION
@@ -75,7 +76,8 @@ def _accepts(answer: Any) -> bool:
 
 
 def _question(tool: Tool, arguments: Mapping[str, Any]) -> str:
-    given = ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in sorted(arguments.items()))
+    # With escapes for characters that would show the user something else than what is sent, such as marks of direction.
+    given = ", ".join(f"{name}={json_text(value)}" for name, value in sorted(arguments.items()))
     return f"Carry out {tool.route.name}({given}) with a live key?"
 
 

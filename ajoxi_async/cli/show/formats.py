@@ -5,8 +5,9 @@ Rules:
    one object as JSON.
 2. JSON is valid in every encoding of the output: characters that it does not have are escapes of JSON. So are characters on which
    a terminal would act.
-3. CSV has a column for each field, objects in it are JSON, and what is not there is empty. Text is written as it is: who opens it in
-   a spreadsheet imports it as text, since ``+14155550100`` and ``=1+1`` are formulas there.
+3. CSV has a column for each field, objects in it are JSON, and what is not there is empty. Text is written as it is, except to a
+   terminal, where what would act on it is an escape. Who opens it in a spreadsheet imports it as text, since ``+14155550100`` and
+   ``=1+1`` are formulas there.
 4. A list is written as it comes, page by page, so that a long one needs no memory and ``| head`` gets its lines at once.
 """
 
@@ -24,6 +25,7 @@ from typing import Any, Final
 from ajoxi_async.cli import output
 from ajoxi_async.cli.show.fields import COLUMNS, value_of
 from ajoxi_async.cli.show.table import Table, record_lines
+from ajoxi_async.cli.show.text import printable
 
 __all__ = ["Writer", "default_format", "json_line", "json_text", "writer"]
 
@@ -138,7 +140,9 @@ class _Csv(Writer):
 def _csv_cell(value: Any) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else json_text(value)
+    if not isinstance(value, str):
+        return json_text(value)
+    return printable(value) if sys.stdout is not None and sys.stdout.isatty() else value
 
 
 class _Table(Writer):

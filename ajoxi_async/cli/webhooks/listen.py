@@ -26,11 +26,12 @@ from ajoxi_async.cli.output import OutputError, note, say, warn
 from ajoxi_async.cli.show.formats import json_text
 from ajoxi_async.cli.status import UsageError, report
 from ajoxi_async.cli.webhooks.deliveries import Delivery, History, chosen_types, read
-from ajoxi_async.cli.webhooks.target import Target
+from ajoxi_async.cli.webhooks.target import Target, check_secret
 from ajoxi_async.contract import checks
 from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.webhooks import MAX_BYTES
+from ajoxi_async.webhooks.aiohttp import SENDER_GONE
 
 __all__ = ["run"]
 
@@ -58,7 +59,10 @@ class _Listener:
 
     async def take(self, request: web.Request) -> web.Response:
         """Take one delivery (rules 1 to 3)."""
-        body = await request.read()
+        try:
+            body = await request.read()
+        except SENDER_GONE:
+            return web.Response(status=400)  # which nobody hears
         signature = ",".join(request.headers.getall(SIGNATURE, ())) or None
         delivery = read(self.history.next_number(), body, signature, self.secret)
         if self.types is not None and delivery.type not in self.types:
@@ -178,15 +182,17 @@ async def _listen(options: argparse.Namespace, types: frozenset[str] | None, sec
 
 def run(options: argparse.Namespace) -> int:
     """Listen until it is interrupted; return the exit status."""
-    secret = options.secret or os.environ.get("AJOXI_WEBHOOK_SECRET", "")
+    secret = (options.secret or os.environ.get("AJOXI_WEBHOOK_SECRET", "")).strip()
     try:
+        if secret:
+            check_secret(secret)
         if options.url is not None:
-            checks.http_url("URL", options.url)
+            checks.http_url("forward_to", options.url)
         if options.public_url is not None:
-            checks.http_url("--public-url", options.public_url)
+            checks.http_url("public_url", options.public_url)
         if not 0 <= options.port < 65536:
             raise UsageError("--port: expected 0 to 65535")
-        asyncio.run(_listen(options, chosen_types(options.events), secret.strip() or None))
+        asyncio.run(_listen(options, chosen_types(options.events), secret or None))
     except AjoxiError as error:
         return report(error)
     except OSError as error:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import time
 
+from ajoxi_async.cli.status import UsageError
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
+from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.sandbox.delivery.post import NOT_PERMITTED, HttpPost
+from ajoxi_async.webhooks import check_secrets
 
-__all__ = ["Target", "taken"]
+__all__ = ["Target", "check_secret", "taken"]
 
 
 class Target:
@@ -37,6 +40,18 @@ class Target:
     async def aclose(self) -> None:
         """Close the connections."""
         await self._post.aclose()
+
+
+def check_secret(secret: str) -> None:
+    """Refuse a secret that cannot sign.
+
+    Raises:
+        UsageError: it is no text in the encoding of the system.
+    """
+    try:
+        check_secrets(secret)
+    except ConfigurationError:
+        raise UsageError("--secret: expected the webhook's secret, as text in the encoding of the system") from None
 
 
 def taken(status: int | None) -> bool:

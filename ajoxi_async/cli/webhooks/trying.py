@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 from attrs import frozen
 
 from ajoxi_async.cli.output import say, warn
-from ajoxi_async.cli.webhooks.target import Target, taken
+from ajoxi_async.cli.status import UsageError, report
+from ajoxi_async.cli.webhooks.target import Target, check_secret, taken
 from ajoxi_async.contract import checks, codec, signing
-from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.contract.webhooks import EventType
 from ajoxi_async.webhooks.samples import sample_data
 
@@ -119,15 +120,14 @@ async def _carry_out(options: argparse.Namespace, secret: str) -> bool:
 
 def run(options: argparse.Namespace) -> int:
     """Run one of the commands; returns 0 if the receiver passed."""
-    secret = options.secret or os.environ.get("AJOXI_WEBHOOK_SECRET", "")
-    if not secret.strip():
-        warn("--secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET")
-        return 2
+    secret = (options.secret or os.environ.get("AJOXI_WEBHOOK_SECRET", "")).strip()
     try:
-        checks.http_url("URL", options.url)
-    except InvalidParameterError as error:
-        warn(str(error))
-        return 2
+        if not secret:
+            raise UsageError("--secret: expected the webhook's secret, here or in AJOXI_WEBHOOK_SECRET")
+        check_secret(secret)
+        checks.http_url("url", options.url)
+    except AjoxiError as error:
+        return report(error, {"url": "URL" if options.does == "doctor" else "--to"})
     try:
         return 0 if asyncio.run(_carry_out(options, secret)) else 1
     except OSError as error:
