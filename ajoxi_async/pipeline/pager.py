@@ -8,7 +8,8 @@ Rules:
    the current page come a second time.
 5. A cursor that the server returns a second time is an error, because such a list would never end. So are a hundred empty
    pages in a row.
-6. A `Page` is a sequence of its items; an empty one is false. ``next_page()`` fetches the page after it, and returns ``None``
+6. Several tasks may share one iterator, as workers do: each item, or page, goes to one of them.
+7. A `Page` is a sequence of its items; an empty one is false. ``next_page()`` fetches the page after it, and returns ``None``
    at the end of the list, and after the last page that ``max_items`` allows.
 """
 
@@ -238,11 +239,17 @@ class _Pages(Generic[T]):
         self._ended = self._left == 0
         self._repeats = False
         self._empty = 0
+        self._turn = anyio.Lock(fast_acquire=True)
 
     def __aiter__(self) -> _Pages[T]:
         return self
 
     async def __anext__(self) -> Page[T]:
+        async with self._turn:
+            return await self.following()
+
+    async def following(self) -> Page[T]:
+        """The page after the latest one. Only one task at a time may wait for it."""
         if self._ended:
             raise StopAsyncIteration
         pager, cursor = self._pager, self._next
@@ -295,13 +302,16 @@ class _Items(Generic[T]):
         self._pages = pages
         self._items: tuple[T, ...] = ()
         self._index = 0
+        self._turn = anyio.Lock(fast_acquire=True)
 
     def __aiter__(self) -> _Items[T]:
         return self
 
     async def __anext__(self) -> T:
         while self._index >= len(self._items):
-            self._items, self._index = (await self._pages.__anext__()).data, 0
+            async with self._turn:
+                if self._index >= len(self._items):  # Another task may have fetched a page meanwhile.
+                    self._items, self._index = (await self._pages.following()).data, 0
         item = self._items[self._index]
         self._index += 1
         return item

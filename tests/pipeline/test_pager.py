@@ -123,6 +123,26 @@ async def test_one_page_ahead() -> None:
     assert shelf.asked == [None, "50", "100"]
 
 
+@pytest.mark.parametrize("what", ["items", "pages"])
+@pytest.mark.parametrize("workers", [2, 7])
+async def test_workers_share_one_iterator(what: str, workers: int) -> None:
+    """Each item of a list goes to one of the tasks that share its iterator, whatever page they wait for."""
+    shelf, got = Shelf(120), list[str]()
+
+    async def work() -> None:
+        async for one in source:
+            got.extend([one.id] if isinstance(one, Call) else [call.id for call in one])
+            await anyio.sleep(0)
+
+    calls = client_on(shelf).calls.list(limit=10)
+    source = aiter(calls) if what == "items" else calls.pages()
+    async with anyio.create_task_group() as group:
+        for _ in range(workers):
+            group.start_soon(work)
+    assert sorted(got) == sorted(f"call_{number}" for number in range(120))
+    assert len(shelf.asked) == 12
+
+
 async def test_stopping_cancels_the_page_ahead() -> None:
     """When iteration is left, the page on its way is cancelled."""
     shelf = Shelf(500)
