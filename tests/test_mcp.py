@@ -14,7 +14,6 @@ import pytest
 import ajoxi_async
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.cli import main
-from ajoxi_async.cli.mcp.server import make_server
 from ajoxi_async.cli.mcp.tools import tools_for
 from ajoxi_async.contract.routes import ROUTES
 
@@ -33,14 +32,14 @@ class Person:
     """A user who is asked, and answers all questions alike."""
 
     def __init__(self, action: str = "accept", confirm: bool = True) -> None:
-        import mcp_types as types
-
-        self.answer = types.ElicitResult(action=action, content={"confirm": confirm} if action == "accept" else None)
+        self.action, self.content = action, {"confirm": confirm} if action == "accept" else None
         self.asked: list[str] = []
 
     async def __call__(self, _context: Any, params: Any) -> types.ElicitResult:
+        import mcp_types as types
+
         self.asked.append(params.message)
-        return self.answer
+        return types.ElicitResult(action=self.action, content=self.content)
 
 
 @asynccontextmanager
@@ -48,7 +47,10 @@ async def opened(
     mode: str, *, live: bool = False, person: Person | None = None, read_only: bool = False
 ) -> AsyncIterator[tuple[Client, Sandbox]]:
     """A host that is connected to a server on a sandbox."""
-    from mcp import Client  # it takes most of a second, and most processes of a run do without
+    # The package mcp takes most of a second, and most processes of a run do without.
+    from mcp import Client
+
+    from ajoxi_async.cli.mcp.server import make_server
 
     key = "AJX_LIVE_0123456789" if live else "AJX_TEST_0123456789"
     async with (

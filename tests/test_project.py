@@ -86,6 +86,17 @@ def test_importing_is_cheap() -> None:
     assert run.stdout.splitlines() == ["[]", "[]"]
 
 
+def test_a_sandbox_that_posts_nothing_starts_without_httpx() -> None:
+    """A sandbox opens and closes without the library that posts webhooks, whose import takes a third of its start."""
+    code = (
+        "import asyncio, sys\nfrom ajoxi_async import Sandbox\n"
+        "async def main():\n    async with Sandbox():\n        pass\n"
+        "asyncio.run(main())\nprint([name for name in ('httpx', 'httpcore', 'trio') if name in sys.modules])\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
+    assert run.stdout == "[]\n"
+
+
 SKILL = ".agents/skills/ajoxi-async/SKILL.md"
 DIST = os.environ.get("AJOXI_TEST_DIST")  # where `make test` has built what is tested
 built = pytest.mark.skipif(not DIST, reason="`make test` sets AJOXI_TEST_DIST")

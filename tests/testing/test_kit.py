@@ -23,7 +23,7 @@ from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.testing.events import EventFactory
 from ajoxi_async.testing.server import AjoxiServer
 
-from .test_plugin import environment
+from .test_plugin import NAMED, environment
 
 
 def run(path: Path, code: str, *options: str) -> tuple[int, str]:
@@ -275,10 +275,10 @@ def test_a_failing_test_leaves_its_sandbox_open(tmp_path: Path) -> None:
     """Its console and API answer until Enter is pressed; a test that passes is not held, and no timeout ends the hold."""
     (tmp_path / "test_it.py").write_text(HELD)
     (tmp_path / "pytest.ini").write_text("[pytest]\nasyncio_default_fixture_loop_scope = function\n")
-    others = [f"-pno:{name}" for name in ("faker", "hypothesispytest", "schemathesis", "cacheprovider")]
+    plugins = ["-p", "ajoxi_async.testing", *NAMED, "-p", "timeout", "-p", "no:cacheprovider"]
     with subprocess.Popen(
-        [sys.executable, "-m", "pytest", "-p", "ajoxi_async.testing", *others, "-q", "--timeout=40", "--ajoxi-hold"],
-        cwd=tmp_path, env=environment(), text=True,
+        [sys.executable, "-m", "pytest", *plugins, "-q", "--timeout=40", "--ajoxi-hold"],
+        cwd=tmp_path, env=environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"), text=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     ) as held:  # fmt: skip
         assert held.stdin is not None

@@ -72,24 +72,38 @@ def pytest_runtest_setup(item):
 """
 
 
-def environment() -> dict[str, str]:
+#: Plugins by their names. Of all that pytest finds by entry points it rewrites every module of the distribution, the whole SDK as well,
+#: which takes longer than these tests.
+NAMED = (
+    "-p",
+    "anyio.pytest_plugin",
+    "-p",
+    "asyncio",
+    "-W",
+    "ignore:Module already imported:pytest.PytestAssertRewriteWarning",
+)
+#: Plugins by their entry points, without those of others, which take seconds to import.
+FOUND = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:faker")
+
+
+def environment(**more: str) -> dict[str, str]:
     """With the package under test, also where another one is installed, and without a key or address of the caller's."""
     # Under -O pytest warns, and warnings are errors here.
-    return {**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1]), "PYTHONOPTIMIZE": ""}
+    return {**os.environ, "PYTHONPATH": str(Path(ajoxi_async.__file__).parents[1]), "PYTHONOPTIMIZE": "", **more}
 
 
-def run(path: Path, code: str, *options: str, ini: str = LOOP_SCOPE) -> subprocess.CompletedProcess[str]:
+def run(
+    path: Path, code: str, *options: str, ini: str = LOOP_SCOPE, plugins: tuple[str, ...] = NAMED
+) -> subprocess.CompletedProcess[str]:
     """Run a test file with the plugin, warnings being errors, and without this project's own settings."""
     (path / "pytest.ini").write_text("[pytest]\n" + ("" if "no:asyncio" in options else ini))
     (path / "conftest.py").write_text(STOPWATCH)
     (path / "test_it.py").write_text(code)
-    # Plugins of others take seconds to import.
-    others = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:faker")
-    arguments = ["-p", "ajoxi_async.testing", *others, "-W", "error", "--strict-markers", "-q", *options]
+    arguments = ["-W", "error", "-p", "ajoxi_async.testing", *plugins, "--strict-markers", "-q", *options]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *arguments],
         cwd=path,
-        env=environment(),
+        env=environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="" if plugins is FOUND else "1"),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -210,7 +224,7 @@ def test_on_several_workers(tmp_path: Path, missing: Callable[[str], None]) -> N
     """Under pytest-xdist as without it."""
     if importlib.util.find_spec("xdist") is None:
         missing("pytest-xdist")
-    done = run(tmp_path, ASYNC_TESTS.format(mark='asyncio(loop_scope="session")'), "-n", "2")
+    done = run(tmp_path, ASYNC_TESTS.format(mark='asyncio(loop_scope="session")'), "-n", "2", plugins=FOUND)
     assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
@@ -236,7 +250,7 @@ def test_nothing_is_imported():
     heavy = {"aiohttp", "httpx", "attrs", "msgspec", "ajoxi_async.client", "ajoxi_async.sandbox"}
     assert not heavy & set(sys.modules)
 """
-    done = run(tmp_path, code, "-p", "no:anyio", "-p", "no:hypothesispytest", "-p", "no:schemathesis", *without)
+    done = run(tmp_path, code, "-p", "no:anyio", *without, plugins=FOUND)
     assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
