@@ -114,8 +114,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
     strict = strict or not is_model
     fields = [f for f in attrs.fields(cls) if not (is_model and f.name in NOT_SENT)]
     size = len(fields)
-    # Missing fields are filled in, because `convert` takes longer for a missing field than the merge does. It copies the
-    # containers among these values.
+    # Missing fields are filled in, because `convert` takes longer for a missing field. It copies the containers among these values.
     blank = {wire_name(f.name): _value_of(f.default) for f in fields if f.default is not attrs.NOTHING}
     renamed = [(wire_name(f.name), f.name) for f in fields if f.name != wire_name(f.name)]
     # A field whose default is None accepts null as it is.
@@ -133,23 +132,35 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
     short = 0 if odd_times else _EXACT
     known = frozenset(wire_name(f.name) for f in fields)
 
+    def compare(value: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """What a body lacks, with the values to fill in, and the names in it that the class does not have."""
+        missing = {name: default for name, default in blank.items() if name not in value}
+        unknown = [] if len(value) + len(missing) == size else [name for name in value if name not in known]
+        if is_model and not unknown:
+            missing["extra"] = _EMPTY
+        return missing, unknown
+
     # All items in one call, and without comprehensions, which would make its variables slower to read before Python 3.12.
     def prepare(values: list[Any], path: str, level: int) -> list[Any]:
         bodies = []
+        extras = []
+        # The items of a page mostly have the same names in the same order, so that `compare` is needed for the first only.
+        names = None
+        missing: dict[str, Any] = {}
+        unknown: list[str] = []
         for value in values:
             if type(value) is not dict:
                 bodies.append(_rebuild(value, cls, path) if strict and is_model and isinstance(value, cls) else value)
                 continue
-            body = blank | value
-            if len(body) != size and not known.issuperset(body):
-                extra = _take_unknown(body, known)
+            if (own := [*value]) != names:
+                names = own
+                missing, unknown = compare(value)
+            body = value | missing
+            if unknown:
                 if strict:
-                    raise _no_such_parameter(path + next(iter(extra)), known)
-                if is_deeper(extra, MAX_DEPTH + 1 - level):
-                    raise TooDeepError
-                body["extra"] = extra
-            elif is_model:
-                body["extra"] = _EMPTY
+                    raise _no_such_parameter(path + unknown[0], known)
+                body["extra"] = extra = _take(body, unknown)
+                extras.append(extra)
             for wire, name in renamed:
                 if wire in body:
                     body[name] = body.pop(wire)
@@ -168,13 +179,15 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
                     else:
                         body[name] = prepare_inner([inner], f"{path}{name}.", level + 1)[0]
             bodies.append(body)
+        if extras and is_deeper(extras, MAX_DEPTH + 2 - level):  # the list of them is a level as well
+            raise TooDeepError
         return bodies
 
     return prepare
 
 
-def _take_unknown(body: dict[str, Any], known: frozenset[str]) -> dict[str, Any]:
-    return {key: body.pop(key) for key in list(body) if key not in known}
+def _take(body: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    return {name: body.pop(name) for name in names}
 
 
 def _no_such_parameter(name: str, known: frozenset[str]) -> InvalidParameterError:
