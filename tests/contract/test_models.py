@@ -213,6 +213,31 @@ def test_the_item_at_fault_is_named() -> None:
 # Unknown, missing, null, wrong.
 
 
+def test_items_of_a_page_do_not_depend_on_each_other() -> None:
+    """Each item of a page is read as if it came alone, whatever names the items before it had."""
+    at = "2026-11-23T09:30:00.123456789Z"
+    shapes: list[dict[str, Any]] = [
+        {"id": "a"},
+        {"id": "b", "from": "+14155550100"},
+        {"id": "c", "to": "+14155550100"},
+        {"to": "+14155550101", "id": "d"},
+        {"id": "e", "new": [1]},
+        {"id": "f", "extra": {"new": 1}},
+        {"id": "g", "from_": "+14155550100"},
+        {"id": "h", "metadata": None, "created_at": at},
+        {"id": "i", "metadata": {"a": "b"}, "created_at": None},
+    ]
+    page = [item for one in shapes for other in shapes for item in (one, other, one, one)]
+    data = codec.decode_page(json.dumps({"data": page}).encode(), Call).data
+    assert data == tuple(codec.decode(json.dumps(item).encode(), Call) for item in page)
+    assert [model.extra for model in data[-4:]] == [{}] * 4
+    assert {json.dumps(model.extra) for model in data if model.id in "efg"} == {
+        '{"new": [1]}',
+        '{"extra": {"new": 1}}',
+        '{"from_": "+14155550100"}',
+    }
+
+
 def test_unknown_fields_at_every_depth() -> None:
     """What is not known is kept where it was, and travels back."""
     body = {

@@ -258,6 +258,11 @@ def test_extra_fields_that_json_cannot_hold() -> None:
         (b'{"id": "t_1", "segments": [{"sequence": 1, "new": %s}]}', 3, lambda body: codec.decode(body, Transcript)),
         (b'{"data": [{"id": "call_1", "new": %s}]}', 3, lambda body: codec.decode_page(body, Call)),
         (b'{"data": [{"id": "call_1", "extra": %s}]}', 3, lambda body: codec.decode_page(body, Call)),
+        (
+            b'{"data": [{"id": "call_1", "new": 1}, {"id": "call_2", "new": %s}]}',
+            3,
+            lambda body: codec.decode_page(body, Call),
+        ),
         (b'{"data": [], "new": %s}', 1, lambda body: codec.decode_page(body, Call)),
         (
             b'{"data": [], "next_cursor": null, "has_more": false, "new": %s}',
@@ -265,7 +270,16 @@ def test_extra_fields_that_json_cannot_hold() -> None:
             lambda body: codec.decode_page(body, Call),
         ),
     ],
-    ids=["object", "nested object", "nested list", "page", "page, extra", "beside a page", "beside a whole page"],
+    ids=[
+        "object",
+        "nested object",
+        "nested list",
+        "page",
+        "page, extra",
+        "page, later",
+        "beside a page",
+        "beside a whole page",
+    ],
 )
 def test_unknown_fields_are_bounded_to_the_level(
     document: bytes, level: int, read: Callable[[bytes], Any], limit: int
