@@ -90,8 +90,15 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
 
 
 def decode_event(body: bytes) -> Event:
-    """Decode the body of a webhook delivery, keeping the bytes as ``raw``."""
-    return attrs.evolve(structure_event(parse_json(body)), raw=body)
+    """Decode the body of a webhook delivery, keeping the bytes as ``raw``.
+
+    Raises:
+        DecodeError: it is not an event, or has an empty id: all such events would count as one, which has been handled.
+    """
+    event = structure_event(parse_json(body))
+    if not event.id:
+        raise DecodeError("not an event: `id` is empty")
+    return attrs.evolve(event, raw=body)
 
 
 def encode(obj: Any) -> bytes:
