@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import EllipsisType, TracebackType
 from typing import Any, Generic, ParamSpec, Self, TypeVar, Unpack, overload
 
@@ -221,10 +221,14 @@ class AsyncAjoxi:
         connections = integer(max_connections)
         if connections is None or connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections!r:.40}")
-        check_headers(default_headers or {})
+        if default_headers is not None:
+            check_headers(default_headers, "default_headers")
         check_lane(lane)
         if idempotency_header is not None:
-            check_headers({idempotency_header: ""})
+            name = exact(idempotency_header)
+            if not isinstance(name, str):
+                raise InvalidParameterError("idempotency_header", f"expected the name of a header, got {name!r:.40}")
+            check_headers({name: ""}, "idempotency_header")
         self._allow_live, self._own_limiter, self._own_transport = allow_live, limiter is not None, transport
         self.webhook_secret = webhook_secret or env.get("AJOXI_WEBHOOK_SECRET") or None
         engine = transport or EngineTransport(
@@ -260,7 +264,7 @@ class AsyncAjoxi:
             return ApiKey(key or ""), known
         if api_key is not None:
             raise ConfigurationError("api_key: give either a key or a token_provider")
-        if mode not in {"test", "live"}:
+        if mode not in ("test", "live"):
             raise ConfigurationError(f"mode: expected 'test' or 'live', got {mode!r}")
         if isinstance(provider, ClientCredentials):
             return provider, mode
@@ -364,7 +368,7 @@ class AsyncAjoxi:
         if hooks is not None:
             changes["hooks"] = _hooks(hooks)
         if default_headers is not None:
-            check_headers(default_headers)
+            check_headers(default_headers, "default_headers")
             changes["headers"] = merge_headers(self._pipeline.headers, default_headers)
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
@@ -544,6 +548,8 @@ class AsyncAjoxi:
 
 
 def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
+    if given is not None and not isinstance(given, (Hooks, Iterable)):
+        raise ConfigurationError(f"hooks: expected Hooks, or a sequence of them, got {type(given).__name__}")
     several = [given] if isinstance(given, Hooks) else list(given or ())
     if not all(isinstance(one, Hooks) for one in several):
         raise ConfigurationError("hooks: expected Hooks, or a sequence of them")

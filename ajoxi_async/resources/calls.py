@@ -144,7 +144,7 @@ class Calls:
             NotFoundError: no such call in the account.
             ClientClosedError: the client was closed.
         """
-        if until not in {"answered", "completed"}:
+        if until not in ("answered", "completed"):
             raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
         return await wait_for(self._pipeline, "call", id, until=until, timeout=timeout, returns=Call)
 
@@ -180,7 +180,7 @@ class Calls:
             WaitTimeoutError: the call was placed, and the time is up; ``error.id`` and ``error.last`` are the call.
             OutcomeUnknownError: the call may or may not have been placed.
         """
-        if until not in {"answered", "completed"}:
+        if until not in ("answered", "completed"):
             raise InvalidParameterError("until", f"expected 'answered' or 'completed', got {until!r:.40}")
         began = self._pipeline.clock()
         call = await self.create(

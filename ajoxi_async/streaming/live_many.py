@@ -111,17 +111,18 @@ class LiveTranscripts:
         max_buffer: int,
         overflow: Overflow,
     ) -> None:
-        if isinstance(ids, str):
+        if isinstance(ids, str) or not isinstance(ids, Iterable):
             raise InvalidParameterError("ids", "expected several ids; for one call there is `stream`")
         buffer = integer(max_buffer)
         if buffer is None or buffer < 1:
             raise InvalidParameterError("max_buffer", f"expected 1 or more, got {max_buffer!r}")
-        if overflow not in {"block", "coalesce"}:
+        if overflow not in ("block", "coalesce"):
             raise InvalidParameterError("overflow", f"expected 'block' or 'coalesce', got {overflow!r}")
         self._opened = opened
         self._max = buffer
         self._coalesce = overflow == "coalesce"
-        self._first = [(id, opened(id, None)) for id in dict.fromkeys(ids)]
+        # Opened one by one, so that what is no id is refused by its name and not by the dict.
+        self._first = list({live.call_id: (live.call_id, live) for live in (opened(id, None) for id in ids)}.values())
         self._calls: dict[str, _Call] = {}
         # Calls that have items in their buffer, in the order in which the iterator visits them.
         self._turns: deque[_Call] = deque()
@@ -148,7 +149,7 @@ class LiveTranscripts:
         """
         if self._tasks is None:
             raise RuntimeError("calls are added inside the `async with` block")
-        if id not in self._calls:
+        if not isinstance(id, str) or id not in self._calls:
             self._start(id, self._opened(id, resume_from))
 
     def discard(self, id: str) -> None:

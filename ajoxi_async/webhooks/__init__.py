@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -30,7 +29,7 @@ from attrs import frozen
 
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
-from ajoxi_async.contract.encoding.exact_values import integer, seconds
+from ajoxi_async.contract.encoding.exact_values import integer, is_unicode, seconds
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
@@ -48,7 +47,6 @@ __all__ = [
 
 #: Largest body that is accepted, in bytes. The transcript of a long call is much smaller.
 MAX_BYTES: Final = 1024 * 1024
-_HALF_A_PAIR: Final = re.compile(r"[\ud800-\udfff]")
 #: The first bytes of a body compressed with gzip.
 _GZIP: Final = b"\x1f\x8b"
 
@@ -69,7 +67,7 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
             wrong = type(each).__name__
         elif each != each.strip() or not each:
             wrong = "one with white space around it" if each.strip() else "an empty one"
-        elif _HALF_A_PAIR.search(each):
+        elif not is_unicode(each):
             wrong = "one that is not valid Unicode"
     if wrong:
         raise ConfigurationError(

@@ -22,7 +22,7 @@ from ajoxi_async.contract.encoding.parsing import MAX_DEPTH
 from ajoxi_async.contract.encoding.times import exact_datetime
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["exact", "integer", "seconds"]
+__all__ = ["exact", "integer", "is_unicode", "seconds"]
 
 _EXACT = frozenset({str, int, float, bool, type(None)})
 
@@ -74,6 +74,15 @@ def integer(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         return None
     return int(value.__index__())
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can carry a text: it holds no half of a surrogate pair, as text from an environment variable may."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def seconds(value: Any) -> float | None:
