@@ -36,7 +36,8 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
         depth: levels of nesting that are left.
 
     Raises:
-        InvalidParameterError: it is nested deeper than `MAX_DEPTH` levels, or a datetime that is not a moment (pandas' NaT).
+        InvalidParameterError: it is nested deeper than `MAX_DEPTH` levels, or a datetime that is not a moment (pandas' NaT, or a
+            zone without a sound offset).
     """
     if type(value) in _EXACT:
         return value
@@ -46,7 +47,7 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
         try:
             return exact_datetime(value)
         except (TypeError, ValueError):
-            raise InvalidParameterError(param, f"expected a time, got {value!r:.40}") from None
+            raise InvalidParameterError(param, f"expected a time, got a {type(value).__name__} that is none") from None
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, numbers.Integral):
