@@ -144,7 +144,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
             if len(body) != size and not known.issuperset(body):
                 extra = _take_unknown(body, known)
                 if strict:
-                    raise _no_such_parameter(path + next(iter(extra)), known)
+                    raise _no_such_parameter(f"{path}{next(iter(extra))}", known)
                 if is_deeper(extra, MAX_DEPTH + 1 - level):
                     raise TooDeepError
                 body["extra"] = extra
