@@ -23,7 +23,7 @@ from ajoxi_async.contract.encoding.structuring import converter, structure, stru
 from ajoxi_async.contract.encoding.times import format_time
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.parameters import (
-    HALF_A_PAIR,
+    half_a_pair,
     json_value,
     parse_body,
     parse_params,
@@ -108,9 +108,10 @@ def encode(obj: Any) -> bytes:
         InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry, or `Model.extra` something
             that JSON cannot.
     """
+    body = to_wire(obj) if isinstance(obj, (Model, Params)) else obj
     try:
-        return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
+        return msgspec.json.encode(body)
     except UnicodeEncodeError:
-        raise InvalidParameterError("body", HALF_A_PAIR) from None
+        raise half_a_pair(body) from None
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidParameterError("body", f"expected what JSON can hold: {error}") from None

@@ -33,7 +33,7 @@ from ajoxi_async.contract.encoding.times import format_time, is_date_time
 from ajoxi_async.contract.errors import InvalidParameterError
 
 __all__ = [
-    "HALF_A_PAIR",
+    "half_a_pair",
     "json_value",
     "parse_body",
     "parse_params",
@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 P = TypeVar("P", bound=Params)
+
+#: Types of parsed values that can be subscripted.
+_PARSED = frozenset({str, list, dict})
 
 _PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
@@ -83,7 +86,26 @@ wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What is wrong with a text that UTF-8 cannot carry.
-HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
+_HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
+
+
+def _place_of_half(value: Any, path: str) -> str | None:
+    """Where in a value a text is that UTF-8 cannot carry; ``None`` if there is none."""
+    if isinstance(value, str):
+        return path if _SURROGATE.search(value) else None
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        if any(isinstance(name, str) and _SURROGATE.search(name) for name in value):
+            return path
+        inner = ((f"{path}.{name}".lstrip("."), item) for name, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        inner = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    return next((found for name, item in inner if (found := _place_of_half(item, name)) is not None), None)
+
+
+def half_a_pair(value: Any) -> InvalidParameterError:
+    """The error of parameters that hold half of a surrogate pair, which UTF-8 cannot carry."""
+    return InvalidParameterError(_place_of_half(value, "") or "body", _HALF_A_PAIR)
 
 
 def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
@@ -116,9 +138,16 @@ def _convert(given: dict[str, Any], cls: type[P], strict: bool) -> P:
     try:
         return msgspec.convert(preparer(cls)([given], "", 1)[0], cls, strict=strict)
     except UnicodeEncodeError:
-        raise InvalidParameterError("body", HALF_A_PAIR) from None
+        raise half_a_pair(given) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
+    except (AttributeError, TypeError):
+        # msgspec takes whatever can be subscripted for a mapping (UserString, re.Match), and fails on its methods.
+        strange = (name for name, item in given.items() if type(item) not in _PARSED and hasattr(item, "__getitem__"))
+        name = next(strange, "body")
+        raise InvalidParameterError(
+            name, f"expected what JSON can hold, got {type(given.get(name)).__name__}"
+        ) from None
 
 
 def parse_body(body: Any, cls: type[P]) -> P:
@@ -170,7 +199,7 @@ def query_pairs(given: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
     pairs = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in given]
     for name, value in pairs:
         if _SURROGATE.search(name) or _SURROGATE.search(value):
-            raise InvalidParameterError(name.partition("[")[0], HALF_A_PAIR)
+            raise InvalidParameterError(name.partition("[")[0], _HALF_A_PAIR)
     return pairs
 
 
