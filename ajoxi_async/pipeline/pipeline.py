@@ -25,7 +25,7 @@ import uuid
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
 
 import anyio
@@ -118,6 +118,12 @@ class Pipeline:
     @quota.default
     def _own_quota(self) -> RetryQuota:
         return RetryQuota(self.retry.quota)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client, and what it makes (pagers, streams), cannot be pickled or copied deeply, because its connections and its"
+            " limiter belong to this process: make a client where it is used"
+        )
 
     def variant(self, **changes: Any) -> Pipeline:
         """A pipeline with some settings changed."""

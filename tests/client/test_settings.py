@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import gc
 import logging
+import pickle
 import ssl
 from collections.abc import Iterator
 from typing import Any
@@ -102,6 +105,26 @@ def test_no_secret_in_a_repr() -> None:
     assert KEY not in shown
     assert "topsecret" not in shown
     assert "hunter2" not in shown
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("how", [pickle.dumps, copy.deepcopy])
+@pytest.mark.parametrize(
+    "part",
+    [
+        lambda client: client,
+        lambda client: client.calls.create,
+        lambda client: client.calls.list(),
+        lambda client: client.recordings.stream("rec_1"),
+    ],
+)
+def test_a_client_stays_in_its_process(part: Any, how: Any) -> None:
+    """What cannot go to another process says so, as an argument of multiprocessing for instance, and leaves nothing half made."""
+    client = AsyncAjoxi(KEY)
+    with pytest.raises(TypeError, match="cannot be pickled or copied deeply"):
+        how(part(client))
+    assert copy.copy(client).limiter is client.limiter
+    gc.collect()
 
 
 @pytest.mark.anyio
