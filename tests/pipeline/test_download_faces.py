@@ -154,7 +154,7 @@ async def test_paths_that_cannot_be_files(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == ["file", "loop", "pipe"]
 
 
-@pytest.mark.parametrize("path", [None, 5, b"a.wav", "", "folder/", "a\0b"])
+@pytest.mark.parametrize("path", [None, 5, b"a.wav", "", "folder/", "a\0b", "a\ud800"])
 async def test_paths_that_are_none(path: Any) -> None:
     """What is no path is a wrong parameter."""
     async with FaultServer() as server, client_of(server.url) as client:
