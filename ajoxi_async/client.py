@@ -225,14 +225,13 @@ class AsyncAjoxi:
         if connections is None or connections < 1:
             raise ConfigurationError(f"max_connections: expected 1 or more, got {max_connections!r:.40}")
         if default_headers is not None:
-            _check_headers("default_headers", default_headers)
+            check_headers(default_headers, "default_headers")
         check_lane(lane)
         if idempotency_header is not None:
-            if not isinstance(idempotency_header, str):
-                raise InvalidParameterError(
-                    "idempotency_header", f"expected the name of a header, got {type(idempotency_header).__name__}"
-                )
-            _check_headers("idempotency_header", {idempotency_header: ""})
+            name = exact(idempotency_header)
+            if not isinstance(name, str):
+                raise InvalidParameterError("idempotency_header", f"expected the name of a header, got {name!r:.40}")
+            check_headers({name: ""}, "idempotency_header")
         if webhook_secret is not None and not isinstance(webhook_secret, str):
             raise ConfigurationError(f"webhook_secret: expected text, got {type(webhook_secret).__name__}")
         self._allow_live, self._own_limiter, self._own_transport = allow_live, limiter is not None, transport
@@ -374,7 +373,7 @@ class AsyncAjoxi:
         if hooks is not None:
             changes["hooks"] = _hooks(hooks)
         if default_headers is not None:
-            _check_headers("default_headers", default_headers)
+            check_headers(default_headers, "default_headers")
             changes["headers"] = merge_headers(self._pipeline.headers, default_headers)
         # A subclass may have attributes of its own, and an `__init__` that takes something else.
         other = object.__new__(type(self))
@@ -554,17 +553,12 @@ class AsyncAjoxi:
 
 
 def _hooks(given: Hooks | Sequence[Hooks] | None) -> Hooks | None:
-    several = list(given) if isinstance(given, Iterable) else [] if given is None else [given]
+    if given is not None and not isinstance(given, (Hooks, Iterable)):
+        raise ConfigurationError(f"hooks: expected Hooks, or a sequence of them, got {type(given).__name__}")
+    several = [given] if isinstance(given, Hooks) else list(given or ())
     if not all(isinstance(one, Hooks) for one in several):
         raise ConfigurationError("hooks: expected Hooks, or a sequence of them")
     return combine(several) if several else None
-
-
-def _check_headers(param: str, given: Mapping[str, str]) -> None:
-    try:
-        check_headers(given)
-    except InvalidParameterError as error:
-        raise InvalidParameterError(param, error.why) from None
 
 
 def _check_limiter(given: Limiter) -> Limiter:

@@ -90,20 +90,32 @@ def decode_page(body: bytes, cls: type[T]) -> PageBody[T]:
 
 
 def decode_event(body: bytes) -> Event:
-    """Decode the body of a webhook delivery, keeping the bytes as ``raw``."""
-    return attrs.evolve(structure_event(parse_json(body)), raw=body)
+    """Decode the body of a webhook delivery, keeping the bytes as ``raw``.
+
+    Raises:
+        DecodeError: it is not an event, or has an empty id: all such events would count as one, which has been handled.
+    """
+    event = structure_event(parse_json(body))
+    if not event.id:
+        raise DecodeError("not an event: `id` is empty")
+    return attrs.evolve(event, raw=body)
 
 
-def encode(obj: Any) -> bytes:
+def encode(obj: Any, param: str = "body") -> bytes:
     """Serialise a model, parameters, or anything JSON can hold.
+
+    Args:
+        obj: what to serialise.
+        param: how errors call what is neither a model nor parameters.
 
     Raises:
         InvalidParameterError: a text holds half of a surrogate pair, which UTF-8 cannot carry, or `Model.extra` something
             that JSON cannot.
     """
+    body = to_wire(obj) if isinstance(obj, (Model, Params)) else obj
     try:
-        return msgspec.json.encode(to_wire(obj) if isinstance(obj, (Model, Params)) else obj)
+        return msgspec.json.encode(body)
     except UnicodeEncodeError:
-        raise half_a_pair(to_wire(obj) if isinstance(obj, Params) else {}) from None
+        raise half_a_pair(body, param if body is obj else type(obj)) from None
     except (TypeError, ValueError, OverflowError) as error:
-        raise InvalidParameterError("body", f"expected what JSON can hold: {error}") from None
+        raise InvalidParameterError(param, f"expected what JSON can hold: {error}") from None

@@ -45,6 +45,9 @@ __all__ = [
 
 P = TypeVar("P", bound=Params)
 
+#: Types of parsed values that can be subscripted.
+_PARSED = frozenset({str, list, dict})
+
 _PATH = re.compile(r" - at (?:`key` in )?`\$\.?(?P<path>[^`]*)`$")
 _MISSING = re.compile(r"missing required field `(?P<name>\w+)`")
 
@@ -85,22 +88,38 @@ wire_names: Callable[[Any], frozenset[str]] = cache(_find_wire_names)
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 #: What is wrong with a text that UTF-8 cannot carry.
-HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
+_HALF_A_PAIR: Final = "expected text, got half of a surrogate pair"
 #: What a time is, where something else was given.
 A_TIME: Final = "expected an RFC 3339 time with its timezone, such as '2026-11-23T09:30:00Z'"
 
 
-def half_a_pair(given: Mapping[str, Any]) -> InvalidParameterError:
-    """The error about the member whose text UTF-8 cannot carry."""
-    return InvalidParameterError(next((name for name, item in given.items() if _has_half(item)), "body"), HALF_A_PAIR)
+def _place_of_half(value: Any, path: str) -> str | None:
+    """Where in a value a text is that UTF-8 cannot carry; ``None`` if there is none."""
+    if isinstance(value, str):
+        return path if _SURROGATE.search(value) else None
+    inner: Iterable[tuple[str, Any]] = ()
+    if isinstance(value, dict):
+        if any(isinstance(name, str) and _SURROGATE.search(name) for name in value):
+            return path
+        inner = ((f"{path}.{name}", item) for name, item in value.items())
+    elif isinstance(value, (list, tuple)):
+        inner = ((f"{path}[{index}]", item) for index, item in enumerate(value))
+    return next((found for name, item in inner if (found := _place_of_half(item, name)) is not None), None)
 
 
-def _has_half(item: Any) -> bool:
-    try:
-        msgspec.json.encode(item, enc_hook=repr)
-    except UnicodeEncodeError:
-        return True
-    return False
+def half_a_pair(given: Any, of: type[Any] | str) -> InvalidParameterError:
+    """The error of a text that holds half of a surrogate pair, which UTF-8 cannot carry.
+
+    Args:
+        given: what holds the text.
+        of: the class of parameters or model whose members these are by their names on the wire; or the name of what is given.
+    """
+    if isinstance(of, str):
+        place = _place_of_half(given, of)
+    else:
+        places = (_place_of_half(given.get(wire_name(one.name)), one.name) for one in attrs.fields(of))
+        place = next(filter(None, places), None)
+    return InvalidParameterError(place or "body", _HALF_A_PAIR)
 
 
 def parse_params(value: Mapping[str, Any], cls: type[P], *, strict: bool = True, parsed: bool = False) -> P:
@@ -133,9 +152,16 @@ def _convert(given: dict[str, Any], cls: type[P], strict: bool) -> P:
     try:
         return msgspec.convert(preparer(cls)([given], "", 1)[0], cls, strict=strict)
     except UnicodeEncodeError:
-        raise half_a_pair(given) from None
+        raise half_a_pair(given, cls) from None
     except msgspec.ValidationError as error:
         raise _parameter_error(error, cls) from None
+    except (AttributeError, TypeError):
+        # msgspec takes whatever can be subscripted for a mapping (UserString, re.Match), and fails on its methods.
+        strange = (name for name, item in given.items() if type(item) not in _PARSED and hasattr(item, "__getitem__"))
+        name = next(strange, "body")
+        raise InvalidParameterError(
+            name, f"expected what JSON can hold, got {type(given.get(name)).__name__}"
+        ) from None
 
 
 def parse_body(body: Any, cls: type[P]) -> P:
@@ -187,7 +213,7 @@ def query_pairs(given: Iterable[tuple[str, Any]]) -> list[tuple[str, str]]:
     pairs = [(name, str(value).lower() if isinstance(value, bool) else str(value)) for name, value in given]
     for name, value in pairs:
         if _SURROGATE.search(name) or _SURROGATE.search(value):
-            raise InvalidParameterError(name.partition("[")[0], HALF_A_PAIR)
+            raise InvalidParameterError(name.partition("[")[0], _HALF_A_PAIR)
     return pairs
 
 

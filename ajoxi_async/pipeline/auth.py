@@ -25,11 +25,11 @@ import anyio
 from attrs import evolve
 
 from ajoxi_async.contract import codec
-from ajoxi_async.contract.checks import http_url
+from ajoxi_async.contract.encoding.exact_values import is_unicode
 from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Transport
 from ajoxi_async.limits.flight import Flight
-from ajoxi_async.protocol.credentials import check_token
+from ajoxi_async.protocol.credentials import check_token, check_token_url
 from ajoxi_async.protocol.errors import (
     APIConnectionError,
     AuthenticationError,
@@ -43,6 +43,8 @@ TokenProvider = Callable[[], Awaitable[str]]
 
 #: A token is fetched again this many seconds before it expires, or after half its lifetime if that is sooner.
 _LEEWAY = 60.0
+#: Seconds for which a token counts as valid if the token endpoint does not say it.
+_USUAL_LIFE = 3600.0
 #: Requesting a token changes nothing at the server, so the request is repeated after a failure.
 _ATTEMPTS = 3
 
@@ -122,12 +124,13 @@ class ClientCredentials:
         scope: str | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        http_url("token_url", token_url)
-        for name, given in (("client_id", client_id), ("client_secret", client_secret)):
-            if not isinstance(given, str) or not given:
+        self._url = check_token_url(token_url)
+        parts = {"client_id": client_id, "client_secret": client_secret} | ({} if scope is None else {"scope": scope})
+        for name, given in parts.items():
+            if not isinstance(given, str) or not given or not is_unicode(given):
                 # No colon after the name, because masking would treat the text after it as the secret.
-                raise ConfigurationError(f"expected {name} as registered, a string that is not empty")
-        self._url, self._client_id = token_url, client_id
+                raise ConfigurationError(f"expected {name} as registered, a string of Unicode that is not empty")
+        self._client_id = client_id
         basic = b64encode(f"{quote_plus(client_id)}:{quote_plus(client_secret)}".encode()).decode()
         self._basic = f"Basic {basic}"
         self._scope = scope
@@ -189,15 +192,23 @@ class ClientCredentials:
             )
         try:
             body = codec.parse_json(response.body)
-            token, life = body["access_token"], body.get("expires_in")
-            life = 3600.0 if life is None else float(life)
-        except (codec.DecodeError, KeyError, TypeError, ValueError, AttributeError):
+            token, life = body["access_token"], _lifetime(body.get("expires_in"))
+        except (codec.DecodeError, KeyError, TypeError, AttributeError):
             raise AuthenticationError(
                 "the token endpoint answered without an access_token", route="oauth.token", status_code=200
             ) from None
         header = f"Bearer {check_token(token)}"
         self._token = header, self._clock() + max(life - _LEEWAY, life / 2)
         return header
+
+
+def _lifetime(given: Any) -> float:
+    """Seconds until a token expires; an hour if the endpoint does not say it, or says what cannot be read."""
+    try:
+        life = float(given)
+    except (TypeError, ValueError, OverflowError):
+        return _USUAL_LIFE
+    return _USUAL_LIFE if life != life else life  # noqa: PLR0124 - a NaN is not itself
 
 
 def budget_of(provider: TokenProvider | ClientCredentials) -> str:

@@ -9,7 +9,7 @@ from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any, TypedDict
 
 from ajoxi_async.contract.codec import json_value
-from ajoxi_async.contract.encoding.exact_values import exact, seconds
+from ajoxi_async.contract.encoding.exact_values import exact, is_unicode, seconds
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.rate import Lane, check_lane
@@ -87,7 +87,7 @@ def check_options(options: CallOptions, *, gated: bool = False, has_body: bool =
     if (query := options.get("extra_query")) is not None:
         if not isinstance(query, Mapping) or not all(isinstance(part, str) for pair in query.items() for part in pair):
             raise InvalidParameterError("extra_query", "expected strings by name")
-        if not all(_is_unicode(part) for pair in query.items() for part in pair):
+        if not all(is_unicode(part) for pair in query.items() for part in pair):
             raise InvalidParameterError("extra_query", "expected Unicode text, got half of a surrogate pair")
         options["extra_query"] = exact(query, "extra_query")
     if (extra := options.get("extra_body")) is not None:
@@ -132,29 +132,21 @@ def check_path(path: object) -> str:
     return str.__str__(path)
 
 
-def _is_unicode(text: str) -> bool:
-    try:
-        str.encode(text)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def merge_headers(base: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
     """`base` with the headers `given` in place of those of the same name, compared without regard to case."""
     names = {name.lower() for name in given}
     return {name: value for name, value in base.items() if name.lower() not in names} | dict(given)
 
 
-def check_headers(given: Mapping[str, str]) -> None:
-    """Refuse headers that cannot be sent, or that only the client sets."""
+def check_headers(given: Mapping[str, str], param: str = "extra_headers") -> None:
+    """Refuse headers that cannot be sent, or that only the client sets. `param` is the name of the parameter, for the error."""
     if not isinstance(given, Mapping):
-        raise InvalidParameterError("extra_headers", "expected strings by name")
+        raise InvalidParameterError(param, "expected strings by name")
     for name, value in given.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidParameterError("extra_headers", "expected strings")
+            raise InvalidParameterError(param, "expected strings")
         if name.lower() in _RESERVED:
-            raise InvalidParameterError("extra_headers", f"{name} is set by the client")
+            raise InvalidParameterError(param, f"{name} is set by the client")
         token = name.replace("-", "").replace("_", "")
         if not (token.isascii() and token.isalnum()) or not value.isprintable() or not value.isascii():
-            raise InvalidParameterError("extra_headers", f"expected a printable ASCII header, got {name[:40]!r}")
+            raise InvalidParameterError(param, f"expected a printable ASCII header, got {name[:40]!r}")

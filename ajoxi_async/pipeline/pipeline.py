@@ -25,7 +25,7 @@ import uuid
 import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 from urllib.parse import urlencode
 
 import anyio
@@ -119,6 +119,12 @@ class Pipeline:
     def _own_quota(self) -> RetryQuota:
         return RetryQuota(self.retry.quota)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a client, and what it makes (pagers, streams), cannot be pickled or copied deeply, because its connections and its"
+            " limiter belong to this process: make a client where it is used"
+        )
+
     def variant(self, **changes: Any) -> Pipeline:
         """A pipeline with some settings changed."""
         if "retry" in changes:
@@ -198,6 +204,7 @@ class Pipeline:
         known = codec.wire_names(type(params))
         for name in extra.keys() & known:
             raise InvalidParameterError("extra_body", f"expected names that the method does not know, got {name!r}")
+        codec.encode(dict(extra), "extra_body")  # Its errors are told by its own name.
         return codec.to_wire(params) | dict(extra)
 
     async def exchange(

@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 
 from ajoxi_async.protocol.errors import ConfigurationError
 
-__all__ = ["Mode", "check_base_url", "check_live", "check_proxy", "check_token", "key_mode", "origin"]
+__all__ = [
+    "Mode",
+    "check_base_url",
+    "check_live",
+    "check_proxy",
+    "check_token",
+    "check_token_url",
+    "key_mode",
+    "origin",
+]
 
 Mode = Literal["test", "live"]
 
@@ -57,6 +66,25 @@ def check_token(token: object) -> str:
     return str.__str__(token)
 
 
+def check_token_url(url: str) -> str:
+    """Check the URL of a token endpoint, which is sent the client's secret.
+
+    Raises:
+        ConfigurationError: it is neither https nor http to this machine.
+    """
+    try:
+        parts = urlsplit(url)
+        host, safe = parts.hostname or "", parts.scheme == "https" and parts.port != 0
+        safe = safe or (parts.scheme == "http" and _is_loopback(host))
+    except (ValueError, AttributeError, TypeError):
+        host, safe = "", False
+    if not host or not safe or not url.isprintable() or " " in url or parts.username is not None:
+        raise ConfigurationError(
+            "token_url: expected an https URL without user name or password; plain http is for this machine only"
+        )
+    return str.__str__(url)
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -95,7 +123,7 @@ def check_proxy(url: str) -> None:
         valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     except (ValueError, AttributeError, TypeError):
         valid = False
-    if not valid:
+    if not valid or not url.isprintable():
         raise ConfigurationError("proxy: expected an http or https URL such as 'http://proxy.example:3128'")
 
 

@@ -1,4 +1,4 @@
-"""The targets of redirects: http and https only, and never from https to http.
+"""The targets of redirects: http and https only, never from https to http, and without a user or password.
 
 Characters of a ``Location`` that a URL cannot hold (spaces, text that is not ASCII) are percent-encoded as browsers do it,
 because the engines would fail on them.
@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from ajoxi_async.protocol.errors import APIResponseValidationError
 
-__all__ = ["MOST_REDIRECTS", "next_hop", "split_url"]
+__all__ = ["MOST_REDIRECTS", "names_a_user", "next_hop", "split_url"]
 
 #: Longest URL that is followed, in characters.
 _LONGEST = 16 * 1024
@@ -34,6 +34,11 @@ def split_url(url: str, route: str) -> SplitResult:
     return parts
 
 
+def names_a_user(parts: SplitResult) -> bool:
+    """Whether a URL holds a user or a password. The key is the only credential, so that such a URL is not asked."""
+    return parts.username is not None or parts.password is not None
+
+
 def next_hop(url: str, location: str | None, route: str) -> str:
     """The URL a redirect leads to.
 
@@ -52,6 +57,7 @@ def next_hop(url: str, location: str | None, route: str) -> str:
         or len(target) > _LONGEST
         or parts.scheme not in {"http", "https"}
         or not parts.hostname
+        or names_a_user(parts)
         or downgraded
     ):
         raise APIResponseValidationError("a redirect that cannot be followed", route=route)

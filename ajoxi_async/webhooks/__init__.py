@@ -29,7 +29,7 @@ from attrs import frozen
 
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
-from ajoxi_async.contract.encoding.exact_values import seconds
+from ajoxi_async.contract.encoding.exact_values import integer, is_unicode, seconds
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
@@ -55,32 +55,25 @@ def check_secrets(secret: str | Sequence[str]) -> tuple[str, ...]:
     """Return the secrets as a tuple.
 
     Raises:
-        ConfigurationError: there is none, or one is empty (an empty key would let anybody sign), is not text, or has white
-            space around it, which happens when it is read from a file.
+        ConfigurationError: there is none, or one is empty (an empty key would let anybody sign), is not text, holds what
+            UTF-8 cannot carry (an environment variable of other bytes), or has white space around it, which happens when it
+            is read from a file.
     """
-    several = isinstance(secret, Iterable) and not isinstance(secret, (str, bytes, Mapping))
+    several = not isinstance(secret, (str, bytes, Mapping)) and isinstance(secret, Iterable)
     secrets: tuple[Any, ...] = tuple(secret) if several else () if secret is None else (secret,)
     wrong = "none" if not secrets else ""
     for each in secrets:
         if not isinstance(each, str):
             wrong = type(each).__name__
-        elif not _is_unicode(each):
-            wrong = "half of a surrogate pair"
         elif each != each.strip() or not each:
             wrong = "one with white space around it" if each.strip() else "an empty one"
+        elif not is_unicode(each):
+            wrong = "one that is not valid Unicode"
     if wrong:
         raise ConfigurationError(
             f"secret: expected the webhook's secret as text, or several while it is rotated; got {wrong}"
         )
     return secrets
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def verify_webhook(
@@ -98,7 +91,7 @@ def verify_webhook(
     Raises:
         WebhookSignatureError: the header is missing, no signature matches, or the body is too large. Answer 400 and do
             nothing. The error holds neither the secret, nor the signature, nor the body.
-        ConfigurationError: there is no secret, or an empty one. It is a ``ValueError``.
+        ConfigurationError: there is no secret, or an empty one, or a number is out of range. It is a ``ValueError``.
         TypeError: `body` is not bytes, or `signature` is not text.
 
     The rule is the API reference's (Webhooks): HMAC-SHA256 over the raw request body, compared constant-time.
@@ -110,7 +103,7 @@ def verify_webhook(
         )
     if not isinstance(signature, str) and signature is not None:
         raise TypeError(f"signature: expected the text of the header {SIGNATURE}, got {type(signature).__name__}")
-    secrets = check_secrets(secret)
+    secrets, max_bytes = check_secrets(secret), check_max_bytes(max_bytes)
     if not signature or not signature.strip():
         raise WebhookSignatureError(f"the delivery has no {SIGNATURE} header")
     body = bytes(body)
@@ -182,17 +175,29 @@ def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
 
 
 def check_tolerance(tolerance: float | None) -> float | None:
-    """Return a tolerance in seconds.
+    """Return the seconds by which ``created_at`` may differ from the clock, as a float.
 
     Raises:
-        ConfigurationError: it is not above 0.
+        ConfigurationError: it is not a number above 0.
     """
     if tolerance is None:
         return None
-    number = seconds(tolerance)
-    if number is None or number <= 0:
+    span = seconds(tolerance)
+    if span is None or not span > 0:
         raise ConfigurationError(f"tolerance: expected seconds above 0, got {tolerance!r:.40}")
-    return number
+    return span
+
+
+def check_max_bytes(max_bytes: int) -> int:
+    """Return the largest size of a body.
+
+    Raises:
+        ConfigurationError: it is not a whole number of at least 1.
+    """
+    most = integer(max_bytes)
+    if most is None or most < 1:
+        raise ConfigurationError(f"max_bytes: expected 1 or more, got {max_bytes!r:.40}")
+    return most
 
 
 def _check_age(event: Event, tolerance: float | None, clock: Callable[[], float]) -> None:
@@ -233,7 +238,7 @@ def parse_event(
     Raises:
         WebhookSignatureError: as in `verify_webhook`, or ``created_at`` is outside of the tolerance.
         DecodeError: the delivery is signed, but is not an event.
-        ConfigurationError: there is no secret, or an empty one.
+        ConfigurationError: there is no secret, or an empty one, or a number is out of range.
         TypeError: `body` is not bytes, or `signature` is not text.
     """
     tolerance = check_tolerance(tolerance)
@@ -254,12 +259,13 @@ def parse_unverified_event(body: bytes, *, max_bytes: int = MAX_BYTES) -> Event:
 
     Raises:
         DecodeError: it is not an event, or too large.
+        ConfigurationError: `max_bytes` is out of range.
         TypeError: `body` is not bytes.
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
         raise TypeError(f"body: expected the raw bytes of the delivery, got {type(body).__name__}")
     body = bytes(body)
-    if len(body) > max_bytes:
+    if len(body) > check_max_bytes(max_bytes):
         raise DecodeError(f"the body has {len(body)} bytes, over the limit of {max_bytes}")
     return decode_event(body)
 

@@ -47,7 +47,7 @@ import anyio
 from attrs import define, frozen
 
 from ajoxi_async.contract.codec import DecodeError, encode
-from ajoxi_async.contract.encoding.exact_values import integer, seconds
+from ajoxi_async.contract.encoding.exact_values import seconds
 from ajoxi_async.contract.errors import error_body
 from ajoxi_async.contract.headers import SIGNATURE
 from ajoxi_async.contract.masking import mask
@@ -56,7 +56,7 @@ from ajoxi_async.protocol.callbacks import why_not_async, why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
-from ajoxi_async.webhooks import MAX_BYTES, check_secrets, check_tolerance, parse_event
+from ajoxi_async.webhooks import MAX_BYTES, check_max_bytes, check_secrets, check_tolerance, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
 
 __all__ = ["Receipt", "WebhookRouter"]
@@ -156,16 +156,11 @@ class WebhookRouter:
         max_bytes: int = MAX_BYTES,
     ) -> None:
         self._secrets = check_secrets(secret)
-        most, within = integer(max_bytes), seconds(answer_within)
-        if most is None or most < 1:
-            raise ConfigurationError(f"max_bytes: expected 1 or more, got {max_bytes!r:.40}")
-        if within is None or not 0 < within < PLATFORM_WAITS:
-            raise ConfigurationError(
-                f"answer_within: expected seconds between 0 and {PLATFORM_WAITS:g}, got {answer_within!r:.40}"
-            )
-        self.max_bytes: int = most
+        self.max_bytes = check_max_bytes(max_bytes)
         self._tolerance = check_tolerance(tolerance)
-        self._answer_within = within
+        self._answer_within = seconds(answer_within) or 0.0
+        if not 0 < self._answer_within < PLATFORM_WAITS:
+            raise ConfigurationError(f"answer_within: expected seconds between 0 and {PLATFORM_WAITS:g}")
         if log is not None:
             _check_log(log)
         self._log: EventLog = log if log is not None else MemoryLog()

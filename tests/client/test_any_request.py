@@ -121,7 +121,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("body", {"body": {"x": {1: 2}}}),
     ("body", {"body": {"x": b"y"}}),
     ("body", {"body": {"x": datetime(2026, 1, 1)}}),
-    ("body", {"body": {"x": "\ud83d"}}),
+    ("body.x", {"body": {"x": "\ud83d"}}),
     ("body", {"body": object()}),
     ("content_type", {"body": b"x"}),
     ("content_type", {"body": {}, "content_type": "text/plain"}),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import enum
+import re
+from collections import UserString
+from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
@@ -47,6 +50,62 @@ async def test_options_of_a_call_by_their_value() -> None:
     assert type(request.headers["X-Trace"]) is str
     assert request.timeout is not None
     assert 2 < request.timeout <= 2.5
+
+
+class _NoOffset(tzinfo):
+    def utcoffset(self, _moment: datetime | None) -> None:
+        """It gives none."""
+
+    dst = tzname = utcoffset
+
+
+class _FarOffset(tzinfo):
+    def utcoffset(self, _moment: datetime | None) -> timedelta:
+        return timedelta(hours=50)
+
+
+@pytest.mark.parametrize("zone", [None, _NoOffset(), _FarOffset()])
+async def test_times_without_a_sound_offset(zone: tzinfo | None) -> None:
+    """A time whose zone gives no offset is a local one to Python; it is refused as any time without a zone is."""
+    transport = ScriptedTransport(answer(200, {"data": []}))
+    moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=zone)
+    for resource in (client_on(transport).calls, client_on(transport).recordings):
+        with pytest.raises(InvalidParameterError, match="^created_after: "):
+            await resource.list(created_after=moment)
+    with pytest.raises(InvalidParameterError, match="^body: "):
+        await client_on(transport).request("POST", "/v1/faxes", body={"at": moment})
+    assert not transport.requests
+
+
+HALF = "x\ud83d"
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({"agent_id": HALF}, "agent_id"),
+        ({"metadata": {"a": HALF}}, "metadata.a"),
+        ({"metadata": {HALF: "a"}}, "metadata"),
+        ({"extra_body": {"new": ["a", HALF]}}, r"extra_body\.new\[1\]"),
+        ({"metadata": UserString("a")}, "metadata"),
+        ({"metadata": re.match("a", "a")}, "metadata"),
+    ],
+)
+async def test_what_no_body_can_hold(given: dict[str, Any], name: str) -> None:
+    """Half of a surrogate pair, and objects that only look like mappings, are refused by the name of their parameter."""
+    transport = ScriptedTransport(answer(200, {"id": "call_1"}))
+    with pytest.raises(InvalidParameterError, match=f"^{name}: "):
+        await client_on(transport).calls.create(to="+14155551234", from_="+14155550100", **given)
+    assert not transport.requests
+
+
+@pytest.mark.parametrize("param", ["routing", "caller_id", "sms"])
+async def test_names_that_are_no_text(param: str) -> None:
+    """A number as the name of a member is no such parameter, and no TypeError."""
+    transport = ScriptedTransport(answer(200, {"id": "num_1"}))
+    with pytest.raises(InvalidParameterError, match=rf"^{param}\.1: no such parameter"):
+        await client_on(transport).numbers.update("num_1", **{param: {1: "x"}})
+    assert not transport.requests
 
 
 @pytest.mark.parametrize("wrong", [True, -1, 2.0, Decimal(2), "2", Whole(-1), float("nan")])

@@ -57,7 +57,7 @@ def test_exchanges_tell_nothing() -> None:
 @pytest.mark.parametrize(
     ("given", "name"),
     [
-        ({"ring_timeout": "\ud800"}, "body"),
+        ({"ring_timeout": "\ud800"}, "ring_timeout"),
         ({"from_": "+14155550100"}, "from_"),
         ({"timeout": 30, "ring_timeout": 30}, "ring_timeout"),
     ],

@@ -62,6 +62,52 @@ async def test_a_token_is_fetched_once_for_many() -> None:
     assert server.issued == 1
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://tokens.example/token",
+        "http://",
+        "https://id:secret@tokens.example",
+        "ftp://x",
+        "https://x:0",
+        "",
+        None,
+        5,
+    ],
+)
+def test_a_token_url_that_would_show_the_secret(url: Any) -> None:
+    """The client's secret is sent over https only, or to this machine."""
+    with pytest.raises(ConfigurationError, match="^token_url: expected an https URL"):
+        ClientCredentials(url, "me", SECRET)
+
+
+@pytest.mark.parametrize("url", ["https://tokens.example/token", "http://127.0.0.1:8080/token", "http://localhost/t"])
+def test_token_urls_that_are_taken(url: str) -> None:
+    """https, and http on loopback."""
+    assert repr(ClientCredentials(url, "me", SECRET)) == f"ClientCredentials({url!r})"
+
+
+@pytest.mark.parametrize("life", [None, "NaN", 10**300, "soon", [], {}])
+async def test_a_lifetime_that_cannot_be_read(life: Any) -> None:
+    """A token is good, and kept, whatever the endpoint says about its lifetime."""
+    server = OAuthServer()
+    server.life = life
+    client = oauth_client(server)
+    for _ in range(3):
+        await client.calls.retrieve("call_1")
+    assert server.issued == 1
+
+
+@pytest.mark.parametrize(
+    "given", [{"client_id": "me\udcff"}, {"client_secret": "x\udcff"}, {"scope": "x\udcff"}, {"scope": 5}]
+)
+def test_credentials_that_no_form_can_carry(given: dict[str, Any]) -> None:
+    """What is no Unicode text is refused when it is given, by its name and without its value."""
+    with pytest.raises(ConfigurationError, match=f"expected {next(iter(given))} as registered") as caught:
+        ClientCredentials(TOKEN_URL, **{"client_id": "me", "client_secret": SECRET, **given})
+    assert SECRET not in str(caught.value)
+
+
 @pytest.mark.parametrize(("client_id", "client_secret"), [("", "x"), ("x", ""), ("", ""), (None, "x"), ("x", 5)])
 def test_credentials_with_a_part_missing(client_id: Any, client_secret: Any) -> None:
     """Without an id, or without a secret, no token is asked for, and the error shows neither."""

@@ -154,7 +154,7 @@ async def test_paths_that_cannot_be_files(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == ["file", "loop", "pipe"]
 
 
-@pytest.mark.parametrize("path", [None, 5, b"a.wav", "", "folder/", "a\0b"])
+@pytest.mark.parametrize("path", [None, 5, b"a.wav", "", "folder/", "a\0b", "a\ud800"])
 async def test_paths_that_are_none(path: Any) -> None:
     """What is no path is a wrong parameter."""
     async with FaultServer() as server, client_of(server.url) as client:
@@ -474,6 +474,20 @@ async def test_redirects_that_lead_nowhere(location: str | None) -> None:
     storage = Storage(audio(10), script=[refuse(302, headers)])
     async with opened(storage), of(storage) as client:
         assert type(await outcome_of(client.recordings.download(storage.recording()))) is APIResponseValidationError
+
+
+@pytest.mark.parametrize("user", ["user:hunter2@", "user@", ":hunter2@", "@"])
+async def test_a_user_in_a_url(user: str) -> None:
+    """A user or password in a URL of the server's would be sent in place of the key, so that such a URL is not asked."""
+    storage = Storage(audio(10))
+    async with opened(storage), of(storage) as client:
+        url = f"{storage.url}/audio".replace("//", f"//{user}")
+        storage.script = [refuse(302, {"Location": url})]
+        for recording in (storage.recording(), storage.recording(url=url)):
+            error = await outcome_of(client.recordings.download(recording))
+            assert type(error) is APIResponseValidationError
+            assert "hunter2" not in f"{error!r} {vars(error)}"
+    assert len(storage.requests) == 1
 
 
 async def test_redirects_without_end() -> None:

@@ -149,6 +149,18 @@ async def test_until_answered(clock: VirtualTime) -> None:
     assert await client.calls.wait(ended) is ended
 
 
+@pytest.mark.parametrize("until", ["ended", None, [], 5])
+async def test_until_what_never_comes(clock: VirtualTime, until: Any) -> None:
+    """A state that is none is refused by the parameter's name, before anything is sent and before a call is placed."""
+    office = Office(clock, {"call_1": 60.0})
+    calls = client_on(office, clock=clock).calls
+    with pytest.raises(InvalidParameterError, match="^until: expected"):
+        await calls.wait("call_1", until=until)
+    with pytest.raises(InvalidParameterError, match="^until: expected"):
+        await calls.create_and_wait(to="+14155551234", from_="+14155550100", until=until)
+    assert not office.asked
+
+
 @pytest.mark.parametrize(("amount", "pages"), [(2, 1), (150, 1), (450, 3)])
 async def test_all_waits_by_one_list(clock: VirtualTime, amount: int, pages: int) -> None:
     """However many waits there are, there is one request at most in two seconds, a page of 200 for all of them."""

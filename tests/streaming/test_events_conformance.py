@@ -113,7 +113,7 @@ async def test_a_redirect_to_another_origin() -> None:
     assert "Authorization" in server.asked[2].headers
 
 
-@pytest.mark.parametrize("to", ["ftp://x/", "http://[", ""])
+@pytest.mark.parametrize("to", ["ftp://x/", "http://[", "", "https://user:hunter2@elsewhere.example/x"])
 async def test_a_redirect_to_nowhere(to: str) -> None:
     """A redirect that cannot be followed is an error, and so is a loop."""
     with pytest.raises(APIError):

@@ -36,6 +36,27 @@ async def log(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[E
             yield RedisLog(client)
 
 
+@pytest.mark.parametrize("span", [0, -1, float("nan"), float("inf"), "5", None, True])
+@pytest.mark.parametrize("setting", ["remember", "lease"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_spans_that_cannot_be(kind: str, setting: str, span: Any, tmp_path: Path) -> None:
+    """A claim that expires at once would let two workers handle an event, so a span that is none is refused by its name."""
+    with pytest.raises(ConfigurationError, match=f"^{setting}: expected seconds"):
+        if kind == "memory":
+            MemoryLog(**{setting: span})
+        elif kind == "sqlite":
+            SqliteLog(tmp_path / "events.db", **{setting: span})
+        else:
+            RedisLog("redis://127.0.0.1:1/0", **{setting: span})
+
+
+@pytest.mark.parametrize("path", ["\ud800.db", "x" * 5000])
+def test_a_path_that_no_file_can_have(path: str) -> None:
+    """What the file system cannot take as a name is refused as a path, not raised as an error of its own."""
+    with pytest.raises(ConfigurationError, match="^path: expected the path of a file"):
+        SqliteLog(path)
+
+
 async def test_claimed_once(log: EventLog) -> None:
     """An event is new once; it is running until it is done, and done for good."""
     assert await log.claim("evt_1", "worker") == "new"

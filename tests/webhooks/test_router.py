@@ -231,9 +231,16 @@ async def test_what_is_refused(body: bytes, signature: str | None, status: int) 
 async def test_settings_that_cannot_be() -> None:
     """Secrets, numbers and classes are checked where they are given."""
     for settings in (
-        {"max_bytes": 0}, {"max_bytes": "1"}, {"answer_within": 0}, {"answer_within": 20}, {"answer_within": "1"}, {"tolerance": 0},
-        {"tolerance": float("nan")}, {"tolerance": "1"},
-    ):  # fmt: skip
+        {"max_bytes": 0},
+        {"max_bytes": "5"},
+        {"max_bytes": float("nan")},
+        {"answer_within": 0},
+        {"answer_within": 20},
+        {"answer_within": "5"},
+        {"tolerance": -1},
+        {"tolerance": "5"},
+        {"tolerance": float("nan")},
+    ):
         with pytest.raises(ConfigurationError, match=next(iter(settings))):
             WebhookRouter(SECRET, **settings)
     with pytest.raises(ConfigurationError, match="secret"):

@@ -172,12 +172,33 @@ def test_no_secret(secret: Any) -> None:
         ([SECRET, f" {OTHER}"], "one with white space around it"),
         (SECRET.encode(), "bytes"),
         ([SECRET.encode()], "bytes"),
+        (f"{SECRET}\udcff", "one that is not valid Unicode"),
+        (5, "int"),
+        ({SECRET: 1}, "dict"),
     ],
 )
 def test_a_secret_read_from_a_file(secret: Any, got: str) -> None:
-    """A secret with a line break at its end, or as bytes, is said to be that and not that the signature is wrong."""
+    """A secret with a line break at its end, as bytes, or of bytes that are no text, is said to be that and not that the
+    signature is wrong."""
     with pytest.raises(ConfigurationError, match=f"got {got}$"):
         verify_webhook(BODY, signed(), secret)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_bytes": "5"}, {"max_bytes": float("nan")}, {"max_bytes": None}, {"tolerance": "5"}, {"tolerance": True}],
+)
+def test_numbers_that_are_none(settings: dict[str, Any]) -> None:
+    """A limit that is not a number is refused by its name, and does not mean that there is no limit."""
+    with pytest.raises(ConfigurationError, match=f"^{next(iter(settings))}: expected"):
+        parse_event(BODY, signed(), SECRET, **settings)
+
+
+def test_an_event_without_an_id() -> None:
+    """Events with an empty id could not be told apart, so that the second would count as handled: they are no events."""
+    body = b'{"id": "", "type": "call.completed", "data": {"id": "call_1"}}'
+    with pytest.raises(DecodeError, match="`id` is empty"):
+        parse_event(body, signed(body), SECRET)
 
 
 def test_large_bodies() -> None:

@@ -22,7 +22,7 @@ from ajoxi_async.contract.encoding.parsing import MAX_DEPTH
 from ajoxi_async.contract.encoding.times import exact_datetime
 from ajoxi_async.contract.errors import InvalidParameterError
 
-__all__ = ["exact", "integer", "seconds"]
+__all__ = ["exact", "integer", "is_unicode", "seconds"]
 
 _EXACT = frozenset({str, int, float, bool, type(None)})
 
@@ -36,7 +36,8 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
         depth: levels of nesting that are left.
 
     Raises:
-        InvalidParameterError: it is nested deeper than `MAX_DEPTH` levels, or a datetime that is not a moment (pandas' NaT).
+        InvalidParameterError: it is nested deeper than `MAX_DEPTH` levels, or a datetime that is not a moment (pandas' NaT, or a
+            zone without a sound offset).
     """
     if type(value) in _EXACT:
         return value
@@ -46,7 +47,7 @@ def exact(value: Any, param: str = "body", depth: int = MAX_DEPTH) -> Any:
         try:
             return exact_datetime(value)
         except (TypeError, ValueError):
-            raise InvalidParameterError(param, f"expected a time, got {value!r:.40}") from None
+            raise InvalidParameterError(param, f"expected a time, got a {type(value).__name__} that is none") from None
     if isinstance(value, float):
         return float.__float__(value)
     if isinstance(value, numbers.Integral):
@@ -74,6 +75,15 @@ def integer(value: Any) -> int | None:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         return None
     return int(value.__index__())
+
+
+def is_unicode(text: str) -> bool:
+    """Whether UTF-8 can carry a text: it holds no half of a surrogate pair, as text from an environment variable may."""
+    try:
+        str.encode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def seconds(value: Any) -> float | None:

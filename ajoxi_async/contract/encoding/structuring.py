@@ -156,7 +156,7 @@ def _build_preparer(cls: type[Any], strict: bool = False, odd_times: bool = True
                 body = value | missing
             if unknown:
                 if strict:
-                    raise _no_such_parameter(path + unknown[0], known)
+                    raise _no_such_parameter(f"{path}{unknown[0]}", known)
                 body["extra"] = extra = _take(body, unknown)
                 extras.append(extra)
             elif is_model:

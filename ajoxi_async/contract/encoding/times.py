@@ -39,8 +39,10 @@ def format_time(moment: datetime) -> str:
 def exact_datetime(value: datetime) -> datetime:
     """The same moment in the same zone, as a plain datetime and not a subclass.
 
+    A zone that gives no offset for it is left out: Python takes such a time for a local one, as if it had no zone.
+
     Raises:
-        ValueError, TypeError: it is not a moment, such as pandas' NaT.
+        ValueError, TypeError: it is not a moment, such as pandas' NaT, or its zone gives an offset that cannot be.
     """
     return _MAKE[0](
         value.year,
@@ -50,7 +52,7 @@ def exact_datetime(value: datetime) -> datetime:
         value.minute,
         value.second,
         value.microsecond,
-        value.tzinfo,
+        None if value.utcoffset() is None else value.tzinfo,
         fold=value.fold,
     )
 

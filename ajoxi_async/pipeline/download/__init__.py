@@ -145,9 +145,17 @@ async def _in_thread(work: Callable[[], T]) -> T:
 
 def _check_path(path: str | os.PathLike[str]) -> str:
     given: Any = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
-    if not isinstance(given, str) or not os.path.split(given)[1] or "\0" in given:
-        raise InvalidParameterError("path", f"expected the path of a file, got {path!r:.100}")
+    if not isinstance(given, str) or not os.path.split(given)[1] or "\0" in given or not _is_encodable(given):
+        raise InvalidParameterError("path", f"expected the path of a file, got {given!r:.100}")
     return given
+
+
+def _is_encodable(path: str) -> bool:
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError:  # half of a surrogate pair that stands for no byte
+        return False
+    return True
 
 
 def _check_progress(progress: Progress | None) -> None:

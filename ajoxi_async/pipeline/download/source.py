@@ -47,7 +47,7 @@ from ajoxi_async.protocol.errors import (
     DownloadError,
 )
 from ajoxi_async.protocol.ranges import Version
-from ajoxi_async.protocol.redirects import MOST_REDIRECTS, next_hop, split_url
+from ajoxi_async.protocol.redirects import MOST_REDIRECTS, names_a_user, next_hop, split_url
 from ajoxi_async.protocol.retry import Fate
 
 __all__ = ["AudioSource"]
@@ -324,6 +324,8 @@ class AudioSource:
         parts = split_url(url, _ROUTE)
         if parts.scheme not in {"http", "https"} or not parts.hostname or not url.isprintable() or " " in url:
             raise APIResponseValidationError(f"recording {self._id} has no http or https URL", route=_ROUTE)
+        if names_a_user(parts):
+            raise APIResponseValidationError(f"the URL of recording {self._id} holds a user or password", route=_ROUTE)
         self._url, self._expected = url, _size_of(recording)
         self._kind = recording.content_type or self._kind
 

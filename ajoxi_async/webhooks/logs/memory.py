@@ -15,9 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Literal, Protocol
 
+from ajoxi_async.contract.encoding.exact_values import seconds
+from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.webhooks.greenlets import native_lock
 
-__all__ = ["LEASE", "REMEMBER", "Claim", "EventLog", "MemoryLog"]
+__all__ = ["LEASE", "REMEMBER", "Claim", "EventLog", "MemoryLog", "check_spans"]
 
 Claim = Literal["new", "running", "done"]
 
@@ -43,6 +45,26 @@ class EventLog(Protocol):
         ...
 
 
+#: Least and most seconds of a span that a log is given. Redis counts milliseconds.
+_LEAST: Final = 0.001
+_MOST: Final = 1e9
+
+
+def check_spans(remember: float, lease: float) -> tuple[float, float]:
+    """Return for how long events are remembered and claims hold, as floats.
+
+    Raises:
+        ConfigurationError: one is not a number of seconds. A claim that expires at once would let two workers handle an event.
+    """
+    found = []
+    for name, given in (("remember", remember), ("lease", lease)):
+        span = seconds(given)
+        if span is None or not _LEAST <= span <= _MOST:
+            raise ConfigurationError(f"{name}: expected seconds from {_LEAST:g} to {_MOST:g}, got {given!r:.40}")
+        found.append(span)
+    return found[0], found[1]
+
+
 class MemoryLog:
     """A log in the memory of one process, for a single worker. It is lost when the process ends.
 
@@ -50,12 +72,16 @@ class MemoryLog:
         remember: seconds.
         lease: seconds.
         clock: seconds since any fixed moment.
+
+    Raises:
+        ConfigurationError: `remember` or `lease` is not a number of seconds.
     """
 
     def __init__(
         self, *, remember: float = REMEMBER, lease: float = LEASE, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._remember, self._lease, self._clock = remember, lease, clock
+        self._remember, self._lease = check_spans(remember, lease)
+        self._clock = clock
         self._running: dict[str, tuple[str, float]] = {}
         self._done: OrderedDict[str, float] = OrderedDict()
         self._lock = native_lock()

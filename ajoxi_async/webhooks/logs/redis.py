@@ -26,7 +26,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.protocol.callbacks import why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
 from ajoxi_async.webhooks.greenlets import native_lock
-from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
+from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim, check_spans
 
 __all__ = ["RedisLog"]
 
@@ -156,7 +156,8 @@ class RedisLog:
         self, redis: Any, *, prefix: str = "ajoxi:event:", remember: float = REMEMBER, lease: float = LEASE
     ) -> None:
         self._redis = _client(redis)
-        self._prefix, self._remember, self._lease = prefix, remember, lease
+        self._prefix = prefix
+        self._remember, self._lease = check_spans(remember, lease)
         #: When the requests were given up whose threads are still under way.
         self._left: dict[object, float] = {}
 

@@ -32,7 +32,7 @@ from attrs import Factory, define
 
 from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
 from ajoxi_async.webhooks.greenlets import native_lock
-from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim
+from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim, check_spans
 
 __all__ = ["SqliteLog"]
 
@@ -89,9 +89,14 @@ def _check_path(path: object) -> str:
         raise ConfigurationError(f"path: expected the path of a file, got {text!r}; MemoryLog() keeps events in memory")
     if "\0" in text:
         raise ConfigurationError("path: expected the path of a file, got one with a null character")
-    if Path(text).is_dir():
+    try:
+        os.fsencode(text)
+        is_folder, is_in_folder = Path(text).is_dir(), Path(text).absolute().parent.is_dir()
+    except (OSError, ValueError) as error:  # too long, or text that a file name cannot hold
+        raise ConfigurationError(f"path: expected the path of a file, got {text[:80]!r}: {error}") from None
+    if is_folder:
         raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
-    if not Path(text).absolute().parent.is_dir():
+    if not is_in_folder:
         raise ConfigurationError(f"path: the folder {Path(text).absolute().parent} does not exist")
     return text
 
@@ -195,7 +200,8 @@ class SqliteLog:
         lease: float = LEASE,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._remember, self._lease, self._clock = remember, lease, clock
+        self._remember, self._lease = check_spans(remember, lease)
+        self._clock = clock
         self._path = _check_path(path)
         self._places: dict[int, _Open] = {}
         self._closed = False
