@@ -82,10 +82,11 @@ class InvalidParameterError(AjoxiError, ValueError):
 
     Attributes:
         param: the name of the parameter, as the method spells it.
+        why: what would be right, masked as the message is.
     """
 
     def __init__(self, param: str, why: str, *, missing: bool = False) -> None:
         super().__init__(f"{param}: {why}")
         self.param = param
-        self.why = why
+        self.why = shown(why, _LONGEST)
         self.missing = missing

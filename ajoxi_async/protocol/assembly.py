@@ -154,5 +154,5 @@ def turns_of(finals: Iterable[Segment]) -> tuple[Turn, ...]:
 
 def in_words(gaps: Sequence[range]) -> str:
     """The first few gaps as text, such as ``3, 7-9``."""
-    shown = [str(gap.start) if len(gap) == 1 else f"{gap.start}-{gap.stop - 1}" for gap in gaps[:5]]
+    shown = [str(gap.start) if gap.stop - gap.start == 1 else f"{gap.start}-{gap.stop - 1}" for gap in gaps[:5]]
     return ", ".join(shown) + (" and more" if len(gaps) > 5 else "")

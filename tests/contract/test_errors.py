@@ -97,6 +97,15 @@ def test_facts_tell_no_secret(fact: str) -> None:
     assert getattr(error, fact) == "whsec_topsecret+14155551234"
 
 
+def test_a_refused_value_tells_no_secret() -> None:
+    """Error trackers record attributes too: a key or a number that was given for something else is masked in all of them."""
+    error = InvalidParameterError("lane", "expected 'bulk', got 'AJX_LIVE_topsecret' for +14155551234\n")
+    told = f"{error} {error!r} {error.args} {vars(error)}"
+    assert "topsecret" not in told
+    assert "5551234" not in told
+    assert "\n" not in error.why
+
+
 def test_how_an_error_reads() -> None:
     """An error says what went wrong, where, and which request to ask about."""
     error = RateLimitError("slow down", route="calls.create", status_code=429, code="rate_limited", request_id="req_1")

@@ -41,6 +41,9 @@ def test_gaps() -> None:
     assert Assembly().gaps(None) == Assembly().gaps(0) == []
     assert in_words([range(2, 4), range(5, 6)]) == "2-3, 5"
     assert in_words([range(n, n + 1) for n in range(9)]).endswith("4 and more")
+    # A range of more numbers than a list can have knows no length.
+    assert in_words(Assembly().gaps(10**40)) == f"1-{10**40}"
+    assert in_words([range(10**40, 10**40 + 1)]) == str(10**40)
 
 
 def test_a_claim_of_millions() -> None:
