@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import inspect
 import os
+import pkgutil
 import re
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
+import attrs
 import pytest
 
 import ajoxi_async
@@ -95,6 +98,31 @@ def test_a_sandbox_that_posts_nothing_starts_without_httpx() -> None:
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30)
     assert run.stdout == "[]\n"
+
+
+#: What their fields show is no secret and nobody's number.
+SHOWN_WHOLE = {"Console", "Feed", "Feeds", "Key", "Profile", "StaticFile"}
+
+
+def test_rich_shows_no_more_than_the_reprs() -> None:
+    """A class that chooses what its repr shows says the same to rich, which otherwise shows all fields, also in tracebacks."""
+    for found in pkgutil.walk_packages(ajoxi_async.__path__, "ajoxi_async."):
+        if found.name.rpartition(".")[2] != "__main__" and "_pyinstaller" not in found.name:
+            importlib.import_module(found.name)
+    classes = {
+        one
+        for name, module in list(sys.modules.items())
+        if name.startswith("ajoxi_async")
+        for one in vars(module).values()
+        if isinstance(one, type) and attrs.has(one) and one.__module__ == name
+    }
+    own = {
+        one
+        for one in classes
+        if not getattr(getattr(one.__repr__, "__code__", None), "co_filename", "").startswith("<attrs")
+    }
+    assert len(own) > 50
+    assert {one.__name__ for one in own if not hasattr(one, "__rich_repr__")} == SHOWN_WHOLE
 
 
 SKILL = ".agents/skills/ajoxi-async/SKILL.md"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, Self
@@ -81,6 +81,9 @@ class Doubt:
 
     def __repr__(self) -> str:
         return f"Doubt({self.reference!r}, since={self.since:.0f}, looked={self.looked})"
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from (self.reference, ("since", round(self.since)), ("looked", self.looked))
 
 
 class Campaign:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Iterator
 
 from attrs import define, field
 
@@ -70,6 +70,9 @@ class Worlds:
     unsaved: dict[str, None] | None = field(default=None, init=False)
     watched: dict[str, World] = field(factory=dict, init=False)
     _noted_uses: dict[str, float] = field(factory=dict, init=False)
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from ()  # Otherwise rich shows all fields.
 
     # Worlds
 

@@ -11,6 +11,7 @@ Rules:
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
@@ -62,6 +63,9 @@ class ReportRow:
 
     def __repr__(self) -> str:
         return f"ReportRow(line={self.line}, state={self.state!r}, attempts={self.attempts})"
+
+    def __rich_repr__(self) -> Iterator[tuple[str, object]]:
+        yield from (("line", self.line), ("state", self.state), ("attempts", self.attempts))
 
 
 #: The columns of the CSV file, in this order.

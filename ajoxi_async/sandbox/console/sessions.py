@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from attrs import define, field
@@ -50,6 +50,9 @@ class Sessions:
     _codes: dict[bytes, float | None] = field(factory=dict, init=False)
     #: The moment of the last request.
     _sessions: dict[bytes, float] = field(factory=dict, init=False)
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from ()  # Otherwise rich shows all fields.
 
     def use_port(self, port: int) -> None:
         """Name the cookie after the port on which the sandbox listens."""

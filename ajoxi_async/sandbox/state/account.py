@@ -18,7 +18,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -158,6 +158,9 @@ class Account:
 
     def __attrs_post_init__(self) -> None:
         self.minter = Minter(f"{self.seed}/{self.key_seed}")
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from ()  # Otherwise rich shows all fields.
 
     def copy(self) -> Account:
         """Copy the state. Changes of the copy are not reported, and the journal does not write it."""

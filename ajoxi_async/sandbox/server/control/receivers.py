@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Iterator
 from typing import Any, Final
 
 import anyio
@@ -55,6 +56,9 @@ class _Post:
     verdict: _Verdict
     headers: dict[str, str]
     body: bytes
+
+    def __rich_repr__(self) -> Iterator[object]:
+        yield from ()  # Otherwise rich shows all fields.
 
     def to_dict(self) -> dict[str, Any]:
         event = _event(self.body)
