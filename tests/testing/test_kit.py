@@ -31,8 +31,11 @@ def run(path: Path, code: str, *options: str) -> tuple[int, str]:
     (path / "test_it.py").write_text(code)
     (path / "pytest.ini").write_text("[pytest]\n")
     others = ("asyncio", "cacheprovider", "faker", "hypothesispytest", "schemathesis", "timeout")
-    # Under -O pytest warns that it cannot rewrite the asserts of modules that are no tests.
-    expected = "ignore:assertions not in test modules:pytest.PytestConfigWarning"
+    # Under -O pytest warns that it cannot rewrite the asserts of modules that are no tests; and here that some were imported before.
+    expected = (
+        "ignore:assertions not in test modules:pytest.PytestConfigWarning",
+        "ignore:Module already imported:pytest.PytestAssertRewriteWarning",
+    )
     arguments = ["--import-mode=importlib", "-p", "ajoxi_async.testing", *(f"-pno:{name}" for name in others)]
     shutil.rmtree(path / "__pycache__", ignore_errors=True)
     out, current = io.StringIO(), os.environ["PYTEST_CURRENT_TEST"]
@@ -42,8 +45,7 @@ def run(path: Path, code: str, *options: str) -> tuple[int, str]:
                 *arguments,
                 "-W",
                 "error",
-                "-W",
-                expected,
+                *(part for each in expected for part in ("-W", each)),
                 "--strict-markers",
                 "-q",
                 *options,
