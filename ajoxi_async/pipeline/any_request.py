@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Mapping
 from typing import Any, Final, get_args, get_origin
-from urllib.parse import urlencode
+from urllib.parse import unquote_plus, urlencode
 
 from attrs import evolve
 
@@ -70,12 +70,30 @@ async def any_request(
     page = _decoded(response, verb, returns, item)
 
     def fetch(cursor: str) -> Awaitable[Any]:
+        # In place of the cursor that this request had, wherever it was given.
         after = {**(query or {}), "cursor": cursor}
+        following = {**options}
+        if extra := options.get("extra_query"):
+            following["extra_query"] = {name: value for name, value in extra.items() if name != "cursor"}
         return any_request(
-            pipeline, verb, path, options, body=body, query=after, returns=returns, content_type=content_type
+            pipeline,
+            verb,
+            _without_cursor(path),
+            following,  # type: ignore[arg-type]  # of the same keys
+            body=body,
+            query=after,
+            returns=returns,
+            content_type=content_type,
         )
 
     return Page(page.data, page.next_cursor, page.has_more, fetch)
+
+
+def _without_cursor(path: str) -> str:
+    """A path without the parameter ``cursor`` in its query."""
+    base, _, query = path.partition("?")
+    kept = [pair for pair in query.split("&") if pair and unquote_plus(pair.partition("=")[0]) != "cursor"]
+    return f"{base}?{'&'.join(kept)}" if kept else base
 
 
 def _is_model(kind: object) -> bool:

@@ -405,3 +405,21 @@ async def test_pages_of_any_request() -> None:
 async def test_a_pager_says_what_to_do() -> None:
     """Who forgets `await` in a notebook is told."""
     assert repr(client_on(Shelf(1)).calls.list()) == "<Pager of calls.list: `await` it for a page, or use `async for`>"
+
+
+@pytest.mark.parametrize(
+    ("path", "given"),
+    [
+        ("/v1/faxes?cursor=20&limit=20&note=a%26b", {}),
+        ("/v1/faxes?limit=20&note=a%26b", {"query": {"cursor": "20"}}),
+        ("/v1/faxes?limit=20&note=a%26b", {"extra_query": {"cursor": "20"}}),
+    ],
+    ids=["path", "query", "extra_query"],
+)
+async def test_the_page_after_one_that_was_asked_for_by_its_cursor(path: str, given: dict[str, Any]) -> None:
+    """`next_page` of `client.request` sends one cursor, that of the next page, wherever the first one was given."""
+    shelf = Shelf(60)
+    page = await client_on(shelf).request("GET", path, returns=Page[Call], **given)
+    following = await page.next_page()
+    assert following is not None and following[0].id == "call_40"
+    assert parse_qs(urlsplit(shelf.requests[-1].url).query) == {"cursor": ["40"], "limit": ["20"], "note": ["a&b"]}
