@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
 from ajoxi_async import AsyncAjoxi
+from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.dialer import Campaign, Retry, Stop
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.protocol.rate import Lane, Permit
@@ -208,3 +211,35 @@ async def test_power_dials_for_free_agents_only(where: Where) -> None:
         for call in calls:
             ringing = [one for one in calls if one.created_at <= call.created_at < (one.answered_at or one.ended_at)]
             assert len(ringing) <= 2
+
+
+async def test_a_null_character_in_an_answer_ends_no_run(where: Where) -> None:
+    """An error code of the API that no database of PostgreSQL takes is kept with an escape, and the campaign goes on."""
+
+    class Refuses:
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        async def send(self, request: Request) -> Response:
+            if request.method == "POST" and str(NUMBERS[0]).encode() in (request.body or b""):
+                body = b'{"error": {"code": "not\\u0000valid", "message": "no", "param": "to"}}'
+                return Response(422, {"Content-Type": "application/json"}, body)
+            return await self.inner.send(request)
+
+        def stream(self, request: Request) -> Any:
+            return self.inner.stream(request)
+
+        async def aclose(self) -> None:
+            await self.inner.aclose()
+
+    async with stage(where, NUMBERS[:2]) as here:
+        transport = Refuses(here.sandbox.transport())
+        async with AsyncAjoxi(here.sandbox.api_key, transport=transport, limiter=LocalLimiter(None)) as client:
+            campaign = await Campaign.open(here.ledger, client, "autumn", from_=FROM, clock=here.sandbox.clock)
+            async for last in campaign.run(every=0.01):
+                pass
+        rows = await here.ledger.read(
+            lambda db: db.execute("SELECT reason FROM contact WHERE state = 5 OR reason IS NOT NULL")
+        )
+    assert last.contacts["refused"] == last.contacts["done"] == 1
+    assert ("not\\x00valid",) in rows

@@ -19,6 +19,7 @@ from attrs import define, frozen
 from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.rules.machine import AttemptState, ContactState, Fact, after
+from ajoxi_async.dialer.rules.texts import storable
 from ajoxi_async.dialer.storage.database import Database, Value
 from ajoxi_async.dialer.storage.statements.contacts import dnc_among
 from ajoxi_async.dialer.storage.statements.lists import in_lists
@@ -188,6 +189,7 @@ def record_each(
     db: Database, campaign: int, reports: Sequence[Report], now: int, rules: Rules, tally: Counter[str]
 ) -> list[Changed | None]:
     """As `record`, with a result for each report."""
+    reports = [_stored(report) for report in reports]
     known = _Known.read(db, campaign, reports)
     writes: list[tuple[Value, ...]] = []
     contacts: list[tuple[Value, ...]] = []
@@ -195,6 +197,15 @@ def record_each(
     db.update("attempt", _ATTEMPT, writes)
     db.update("contact", _CONTACT, contacts)
     return changed
+
+
+def _stored(report: Report) -> Report:
+    """A report whose texts every database takes: PostgreSQL takes no null characters, and these texts are the API's."""
+    call, disposition, reason = (
+        text if text is None or "\0" not in text else storable(text)
+        for text in (report.call_id, report.disposition, report.reason)
+    )
+    return report._replace(call_id=call, disposition=disposition, reason=reason)
 
 
 @define
