@@ -125,6 +125,15 @@ def test_lines_are_those_of_the_file(tmp_path: Path) -> None:
     assert [(row[0], row[1]) for row in from_csv(path).rows()] == [(2, "+1"), (5, "+2"), (6, "+3")]
 
 
+def test_columns_of_one_name_are_all_kept(tmp_path: Path) -> None:
+    """Variables of columns that have one name get names of their own, which no other column has."""
+    path = tmp_path / "list.csv"
+    path.write_text("phone,note,note,note (2),note\n+12126000001,a,b,c,d\n")
+    assert [row[5] for row in from_csv(path).rows()] == [
+        {"note": "a", "note (2)": "c", "note (3)": "b", "note (4)": "d"}
+    ]
+
+
 def test_variables_can_be_left_out(tmp_path: Path) -> None:
     """Other columns are variables, unless they are not wanted; columns without a name are none."""
     path = tmp_path / "list.csv"

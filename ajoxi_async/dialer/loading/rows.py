@@ -6,7 +6,8 @@ Rules:
 2. A CSV file has a header. Its delimiter is the one of ``, ; tab |`` that the header has most of. A file that begins with a phone
    number has one column and no header.
 3. A row of a file with more or fewer fields than the header is refused, since its fields may have moved.
-4. Columns that have no meaning here are the contact's variables.
+4. Columns that have no meaning here are the contact's variables. Where several have one name, the later ones are called ``name (2)`` and
+   so on; columns without a name are left out.
 5. A row without consent is refused where a column of consents is named. What the column says otherwise is kept as a variable, for the
    evidence; whether it is a consent that the rules ask for is for the caller to know.
 6. A file that ends within quotation marks is refused from there on, since one field may have swallowed any number of rows.
@@ -20,7 +21,7 @@ import csv
 import os
 import stat
 from collections.abc import AsyncIterable, Generator, Iterable, Iterator, Mapping
-from itertools import chain
+from itertools import chain, count
 from os import PathLike
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
@@ -161,10 +162,7 @@ class CsvFile:
             None if name is None else self._column(header, param, name)
             for param, name in (("zone", self.zone), ("expires", self.expires), ("key", self.key))
         ]
-        used = {phone, *others}
-        rest = (
-            [(place, name) for place, name in enumerate(header) if place not in used and name] if self.variables else []
-        )
+        rest = _variables(header, {phone, *others}) if self.variables else []
         width = len(header)
         consent = None if self.consent is None else self._column(header, "consent", self.consent)
         if not rest and consent is None and others == [None, None, None]:
@@ -205,6 +203,16 @@ class CsvFile:
 def _usual(header: list[str]) -> str | None:
     found = [name for name in header if name.lower() in _PHONE_HEADERS]
     return found[0] if len(found) == 1 else header[0] if len(header) == 1 else None
+
+
+def _variables(header: list[str], used: set[int | None]) -> list[tuple[int, str]]:
+    """The places and names of the columns that are kept as variables (rule 4)."""
+    found: dict[str, int] = {}
+    for place, name in enumerate(header):
+        if place not in used and name:
+            free = (f"{name} ({n})" for n in count(2))
+            found[name if name not in found else next(one for one in free if one not in {*found, *header})] = place
+    return [(place, name) for name, place in found.items()]
 
 
 def _misshapen(line: int, row: list[str], phone: int, width: int) -> Row:
