@@ -152,10 +152,10 @@ class LiveTranscripts:
 
         Raises:
             InvalidParameterError: the id cannot be right.
-            RuntimeError: outside the block.
+            ConfigurationError: outside the block.
         """
         if self._tasks is None:
-            raise RuntimeError("calls are added inside the `async with` block")
+            raise ConfigurationError("calls are added inside the `async with` block")
         if _text(id) not in self._calls:
             self._start(id, self._opened(id, resume_from))
 

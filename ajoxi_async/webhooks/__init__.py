@@ -30,6 +30,7 @@ from attrs import frozen
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError, decode_event, encode, json_value, parse_json
 from ajoxi_async.contract.encoding.exact_values import integer, is_unicode, seconds
+from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.headers import CONTENT_TYPE, JSON, SIGNATURE
 from ajoxi_async.contract.webhooks import Event
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
@@ -92,17 +93,20 @@ def verify_webhook(
         WebhookSignatureError: the header is missing, no signature matches, or the body is too large. Answer 400 and do
             nothing. The error holds neither the secret, nor the signature, nor the body.
         ConfigurationError: there is no secret, or an empty one, or a number is out of range. It is a ``ValueError``.
-        TypeError: `body` is not bytes, or `signature` is not text.
+        InvalidParameterError: `body` is not bytes, or `signature` is not text.
 
     The rule is the API reference's (Webhooks): HMAC-SHA256 over the raw request body, compared constant-time.
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
-        raise TypeError(
-            f"body: expected the raw bytes of the request, got {type(body).__name__}; the bytes are what was signed, and"
-            " a body that was decoded or parsed cannot be turned back into them"
+        raise InvalidParameterError(
+            "body",
+            f"expected the raw bytes of the request, got {type(body).__name__}; the bytes are what was signed, and a body that"
+            " was decoded or parsed cannot be turned back into them",
         )
     if not isinstance(signature, str) and signature is not None:
-        raise TypeError(f"signature: expected the text of the header {SIGNATURE}, got {type(signature).__name__}")
+        raise InvalidParameterError(
+            "signature", f"expected the text of the header {SIGNATURE}, got {type(signature).__name__}"
+        )
     secrets, max_bytes = check_secrets(secret), check_max_bytes(max_bytes)
     if not signature or not signature.strip():
         raise WebhookSignatureError(f"the delivery has no {SIGNATURE} header")
@@ -239,7 +243,7 @@ def parse_event(
         WebhookSignatureError: as in `verify_webhook`, or ``created_at`` is outside of the tolerance.
         DecodeError: the delivery is signed, but is not an event.
         ConfigurationError: there is no secret, or an empty one, or a number is out of range.
-        TypeError: `body` is not bytes, or `signature` is not text.
+        InvalidParameterError: `body` is not bytes, or `signature` is not text.
     """
     tolerance = check_tolerance(tolerance)
     verify_webhook(body, signature, secret, max_bytes=max_bytes)
@@ -260,10 +264,10 @@ def parse_unverified_event(body: bytes, *, max_bytes: int = MAX_BYTES) -> Event:
     Raises:
         DecodeError: it is not an event, or too large.
         ConfigurationError: `max_bytes` is out of range.
-        TypeError: `body` is not bytes.
+        InvalidParameterError: `body` is not bytes.
     """
     if not isinstance(body, (bytes, bytearray, memoryview)):
-        raise TypeError(f"body: expected the raw bytes of the delivery, got {type(body).__name__}")
+        raise InvalidParameterError("body", f"expected the raw bytes of the delivery, got {type(body).__name__}")
     body = bytes(body)
     if len(body) > check_max_bytes(max_bytes):
         raise DecodeError(f"the body has {len(body)} bytes, over the limit of {max_bytes}")
@@ -307,7 +311,7 @@ def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[
     Raises:
         InvalidParameterError: JSON cannot hold it.
         ConfigurationError: there is no secret, or an empty one.
-        TypeError: `event` is none of these.
+        InvalidParameterError: `event` is none of these.
     """
     secrets = check_secrets(secret)
     if isinstance(event, Event):
@@ -317,5 +321,5 @@ def sign_event(event: Event | Mapping[str, Any] | bytes, secret: str | Sequence[
     elif isinstance(event, (bytes, bytearray, memoryview)):
         body = bytes(event)
     else:
-        raise TypeError(f"event: expected an Event, an object or bytes, got {type(event).__name__}")
+        raise InvalidParameterError("event", f"expected an Event, an object or bytes, got {type(event).__name__}")
     return SignedEvent(body, signing.sign(body, secrets))

@@ -10,7 +10,7 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async import AsyncAjoxi, InvalidParameterError, NotFoundError, StreamItem
+from ajoxi_async import AsyncAjoxi, ConfigurationError, InvalidParameterError, NotFoundError, StreamItem
 from ajoxi_async.contract.wire import Request
 from tests.client.fakes import ENVELOPE, ScriptedStream, answer, client_on
 from tests.streaming.wire import EVENT_STREAM, Connections, completed, connection, segment
@@ -226,7 +226,7 @@ async def test_outside_of_its_block() -> None:
         with pytest.raises(InvalidParameterError, match="^id: expected the id of a call, got list"):
             many.add(["call_1"])  # type: ignore[arg-type]
     many = client_on(Calls()).transcripts.stream_many()
-    with pytest.raises(RuntimeError, match="async with"):
+    with pytest.raises(ConfigurationError, match="async with"):
         many.add("call_1")
 
 

@@ -59,7 +59,7 @@ def test_what_cannot_be_signed() -> None:
     with pytest.raises(InvalidParameterError, match="event"):
         sign_event({"id": float("inf")}, SECRET)
     for wrong in ("text", None, [1]):
-        with pytest.raises(TypeError, match="event"):
+        with pytest.raises(InvalidParameterError, match="event"):
             sign_event(wrong, SECRET)  # type: ignore[arg-type]
 
 
@@ -75,7 +75,7 @@ def test_what_a_queue_brings() -> None:
             parse_unverified_event(wrong)
     with pytest.raises(DecodeError, match="over the limit of 9"):
         parse_unverified_event(signed.body, max_bytes=9)
-    with pytest.raises(TypeError, match="body"):
+    with pytest.raises(InvalidParameterError, match="body"):
         parse_unverified_event(signed.body.decode())  # type: ignore[arg-type]
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from ajoxi_async.contract import signing
 from ajoxi_async.contract.codec import DecodeError
 from ajoxi_async.contract.webhooks import CallCompleted, UnknownEvent
-from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError, WebhookSignatureError
+from ajoxi_async.protocol.errors import AjoxiError, ConfigurationError, InvalidParameterError, WebhookSignatureError
 from ajoxi_async.webhooks import MAX_BYTES, parse_event, verify_webhook
 
 SECRET = "whsec_5b1f0c"
@@ -141,13 +141,13 @@ def test_only_raw_bytes(body: Any) -> None:
     """Text or a parsed body is a mistake of the program, told with its reason, whatever the signature."""
     for call in (verify_webhook, parse_event):
         for signature in (signed(), "0", None):
-            with pytest.raises(TypeError, match=r"expected the raw bytes .*the bytes are what was signed"):
+            with pytest.raises(InvalidParameterError, match=r"expected the raw bytes .*the bytes are what was signed"):
                 call(body, signature, SECRET)
 
 
 def test_only_the_text_of_the_header() -> None:
     """A signature as bytes is a mistake of the program."""
-    with pytest.raises(TypeError, match="expected the text of the header X-Ajoxi-Signature, got bytes"):
+    with pytest.raises(InvalidParameterError, match="expected the text of the header X-Ajoxi-Signature, got bytes"):
         verify_webhook(BODY, signed().encode(), SECRET)  # type: ignore[arg-type]
 
 
