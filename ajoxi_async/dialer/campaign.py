@@ -165,7 +165,7 @@ class Campaign:
             lines: calls for each free agent in mode ``power``, 2 by default; in ``predictive`` the most for each agent, 4 by default.
             abandonment: the share of answered calls that may be abandoned, mode ``predictive``.
             ring_timeout: seconds for which a phone rings, 1 to 600.
-            max_call: how long a call can last at most; an open call counts for no longer.
+            max_call: how long a call can last at most; an open call, or one in doubt, counts for no longer.
             stop: when the campaign stops by itself.
             ai_receptionist: as for ``calls.create``.
             record: as for ``calls.create``.

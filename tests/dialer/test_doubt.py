@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import anyio
 import pytest
 
 from ajoxi_async import InvalidParameterError
@@ -166,3 +167,15 @@ async def test_what_a_killed_process_has_left_is_found_again(tmp_path: Path) -> 
         assert rung < len(NUMBERS)
         assert last.contacts["done"] == len(NUMBERS)
         assert sorted(here.rings()) == sorted(f"+{number}" for number in NUMBERS)
+
+
+async def test_doubt_that_is_never_settled_holds_nobody_up(where: Where) -> None:
+    """A call in doubt takes a place of `concurrency` for as long as a call can last, and no longer: the others are called then."""
+    async with stage(where, NUMBERS[:2], concurrency=1) as here:
+        here.sandbox.faults.add(action="drop_before", match="calls.create", when="times", n=1)
+        began = here.sandbox.clock.now()
+        with anyio.fail_after(60):
+            last = await here.run()
+        assert last.contacts["unknown"] == last.contacts["done"] == 1
+        (ring,) = here.sandbox.world().rings()
+        assert ring.at.timestamp() >= began + here.campaign.settings.max_call

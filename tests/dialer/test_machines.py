@@ -80,6 +80,13 @@ def each_rang_once(sandbox: Sandbox) -> bool:
     return Counter(ring.number for ring in sandbox.world().rings()) == Counter(f"+{number}" for number in NUMBERS)
 
 
+def nobody_is_called_twice_or_lost(sandbox: Sandbox, last: Progress) -> bool:
+    """Who was not called is in doubt: an intent may have become durable although its owner was cut off before it heard of it."""
+    rung = Counter(ring.number for ring in sandbox.world().rings())
+    settled = last.contacts["done"] + last.contacts["unknown"] == len(NUMBERS)
+    return settled and set(rung.values()) == {1} and len(NUMBERS) - len(rung) == last.contacts["unknown"]
+
+
 async def test_a_standby_sends_nothing_until_the_owner_is_gone(sandbox: Sandbox, postgres: PostgresServer) -> None:
     """The second owner sends nothing and says that it stands by; when the first one leaves, it goes on to the end."""
     url = await new_campaign(sandbox, postgres)
@@ -122,8 +129,7 @@ async def test_the_database_cut_off_from_one_of_two(sandbox: Sandbox, postgres: 
         await wait_until(lambda: "standing by" in (cut_seen[-1].reason or ""))
         line.mend()
         await wait_until(lambda: cut_seen[-1].over)
-    assert each_rang_once(sandbox)
-    assert seen[-1].contacts["done"] == len(NUMBERS)
+    assert nobody_is_called_twice_or_lost(sandbox, seen[-1])
 
 
 @ASYNCIO
@@ -142,8 +148,7 @@ async def test_the_database_restarts_in_mid_run(sandbox: Sandbox, postgres: Post
             await wait_until(lambda: "cannot be reached" in (seen[-1].reason or ""))
             await anyio.to_thread.run_sync(postgres.start)
         await wait_until(lambda: seen[-1].over)
-    assert each_rang_once(sandbox)
-    assert seen[-1].contacts["done"] == len(NUMBERS)
+    assert nobody_is_called_twice_or_lost(sandbox, seen[-1])
 
 
 @contextmanager

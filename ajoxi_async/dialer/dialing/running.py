@@ -113,6 +113,7 @@ class Running:
         opened: whether the ledger was brought up to date with the API.
         halted: the error that ends the run.
         tripped: whether a limit of `Stop` was reached.
+        past_doubt: attempts in doubt whose calls cannot last any more, if there were any; at the sweeper's latest look.
         agents: how many agents are free, as the caller said.
         looked: whether the sweeper has looked at what was due when the run began.
         witness: the latest moment at which a call of ours was placed that a list has shown, in milliseconds by the API's clock.
@@ -151,6 +152,7 @@ class Running:
     watch: ClockWatch = field(init=False)
     halted: Exception | None = None
     tripped: bool = False
+    past_doubt: int = 0
     agents: int = 0
     looked: bool = False
     witness: int = 0
@@ -441,7 +443,7 @@ class Running:
         return Seen(
             dialing=self.counts[ContactState.DIALING.word],
             open=open_,
-            unknown=self.counts[ContactState.UNKNOWN.word],
+            unknown=max(0, self.counts[ContactState.UNKNOWN.word] - self.past_doubt),
             ringing=open_ - talking,
             talking=talking,
             agents=self.agents,

@@ -78,8 +78,11 @@ class Sweeper:
         """Look up until the run ends."""
         running = self.running
         while not running.halted:
-            due, following = await running.ledger.read(self._due)
+            due, following, past = await running.ledger.read(self._due)
             running.next_look = following
+            if past != running.past_doubt:
+                running.past_doubt = past
+                running.dispatch_bell.ring()
             if due:
                 answered = await self._look(due)
                 running.looked = True
@@ -99,9 +102,12 @@ class Sweeper:
             if until is not None and running.clock.now() >= until and running.counts["open"] > _FEW:
                 await self._sleep(_COLLECT)
 
-    def _due(self, db: Database) -> tuple[list[Look], int | None]:
-        campaign = self.running.row.id
-        return looks.due(db, campaign, self.running.now(), MAX_PAGE), looks.next_at(db, campaign)
+    def _due(self, db: Database) -> tuple[list[Look], int | None, int]:
+        campaign, now = self.running.row.id, self.running.now()
+        past = 0
+        if self.running.counts["unknown"]:
+            past = looks.past(db, campaign, now - milliseconds(self.running.settings.max_call))
+        return looks.due(db, campaign, now, MAX_PAGE), looks.next_at(db, campaign), past
 
     async def _sleep(self, seconds: float) -> None:
         await self.running.clock.wait(self._pause, self.running.clock.now() + seconds)

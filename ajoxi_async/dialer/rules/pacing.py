@@ -2,7 +2,7 @@
 
 Modes:
 - ``rate``: at most so many calls begin in a second.
-- ``concurrency``: at most so many calls are away. A call in doubt counts, since it may be ringing.
+- ``concurrency``: at most so many calls are away. A call in doubt counts for as long as a call can last, since it may be ringing.
 - ``seats``: answered calls are talked to by so many AI receptionists or agents, and more calls than seats are dialled because not
   all are answered. By Little's law, ``rate x answer rate x talking time`` seats are in use, so that the rate is
   ``seats / (answer rate x talking time)``. The answer rate is an upper bound (Wilson, 95 %), since believing in too few answers
@@ -74,7 +74,7 @@ class Seen:
     Attributes:
         dialing: calls whose request is away.
         open: calls that were placed and have not ended.
-        unknown: attempts in doubt.
+        unknown: attempts in doubt whose calls may not have ended.
         ringing: of the open ones, those that were not answered yet.
         talking: of the open ones, those that were answered.
         agents: agents who are free now.

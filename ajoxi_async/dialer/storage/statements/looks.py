@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements.facts import STALE
 
-__all__ = ["Look", "due", "intents", "next_at", "postpone", "set_stale", "unknown"]
+__all__ = ["Look", "due", "intents", "next_at", "past", "postpone", "set_stale", "unknown"]
 
 
 class Look(NamedTuple):
@@ -77,6 +77,15 @@ def intents(db: Database, campaign: int) -> list[int]:
     return [
         id for (id,) in db.execute("SELECT id FROM attempt WHERE campaign = ? AND state = 0 ORDER BY id", (campaign,))
     ]
+
+
+def past(db: Database, campaign: int, before: int) -> int:
+    """How many attempts in doubt have no call any more: they were begun before a moment, in milliseconds, or are looked up no more."""
+    ((amount,),) = db.execute(
+        "SELECT count(*) FROM attempt WHERE campaign = ? AND state = 5 AND (intent_at < ? OR next_look IS NULL)",
+        (campaign, before),
+    )
+    return int(amount)
 
 
 def unknown(db: Database, campaign: int) -> list[Look]:
