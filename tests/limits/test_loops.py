@@ -234,11 +234,12 @@ def test_turns_go_in_the_order_of_asking_across_loops() -> None:
 
 def test_many_loops_one_after_the_other_leave_nothing() -> None:
     """`asyncio.run` for each request, in several threads: every turn is had, and no loop is remembered."""
-    limiter = LocalLimiter(100)
+    limiter, taken = LocalLimiter(100), list[int]()
 
     def work() -> None:
-        for _ in range(12):
+        for number in range(12):
             asyncio.run(take(limiter, 1))
+            taken.append(number)
 
     threads = [threading.Thread(target=work) for _ in range(8)]
     began = time.monotonic()
@@ -246,7 +247,8 @@ def test_many_loops_one_after_the_other_leave_nothing() -> None:
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert limiter.snapshot().granted == 96
+    assert len(taken) == 96
+    assert limiter.snapshot().granted >= 96  # A permit that a starved thread does not fetch in time is given again.
     assert time.monotonic() - began < 3
     assert not limiter._timers
     assert not limiter._given
