@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import msgspec
 from attrs import define, field, frozen
 
+from ajoxi_async.contract.encoding.exact_values import is_unicode
 from ajoxi_async.dialer.loading.rows import Row
 from ajoxi_async.dialer.rules.numbers import NumberRefused, reader
 from ajoxi_async.dialer.rules.texts import shown
@@ -230,7 +231,7 @@ def _key(given: Any) -> str | None:
     if not isinstance(given, str | int) or isinstance(given, bool):
         raise InvalidParameterError("key", f"expected a text, got {type(given).__name__}")
     text = given if isinstance(given, str) else str(given) if abs(given) < _LARGEST_KEY else ""
-    if not 0 < len(text) <= _LONGEST_KEY or "\0" in text or not _encodes(text):
+    if not 0 < len(text) <= _LONGEST_KEY or "\0" in text or not is_unicode(text):
         raise InvalidParameterError("key", f"expected a text of at most {_LONGEST_KEY} characters")
     return text
 
@@ -247,14 +248,6 @@ def _variables(given: Mapping[str, Any] | None) -> str | None:
             "variables", f"expected at most {_LONGEST_VARIABLES} characters of JSON, got {len(text)}"
         )
     return text
-
-
-def _encodes(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _shown(given: Any, longest: int) -> str:

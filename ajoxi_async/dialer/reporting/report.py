@@ -202,7 +202,7 @@ def _checked(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
         raise InvalidParameterError("paths", f"expected a list of paths, got {texts.shown(paths)}")
     for path in paths:
         found = os.fspath(path) if isinstance(path, str | os.PathLike) else None
-        if not isinstance(found, str) or not found or "\0" in found or not _encodes(found):
+        if not isinstance(found, str) or not texts.names_a_file(found):
             raise InvalidParameterError("paths", f"expected paths of files, got {texts.shown(path)}")
     return [Path(path) for path in paths]
 
@@ -210,14 +210,6 @@ def _checked(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 def _check_once(paths: Sequence[Path]) -> None:
     if len({os.path.realpath(path) for path in paths}) < len(paths):
         raise InvalidParameterError("paths", "expected each file once")
-
-
-def _encodes(path: str) -> bool:
-    try:
-        os.fsencode(path)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _seconds(moment: int | None) -> float | None:

@@ -9,7 +9,17 @@ Rules:
 
 from __future__ import annotations
 
-__all__ = ["shown", "storable"]
+import os
+
+__all__ = ["names_a_file", "shown", "storable"]
+
+
+def names_a_file(path: str) -> bool:
+    """Whether the operating system can take a text for a path."""
+    try:
+        return bool(os.fsencode(path)) and "\0" not in path
+    except UnicodeEncodeError:
+        return False
 
 
 def shown(value: object, longest: int = 80) -> str:

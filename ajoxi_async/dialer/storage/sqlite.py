@@ -25,6 +25,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
+from ajoxi_async.dialer.rules.texts import names_a_file
 from ajoxi_async.dialer.storage.database import Posted, Row, Value
 from ajoxi_async.dialer.storage.owner_lock import OwnerLock
 from ajoxi_async.dialer.storage.schema import APPLICATION_ID, APPLIED, MIGRATIONS, VERSION
@@ -348,12 +349,10 @@ def _checked(path: object) -> Path:
         raise ConfigurationError(
             f"path: expected the path of a file, got {text!r}: a ledger has to outlive its process"
         )
-    if "\0" in text:
-        raise ConfigurationError("path: expected the path of a file, got one with a null character")
-    try:
-        os.fsencode(text)
-    except UnicodeEncodeError:
-        raise ConfigurationError("path: expected the path of a file, got one that no file can have") from None
+    if not names_a_file(text):
+        raise ConfigurationError(
+            "path: expected the path of a file, got one that no file can have: it has a null character or is no Unicode text"
+        )
     found = Path(text)
     if found.is_dir():
         raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
