@@ -128,6 +128,28 @@ def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, li
         assert settings(second) == ["before"]
 
 
+def test_an_attempt_after_the_idle_timeout(postgres: PostgresServer) -> None:
+    """Who tries again after PostgreSQL has ended the idle connection of the last attempt is told who the owner is."""
+    url = postgres.new_database()
+    with opened(url, lease=60.0) as first, opened(url, lease=0.3) as second:
+        first.own("autumn")
+        assert refuses(second)
+        kept = second._wanted["autumn"]._session.backend
+        with postgres.admin() as admin:
+            until(lambda: not admin.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [kept]).fetchall())
+        assert refuses(second)
+        assert second._wanted["autumn"]._session.backend != kept
+
+
+def test_an_idle_ledger_keeps_its_connection(postgres: PostgresServer) -> None:
+    """An idle_session_timeout of the database does not end the connection of a ledger that has nothing to do."""
+    url = postgres.new_database()
+    with postgres.admin() as admin:
+        admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET idle_session_timeout = '10s'")
+    with opened(url) as database:
+        assert database.execute("SELECT current_setting('idle_session_timeout')") == [("0",)]
+
+
 def test_a_session_that_was_ended(postgres: PostgresServer) -> None:
     """pg_terminate_backend ends the ownership at once, and the next owner has to wait, unless it is the same process."""
     url = postgres.new_database()

@@ -92,7 +92,10 @@ class PostgresDatabase:
         self._address = parse_url(url)
         self.lease = lease
         self._request_timeout = request_timeout
-        settings = {"idle_in_transaction_session_timeout": max(1, int(lease * 1000))}
+        settings = {
+            "idle_in_transaction_session_timeout": max(1, int(lease * 1000)),
+            "idle_session_timeout": 0,  # an administrator may have set one, and a ledger may be idle for hours
+        }
         self._owned: dict[str, Ownership] = {}
         #: Those that were asked for and are another process's, with their connections.
         self._wanted: dict[str, Ownership] = {}

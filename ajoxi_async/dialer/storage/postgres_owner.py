@@ -31,7 +31,7 @@ from typing import Final
 
 from ajoxi_async.dialer.clock import boot_time
 from ajoxi_async.dialer.storage.postgres_session import SCHEMA, Address, Session
-from ajoxi_async.protocol.errors import AjoxiError, LedgerError, LedgerOwnedError
+from ajoxi_async.protocol.errors import AjoxiError, LedgerError, LedgerOwnedError, LedgerUnreachableError
 
 __all__ = ["CHANNEL", "TABLES", "Ownership"]
 
@@ -120,8 +120,7 @@ class Ownership:
             ConfigurationError: the server, or what is before it, is refused: see `postgres_session`.
         """
         try:
-            ((taken,),) = self._session.execute("SELECT pg_try_advisory_lock($1)", self.key)
-            if not taken:
+            if not self._try_lock():
                 found = self._session.execute("SELECT holder FROM owner WHERE name = $1", self.name)
                 holder = found[0][0] if found else "another process"
                 raise LedgerOwnedError(f"the campaign belongs to {holder}, which is alive")
@@ -138,6 +137,19 @@ class Ownership:
         self._session.patience = self._lease
         self._thread = threading.Thread(target=self._keep, name="ajoxi-ledger-owner", daemon=True)
         self._thread.start()
+
+    def _try_lock(self) -> bool:
+        sql = "SELECT pg_try_advisory_lock($1)"
+        kept = self._session.is_open
+        try:
+            ((taken,),) = self._session.execute(sql, self.key)
+        except LedgerUnreachableError:
+            if not kept:
+                raise
+            # PostgreSQL has ended the connection of the last attempt (rule 4), and a lock that this one took with it.
+            self._session.close()
+            ((taken,),) = self._session.execute(sql, self.key)
+        return bool(taken)
 
     def _raise_epoch(self) -> None:
         run = self._session.execute
