@@ -65,6 +65,7 @@ async def test_a_sandbox_that_ends_and_comes_back(browser) -> None:
             await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Calls").click()
             grid = page.get_by_role("grid", name="Calls")
             await expect(grid).to_have_attribute("aria-rowcount", "4")
+            await expect(grid.get_by_role("row").nth(1)).to_be_visible()
             port = int(first.base_url.rpartition(":")[2])
         watch.allow("net::ERR_|status of 401")
         await expect(page.get_by_text("Connection lost")).to_be_visible()
