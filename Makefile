@@ -21,6 +21,8 @@ else
   install = $(PIP) $(2)
   install_package = $(PIP)
 endif
+# The processes of the tests share the bytecode of the test files, whose asserts pytest rewrites.
+unexport PYTHONDONTWRITEBYTECODE
 # The tests run in four processes, since many of them wait. WORKERS=0 runs them in one, as --pdb needs.
 WORKERS ?= 4
 PYTEST := python -P -m pytest -n $(WORKERS) --dist worksteal

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import importlib
 import ipaddress
 import os
 import signal
 import socket
 import sys
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,17 +53,32 @@ _connect_ex = socket.socket.connect_ex
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
     """Keep the garbage collector out of what collection made, which lasts as long as the run.
 
     It would go through thousands of tests again and again while they are collected, and in every full collection later.
     """
     gc.disable()
     try:
+        if session.config.args == session.config.getini("testpaths"):
+            _import_share(session.config)
         return (yield)
     finally:
         gc.freeze()
         gc.enable()
+
+
+def _import_share(config: pytest.Config) -> None:
+    """Import the test files whose turn is this worker's, so that the other workers find their bytecode.
+
+    Rewriting the asserts of all files takes a worker longer than importing and collecting them.
+    """
+    worker: dict[str, Any] = getattr(config, "workerinput", {"workerid": "gw0", "workercount": 1})
+    folder = Path(__file__).parent
+    files = sorted(folder.rglob("test_*.py"))
+    for file in files[int(worker["workerid"].removeprefix("gw")) :: worker["workercount"]]:
+        with suppress(Exception, pytest.skip.Exception):  # pytest reports them when it collects the file
+            importlib.import_module(".".join(file.relative_to(folder.parent).with_suffix("").parts))
 
 
 @pytest.fixture(

@@ -329,12 +329,12 @@ async def test_filters_after_a_reload(
 
 @pytest.mark.usefixtures("large")
 def test_settled_calls_cost_the_collector_nothing() -> None:
-    """A hundred thousand more finished calls add next to nothing to what the garbage collector has to look at."""
+    """Thirty thousand more finished calls add next to nothing to what the garbage collector has to look at."""
     sandbox = Sandbox(port=None, clock="manual")
-    sandbox.seed_calls(20_000)
+    sandbox.seed_calls(10_000)
     gc.collect()
     before = len(gc.get_objects())
-    sandbox.seed_calls(100_000)
+    sandbox.seed_calls(30_000)
     gc.collect()
     gc.collect()
     assert len(gc.get_objects()) - before < 5_000
