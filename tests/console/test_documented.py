@@ -16,7 +16,6 @@ PAGE = FOLDER.parent / "console.md"
 
 
 @pytest.mark.asyncio(loop_scope="session")
-@pytest.mark.timeout(120)
 async def test_the_pictures_can_be_made(browser, tmp_path: Path) -> None:
     """The script makes the pictures that the page shows, in their size, and the page shows no other."""
     async with opened_console(browser, size=SIZE) as console:

@@ -9,7 +9,7 @@ from playwright.async_api import expect
 
 from .opening import opened_console
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 REGISTRY = """async () => (await import('/_ajoxi/console/static/base/shortcuts.js')).commands.value
   .map(({ id, label, keys, group }) => ({ id, label, keys, group }))"""

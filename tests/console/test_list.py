@@ -10,7 +10,7 @@ from playwright.async_api import Locator, Page, expect
 from .opening import Console, opened_console
 from .watching import Watch
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 def grid(page: Page) -> Locator:

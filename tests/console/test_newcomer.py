@@ -20,7 +20,7 @@ from ajoxi_async.sandbox import Timing
 from .hands import HANDS, Hand
 from .opening import Console, opened_console
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(180)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 class Newcomer:

@@ -13,7 +13,7 @@ from ajoxi_async import AsyncAjoxi, Sandbox
 from .opening import opened_console
 from .watching import watched_contexts
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def play(sandbox: Sandbox) -> str:

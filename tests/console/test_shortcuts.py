@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from .opening import opened_console
 from .test_every_page import COMMANDS, press
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
 async def test_where_shortcuts_lead(browser) -> None:

@@ -11,7 +11,7 @@ from ajoxi_async import AsyncAjoxi
 
 from .opening import Console, opened_console
 
-pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 #: The number whose callee is interrupted and corrected a lot.
 LIVELY = "+15005550122"

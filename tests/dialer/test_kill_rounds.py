@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import anyio
-import pytest
 
 from .kill_rounds import simulated
-
-pytestmark = pytest.mark.timeout(120)
 
 
 def test_deaths_at_every_kind_of_boundary() -> None:

@@ -19,7 +19,7 @@ from .power_cuts import Connection, Disk
 from .scene import Post, magic, people, run, scene
 
 EVERY = "AJOXI_POWER_CUTS" in os.environ
-pytestmark = pytest.mark.timeout(0 if EVERY else 60)
+pytestmark = pytest.mark.timeout(0 if EVERY else 180)
 
 
 def _record(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:

@@ -22,7 +22,7 @@ _settings = settings(
     derandomize="AJOXI_WALKS" not in os.environ,
     suppress_health_check=list(HealthCheck),
 )
-pytestmark = pytest.mark.timeout(0 if "AJOXI_WALKS" in os.environ else 120)
+pytestmark = pytest.mark.timeout(0 if "AJOXI_WALKS" in os.environ else 180)
 
 
 def _check(steps: list[tuple[Any, ...]], seed: int, backend: str, *, release: bool) -> None:

@@ -81,7 +81,6 @@ async def one_call(client: AsyncAjoxi, number: int) -> str:
 
 
 @pytest.mark.asyncio
-@pytest.mark.timeout(120)
 async def test_storm_on_asyncio() -> None:
     """Many calls, most of them cancelled at a random moment: every cancel arrives, every answer is its request's."""
     dice = random.Random(SEED)
@@ -145,7 +144,6 @@ async def test_storm_on_asyncio() -> None:
     assert sockets() <= sockets_before
 
 
-@pytest.mark.timeout(120)
 def test_storm_on_trio() -> None:
     """The same on trio, smaller."""
     import trio

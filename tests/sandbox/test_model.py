@@ -686,7 +686,7 @@ class SandboxAndModel(Walks, RuleBasedStateMachine):
         assert sorted((ring.number, ring.call_id, ring.at) for ring in self.world.rings()) == sorted(rang)  # type: ignore[type-var]
 
 
-TestModel = pytest.mark.timeout(0 if EXAMPLES else 120)(SandboxAndModel.TestCase)
+TestModel = pytest.mark.timeout(0 if EXAMPLES else 180)(SandboxAndModel.TestCase)
 TestModel.settings = settings(
     max_examples=int(EXAMPLES or 12),
     stateful_step_count=40 if EXAMPLES else 30,

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from schemathesis.config import SchemathesisConfig
     from schemathesis.engine import Status, events
 
-pytestmark = pytest.mark.timeout(180)
 
 URL = "http://sandbox.test"
 OWN_NUMBER = "+14155550100"
