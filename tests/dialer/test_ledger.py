@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ajoxi_async.dialer.storage.owner_lock import OwnerLock, network_file_system
 from ajoxi_async.dialer.storage.schema import VERSION
 from ajoxi_async.dialer.storage.sqlite import SqliteDatabase
 from ajoxi_async.dialer.storage.statements import campaigns
+from ajoxi_async.runtime.threads import in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +109,113 @@ async def test_a_task_that_is_cancelled_behind_a_commit_holds_nobody_up(tmp_path
                 go_on.set()
             await ledger.write(note("last"))
         assert await names(ledger) == {"first", "cancelled", "last", *(f"n{each}" for each in range(others))}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_a_writer_that_asyncio_cancels_holds_nobody_up(tmp_path: Path, cancelled: int) -> None:
+    """A `task.cancel()` of asyncio, which ignores anyio's shields, ends no transaction that others wait for, and spoils none of theirs."""
+    free = threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("first")(db)  # type: ignore[operator]
+        assert free.wait(20)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        tasks = [asyncio.create_task(ledger.write(slowly))]
+        await anyio.wait_all_tasks_blocked()
+        tasks += [asyncio.create_task(ledger.write(note(name))) for name in ("second", "third", "fourth")]
+        await anyio.wait_all_tasks_blocked()
+        tasks[cancelled].cancel()
+        await anyio.wait_all_tasks_blocked()
+        free.set()
+        _, waiting = await asyncio.wait(tasks, timeout=20)
+        assert not waiting
+        assert [task.cancelled() or task.exception() for task in tasks] == [
+            True if place == cancelled else None for place in range(4)
+        ]
+        assert await names(ledger) == {"first", "second", "third", "fourth"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_next_writer_is_cancelled_by_asyncio_during_its_transaction(tmp_path: Path) -> None:
+    """The writer of a transaction for several tasks tells the others that it was carried out, although it is cancelled in it."""
+    free, second = threading.Event(), threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("second")(db)  # type: ignore[operator]
+        second.set()
+        assert free.wait(20)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        async with ledger._thread:
+            tasks = [asyncio.create_task(ledger.write(work)) for work in (slowly, note("third"))]
+            await anyio.wait_all_tasks_blocked()
+        await in_thread(second.wait)
+        tasks[0].cancel()
+        free.set()
+        _, waiting = await asyncio.wait(tasks, timeout=20)
+        assert not waiting and tasks[0].cancelled() and tasks[1].exception() is None
+        assert await names(ledger) == {"second", "third"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_ledger_is_locked_by_a_task_that_was_cancelled(tmp_path: Path) -> None:
+    """A task that asyncio cancels while it becomes the owner, or stops being it, leaves no ownership behind."""
+    owns, free = threading.Event(), threading.Event()
+
+    class Slow(SqliteDatabase):
+        def own(self, name: str) -> None:
+            super().own(name)
+            owns.set()
+            assert free.wait(20)
+
+        def disown(self, name: str, *, settled: bool = True) -> None:
+            assert free.wait(20)
+            super().disown(name, settled=settled)
+
+    async def command(ledger: Ledger) -> None:
+        async with ledger.owning("x"):
+            await ledger.write(note("n"))
+
+    async with Ledger(Slow(tmp_path / "a.db")) as ledger, Ledger(tmp_path / "a.db") as other:
+        task = asyncio.create_task(command(ledger))
+        await in_thread(owns.wait)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+        free.set()
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled() and not ledger.database.owned("x") and not ledger.blocks
+        free.clear()
+        await other.own("x", patience=0.0)
+        await other.disown("x")
+        free.set()
+        task = asyncio.create_task(command(ledger))
+        while not ledger.blocks:
+            await asyncio.sleep(0)
+        free.clear()
+        while ledger.blocks:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+        free.set()
+        await asyncio.wait([task], timeout=20)
+        assert not ledger.database.owned("x")
+
+
+async def test_a_block_loses_the_campaign_to_one_that_ends(tmp_path: Path) -> None:
+    """A block that ends while another one has become an owner does not take the ownership from it."""
+
+    async def command(ledger: Ledger, *written: str) -> None:
+        async with ledger.owning("x", patience=0.0):
+            for name in written:
+                await ledger.write(note(name))
+
+    async with Ledger(tmp_path / "a.db") as ledger:
+        async with anyio.create_task_group() as group:
+            group.start_soon(command, ledger)
+            group.start_soon(command, ledger, "n")
+        assert await names(ledger) == {"n"} and not ledger.database.owned("x")
 
 
 @pytest.mark.parametrize("cancelled", [True, False])

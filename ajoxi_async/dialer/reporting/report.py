@@ -16,7 +16,6 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import anyio.to_thread
 from attrs import frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -33,6 +32,7 @@ from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements import counts as count_statements
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.reporting import ContactAndAttempt, Rejected, contacts_after, rejected_after
+from ajoxi_async.runtime.threads import in_thread
 
 __all__ = ["Report", "Summary"]
 
@@ -134,12 +134,11 @@ class Report:
         _check_once([*csv, *html])
         counts = ReportCounts()
         before = await self._counted()
-        in_thread = anyio.to_thread.run_sync
         # Opening a file, writing to it, and merging its pieces at the end all take a thread, because they may take long.
         with ExitStack() as files:
-            written = [await in_thread(_opened, files, path) for path in csv]
+            written = [await in_thread(partial(_opened, files, path)) for path in csv]
             async for rows in self.pages():
-                await in_thread(_take, rows, counts, written)
+                await in_thread(partial(_take, rows, counts, written))
             await in_thread(files.close)
         after = await self._counted()
         problems = _problems(counts, after, settled=before == after)
@@ -155,7 +154,7 @@ class Report:
                 problems=problems,
             )
             for path in html:
-                await in_thread(write_text, path, shown)
+                await in_thread(partial(write_text, path, shown))
         return Summary(loaded, counts.rows, dict(counts.states), dict(counts.dispositions), problems)
 
     async def _counted(self) -> dict[str, int]:
