@@ -310,6 +310,33 @@ def test_an_alarm_is_seen_without_a_system_call(tmp_path: Path) -> None:
     other.close()
 
 
+async def test_a_command_by_a_link_to_the_ledger_reaches_the_owner(tmp_path: Path) -> None:
+    """Whoever names the ledger by a symbolic link, perhaps in another folder, posts to the inbox that the owner reads."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "link.db").symlink_to(tmp_path / "a.db")
+    async with Ledger(tmp_path / "a.db") as owner, owner.owning("x"), Ledger(folder / "link.db") as other:
+        await other.read(lambda db: db.post("pause", "{}", 0))
+        assert owner.database.alarm() == 1
+        assert [one.what for one in await owner.read(lambda db: db.posted(0))] == ["pause"]
+    assert [path.name for path in folder.iterdir()] == ["link.db"]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_command_after_the_inbox_was_removed_reaches_the_owner(tmp_path: Path, how: str) -> None:
+    """An owner reads the inbox that is there, and not the file that it has opened before."""
+    inbox = tmp_path / "a.db-inbox"
+    async with Ledger(tmp_path / "a.db") as owner, owner.owning("x"):
+        async with Ledger(tmp_path / "a.db") as other:
+            await other.read(lambda db: db.post("resume", "{}", 0))
+            assert len(await owner.read(lambda db: db.posted(0))) == 1
+            inbox.rename(tmp_path / "old")
+            if how == "replaced":
+                inbox.write_bytes((tmp_path / "old").read_bytes())
+            await other.read(lambda db: db.post("pause", "{}", 0))
+        assert (await owner.read(lambda db: db.posted(0)))[-1].what == "pause"
+
+
 def test_network_file_systems_are_found(tmp_path: Path) -> None:
     """The mount that a path is on decides, the longest one if there are several."""
     mounts = tmp_path / "mountinfo"

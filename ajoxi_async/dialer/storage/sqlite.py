@@ -66,11 +66,14 @@ class SqliteDatabase:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = _checked(path)
         self._lock = OwnerLock(self._path)
+        # Resolved as for the lock, because the owner may know the ledger by another link.
+        self._inbox_path = Path(os.path.realpath(self._path) + "-inbox")
         self._owned: set[str] = set()
         self._database: sqlite3.Connection | None = None
         self._writes = False
         self._file: tuple[int, int] | None = None
         self._inbox: sqlite3.Connection | None = None
+        self._inbox_file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"SqliteDatabase({str(self._path)!r})"
@@ -123,8 +126,7 @@ class SqliteDatabase:
         except BaseException:
             database.close()
             raise
-        found = self._path.stat()
-        self._database, self._writes, self._file = database, writes, (found.st_dev, found.st_ino)
+        self._database, self._writes, self._file = database, writes, _file_at(self._path)
 
     def _check_version(self, database: sqlite3.Connection) -> int:
         ((application,),) = database.execute("PRAGMA application_id").fetchall()
@@ -221,8 +223,7 @@ class SqliteDatabase:
                 raise
 
     def _check_file(self) -> None:
-        found = self._path.stat()
-        if (found.st_dev, found.st_ino) != self._file:
+        if _file_at(self._path) != self._file:
             self._owned.clear()
             raise LedgerError(f"the ledger {self._path} was replaced while it was open, and is not written to")
 
@@ -285,18 +286,25 @@ class SqliteDatabase:
     # Commands of other processes
 
     def _inbox_connection(self) -> sqlite3.Connection:
+        if self._inbox is not None and not self._inbox_stands():
+            # Somebody has removed or replaced the file, and commands are posted to the one that is there now.
+            self._inbox.close()
+            self._inbox = None
         if self._inbox is None:
-            path = f"{self._path}-inbox"
-            inbox = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_WAIT)
+            inbox = sqlite3.connect(self._inbox_path, check_same_thread=False, isolation_level=None, timeout=_WAIT)
             try:
                 inbox.execute("PRAGMA journal_mode=DELETE")
                 inbox.execute("PRAGMA synchronous=FULL")
                 inbox.execute(_INBOX)
+                self._inbox_file = _file_at(self._inbox_path)
             except BaseException:
                 inbox.close()
                 raise
             self._inbox = inbox
         return self._inbox
+
+    def _inbox_stands(self) -> bool:
+        return self._inbox_path.exists() and _file_at(self._inbox_path) == self._inbox_file
 
     def post(self, what: str, detail: str, at: int) -> int:
         """See `Database`."""
@@ -322,7 +330,7 @@ class SqliteDatabase:
     def posted(self, after: int) -> list[Posted]:
         """See `Database`."""
         with self._typed():
-            if self._inbox is None and not Path(f"{self._path}-inbox").exists():
+            if self._inbox is None and not self._inbox_path.exists():
                 return []
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")  # Whoever has raised the alarm has committed by now, or died.
@@ -340,6 +348,12 @@ class SqliteDatabase:
     def alarm(self) -> int | None:
         """See `Database`."""
         return self._lock.alarm()
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """Which file is at a path."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _checked(path: object) -> Path:
