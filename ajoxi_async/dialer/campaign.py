@@ -550,9 +550,13 @@ class Campaign:
 
     async def _await_effect(self, command: int) -> None:
         """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""
+
+        def until(db: Database) -> int:
+            return min(commands.applied(db), commands.heard(db, self.row.id))
+
         with anyio.move_on_after(self._ledger.database.lease):
             # The owner is another process, which cannot set an event of this one.
-            while self._ledger.database.shared and await self._ledger.read(commands.applied) < command:  # noqa: ASYNC110
+            while self._ledger.database.shared and await self._ledger.read(until) < command:  # noqa: ASYNC110
                 await anyio.sleep(_EFFECT)
 
     # Looking
