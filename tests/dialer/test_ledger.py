@@ -383,6 +383,34 @@ def test_a_wrong_path_is_refused(path: object) -> None:
         Ledger(path)  # type: ignore[arg-type]
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_path_of_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe would be waited for by the thread, and a device would get a lock file. Names that are too long are no error of Python's."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null", tmp_path / ("x" * 300)):
+        with pytest.raises(ConfigurationError, match="path: "):
+            Ledger(path)
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are Unicode")
+async def test_a_ledger_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    """A ledger may have every name that a file can have."""
+    path = tmp_path / os.fsdecode(b"\xff%3f?#.db")
+    async with Ledger(path) as ledger, ledger.owning("x"):
+        await ledger.write(note("n"))
+        await ledger.read(lambda db: db.post("pause", "{}", 0))
+        assert len(await ledger.read(lambda db: db.posted(0))) == 1
+    assert path.exists()
+
+
+async def test_an_inbox_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """An error of the inbox does not sound as if the ledger were damaged."""
+    (tmp_path / "a.db-inbox").write_bytes(b"no database" * 100)
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        with pytest.raises(LedgerError, match="^the inbox "):
+            await ledger.read(lambda db: db.posted(0))
+
+
 async def test_an_owner_that_was_replaced_cannot_write(tmp_path: Path) -> None:
     """A transaction with an old epoch is given up."""
     async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):

@@ -40,6 +40,8 @@ _CACHE: Final = 16_000
 #: Files up to so many bytes are checked as a whole when they are opened.
 _SMALL: Final = 32 << 20
 _CHECKED: Final = ("campaign", "chunk", "count", "dnc", "setting", "zones")
+#: What messages call the inbox.
+_INBOX_OF: Final = "the inbox (-inbox) of the ledger"
 _INBOX: Final = (
     "CREATE TABLE IF NOT EXISTS inbox"
     " (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL) STRICT"
@@ -114,7 +116,7 @@ class SqliteDatabase:
             self._database.close()
             self._database = None
         self._writes = False
-        uri = f"file:{quote(str(self._path))}?mode={'rwc' if writes else 'ro'}"
+        uri = f"file:{quote(os.fsencode(self._path))}?mode={'rwc' if writes else 'ro'}"
         database = sqlite3.connect(
             uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_WAIT, cached_statements=256
         )
@@ -167,13 +169,13 @@ class SqliteDatabase:
                 raise LedgerError(f"{self._path} is damaged: {found[0][0] if found else 'no answer'}")
 
     @contextmanager
-    def _typed(self) -> Iterator[None]:
+    def _typed(self, what: str = "the ledger") -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
+            raise LedgerError(f"{what} {self._path} cannot be used: {error}") from error
         except OSError as error:
-            raise LedgerError(f"the ledger {self._path} cannot be used: {error.strerror}") from error
+            raise LedgerError(f"{what} {self._path} cannot be used: {error.strerror}") from error
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
@@ -308,7 +310,7 @@ class SqliteDatabase:
 
     def post(self, what: str, detail: str, at: int) -> int:
         """See `Database`."""
-        with self._typed():
+        with self._typed(_INBOX_OF):
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")
             try:
@@ -329,7 +331,7 @@ class SqliteDatabase:
 
     def posted(self, after: int) -> list[Posted]:
         """See `Database`."""
-        with self._typed():
+        with self._typed(_INBOX_OF):
             if self._inbox is None and not self._inbox_path.exists():
                 return []
             run = self._inbox_connection().execute
@@ -342,7 +344,7 @@ class SqliteDatabase:
 
     def forget(self, upto: int) -> None:
         """See `Database`."""
-        with self._typed():
+        with self._typed(_INBOX_OF):
             self._inbox_connection().execute("DELETE FROM inbox WHERE id <= ?", (upto,))
 
     def alarm(self) -> int | None:
@@ -367,9 +369,14 @@ def _checked(path: object) -> Path:
         raise ConfigurationError(
             "path: expected the path of a file, got one that no file can have: it has a null character or is no Unicode text"
         )
-    found = Path(text)
-    if found.is_dir():
-        raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
-    if not found.absolute().parent.is_dir():
-        raise ConfigurationError(f"path: the folder {found.absolute().parent} does not exist")
-    return found.absolute()
+    found = Path(text).absolute()
+    try:
+        if found.is_dir():
+            raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
+        if found.exists() and not found.is_file():  # A pipe would be waited for, and a device would get a lock file.
+            raise ConfigurationError(f"path: expected the path of a file, and {text} is a device, a pipe or a socket")
+        if not found.parent.is_dir():
+            raise ConfigurationError(f"path: the folder {found.parent} does not exist")
+    except OSError as error:
+        raise ConfigurationError(f"path: {text[:200]} cannot be the path of a file: {error.strerror}") from None
+    return found
