@@ -365,9 +365,8 @@ class Campaign:
 
     async def _refresh(self) -> None:
         """Take over the settings of the ledger, which another process may have changed since it was opened."""
-        row = await self._ledger.read(lambda db: campaigns.find(db, self.name))
-        if row is not None:
-            self.row, self.settings = row, settings_of.from_json(row.spec)
+        self.row = await self._ledger.read(lambda db: campaigns.of(db, self.name))
+        self.settings = settings_of.from_json(self.row.spec)
 
     async def _standing(self, reason: str, *, known: bool = True) -> Progress:
         """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""
@@ -531,6 +530,7 @@ class Campaign:
                 posted = await self._ledger.read(lambda db: db.posted(commands.applied(db)))
 
                 def work(db: Database) -> None:
+                    campaigns.of(db, self.name)
                     if posted:
                         commands.apply(db, posted, rules_of_row, now)
                     commands.carry_out(db, what, told, rules_of_row, now)
