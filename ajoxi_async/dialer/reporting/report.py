@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -131,7 +131,7 @@ class Report:
     ) -> Summary:
         """As `save`, for files of any names."""
         csv, html = _checked(csv), _checked(html)
-        _check_once([*csv, *html])
+        _check_apart([*csv, *html], self._ledger.database.files)
         counts = ReportCounts()
         before = await self._counted()
         # Opening a file, writing to it, and merging its pieces at the end all take a thread, because they may take long.
@@ -206,9 +206,12 @@ def _checked(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def _check_once(paths: Sequence[Path]) -> None:
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+def _check_apart(paths: Sequence[Path], ledger: Collection[str]) -> None:
+    found = {os.path.realpath(path) for path in paths}
+    if len(found) < len(paths):
         raise InvalidParameterError("paths", "expected each file once")
+    if taken := found.intersection(ledger):
+        raise InvalidParameterError("paths", f"expected files beside the ledger, and {taken.pop()} is a part of it")
 
 
 def _seconds(moment: int | None) -> float | None:

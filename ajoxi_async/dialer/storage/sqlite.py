@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -79,6 +79,12 @@ class SqliteDatabase:
 
     def __repr__(self) -> str:
         return f"SqliteDatabase({str(self._path)!r})"
+
+    @property
+    def files(self) -> Collection[str]:
+        """See `Database`."""
+        path = os.path.realpath(self._path)
+        return [path + ending for ending in ("", "-wal", "-shm", ".lock", "-inbox", "-inbox-journal")]
 
     # Opening and closing
 
