@@ -365,9 +365,8 @@ class Campaign:
 
     async def _refresh(self) -> None:
         """Take over the settings of the ledger, which another process may have changed since it was opened."""
-        row = await self._ledger.read(lambda db: campaigns.find(db, self.name))
-        if row is not None:
-            self.row, self.settings = row, settings_of.from_json(row.spec)
+        self.row = await self._ledger.read(lambda db: campaigns.of(db, self.name))
+        self.settings = settings_of.from_json(self.row.spec)
 
     async def _standing(self, reason: str, *, known: bool = True) -> Progress:
         """The progress while this process does not dial, for a reason; of the ledger, if it is `known` to be reachable."""
@@ -531,6 +530,7 @@ class Campaign:
                 posted = await self._ledger.read(lambda db: db.posted(commands.applied(db)))
 
                 def work(db: Database) -> None:
+                    campaigns.of(db, self.name)
                     if posted:
                         commands.apply(db, posted, rules_of_row, now)
                     commands.carry_out(db, what, told, rules_of_row, now)
@@ -550,9 +550,13 @@ class Campaign:
 
     async def _await_effect(self, command: int) -> None:
         """Wait until the owner has carried out a command, or cannot send any more. On SQLite a command has effect at once."""
+
+        def until(db: Database) -> int:
+            return min(commands.applied(db), commands.heard(db, self.row.id))
+
         with anyio.move_on_after(self._ledger.database.lease):
             # The owner is another process, which cannot set an event of this one.
-            while self._ledger.database.shared and await self._ledger.read(commands.applied) < command:  # noqa: ASYNC110
+            while self._ledger.database.shared and await self._ledger.read(until) < command:  # noqa: ASYNC110
                 await anyio.sleep(_EFFECT)
 
     # Looking

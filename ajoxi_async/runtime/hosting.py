@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
 
-__all__ = ["TaskHost"]
+__all__ = ["TaskHost", "wait_surely"]
 
 Args = TypeVarTuple("Args")
 
@@ -31,7 +31,7 @@ Args = TypeVarTuple("Args")
 _open: set[TaskHost] = set()
 
 
-async def _wait(event: anyio.Event) -> None:
+async def wait_surely(event: anyio.Event) -> None:
     """Wait for an event that will certainly be set. A cancellation meanwhile is raised afterwards."""
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=True):
@@ -62,7 +62,7 @@ class TaskHost:
         """Start the group. Several tasks may call it. A task that is cancelled here still has to call `aclose`."""
         if self._loop is None:
             self._start()
-        await _wait(self._ready)
+        await wait_surely(self._ready)
 
     def _start(self) -> None:
         self._ready, self._closing, self._done = anyio.Event(), anyio.Event(), anyio.Event()
@@ -133,7 +133,7 @@ class TaskHost:
             await self._done.wait()
         except anyio.get_cancelled_exc_class():
             self._cancel()
-            await _wait(self._done)
+            await wait_surely(self._done)
             raise
         error, self._error = self._error, None
         if error is not None:

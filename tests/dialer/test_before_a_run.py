@@ -63,3 +63,18 @@ async def test_a_ledger_that_is_gone_is_not_owned_any_more(tmp_path: Path) -> No
             assert (
                 len(await here.ledger.write(lambda db: db.execute("UPDATE campaign SET mark = mark RETURNING id"))) == 1
             )
+
+
+@pytest.mark.parametrize("what", ["run", "load", "pause"])
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_campaign_whose_ledger_was_removed_before(tmp_path: Path, what: str) -> None:
+    """An empty ledger in the place of one that was removed has no such campaign: nothing is loaded into it or commanded in it."""
+    async with stage(tmp_path) as here:
+        for path in tmp_path.glob("ledger.db*"):
+            path.unlink()
+        with pytest.raises(LedgerError, match="is not in the ledger any more"):
+            if what == "run":
+                await here.run()
+            else:
+                await (here.campaign.pause() if what == "pause" else here.campaign.load(["+14045560000"]))
+        assert not await here.sql("SELECT 1 FROM contact")

@@ -248,11 +248,11 @@ def rang_once(sandbox: Sandbox, numbers: list[str]) -> bool:
     return Counter(ring.number for ring in sandbox.world().rings()) == Counter(numbers)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL], ids=lambda number: number.name)
 def test_ended_in_the_middle_and_run_again(
     here: Path, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
-    """After SIGTERM or kill -9 in mid-run the same command goes on: every phone rings once, and who is in doubt is named."""
+    """After SIGTERM, SIGHUP or kill -9 in mid-run the same command goes on: each phone rings once, and who is in doubt is named."""
     numbers = test_numbers(150)
     # With a second attempt, who was released by a person is dialled again.
     load(here, numbers, "--attempts", "2")

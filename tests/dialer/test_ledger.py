@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from ajoxi_async.dialer.storage.owner_lock import OwnerLock, network_file_system
 from ajoxi_async.dialer.storage.schema import VERSION
 from ajoxi_async.dialer.storage.sqlite import SqliteDatabase
 from ajoxi_async.dialer.storage.statements import campaigns
+from ajoxi_async.runtime.threads import in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -107,6 +109,113 @@ async def test_a_task_that_is_cancelled_behind_a_commit_holds_nobody_up(tmp_path
                 go_on.set()
             await ledger.write(note("last"))
         assert await names(ledger) == {"first", "cancelled", "last", *(f"n{each}" for each in range(others))}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("cancelled", [0, 1])
+async def test_a_writer_that_asyncio_cancels_holds_nobody_up(tmp_path: Path, cancelled: int) -> None:
+    """A `task.cancel()` of asyncio, which ignores anyio's shields, ends no transaction that others wait for, and spoils none of theirs."""
+    free = threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("first")(db)  # type: ignore[operator]
+        assert free.wait(20)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        tasks = [asyncio.create_task(ledger.write(slowly))]
+        await anyio.wait_all_tasks_blocked()
+        tasks += [asyncio.create_task(ledger.write(note(name))) for name in ("second", "third", "fourth")]
+        await anyio.wait_all_tasks_blocked()
+        tasks[cancelled].cancel()
+        await anyio.wait_all_tasks_blocked()
+        free.set()
+        _, waiting = await asyncio.wait(tasks, timeout=20)
+        assert not waiting
+        assert [task.cancelled() or task.exception() for task in tasks] == [
+            True if place == cancelled else None for place in range(4)
+        ]
+        assert await names(ledger) == {"first", "second", "third", "fourth"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_the_next_writer_is_cancelled_by_asyncio_during_its_transaction(tmp_path: Path) -> None:
+    """The writer of a transaction for several tasks tells the others that it was carried out, although it is cancelled in it."""
+    free, second = threading.Event(), threading.Event()
+
+    def slowly(db: Database) -> None:
+        note("second")(db)  # type: ignore[operator]
+        second.set()
+        assert free.wait(20)
+
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        async with ledger._thread:
+            tasks = [asyncio.create_task(ledger.write(work)) for work in (slowly, note("third"))]
+            await anyio.wait_all_tasks_blocked()
+        await in_thread(second.wait)
+        tasks[0].cancel()
+        free.set()
+        _, waiting = await asyncio.wait(tasks, timeout=20)
+        assert not waiting and tasks[0].cancelled() and tasks[1].exception() is None
+        assert await names(ledger) == {"second", "third"}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_ledger_is_locked_by_a_task_that_was_cancelled(tmp_path: Path) -> None:
+    """A task that asyncio cancels while it becomes the owner, or stops being it, leaves no ownership behind."""
+    owns, free = threading.Event(), threading.Event()
+
+    class Slow(SqliteDatabase):
+        def own(self, name: str) -> None:
+            super().own(name)
+            owns.set()
+            assert free.wait(20)
+
+        def disown(self, name: str, *, settled: bool = True) -> None:
+            assert free.wait(20)
+            super().disown(name, settled=settled)
+
+    async def command(ledger: Ledger) -> None:
+        async with ledger.owning("x"):
+            await ledger.write(note("n"))
+
+    async with Ledger(Slow(tmp_path / "a.db")) as ledger, Ledger(tmp_path / "a.db") as other:
+        task = asyncio.create_task(command(ledger))
+        await in_thread(owns.wait)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+        free.set()
+        await asyncio.wait([task], timeout=20)
+        assert task.cancelled() and not ledger.database.owned("x") and not ledger.blocks
+        free.clear()
+        await other.own("x", patience=0.0)
+        await other.disown("x")
+        free.set()
+        task = asyncio.create_task(command(ledger))
+        while not ledger.blocks:
+            await asyncio.sleep(0)
+        free.clear()
+        while ledger.blocks:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+        free.set()
+        await asyncio.wait([task], timeout=20)
+        assert not ledger.database.owned("x")
+
+
+async def test_a_block_loses_the_campaign_to_one_that_ends(tmp_path: Path) -> None:
+    """A block that ends while another one has become an owner does not take the ownership from it."""
+
+    async def command(ledger: Ledger, *written: str) -> None:
+        async with ledger.owning("x", patience=0.0):
+            for name in written:
+                await ledger.write(note(name))
+
+    async with Ledger(tmp_path / "a.db") as ledger:
+        async with anyio.create_task_group() as group:
+            group.start_soon(command, ledger)
+            group.start_soon(command, ledger, "n")
+        assert await names(ledger) == {"n"} and not ledger.database.owned("x")
 
 
 @pytest.mark.parametrize("cancelled", [True, False])
@@ -201,6 +310,33 @@ def test_an_alarm_is_seen_without_a_system_call(tmp_path: Path) -> None:
     other.close()
 
 
+async def test_a_command_by_a_link_to_the_ledger_reaches_the_owner(tmp_path: Path) -> None:
+    """Whoever names the ledger by a symbolic link, perhaps in another folder, posts to the inbox that the owner reads."""
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "link.db").symlink_to(tmp_path / "a.db")
+    async with Ledger(tmp_path / "a.db") as owner, owner.owning("x"), Ledger(folder / "link.db") as other:
+        await other.read(lambda db: db.post("pause", "{}", 0))
+        assert owner.database.alarm() == 1
+        assert [one.what for one in await owner.read(lambda db: db.posted(0))] == ["pause"]
+    assert [path.name for path in folder.iterdir()] == ["link.db"]
+
+
+@pytest.mark.parametrize("how", ["removed", "replaced"])
+async def test_a_command_after_the_inbox_was_removed_reaches_the_owner(tmp_path: Path, how: str) -> None:
+    """An owner reads the inbox that is there, and not the file that it has opened before."""
+    inbox = tmp_path / "a.db-inbox"
+    async with Ledger(tmp_path / "a.db") as owner, owner.owning("x"):
+        async with Ledger(tmp_path / "a.db") as other:
+            await other.read(lambda db: db.post("resume", "{}", 0))
+            assert len(await owner.read(lambda db: db.posted(0))) == 1
+            inbox.rename(tmp_path / "old")
+            if how == "replaced":
+                inbox.write_bytes((tmp_path / "old").read_bytes())
+            await other.read(lambda db: db.post("pause", "{}", 0))
+        assert (await owner.read(lambda db: db.posted(0)))[-1].what == "pause"
+
+
 def test_network_file_systems_are_found(tmp_path: Path) -> None:
     """The mount that a path is on decides, the longest one if there are several."""
     mounts = tmp_path / "mountinfo"
@@ -245,6 +381,34 @@ def test_a_wrong_path_is_refused(path: object) -> None:
     """A ledger has to be a file in a folder that exists."""
     with pytest.raises(ConfigurationError, match="path"):
         Ledger(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes")
+def test_a_path_of_no_file_is_refused(tmp_path: Path) -> None:
+    """A pipe would be waited for by the thread, and a device would get a lock file. Names that are too long are no error of Python's."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/null", tmp_path / ("x" * 300)):
+        with pytest.raises(ConfigurationError, match="path: "):
+            Ledger(path)
+
+
+@pytest.mark.skipif(sys.platform in {"win32", "darwin"}, reason="names of files are Unicode")
+async def test_a_ledger_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    """A ledger may have every name that a file can have."""
+    path = tmp_path / os.fsdecode(b"\xff%3f?#.db")
+    async with Ledger(path) as ledger, ledger.owning("x"):
+        await ledger.write(note("n"))
+        await ledger.read(lambda db: db.post("pause", "{}", 0))
+        assert len(await ledger.read(lambda db: db.posted(0))) == 1
+    assert path.exists()
+
+
+async def test_an_inbox_that_is_no_database_is_named(tmp_path: Path) -> None:
+    """An error of the inbox does not sound as if the ledger were damaged."""
+    (tmp_path / "a.db-inbox").write_bytes(b"no database" * 100)
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        with pytest.raises(LedgerError, match="^the inbox "):
+            await ledger.read(lambda db: db.posted(0))
 
 
 async def test_an_owner_that_was_replaced_cannot_write(tmp_path: Path) -> None:

@@ -16,8 +16,10 @@ import pytest
 from ajoxi_async import AsyncAjoxi, Sandbox
 from ajoxi_async.dialer import Campaign, Ledger, Progress
 from ajoxi_async.dialer.clock import boot_time
+from ajoxi_async.dialer.dialing.control import Control
 from ajoxi_async.dialer.storage import postgres_owner
 from ajoxi_async.dialer.storage.postgres import PostgresDatabase
+from ajoxi_async.dialer.storage.statements import commands
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.limits.redis import RedisLimiter
 from ajoxi_async.sandbox import AutoClock
@@ -50,10 +52,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
 
 
 @asynccontextmanager
-async def machine(sandbox: Sandbox, url: str, limiter: object = None, name: str = "autumn") -> AsyncIterator[Campaign]:
+async def machine(
+    sandbox: Sandbox, url: str, limiter: object = None, name: str = "autumn", lease: float = LEASE
+) -> AsyncIterator[Campaign]:
     """The campaign as a machine has it, with a ledger object and a client of its own."""
     # Two seconds is libpq's least.
-    database = PostgresDatabase(f"{url}?connect_timeout=2", lease=LEASE, request_timeout=0.3)
+    database = PostgresDatabase(f"{url}?connect_timeout=2", lease=lease, request_timeout=0.3)
     client = AsyncAjoxi(sandbox.api_key, transport=sandbox.transport(), limiter=limiter or LocalLimiter(None))
     async with Ledger(database) as ledger, client:
         yield await Campaign.open(ledger, client, name, from_=FROM, concurrency=2, clock=sandbox.clock)
@@ -206,6 +210,47 @@ async def test_a_command_reaches_the_owner_on_another_machine(sandbox: Sandbox, 
         await wait_until(lambda: seen[-1].over)
     assert seen[-1].contacts["suppressed"] == 1
     assert not sandbox.world().rings(f"+{NUMBERS[-1]}")
+
+
+@ASYNCIO
+async def test_a_pause_that_the_owner_of_another_campaign_has_carried_out(
+    sandbox: Sandbox, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`pause` does not return before the owner of its own campaign has heard of it, whoever has carried it out."""
+    url = await new_campaign(sandbox, postgres)
+    await new_campaign(sandbox, postgres, "winter", url)
+    look, hears, deaf, paused = Control.look, anyio.Event(), anyio.Event(), anyio.Event()
+
+    async def looked(control: Control) -> None:
+        if deaf.is_set() and control.running.name == "autumn":
+            await hears.wait()
+        await look(control)
+
+    async def pause(campaign: Campaign) -> None:
+        await campaign.pause()
+        paused.set()
+
+    monkeypatch.setattr(Control, "look", looked)
+    async with (
+        machine(sandbox, url, lease=20.0) as autumn,
+        machine(sandbox, url, lease=20.0, name="winter") as winter,
+        machine(sandbox, url, lease=20.0) as other,
+        anyio.create_task_group() as tasks,
+    ):
+        for campaign in (autumn, winter):
+            tasks.start_soon(follow, campaign, [])
+        await wait_until(lambda: autumn.runs and winter.runs)
+        deaf.set()
+        tasks.start_soon(pause, other)
+        with anyio.fail_after(20):
+            while not await other._ledger.read(commands.applied):
+                await anyio.sleep(0.002)
+        await other.progress()  # Time for another look at what was carried out.
+        await other.progress()
+        assert (await other.progress()).state == "paused" and not paused.is_set()
+        hears.set()
+        await wait_until(paused.is_set)
+        tasks.cancel_scope.cancel()
 
 
 @ASYNCIO

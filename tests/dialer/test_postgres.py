@@ -8,7 +8,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from ajoxi_async.dialer.rules.machine import Fact
 from ajoxi_async.dialer.storage import postgres_owner
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.postgres import PostgresDatabase
+from ajoxi_async.dialer.storage.postgres_owner import Ownership
 from ajoxi_async.dialer.storage.statements import claims, facts, looks
 from ajoxi_async.dialer.storage.statements.facts import Report, Rules
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
@@ -107,6 +108,34 @@ def test_the_lease_goes_on_while_the_owner_lives(postgres: PostgresServer) -> No
             return len(seen) == 3
 
         until(beats)
+
+
+@pytest.mark.parametrize("when", ["before the epoch", "after the epoch"])
+def test_a_session_that_is_ended_while_an_owner_begins(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """A session that was made anew does not have the lock: the owner begins again, and blames no pooler, whose error ends a run."""
+    raise_epoch = Ownership._raise_epoch
+
+    def ended(ownership: Ownership) -> None:
+        if when == "after the epoch":
+            raise_epoch(ownership)
+        with postgres.admin() as connection:
+            connection.execute("SELECT pg_terminate_backend(%s, 5000)", [ownership._session.backend])
+        for _ in range(2):  # The first statement finds out, and the second one is of a new session.
+            with suppress(LedgerUnreachableError):
+                ownership._session.execute("SELECT 1")
+        if when == "before the epoch":
+            raise_epoch(ownership)
+
+    with opened(postgres.new_database()) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(Ownership, "_raise_epoch", ended)
+            with pytest.raises(LedgerUnreachableError, match="ended the session"):
+                database.own("autumn")
+            assert not database.owned("autumn")
+        database.own("autumn")
+        assert database.owned("autumn")
 
 
 def test_a_cut_owner_stops_before_another_can_begin(postgres: PostgresServer, line: CutProxy) -> None:

@@ -147,6 +147,21 @@ async def test_states_that_change_meanwhile_are_no_error(tmp_path: Path, monkeyp
     assert summary.rows == 27
 
 
+@pytest.mark.parametrize("ending", ["", ".lock", "-inbox", "-wal"])
+async def test_a_report_that_replaces_the_ledger(tmp_path: Path, ending: str) -> None:
+    """A report is not written over a file of the ledger, whose place it would take, by whatever name."""
+    async with loaded(tmp_path / "a.db") as (_, report):
+        before = (tmp_path / "a.db").stat().st_ino
+        (tmp_path / "link").symlink_to(tmp_path / f"a.db{ending}")
+        for path in (tmp_path / f"a.db{ending}", tmp_path / "link"):
+            with pytest.raises(InvalidParameterError, match="paths: expected files beside the ledger"):
+                await report.write(csv=[path])
+            with pytest.raises(InvalidParameterError, match="paths: expected files beside the ledger"):
+                await report.write(html=[path])
+        assert (tmp_path / "a.db").stat().st_ino == before
+        assert (await report.summary()).adds_up
+
+
 async def test_files_that_cannot_be(tmp_path: Path) -> None:
     """A name with another ending is refused before anything is read; a folder that is not there is a typed error."""
     async with loaded(tmp_path / "a.db") as (_, report):

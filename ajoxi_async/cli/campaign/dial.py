@@ -1,8 +1,8 @@
 """Running a campaign from the command.
 
 Rules:
-1. Ctrl-C, SIGTERM and output that cannot be written end a run in the same way: no further request is sent, and answers that are away
-   are waited for. A second Ctrl-C ends the command at once; what is away then is in doubt, and the next run looks for it.
+1. Ctrl-C, SIGTERM, a terminal that is closed and output that cannot be written end a run in the same way: no further request is sent,
+   and answers that are away are waited for. A second Ctrl-C ends the command at once; what is away then is in doubt, and the next run looks for it.
 2. Where contacts wait for a window to open, it is said for how many and until when. To know it, the contacts that wait are counted,
    at most once a minute.
 """
@@ -80,7 +80,7 @@ async def dial(ledger: Ledger, campaign: Campaign, *, until_settled: float) -> i
 
     with Display() as display:
         running = asyncio.ensure_future(follow(display))
-        with interrupts() as interrupt:
+        with interrupts(hangup=True) as interrupt:
             interrupted = asyncio.ensure_future(interrupt.wait())
             await asyncio.wait({running, interrupted}, return_when=asyncio.FIRST_COMPLETED)
             interrupted.cancel()

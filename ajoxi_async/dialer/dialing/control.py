@@ -82,9 +82,17 @@ class Control:
         def read(db: Database) -> list[Posted]:
             return db.posted(commands.applied(db))
 
+        def work(db: Database, _: Counter[str]) -> None:
+            if posted:
+                commands.apply(db, posted, running.rules_for, running.now())
+            if hears and alarm is not None:
+                commands.hear(db, running.row.id, alarm)
+
         posted = await running.ledger.read(read)
+        hears = running.ledger.database.shared and (alarm or 0) > running.alarm
+        if posted or hears:
+            await running.write(work)
         if posted:
-            await running.write(lambda db, _: commands.apply(db, posted, running.rules_for, running.now()))
             await running.ledger.read(lambda db: db.forget(posted[-1].id))
             if any(one.what == "resume" for one in posted):
                 running.resume()

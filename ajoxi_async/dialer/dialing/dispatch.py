@@ -15,12 +15,14 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 from attrs import define, field
 
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
@@ -34,9 +36,9 @@ from ajoxi_async.dialer.reporting.progress import Waiting
 from ajoxi_async.dialer.rules.intents import IntentsAhead
 from ajoxi_async.dialer.rules.machine import CampaignState, Fact
 from ajoxi_async.dialer.storage.database import Database
-from ajoxi_async.dialer.storage.statements import campaigns, chunks, claims, contacts
+from ajoxi_async.dialer.storage.statements import campaigns, chunks, claims, contacts, facts
 from ajoxi_async.dialer.storage.statements.claims import Candidate, Claimed
-from ajoxi_async.dialer.storage.statements.facts import ANSWER, Report
+from ajoxi_async.dialer.storage.statements.facts import ANSWER, Changed, Report
 from ajoxi_async.protocol.errors import AjoxiError, CampaignHaltedError
 
 __all__ = ["Dispatcher"]
@@ -316,15 +318,21 @@ class Dispatcher:
             return False
         await self._trip()
 
-        def work(db: Database, tally: Counter[str]) -> list[Claimed]:
+        claimed: list[Claimed] = []
+
+        def work(db: Database, tally: Counter[str]) -> None:
             self._openings.learn(contacts.zones_of(db))
             found = claims.candidate(db, running.row.id, number)
-            return [] if found is None else self._claim_all(db, tally, [found], running.now())
+            claimed[:] = [] if found is None else self._claim_all(db, tally, [found], running.now())
 
         steps = running.steps
         # The caller's task may be cancelled at any moment, and nobody else would dial what it has claimed.
         with anyio.CancelScope(shield=True):
-            claimed = await running.write(work)
+            try:
+                await running.write(work)
+            except asyncio.CancelledError:  # From `task.cancel()` of asyncio, which no shield stops.
+                await self._give_back(claimed)
+                raise
         if steps != running.steps:
             running.suspect |= {one.id for one in claimed}
         sent = False
@@ -337,6 +345,17 @@ class Dispatcher:
                 running.sweep_bell.ring()  # Its answer may have been written by another task.
                 raise
         return sent
+
+    async def _give_back(self, claimed: list[Claimed]) -> None:
+        """Undo a claim that was handed over to the ledger, and is in the list when the ledger comes to this."""
+        running = self.running
+
+        def work(db: Database, tally: Counter[str]) -> list[Changed]:
+            reports = [Report(one.id, Fact.UNSENT, reason="canceled") for one in claimed]
+            rules = running.rules_for(running.row)
+            return facts.record(db, running.row.id, reports, running.now(), rules, tally)
+
+        running.note(await running.write(work))
 
     def check(self, *claimed: Claimed) -> None:
         """The gate. Raises if the calls are not to be placed now; else they are on the wire from now on.
@@ -392,6 +411,7 @@ class Dispatcher:
         running, settings = self.running, self.running.settings
         gate = _Gate(self, (one,))
         try:
+            await anyio.lowlevel.checkpoint_if_cancelled()  # Else the call would be on the wire before that is noticed.
             call = await running.placer.calls.create(
                 to=f"+{one.number}",
                 from_=f"+{one.from_}",

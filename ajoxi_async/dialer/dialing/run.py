@@ -32,7 +32,6 @@ from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import campaigns, commands, counts
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
-from ajoxi_async.protocol.errors import LedgerError
 from ajoxi_async.runtime.hosting import TaskHost
 
 __all__ = ["Run"]
@@ -77,11 +76,8 @@ class Run:
         """Begin a run of a campaign that this process owns."""
 
         def start(db: Database) -> tuple[int, CampaignRow, Counter[str]]:
-            epoch = campaigns.next_epoch(db, row.id)
-            found = campaigns.find(db, row.name)
-            if found is None:
-                raise LedgerError("the campaign is not in the ledger any more")
-            return epoch, found, Counter(counts.read(db, row.id))
+            found = campaigns.of(db, row.name)
+            return campaigns.next_epoch(db, found.id), found, Counter(counts.read(db, found.id))
 
         epoch, row, found = await ledger.write(start)
         running = Running(

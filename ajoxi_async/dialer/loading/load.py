@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
 from attrs import evolve, field, frozen
 
 from ajoxi_async.dialer.loading import insertion
@@ -35,6 +35,7 @@ from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.protocol.errors import InvalidParameterError
+from ajoxi_async.runtime.threads import in_thread
 
 __all__ = ["DoNotCall", "LoadReport", "load"]
 
@@ -194,14 +195,14 @@ async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> Asy
             return [] if first is None else [work(chain([first], islice(file, size - 1)))]
 
         try:
-            while done := await anyio.to_thread.run_sync(next_of_file):
+            while done := await in_thread(next_of_file):
                 yield done[0]
         finally:
             file.close()
         return
     async with aclosing(_parts(rows, size)) as parts:
         async for part in parts:
-            yield await anyio.to_thread.run_sync(work, part)
+            yield await in_thread(partial(work, part))
 
 
 async def _parts(rows: Any, size: int) -> AsyncGenerator[list[Row], None]:

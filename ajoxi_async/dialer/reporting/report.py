@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-import anyio.to_thread
 from attrs import frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
@@ -33,6 +32,7 @@ from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements import counts as count_statements
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.reporting import ContactAndAttempt, Rejected, contacts_after, rejected_after
+from ajoxi_async.runtime.threads import in_thread
 
 __all__ = ["Report", "Summary"]
 
@@ -131,15 +131,14 @@ class Report:
     ) -> Summary:
         """As `save`, for files of any names."""
         csv, html = _checked(csv), _checked(html)
-        _check_once([*csv, *html])
+        _check_apart([*csv, *html], self._ledger.database.files)
         counts = ReportCounts()
         before = await self._counted()
-        in_thread = anyio.to_thread.run_sync
         # Opening a file, writing to it, and merging its pieces at the end all take a thread, because they may take long.
         with ExitStack() as files:
-            written = [await in_thread(_opened, files, path) for path in csv]
+            written = [await in_thread(partial(_opened, files, path)) for path in csv]
             async for rows in self.pages():
-                await in_thread(_take, rows, counts, written)
+                await in_thread(partial(_take, rows, counts, written))
             await in_thread(files.close)
         after = await self._counted()
         problems = _problems(counts, after, settled=before == after)
@@ -155,7 +154,7 @@ class Report:
                 problems=problems,
             )
             for path in html:
-                await in_thread(write_text, path, shown)
+                await in_thread(partial(write_text, path, shown))
         return Summary(loaded, counts.rows, dict(counts.states), dict(counts.dispositions), problems)
 
     async def _counted(self) -> dict[str, int]:
@@ -207,9 +206,12 @@ def _checked(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return [Path(path) for path in paths]
 
 
-def _check_once(paths: Sequence[Path]) -> None:
-    if len({os.path.realpath(path) for path in paths}) < len(paths):
+def _check_apart(paths: Sequence[Path], ledger: Collection[str]) -> None:
+    found = {os.path.realpath(path) for path in paths}
+    if len(found) < len(paths):
         raise InvalidParameterError("paths", "expected each file once")
+    if taken := found.intersection(ledger):
+        raise InvalidParameterError("paths", f"expected files beside the ledger, and {taken.pop()} is a part of it")
 
 
 def _seconds(moment: int | None) -> float | None:

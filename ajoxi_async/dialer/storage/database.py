@@ -9,7 +9,7 @@ Rules:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -49,6 +49,10 @@ class Database(Protocol):
     @property
     def lease(self) -> float:
         """Seconds after which an owner that cannot be reached has stopped sending; 0 if owners can always be reached."""
+
+    @property
+    def files(self) -> Collection[str]:
+        """The paths of its files, with links resolved, which nothing else may be written to."""
 
     def open(self) -> None:
         """Connect, for reading at least, and check that it is a ledger, or none yet.

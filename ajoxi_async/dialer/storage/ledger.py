@@ -6,13 +6,15 @@ Rules:
 2. A piece of work that raises does not spoil the others of its transaction: they are carried out again one by one.
 3. `write` returns when the transaction is durable, and raises if it is not, or if that is unknown.
 4. Work that was handed over is carried out even if the task that waits for it is cancelled, and before the database is closed. Only a
-   task that still waits becomes the next writer; where none does, the present one carries out the rest.
+   task that still waits becomes the next writer; where none does, the present one carries out the rest. What the thread has begun is
+   waited for, also by a task that `task.cancel()` of asyncio cancels, which no shield of anyio stops.
 5. Work of one kind on many items is carried out once for all items that wait (`write_each`), because the time of a transaction is
    that of its statements, and to a database on another machine each of them is a round trip.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,11 +23,11 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 import anyio
-import anyio.to_thread
 from attrs import define, field
 
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
+from ajoxi_async.runtime.threads import in_thread
 
 __all__ = ["Ledger"]
 
@@ -96,17 +98,37 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = False
-        with anyio.CancelScope(shield=True):
-            while self._jobs:  # Of tasks that were cancelled, or that outlive this block.
-                await self._carry_out_some()
-            async with self._thread:
-                await self._in_thread(self.database.close)
+        try:
+            with anyio.CancelScope(shield=True):
+                while self._jobs:  # Of tasks that were cancelled, or that outlive this block.
+                    await self._carry_out_some()
+        finally:
+            async with self._turn():
+                await self._in_thread(self.database.close, surely=True)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, surely: bool = False) -> T:
         if self._limit is None:
             # Its own, because anyio's threads are shared with the rest of the application, which may block them.
             self._limit = anyio.CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(work, limiter=self._limit)
+        return await in_thread(work, self._limit, surely=surely)
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """A block for what has to be done in the thread although the task is cancelled, which is raised afterwards."""
+        cancelled: asyncio.CancelledError | None = None
+        with anyio.CancelScope(shield=True):
+            while True:
+                try:
+                    await self._thread.acquire()
+                    break
+                except asyncio.CancelledError as error:  # From `task.cancel()` of asyncio.
+                    cancelled = error
+            try:
+                yield
+            finally:
+                self._thread.release()
+        if cancelled is not None:
+            raise cancelled
 
     def _check_open(self) -> None:
         if not self._open:
@@ -178,6 +200,9 @@ class Ledger:
         try:
             while self._jobs and not (done and self._next()):
                 done = job in await self._carry_out_some() or done
+        except BaseException:
+            job.left = True
+            raise
         finally:
             following = self._next()
             if following is not None:
@@ -188,12 +213,14 @@ class Ledger:
 
     async def _carry_out_some(self) -> list[_Job[Any]]:
         """Carry out the first jobs that wait, in one transaction, and return them. None are left if another task was faster."""
-        async with self._thread:
+        async with self._turn():
             batch, self._jobs = self._jobs[:_MOST], self._jobs[_MOST:]
-            if batch:
-                await self._in_thread(lambda: _transact(self.database, batch))
-        for each in batch:
-            each.done.set()
+            try:
+                if batch:
+                    await self._in_thread(lambda: _transact(self.database, batch), surely=True)
+            finally:
+                for each in batch:
+                    each.done.set()
         return batch
 
     def _next(self) -> _Job[Any] | None:
@@ -221,14 +248,19 @@ class Ledger:
             LedgerOwnedError: another process owns it; see `own`.
         """
         if self._owners[name] == 0:
-            await self.own(name, patience=patience)
+            try:
+                await self.own(name, patience=patience)
+            except LedgerError:
+                raise
+            except BaseException:  # Cancelled, perhaps when it was the owner already.
+                await self.disown(name)
+                raise
         self._owners[name] += 1
         try:
             yield
         finally:
             self._owners[name] -= 1
-            if self._owners[name] == 0:
-                await self.disown(name)
+            await self.disown(name)
 
     async def own(self, name: str, *, patience: float = _PATIENCE) -> None:
         """Become the owner of a campaign; on SQLite, of the whole ledger.
@@ -255,12 +287,12 @@ class Ledger:
             await anyio.sleep(_AGAIN)
 
     async def disown(self, name: str) -> None:
-        """Give up the ownership of a campaign."""
-        settled = name not in self.unsettled
-        self.unsettled.discard(name)
-        with anyio.CancelScope(shield=True):
-            async with self._thread:
-                await self._in_thread(lambda: self.database.disown(name, settled=settled))
+        """Give up the ownership of a campaign, unless a block needs it."""
+        async with self._turn():
+            if not self._owners[name]:  # Another block may have become an owner meanwhile.
+                settled = name not in self.unsettled
+                self.unsettled.discard(name)
+                await self._in_thread(lambda: self.database.disown(name, settled=settled), surely=True)
 
 
 def _transact(database: Database, jobs: list[_Job[Any]]) -> None:

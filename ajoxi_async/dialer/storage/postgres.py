@@ -19,7 +19,7 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from types import MappingProxyType
@@ -108,6 +108,11 @@ class PostgresDatabase:
 
     def __repr__(self) -> str:
         return f"PostgresDatabase({self._address.shown!r})"
+
+    @property
+    def files(self) -> Collection[str]:
+        """See `Database`."""
+        return ()
 
     def _is_lost(self) -> bool:
         return any(not one.holds for one in self._owned.values())

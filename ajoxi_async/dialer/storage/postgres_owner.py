@@ -124,10 +124,10 @@ class Ownership:
                 found = self._session.execute("SELECT holder FROM owner WHERE name = $1", self.name)
                 holder = found[0][0] if found else "another process"
                 raise LedgerOwnedError(f"the campaign belongs to {holder}, which is alive")
+            self._backend = self._session.backend
             self._raise_epoch()
             asked = boot_time()
             self._session.execute(f"LISTEN {CHANNEL}")
-            self._backend = self._session.backend
             self._beat(asked)
         except LedgerOwnedError:
             raise  # The connection is kept for the next attempt.
@@ -154,6 +154,7 @@ class Ownership:
     def _raise_epoch(self) -> None:
         run = self._session.execute
         with self._session.transaction():
+            self._check_session()
             run(
                 "INSERT INTO owner (name, epoch, process, holder, quiet, released) VALUES ($1, 0, '', '', 0, true)"
                 " ON CONFLICT (name) DO NOTHING",
@@ -173,6 +174,11 @@ class Ownership:
             # Without a process it was left, with so much of a wait; otherwise it was lost.
             wait = max(quiet / 1000, self._quiet) if process else quiet / 1000
             self.quiet_at = max(self.quiet_at, lost_at + wait)
+
+    def _check_session(self) -> None:
+        """A connection that was lost is made anew by the next statement, and the new session does not have the lock."""
+        if self._session.backend != self._backend:
+            raise LedgerUnreachableError(f"{self._address.shown} has ended the session that had the owner's lock")
 
     def _extend(self, asked: float) -> None:
         self._wall_ahead = time.time() - boot_time()
@@ -199,8 +205,9 @@ class Ownership:
         ((backend, epoch, latest),) = self._session.execute(
             "SELECT pg_backend_pid(), (SELECT epoch FROM owner WHERE id = $1), (SELECT latest FROM alarm)", self.id
         )
-        if backend != self._backend:
+        if backend != self._session.backend:
             raise self._session.pooler_error()
+        self._check_session()
         if epoch != self.epoch:
             raise LedgerOwnedError("another process has become the owner")
         self._extend(asked)

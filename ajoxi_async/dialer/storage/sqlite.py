@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
@@ -40,6 +40,8 @@ _CACHE: Final = 16_000
 #: Files up to so many bytes are checked as a whole when they are opened.
 _SMALL: Final = 32 << 20
 _CHECKED: Final = ("campaign", "chunk", "count", "dnc", "setting", "zones")
+#: What messages call the inbox.
+_INBOX_OF: Final = "the inbox (-inbox) of the ledger"
 _INBOX: Final = (
     "CREATE TABLE IF NOT EXISTS inbox"
     " (id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL) STRICT"
@@ -66,14 +68,23 @@ class SqliteDatabase:
     def __init__(self, path: str | PathLike[str]) -> None:
         self._path = _checked(path)
         self._lock = OwnerLock(self._path)
+        # Resolved as for the lock, because the owner may know the ledger by another link.
+        self._inbox_path = Path(os.path.realpath(self._path) + "-inbox")
         self._owned: set[str] = set()
         self._database: sqlite3.Connection | None = None
         self._writes = False
         self._file: tuple[int, int] | None = None
         self._inbox: sqlite3.Connection | None = None
+        self._inbox_file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"SqliteDatabase({str(self._path)!r})"
+
+    @property
+    def files(self) -> Collection[str]:
+        """See `Database`."""
+        path = os.path.realpath(self._path)
+        return [path + ending for ending in ("", "-wal", "-shm", ".lock", "-inbox", "-inbox-journal")]
 
     # Opening and closing
 
@@ -111,7 +122,7 @@ class SqliteDatabase:
             self._database.close()
             self._database = None
         self._writes = False
-        uri = f"file:{quote(str(self._path))}?mode={'rwc' if writes else 'ro'}"
+        uri = f"file:{quote(os.fsencode(self._path))}?mode={'rwc' if writes else 'ro'}"
         database = sqlite3.connect(
             uri, uri=True, check_same_thread=False, isolation_level=None, timeout=_WAIT, cached_statements=256
         )
@@ -123,8 +134,7 @@ class SqliteDatabase:
         except BaseException:
             database.close()
             raise
-        found = self._path.stat()
-        self._database, self._writes, self._file = database, writes, (found.st_dev, found.st_ino)
+        self._database, self._writes, self._file = database, writes, _file_at(self._path)
 
     def _check_version(self, database: sqlite3.Connection) -> int:
         ((application,),) = database.execute("PRAGMA application_id").fetchall()
@@ -165,13 +175,13 @@ class SqliteDatabase:
                 raise LedgerError(f"{self._path} is damaged: {found[0][0] if found else 'no answer'}")
 
     @contextmanager
-    def _typed(self) -> Iterator[None]:
+    def _typed(self, what: str = "the ledger") -> Iterator[None]:
         try:
             yield
         except sqlite3.Error as error:
-            raise LedgerError(f"the ledger {self._path} cannot be used: {error}") from error
+            raise LedgerError(f"{what} {self._path} cannot be used: {error}") from error
         except OSError as error:
-            raise LedgerError(f"the ledger {self._path} cannot be used: {error.strerror}") from error
+            raise LedgerError(f"{what} {self._path} cannot be used: {error.strerror}") from error
 
     def _connection(self) -> sqlite3.Connection:
         if self._database is None:
@@ -221,8 +231,7 @@ class SqliteDatabase:
                 raise
 
     def _check_file(self) -> None:
-        found = self._path.stat()
-        if (found.st_dev, found.st_ino) != self._file:
+        if _file_at(self._path) != self._file:
             self._owned.clear()
             raise LedgerError(f"the ledger {self._path} was replaced while it was open, and is not written to")
 
@@ -285,22 +294,29 @@ class SqliteDatabase:
     # Commands of other processes
 
     def _inbox_connection(self) -> sqlite3.Connection:
+        if self._inbox is not None and not self._inbox_stands():
+            # Somebody has removed or replaced the file, and commands are posted to the one that is there now.
+            self._inbox.close()
+            self._inbox = None
         if self._inbox is None:
-            path = f"{self._path}-inbox"
-            inbox = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=_WAIT)
+            inbox = sqlite3.connect(self._inbox_path, check_same_thread=False, isolation_level=None, timeout=_WAIT)
             try:
                 inbox.execute("PRAGMA journal_mode=DELETE")
                 inbox.execute("PRAGMA synchronous=FULL")
                 inbox.execute(_INBOX)
+                self._inbox_file = _file_at(self._inbox_path)
             except BaseException:
                 inbox.close()
                 raise
             self._inbox = inbox
         return self._inbox
 
+    def _inbox_stands(self) -> bool:
+        return self._inbox_path.exists() and _file_at(self._inbox_path) == self._inbox_file
+
     def post(self, what: str, detail: str, at: int) -> int:
         """See `Database`."""
-        with self._typed():
+        with self._typed(_INBOX_OF):
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")
             try:
@@ -321,8 +337,8 @@ class SqliteDatabase:
 
     def posted(self, after: int) -> list[Posted]:
         """See `Database`."""
-        with self._typed():
-            if self._inbox is None and not Path(f"{self._path}-inbox").exists():
+        with self._typed(_INBOX_OF):
+            if self._inbox is None and not self._inbox_path.exists():
                 return []
             run = self._inbox_connection().execute
             run("BEGIN IMMEDIATE")  # Whoever has raised the alarm has committed by now, or died.
@@ -334,12 +350,18 @@ class SqliteDatabase:
 
     def forget(self, upto: int) -> None:
         """See `Database`."""
-        with self._typed():
+        with self._typed(_INBOX_OF):
             self._inbox_connection().execute("DELETE FROM inbox WHERE id <= ?", (upto,))
 
     def alarm(self) -> int | None:
         """See `Database`."""
         return self._lock.alarm()
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """Which file is at a path."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _checked(path: object) -> Path:
@@ -353,9 +375,14 @@ def _checked(path: object) -> Path:
         raise ConfigurationError(
             "path: expected the path of a file, got one that no file can have: it has a null character or is no Unicode text"
         )
-    found = Path(text)
-    if found.is_dir():
-        raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
-    if not found.absolute().parent.is_dir():
-        raise ConfigurationError(f"path: the folder {found.absolute().parent} does not exist")
-    return found.absolute()
+    found = Path(text).absolute()
+    try:
+        if found.is_dir():
+            raise ConfigurationError(f"path: expected the path of a file, and {text} is a folder")
+        if found.exists() and not found.is_file():  # A pipe would be waited for, and a device would get a lock file.
+            raise ConfigurationError(f"path: expected the path of a file, and {text} is a device, a pipe or a socket")
+        if not found.parent.is_dir():
+            raise ConfigurationError(f"path: the folder {found.parent} does not exist")
+    except OSError as error:
+        raise ConfigurationError(f"path: {text[:200]} cannot be the path of a file: {error.strerror}") from None
+    return found

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from ajoxi_async.dialer.rules.machine import CampaignState
 from ajoxi_async.dialer.storage.database import Database
-from ajoxi_async.protocol.errors import ConfigurationError, LedgerOwnedError
+from ajoxi_async.protocol.errors import ConfigurationError, LedgerError, LedgerOwnedError
 
 __all__ = [
     "CampaignRow",
@@ -17,6 +17,7 @@ __all__ = [
     "journal",
     "names",
     "next_epoch",
+    "of",
     "set_mark",
     "set_spec",
     "set_state",
@@ -44,6 +45,18 @@ def find(db: Database, name: str) -> CampaignRow | None:
     """A campaign by its name."""
     rows = db.execute(f"SELECT {_COLUMNS} FROM campaign WHERE name = ?", (name,))
     return CampaignRow(*rows[0]) if rows else None
+
+
+def of(db: Database, name: str) -> CampaignRow:
+    """A campaign by its name, which the caller has opened before.
+
+    Raises:
+        LedgerError: it is not there. The file was removed meanwhile, and an empty ledger was made in its place.
+    """
+    row = find(db, name)
+    if row is None:
+        raise LedgerError(f"the campaign {name!r:.80} is not in the ledger any more")
+    return row
 
 
 def names(db: Database) -> list[str]:

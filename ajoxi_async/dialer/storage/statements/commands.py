@@ -5,6 +5,8 @@ Rules:
 2. Whatever a command does is in the journal, with its moment.
 3. A command may be of another campaign than the one that is run: the inbox is that of the ledger. Each is carried out by the rules of
    its own campaign.
+4. A command that was carried out by another campaign's owner has effect when its own has heard of it. On PostgreSQL, where owners are
+   on several machines, each owner notes up to which command it has.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.contacts import put_dnc
 from ajoxi_async.dialer.storage.statements.facts import PERSON, WEBHOOK, Report, Rules, attempt_of, fact_of, record
 
-__all__ = ["COMMANDS", "applied", "apply", "carry_out"]
+__all__ = ["COMMANDS", "applied", "apply", "carry_out", "hear", "heard"]
 
 #: What a command may be.
 COMMANDS: Final = ("pause", "resume", "stop", "do_not_call", "release", "done", "call", "look")
@@ -40,6 +42,28 @@ def applied(db: Database) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def heard(db: Database, campaign: int) -> int:
+    """The id of the last command of which the owner of a campaign has heard (rule 4)."""
+    rows = db.execute("SELECT value FROM setting WHERE name = ?", (_heard_by(campaign),))
+    return int(rows[0][0]) if rows else 0
+
+
+def hear(db: Database, campaign: int, command: int) -> None:
+    """Note that the owner of a campaign sends nothing before it has taken over what commands up to this one have changed."""
+    _set(db, _heard_by(campaign), command)
+
+
+def _heard_by(campaign: int) -> str:
+    return f"{APPLIED} heard by {campaign}"
+
+
+def _set(db: Database, name: str, value: int) -> None:
+    db.execute(
+        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )
+
+
 def apply(db: Database, posted: Sequence[Posted], rules_for: RulesFor, now: int) -> None:
     """Carry out commands of the inbox, and note it."""
     done = applied(db)
@@ -47,10 +71,7 @@ def apply(db: Database, posted: Sequence[Posted], rules_for: RulesFor, now: int)
         if one.id > done:
             carry_out(db, one.what, json.loads(one.detail), rules_for, now)
             done = one.id
-    db.execute(
-        "INSERT INTO setting (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-        (APPLIED, done),
-    )
+    _set(db, APPLIED, done)
 
 
 def carry_out(db: Database, what: str, detail: dict[str, Any], rules_for: RulesFor, now: int) -> int:
