@@ -480,3 +480,26 @@ async def test_the_password_of_a_proxy_is_not_told(engine: str, anyio_backend_na
     assert not any("s3cr3t" in text for text in shown)
     assert b"s3cr3t" not in pickle.dumps(caught.value)
     assert "s3cr3t" not in repr(client._pipeline.transport._settings)  # type: ignore[attr-defined]
+
+
+def _trace_that_fails(where: str) -> aiohttp.ClientSession:
+    if where == "context":
+
+        def make_context(trace_request_ctx: Any = None) -> Any:
+            raise KeyError("a context's own error")
+
+        return aiohttp.ClientSession(trace_configs=[aiohttp.TraceConfig(trace_config_ctx_factory=make_context)])
+    trace = aiohttp.TraceConfig()
+    getattr(trace, where).append(veto)
+    return aiohttp.ClientSession(trace_configs=[trace])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("where", ["context", "on_request_start", "on_connection_create_start"])
+async def test_a_trace_that_raises_before_anything_is_sent_is_no_unknown_outcome(where: str) -> None:
+    """An exception of a trace before aiohttp writes the request becomes the client's error, and nothing was sent."""
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, _trace_that_fails(where)) as client:
+            with pytest.raises(APIConnectionError, match="own error"):
+                await create(client)
+    assert got == []
