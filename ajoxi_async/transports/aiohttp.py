@@ -139,7 +139,7 @@ class AiohttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=own.connector,
                 connector_owner=False,
-                headers=headers_of_session(own.headers),
+                headers=headers_of_session(own.headers.items()),
                 skip_auto_headers=own.skip_auto_headers,
                 trace_configs=own.trace_configs,
                 response_class=HeldResponse,

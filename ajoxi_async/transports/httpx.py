@@ -47,17 +47,33 @@ __all__ = ["HttpxTransport"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
+_SECOND_ATTEMPT = "a second attempt within one exchange is refused"
+#: What httpcore reports before it connects or sends. It does both for requests that waited for a connection while it was closed.
+_BEGINNINGS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
+
+
+def _check_open(session: Any) -> None:
+    """Refuse to use a session of the caller's after its owner has closed it.
+
+    Raises:
+        ConfigurationError: it was closed.
+    """
+    if session is not None and session_is_closed(session):
+        raise ConfigurationError("session: it was closed; nothing was sent")
+
 
 class _Trace:
     """The state of an exchange, and the scope that ends it.
 
     Attributes:
+        session: of the caller's, if there is one.
         reports: whether the transport reports when it sends.
         handed: whether the transport has the request.
         opening: a connection whose TLS handshake has not ended.
     """
 
-    def __init__(self, *, reports: bool) -> None:
+    def __init__(self, *, session: Any, reports: bool) -> None:
+        self.session: Any = session
         self.reports: bool = reports
         self.handed: bool = False
         self.closed: bool = False
@@ -76,6 +92,8 @@ class _Trace:
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         self.reports = True
+        if not self._sent and event.endswith(_BEGINNINGS):
+            _check_open(self.session)
         if event.endswith("connect_tcp.complete"):
             self.opening = info["return_value"]
         elif event.endswith("start_tls.complete"):
@@ -83,7 +101,7 @@ class _Trace:
         # The CONNECT of a proxy's tunnel is reported too; it contains nothing of the request.
         elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             if self._sent:
-                raise RuntimeError("a second attempt within one exchange is refused")
+                raise RuntimeError(_SECOND_ATTEMPT)
             self._sent, self.opening = True, None
 
     async def settle(self) -> None:
@@ -122,7 +140,10 @@ def _printable(error: Exception) -> Exception | None:
 
 
 async def _note_handing(request: Any) -> None:
-    request.extensions["trace"].handed = True
+    trace = request.extensions["trace"]
+    if trace.handed:
+        raise RuntimeError(_SECOND_ATTEMPT)
+    trace.handed = True
 
 
 def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -189,10 +210,11 @@ class HttpxTransport:
         )
 
     def _copy(self, session: Any) -> Any:
-        if session_is_closed(session):
-            raise ConfigurationError("session: it was closed; nothing was sent")
+        _check_open(session)
         client = copy.copy(session)
-        client.headers = headers_of_session(session.headers)
+        # As bytes, because httpx gives those that are not ASCII as text that it does not take back.
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in session.headers.raw]
+        client.headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of_session(given)]
         client.event_hooks = {
             "request": [*session.event_hooks["request"], _note_handing],
             "response": [_harmless(hook) for hook in session.event_hooks["response"]],
@@ -263,14 +285,13 @@ class HttpxTransport:
                 keeper.aclose().send(None)
 
     def _build(self, client: Any, request: Request, trace: _Trace) -> Any:
-        if self._settings.session is not None and session_is_closed(self._settings.session):
-            request.sent = False
-            raise ConfigurationError("session: it was closed; nothing was sent")
+        _check_open(self._settings.session)
         return client.build_request(
             request.method,
             request.url,
-            # As bytes, because an event id set by a server may not be ASCII.
-            headers=[(name.encode(), value.encode()) for name, value in request.headers.items()],
+            # As bytes, because an event id set by a server may not be ASCII. White space around a value is not part of it, and
+            # h11 refuses it when the request has begun to be sent.
+            headers=[(name.encode(), value.strip(" \t").encode()) for name, value in request.headers.items()],
             content=request.body,
             timeout=self._library.Timeout(None, read=request.idle_timeout),
             extensions={"trace": trace},
@@ -278,7 +299,7 @@ class HttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        trace = _Trace(reports=self._reports)
+        trace = _Trace(session=self._settings.session, reports=self._reports)
         if request.timeout is not None:
             trace.scope.deadline = anyio.current_time() + request.timeout
         self._under_way.add(trace)
@@ -405,7 +426,7 @@ class _Stream:
     def __init__(self, transport: HttpxTransport, request: Request) -> None:
         self._transport = transport
         self._request = request
-        self._trace = _Trace(reports=transport._reports)
+        self._trace = _Trace(session=transport._settings.session, reports=transport._reports)
         self._response: Any = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -503,3 +504,104 @@ async def test_a_trace_that_raises_before_anything_is_sent_is_no_unknown_outcome
             with pytest.raises(APIConnectionError, match="own error"):
                 await create(client)
     assert got == []
+
+
+#: What makes a session of each library with these headers.
+WITH_HEADERS = {
+    "aiohttp": lambda headers: aiohttp.ClientSession(headers=headers),
+    "httpx": lambda headers: httpx.AsyncClient(headers=headers),
+    "httpx2": lambda headers: httpx2.AsyncClient(headers=headers),
+}
+#: Each on asyncio, and those of httpx on trio as well.
+each_library = pytest.mark.parametrize(
+    ("anyio_backend", "library"),
+    [
+        (backend, name)
+        for name in WITH_HEADERS
+        for backend in ("asyncio", "trio")
+        if backend == "asyncio" or name != "aiohttp"
+    ],
+)
+
+
+@each_library
+@pytest.mark.parametrize("header", [("X-Own", "a\r\nX-Other: b"), ("X-Own", "a\0"), ("X Own", "a")])
+async def test_a_session_with_a_header_that_cannot_be_sent_is_no_unknown_outcome(
+    library: str, header: tuple[str, str]
+) -> None:
+    """A header of the session that no request can have is refused by name before anything is sent."""
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, WITH_HEADERS[library](dict([header]))) as client:
+            with pytest.raises(ConfigurationError, match="session: its header 'X.Own' has characters"):
+                await create(client)
+            with pytest.raises(ConfigurationError, match="session: its header 'X.Own' has characters"):
+                async with client.events("GET", "/v1/calls"):
+                    pass
+    assert got == []
+
+
+@each_library
+async def test_a_session_with_odd_headers_that_can_be_sent(library: str) -> None:
+    """White space around a value is not sent, and a value that is not ASCII is sent as the session has it."""
+    own: Any = {"X-Spaced": " a b\t"} | ({"X-Own": "é"} if library == "aiohttp" else {b"X-Own": "é".encode()})
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, WITH_HEADERS[library](own)) as client:
+            await create(client)
+    lines = got[0].lower().split(b"\r\n")
+    assert "x-own: é".encode() in lines
+    assert b"x-spaced: a b" in lines
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_a_subclass_that_repeats_requests_is_stopped(library: Any) -> None:
+    """A session whose `send` tries again sends no POST twice, although its transport does not report what it sends."""
+
+    class Again(library.AsyncClient):  # type: ignore[misc,name-defined]
+        async def send(self, request: Any, **options: Any) -> Any:
+            try:
+                return await super().send(request, **options)
+            except library.TransportError:
+                return await super().send(request, **options)
+
+    seen: list[str] = []
+
+    def lose(request: Any) -> Any:
+        seen.append(request.method)
+        raise library.ReadError("lost")
+
+    async with client_over("http://127.0.0.1:9", Again(transport=library.MockTransport(lose))) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await create(client)
+    assert seen == ["POST"]
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_what_waits_for_a_connection_when_the_session_is_closed(library: Any) -> None:
+    """A request that waits while the owner closes the session is not sent afterwards, over a connection that nobody closes."""
+    arrived, closed = threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        arrived.set()
+        closed.wait(5)
+
+    errors: list[Exception] = []
+
+    async def place(client: AsyncAjoxi) -> None:
+        try:
+            await create(client)
+        except Exception as error:
+            errors.append(error)
+
+    async with server(serve) as (url, got):
+        session = library.AsyncClient(limits=library.Limits(max_connections=1))
+        async with AsyncAjoxi("AJX_TEST_key", base_url=url, session=session, limiter=LocalLimiter(None)) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(place, client)
+                await anyio.to_thread.run_sync(arrived.wait, 5)
+                tasks.start_soon(place, client)
+                await anyio.wait_all_tasks_blocked()
+                await session.aclose()
+                closed.set()
+    assert len(got) == 1
+    assert {type(error) for error in errors} == {OutcomeUnknownError, ConfigurationError}
