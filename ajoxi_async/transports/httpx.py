@@ -13,10 +13,13 @@ Rules:
 6. A connection that brought more bytes than its answer is not used again, because they would be taken for the next answer.
 7. What httpx logs about a request has no query of a URL; see `transports.httpx_log`.
 8. Closing ends all exchanges that are under way, including those that wait for a connection, which httpcore would send later.
+9. An exchange is cancelled by its scope only (`runtime.whole`). httpcore shields what must be whole from anyio's cancellations and
+   not from ``task.cancel()``, which would leave connections in its pool that nobody can use.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import importlib
 import logging
@@ -33,6 +36,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.runtime.loops import running_loop
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.transports.httpx_log import mask_log_of, masked_log
 from ajoxi_async.transports.settings import (
     MAX_BODY,
@@ -70,6 +74,7 @@ class _Trace:
         reports: whether the transport reports when it sends.
         handed: whether the transport has the request.
         opening: a connection whose TLS handshake has not ended.
+        response: of a stream, once its headers have come.
     """
 
     def __init__(self, *, session: Any, reports: bool) -> None:
@@ -78,6 +83,7 @@ class _Trace:
         self.handed: bool = False
         self.closed: bool = False
         self.opening: Any = None
+        self.response: Any = None
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self._sent = False
 
@@ -257,8 +263,6 @@ class HttpxTransport:
 
     def close_soon(self) -> None:
         """See `Engine.close_soon`."""
-        import asyncio
-
         if isinstance(self._loop, asyncio.AbstractEventLoop):
             self._closing = self._loop.create_task(self._close_clients())
         else:
@@ -306,16 +310,8 @@ class HttpxTransport:
         try:
             if self._rest is None:
                 self._rest = await self._open(self._settings.max_connections)
-            with trace.scope, masked_log():
-                response = await self._rest.send(
-                    self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
-                )
-                try:
-                    body = await self._read(response)
-                    _part_with_surplus(response)
-                    return Response(response.status_code, response.headers, body)
-                finally:
-                    await response.aclose()
+            if (answer := await whole(self._exchange(request, trace), trace.scope.cancel)) is not None:
+                return answer
         except ConfigurationError:
             request.sent = False
             raise
@@ -326,11 +322,26 @@ class HttpxTransport:
             raise
         finally:
             self._under_way.discard(trace)
-            if trace.opening is not None:
-                await trace.settle()
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise _translate(TimeoutError(f"after {request.timeout} s"), trace.sent)
+
+    async def _exchange(self, request: Request, trace: _Trace) -> Response | None:
+        """The answer; ``None`` if the scope has ended the exchange."""
+        try:
+            with trace.scope, masked_log():
+                response = await self._rest.send(
+                    self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
+                )
+                try:
+                    body = await self._read(response)
+                    _part_with_surplus(response)
+                    return Response(response.status_code, response.headers, body)
+                finally:
+                    await response.aclose()
+        finally:
+            await trace.settle()
+        return None
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
@@ -344,17 +355,27 @@ class HttpxTransport:
         try:
             if self._streams is None:
                 self._streams = await self._open(None)
-            with trace.scope, masked_log():
-                return await self._streams.send(
-                    self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
-                )
+            await whole(self._head(request, trace), trace.scope.cancel)
+        except BaseException:
+            if trace.response is not None:  # it came when the caller was cancelled already
+                await whole(trace.response.aclose())
+            raise
         finally:
             self._under_way.discard(trace)
-            if trace.opening is not None:
-                await trace.settle()
+        if trace.response is not None:
+            return trace.response
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise TimeoutError(f"after {request.timeout} s")
+
+    async def _head(self, request: Request, trace: _Trace) -> None:
+        try:
+            with trace.scope, masked_log():
+                trace.response = await self._streams.send(
+                    self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
+                )
+        finally:
+            await trace.settle()
 
     async def _read(self, response: Any) -> bytes:
         if response.is_stream_consumed:  # by a response hook of the session
@@ -471,16 +492,18 @@ class _Stream:
     async def close(self) -> None:
         """Close the connection; a task that is reading from it gets an error."""
         self._transport._open_streams.discard(self)
-        # Shielded, so that a cancelled caller still releases its connection.
-        with anyio.CancelScope(shield=True):
-            # If another task is reading, closing the connection ends that read.
-            if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
-                await self._chunks.aclose()
-            if self._response is not None:
-                h11 = _h11_of(self._response)
-                if h11 is not None and not self._response.is_closed:
-                    h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
-                await self._response.aclose()
+        # A cancelled caller still releases its connection.
+        await whole(self._close())
+
+    async def _close(self) -> None:
+        # If another task is reading, closing the connection ends that read.
+        if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
+            await self._chunks.aclose()
+        if self._response is not None:
+            h11 = _h11_of(self._response)
+            if h11 is not None and not self._response.is_closed:
+                h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
+            await self._response.aclose()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

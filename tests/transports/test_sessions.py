@@ -29,7 +29,7 @@ from ajoxi_async import (
     UnprocessableEntityError,
 )
 
-from .sockets import answering, read_request, received, server
+from .sockets import answering, read_request, received, server, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -605,3 +605,34 @@ async def test_what_waits_for_a_connection_when_the_session_is_closed(library: A
                 closed.set()
     assert len(got) == 1
     assert {type(error) for error in errors} == {OutcomeUnknownError, ConfigurationError}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_task_that_is_cancelled_at_any_moment_leaves_no_connection_in_use(library: Any, kept: bool) -> None:
+    """`task.cancel()`, which httpcore does not hold off, leaves no connection in the session's pool that nobody can use."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while read_request(connection):
+            connection.sendall(reply("200 OK"))
+
+    async def stream(client: AsyncAjoxi) -> None:
+        async with client.recordings.stream("rec_1") as audio:
+            async for _ in audio:
+                pass
+
+    with serving(serve) as (url, _):
+        session = library.AsyncClient(limits=library.Limits(max_keepalive_connections=int(kept)))
+        pool = session._transport._pool
+        async with client_over(url, session, retry=RetryPolicy(max_retries=0)) as client:
+            for turns in range(60):
+                for work in (client.calls.retrieve("call_1"), stream(client)):
+                    task = asyncio.ensure_future(work)
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                    await asyncio.wait([task])
+                    in_use = [one for one in pool.connections if not one.is_idle() and not one.is_closed()]
+                    assert (in_use, pool._requests) == ([], [])
+                    task.cancelled() or task.exception()
