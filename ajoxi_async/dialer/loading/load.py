@@ -35,6 +35,7 @@ from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import contacts
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.protocol.errors import InvalidParameterError
+from ajoxi_async.runtime.whole import whole
 
 __all__ = ["DoNotCall", "LoadReport", "load"]
 
@@ -194,7 +195,8 @@ async def _read(rows: Any, size: int, work: Callable[[Iterable[Row]], T]) -> Asy
             return [] if first is None else [work(chain([first], islice(file, size - 1)))]
 
         try:
-            while done := await anyio.to_thread.run_sync(next_of_file):
+            # Whole, because the file cannot be closed while a thread reads it.
+            while done := await whole(anyio.to_thread.run_sync(next_of_file)):
                 yield done[0]
         finally:
             file.close()

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import anyio.to_thread
 from attrs import frozen
@@ -33,8 +34,11 @@ from ajoxi_async.dialer.storage.statements import campaigns
 from ajoxi_async.dialer.storage.statements import counts as count_statements
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
 from ajoxi_async.dialer.storage.statements.reporting import ContactAndAttempt, Rejected, contacts_after, rejected_after
+from ajoxi_async.runtime.whole import whole
 
 __all__ = ["Report", "Summary"]
+
+T = TypeVar("T")
 
 #: Rows of a page. A page takes the database some ten milliseconds.
 _PAGE = 2_000
@@ -134,13 +138,12 @@ class Report:
         _check_once([*csv, *html])
         counts = ReportCounts()
         before = await self._counted()
-        in_thread = anyio.to_thread.run_sync
         # Opening a file, writing to it, and merging its pieces at the end all take a thread, because they may take long.
         with ExitStack() as files:
-            written = [await in_thread(_opened, files, path) for path in csv]
+            written = [await _in_thread(_opened, files, path) for path in csv]
             async for rows in self.pages():
-                await in_thread(_take, rows, counts, written)
-            await in_thread(files.close)
+                await _in_thread(_take, rows, counts, written)
+            await _in_thread(files.close)
         after = await self._counted()
         problems = _problems(counts, after, settled=before == after)
         loaded = after.get("loaded", 0)
@@ -155,7 +158,7 @@ class Report:
                 problems=problems,
             )
             for path in html:
-                await in_thread(write_text, path, shown)
+                await _in_thread(write_text, path, shown)
         return Summary(loaded, counts.rows, dict(counts.states), dict(counts.dispositions), problems)
 
     async def _counted(self) -> dict[str, int]:
@@ -183,6 +186,11 @@ class Report:
             zones=contact.zones or "",
             key=contact.key or "",
         )
+
+
+async def _in_thread(work: Callable[..., T], *args: Any) -> T:
+    # Whole, because a file cannot be closed while a thread writes it.
+    return await whole(anyio.to_thread.run_sync(work, *args))
 
 
 def _of_rejected(row: Rejected) -> ReportRow:

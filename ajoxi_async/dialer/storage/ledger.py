@@ -26,6 +26,7 @@ from attrs import define, field
 
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.protocol.errors import LedgerError, LedgerOwnedError, LedgerUnreachableError
+from ajoxi_async.runtime.whole import whole
 
 __all__ = ["Ledger"]
 
@@ -96,17 +97,20 @@ class Ledger:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._open = False
-        with anyio.CancelScope(shield=True):
-            while self._jobs:  # Of tasks that were cancelled, or that outlive this block.
-                await self._carry_out_some()
-            async with self._thread:
-                await self._in_thread(self.database.close)
+        await whole(self._close())
+
+    async def _close(self) -> None:
+        while self._jobs:  # Of tasks that were cancelled, or that outlive the block.
+            await self._carry_out_some()
+        async with self._thread:
+            await self._in_thread(self.database.close)
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         if self._limit is None:
             # Its own, because anyio's threads are shared with the rest of the application, which may block them.
             self._limit = anyio.CapacityLimiter(1)
-        return await anyio.to_thread.run_sync(work, limiter=self._limit)
+        # Whole, because a database serves one thread at a time.
+        return await whole(anyio.to_thread.run_sync(work, limiter=self._limit))
 
     def _check_open(self) -> None:
         if not self._open:
@@ -155,8 +159,7 @@ class Ledger:
         else:
             self._writing = job.leads = True
         if job.leads:
-            with anyio.CancelScope(shield=True):
-                await self._carry_out(job)
+            await whole(self._carry_out(job))
         if job.error is not None:
             raise job.error
         return job.result  # type: ignore[return-value]  # set, because there was no error
@@ -167,8 +170,7 @@ class Ledger:
         except BaseException:
             job.left = True
             if job.leads:  # This task was to become the writer and is cancelled instead; the jobs must not be left.
-                with anyio.CancelScope(shield=True):
-                    await self._carry_out(job)
+                await whole(self._carry_out(job))
             raise
 
     async def _carry_out(self, job: _Job[Any]) -> None:
@@ -258,9 +260,11 @@ class Ledger:
         """Give up the ownership of a campaign."""
         settled = name not in self.unsettled
         self.unsettled.discard(name)
-        with anyio.CancelScope(shield=True):
-            async with self._thread:
-                await self._in_thread(lambda: self.database.disown(name, settled=settled))
+        await whole(self._disown(name, settled=settled))
+
+    async def _disown(self, name: str, *, settled: bool) -> None:
+        async with self._thread:
+            await self._in_thread(lambda: self.database.disown(name, settled=settled))
 
 
 def _transact(database: Database, jobs: list[_Job[Any]]) -> None:
