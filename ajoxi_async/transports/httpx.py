@@ -162,6 +162,14 @@ def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return call
 
 
+async def _close(response: Any) -> None:
+    """Close a response. Its answer has come, whatever a transport of the session raises now."""
+    try:
+        await response.aclose()
+    except Exception as error:
+        logger.warning("a response could not be closed: %s", mask(f"{type(error).__name__}: {error}"))
+
+
 def _no_cookies() -> CookieJar:
     return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
@@ -338,7 +346,7 @@ class HttpxTransport:
                     _part_with_surplus(response)
                     return Response(response.status_code, response.headers, body)
                 finally:
-                    await response.aclose()
+                    await _close(response)
         finally:
             await trace.settle()
         return None
@@ -358,7 +366,7 @@ class HttpxTransport:
             await whole(self._head(request, trace), trace.scope.cancel)
         except BaseException:
             if trace.response is not None:  # it came when the caller was cancelled already
-                await whole(trace.response.aclose())
+                await whole(_close(trace.response))
             raise
         finally:
             self._under_way.discard(trace)
@@ -498,12 +506,13 @@ class _Stream:
     async def _close(self) -> None:
         # If another task is reading, closing the connection ends that read.
         if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
-            await self._chunks.aclose()
+            with suppress(ExchangeError):
+                await self._chunks.aclose()
         if self._response is not None:
             h11 = _h11_of(self._response)
             if h11 is not None and not self._response.is_closed:
                 h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
-            await self._response.aclose()
+            await _close(self._response)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -636,3 +636,26 @@ async def test_a_task_that_is_cancelled_at_any_moment_leaves_no_connection_in_us
                     in_use = [one for one in pool.connections if not one.is_idle() and not one.is_closed()]
                     assert (in_use, pool._requests) == ([], [])
                     task.cancelled() or task.exception()
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_an_answer_that_cannot_be_closed(library: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception of a transport that closes an answer is logged: the answer has come, and no POST becomes unknown by it."""
+
+    class Stuck(library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"id":"call_1","status":"ringing"}'
+
+        async def aclose(self) -> None:
+            raise ZeroDivisionError("a transport's own error")
+
+    def handle(request: Any) -> Any:
+        kind = "text/event-stream" if request.method == "GET" else "application/json"
+        return library.Response(200, headers={"Content-Type": kind}, stream=Stuck())
+
+    session = library.AsyncClient(transport=library.MockTransport(handle))
+    async with client_over("http://127.0.0.1:9", session) as client:
+        assert await create(client) == "call_1"
+        async with client.events("GET", "/v1/events", reconnect=False):
+            pass
+    assert caplog.text.count("a transport's own error") == 2
