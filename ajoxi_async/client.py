@@ -36,6 +36,7 @@ from ajoxi_async.resources.numbers import Numbers
 from ajoxi_async.resources.recordings import Recordings
 from ajoxi_async.resources.transcripts import Transcripts
 from ajoxi_async.resources.webhooks import Webhooks
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.streaming.events import EventStream, open_events
 from ajoxi_async.transports import EngineTransport, TransportSettings
 from ajoxi_async.transports.settings import check_session
@@ -531,8 +532,11 @@ class AsyncAjoxi:
         """
         self._pipeline.watchlist.stop_listening()
         self._pipeline.lifetime.close()
-        # Shielded, so that a cancelled task that leaves its block still closes its connections.
-        with anyio.move_on_after(_CLOSING, shield=True):
+        # Whole, so that a cancelled task that leaves its block still closes its connections.
+        await whole(self._close_connections())
+
+    async def _close_connections(self) -> None:
+        with anyio.move_on_after(_CLOSING):
             await self._pipeline.transport.aclose()
 
     async def __aenter__(self) -> Self:

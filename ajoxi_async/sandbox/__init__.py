@@ -23,14 +23,12 @@ The packages and modules, from the bottom up:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
-
-import anyio
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
@@ -38,6 +36,7 @@ from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 from ajoxi_async.runtime.hosting import TaskHost
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
@@ -230,7 +229,7 @@ class Sandbox:
         self._hosting = hosting = TaskHost()
         async with AsyncExitStack() as stack:
             stack.callback(self._forget)
-            stack.push_async_callback(_whole, self._http.aclose)
+            stack.push_async_callback(lambda: whole(self._http.aclose()))
             if self._db is not None:
                 await self._open_journal(stack)
             if self._port is not None:
@@ -280,7 +279,7 @@ class Sandbox:
                 self._journal = self._worlds.save = None
                 await journal.aclose()
 
-        stack.push_async_callback(_whole, close)
+        stack.push_async_callback(lambda: whole(close()))
 
     async def _listen(self, stack: AsyncExitStack, port: int) -> None:
         from ajoxi_async.sandbox.server.control.ledger import LedgerFile
@@ -293,7 +292,7 @@ class Sandbox:
         control.base_url = lambda: self._app.base_url
         console = await self._open_console(control) if self._console_wanted else None
         server = Server(self._app, control, self._write_timeout, console)
-        stack.push_async_callback(_whole, server.stop)
+        stack.push_async_callback(lambda: whole(server.stop()))
         port = await server.start(self._host, port)
         self._app.base_url = listening_url(self._host, port)
         if console is not None:
@@ -508,9 +507,3 @@ class Sandbox:
     def dead_letters(self, *, key: str | None = None) -> tuple[Delivery, ...]:
         """See `World.dead_letters`."""
         return self.world(key).dead_letters()
-
-
-async def _whole(close: Callable[[], Awaitable[None]]) -> None:
-    """Close a resource completely, even if the task is being cancelled."""
-    with anyio.CancelScope(shield=True):
-        await close()

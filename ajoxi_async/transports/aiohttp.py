@@ -139,7 +139,7 @@ class AiohttpTransport:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 connector=own.connector,
                 connector_owner=False,
-                headers=headers_of_session(own.headers),
+                headers=headers_of_session(own.headers.items()),
                 skip_auto_headers=own.skip_auto_headers,
                 trace_configs=own.trace_configs,
                 response_class=HeldResponse,
@@ -200,6 +200,8 @@ class AiohttpTransport:
 
     def _begin(self) -> Exchange:
         exchange = Exchange(asyncio.current_task(self._loop))  # type: ignore[arg-type]  # an engine is used by tasks only
+        if _sends_by_itself():
+            exchange.sent = False
         self._under_way.add(exchange)
         return exchange
 
@@ -339,6 +341,12 @@ _RULES: Any = {
     "max_field_size": MAX_HEAD,
     "max_headers": MAX_HEAD // 4,
 }
+
+
+def _sends_by_itself() -> bool:
+    """Whether aiohttp's own code makes requests, so that `CheckedRequest` sees each. Mocks such as aioresponses replace it."""
+    code = getattr(aiohttp.ClientSession._request, "__code__", None)
+    return code is not None and code.co_filename == aiohttp.ClientSession.close.__code__.co_filename
 
 
 def _printable(error: Exception) -> Exception | None:

@@ -37,7 +37,7 @@ class Exchange:
 
     Attributes:
         task: the task that waits for it.
-        sent: whether any byte may have been sent; ``None`` until aiohttp has made its request.
+        sent: whether any byte may have been sent; ``None`` while that is unknown, because something else than aiohttp makes the request.
         expired: whether its time ran out.
         closed: whether the client was closed.
         response: of a stream, once its headers have come.

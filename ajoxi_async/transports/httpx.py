@@ -13,10 +13,13 @@ Rules:
 6. A connection that brought more bytes than its answer is not used again, because they would be taken for the next answer.
 7. What httpx logs about a request has no query of a URL; see `transports.httpx_log`.
 8. Closing ends all exchanges that are under way, including those that wait for a connection, which httpcore would send later.
+9. An exchange is cancelled by its scope only (`runtime.whole`). httpcore shields what must be whole from anyio's cancellations and
+   not from ``task.cancel()``, which would leave connections in its pool that nobody can use.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import importlib
 import logging
@@ -33,6 +36,7 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.wire import ExchangeError, Request, Response
 from ajoxi_async.protocol.errors import ConfigurationError
 from ajoxi_async.runtime.loops import running_loop
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.transports.httpx_log import mask_log_of, masked_log
 from ajoxi_async.transports.settings import (
     MAX_BODY,
@@ -47,21 +51,39 @@ __all__ = ["HttpxTransport"]
 
 logger: logging.Logger = logging.getLogger("ajoxi_async")
 
+_SECOND_ATTEMPT = "a second attempt within one exchange is refused"
+#: What httpcore reports before it connects or sends. It does both for requests that waited for a connection while it was closed.
+_BEGINNINGS = ("connect_tcp.started", "connect_unix_socket.started", "send_request_headers.started")
+
+
+def _check_open(session: Any) -> None:
+    """Refuse to use a session of the caller's after its owner has closed it.
+
+    Raises:
+        ConfigurationError: it was closed.
+    """
+    if session is not None and session_is_closed(session):
+        raise ConfigurationError("session: it was closed; nothing was sent")
+
 
 class _Trace:
     """The state of an exchange, and the scope that ends it.
 
     Attributes:
+        session: of the caller's, if there is one.
         reports: whether the transport reports when it sends.
         handed: whether the transport has the request.
         opening: a connection whose TLS handshake has not ended.
+        response: of a stream, once its headers have come.
     """
 
-    def __init__(self, *, reports: bool) -> None:
+    def __init__(self, *, session: Any, reports: bool) -> None:
+        self.session: Any = session
         self.reports: bool = reports
         self.handed: bool = False
         self.closed: bool = False
         self.opening: Any = None
+        self.response: Any = None
         self.scope: anyio.CancelScope = anyio.CancelScope()
         self._sent = False
 
@@ -76,6 +98,8 @@ class _Trace:
 
     async def __call__(self, event: str, info: dict[str, Any]) -> None:
         self.reports = True
+        if not self._sent and event.endswith(_BEGINNINGS):
+            _check_open(self.session)
         if event.endswith("connect_tcp.complete"):
             self.opening = info["return_value"]
         elif event.endswith("start_tls.complete"):
@@ -83,7 +107,7 @@ class _Trace:
         # The CONNECT of a proxy's tunnel is reported too; it contains nothing of the request.
         elif event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
             if self._sent:
-                raise RuntimeError("a second attempt within one exchange is refused")
+                raise RuntimeError(_SECOND_ATTEMPT)
             self._sent, self.opening = True, None
 
     async def settle(self) -> None:
@@ -122,7 +146,10 @@ def _printable(error: Exception) -> Exception | None:
 
 
 async def _note_handing(request: Any) -> None:
-    request.extensions["trace"].handed = True
+    trace = request.extensions["trace"]
+    if trace.handed:
+        raise RuntimeError(_SECOND_ATTEMPT)
+    trace.handed = True
 
 
 def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -133,6 +160,14 @@ def _harmless(hook: Callable[[Any], Any]) -> Callable[[Any], Any]:
             logger.warning("a response hook of the session failed: %s", mask(f"{type(error).__name__}: {error}"))
 
     return call
+
+
+async def _close(response: Any) -> None:
+    """Close a response. Its answer has come, whatever a transport of the session raises now."""
+    try:
+        await response.aclose()
+    except Exception as error:
+        logger.warning("a response could not be closed: %s", mask(f"{type(error).__name__}: {error}"))
 
 
 def _no_cookies() -> CookieJar:
@@ -189,10 +224,11 @@ class HttpxTransport:
         )
 
     def _copy(self, session: Any) -> Any:
-        if session_is_closed(session):
-            raise ConfigurationError("session: it was closed; nothing was sent")
+        _check_open(session)
         client = copy.copy(session)
-        client.headers = headers_of_session(session.headers)
+        # As bytes, because httpx gives those that are not ASCII as text that it does not take back.
+        given = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in session.headers.raw]
+        client.headers = [(name.encode(), value.encode("latin-1")) for name, value in headers_of_session(given)]
         client.event_hooks = {
             "request": [*session.event_hooks["request"], _note_handing],
             "response": [_harmless(hook) for hook in session.event_hooks["response"]],
@@ -235,8 +271,6 @@ class HttpxTransport:
 
     def close_soon(self) -> None:
         """See `Engine.close_soon`."""
-        import asyncio
-
         if isinstance(self._loop, asyncio.AbstractEventLoop):
             self._closing = self._loop.create_task(self._close_clients())
         else:
@@ -263,14 +297,13 @@ class HttpxTransport:
                 keeper.aclose().send(None)
 
     def _build(self, client: Any, request: Request, trace: _Trace) -> Any:
-        if self._settings.session is not None and session_is_closed(self._settings.session):
-            request.sent = False
-            raise ConfigurationError("session: it was closed; nothing was sent")
+        _check_open(self._settings.session)
         return client.build_request(
             request.method,
             request.url,
-            # As bytes, because an event id set by a server may not be ASCII.
-            headers=[(name.encode(), value.encode()) for name, value in request.headers.items()],
+            # As bytes, because an event id set by a server may not be ASCII. White space around a value is not part of it, and
+            # h11 refuses it when the request has begun to be sent.
+            headers=[(name.encode(), value.strip(" \t").encode()) for name, value in request.headers.items()],
             content=request.body,
             timeout=self._library.Timeout(None, read=request.idle_timeout),
             extensions={"trace": trace},
@@ -278,23 +311,15 @@ class HttpxTransport:
 
     async def send(self, request: Request) -> Response:
         """See `Transport.send`."""
-        trace = _Trace(reports=self._reports)
+        trace = _Trace(session=self._settings.session, reports=self._reports)
         if request.timeout is not None:
             trace.scope.deadline = anyio.current_time() + request.timeout
         self._under_way.add(trace)
         try:
             if self._rest is None:
                 self._rest = await self._open(self._settings.max_connections)
-            with trace.scope, masked_log():
-                response = await self._rest.send(
-                    self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
-                )
-                try:
-                    body = await self._read(response)
-                    _part_with_surplus(response)
-                    return Response(response.status_code, response.headers, body)
-                finally:
-                    await response.aclose()
+            if (answer := await whole(self._exchange(request, trace), trace.scope.cancel)) is not None:
+                return answer
         except ConfigurationError:
             request.sent = False
             raise
@@ -305,11 +330,26 @@ class HttpxTransport:
             raise
         finally:
             self._under_way.discard(trace)
-            if trace.opening is not None:
-                await trace.settle()
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise _translate(TimeoutError(f"after {request.timeout} s"), trace.sent)
+
+    async def _exchange(self, request: Request, trace: _Trace) -> Response | None:
+        """The answer; ``None`` if the scope has ended the exchange."""
+        try:
+            with trace.scope, masked_log():
+                response = await self._rest.send(
+                    self._build(self._rest, request, trace), stream=True, auth=None, follow_redirects=False
+                )
+                try:
+                    body = await self._read(response)
+                    _part_with_surplus(response)
+                    return Response(response.status_code, response.headers, body)
+                finally:
+                    await _close(response)
+        finally:
+            await trace.settle()
+        return None
 
     def stream(self, request: Request) -> _Stream:
         """See `Transport.stream`."""
@@ -323,17 +363,27 @@ class HttpxTransport:
         try:
             if self._streams is None:
                 self._streams = await self._open(None)
-            with trace.scope, masked_log():
-                return await self._streams.send(
-                    self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
-                )
+            await whole(self._head(request, trace), trace.scope.cancel)
+        except BaseException:
+            if trace.response is not None:  # it came when the caller was cancelled already
+                await whole(_close(trace.response))
+            raise
         finally:
             self._under_way.discard(trace)
-            if trace.opening is not None:
-                await trace.settle()
+        if trace.response is not None:
+            return trace.response
         if trace.closed:
             raise ExchangeError("the client was closed", sent=trace.sent)
         raise TimeoutError(f"after {request.timeout} s")
+
+    async def _head(self, request: Request, trace: _Trace) -> None:
+        try:
+            with trace.scope, masked_log():
+                trace.response = await self._streams.send(
+                    self._build(self._streams, request, trace), stream=True, auth=None, follow_redirects=False
+                )
+        finally:
+            await trace.settle()
 
     async def _read(self, response: Any) -> bytes:
         if response.is_stream_consumed:  # by a response hook of the session
@@ -405,7 +455,7 @@ class _Stream:
     def __init__(self, transport: HttpxTransport, request: Request) -> None:
         self._transport = transport
         self._request = request
-        self._trace = _Trace(reports=transport._reports)
+        self._trace = _Trace(session=transport._settings.session, reports=transport._reports)
         self._response: Any = None
         self._chunks: AsyncGenerator[bytes, None] | None = None
 
@@ -450,16 +500,19 @@ class _Stream:
     async def close(self) -> None:
         """Close the connection; a task that is reading from it gets an error."""
         self._transport._open_streams.discard(self)
-        # Shielded, so that a cancelled caller still releases its connection.
-        with anyio.CancelScope(shield=True):
-            # If another task is reading, closing the connection ends that read.
-            if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
+        # A cancelled caller still releases its connection.
+        await whole(self._close())
+
+    async def _close(self) -> None:
+        # If another task is reading, closing the connection ends that read.
+        if self._chunks is not None and not getattr(self._chunks, "ag_running", False):
+            with suppress(ExchangeError):
                 await self._chunks.aclose()
-            if self._response is not None:
-                h11 = _h11_of(self._response)
-                if h11 is not None and not self._response.is_closed:
-                    h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
-                await self._response.aclose()
+        if self._response is not None:
+            h11 = _h11_of(self._response)
+            if h11 is not None and not self._response.is_closed:
+                h11.send_failed()  # makes httpcore close the connection, whatever bytes follow the stream
+            await _close(self._response)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

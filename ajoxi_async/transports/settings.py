@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -91,9 +92,22 @@ _OURS = frozenset(
 )  # fmt: skip
 
 
-def headers_of_session(given: Mapping[str, str]) -> list[tuple[str, str]]:
-    """The default headers of a session that are sent with the client's requests."""
-    return [(name, value) for name, value in given.items() if name.lower() not in _OURS]
+#: The name of a header (RFC 9110), and what no value may hold.
+_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+\-.^_`|~]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def headers_of_session(given: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The default headers of a session that are sent with the client's requests.
+
+    Raises:
+        ConfigurationError: one of them cannot be sent. The engines would notice when they have begun to send a request.
+    """
+    kept = [(name, value.strip(" \t")) for name, value in given if name.lower() not in _OURS]
+    for name, value in kept:
+        if not _NAME.fullmatch(name) or _CONTROL.search(value):
+            raise ConfigurationError(f"session: its header {name[:40]!r} has characters that no header may have")
+    return kept
 
 
 def default_tls() -> ssl.SSLContext:

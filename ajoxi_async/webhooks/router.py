@@ -56,6 +56,7 @@ from ajoxi_async.protocol.callbacks import why_not_async, why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.webhooks import MAX_BYTES, check_max_bytes, check_secrets, check_tolerance, parse_event
 from ajoxi_async.webhooks.logs import EventLog, MemoryLog
 
@@ -294,6 +295,9 @@ class WebhookRouter:
         except Exception:
             _report(event)
             return _refuse(503, "service_unavailable", "The event cannot be handled now.")
+        except BaseException:  # a cancellation, after which the log may have the claim
+            await whole(self._settle(event, owner, handled=False))
+            raise
         if state == "done":
             return _HANDLED
         if state == "running":
@@ -333,7 +337,7 @@ class WebhookRouter:
                     failed = await _run(event, later, ())
             handled = failed is None
         finally:  # also after a cancellation, when it is unknown which handlers have finished
-            await self._settle(event, owner, handled)
+            await whole(self._settle(event, owner, handled))
         if failed is None:
             outcome.set_answer(_HANDLED)
         elif isinstance(failed, outcome.passing):
@@ -342,11 +346,10 @@ class WebhookRouter:
             outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
 
     async def _settle(self, event: Event, owner: str, handled: bool) -> None:
-        with anyio.CancelScope(shield=True):
-            try:
-                await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
-            except Exception:
-                _report(event)
+        try:
+            await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
+        except Exception:
+            _report(event)
 
 
 async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]) -> Exception | None:

@@ -102,7 +102,7 @@ class DyingDatabase(SqliteDatabase):
 class InlineLedger(Ledger):
     """A ledger without a thread of its own: rounds of thousands of lives take a fraction of the time."""
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, work: Callable[[], T], *, surely: bool = False) -> T:
         await anyio.lowlevel.checkpoint()
         return work()
 

@@ -430,3 +430,59 @@ async def test_a_ledger_that_is_not_open_says_so(tmp_path: Path) -> None:
     async with ledger:
         with pytest.raises(LedgerError, match="no ledger"):
             await names(ledger)
+
+
+class _Slow:
+    """Work that takes until it is let go, and counts how many threads are in the database at once."""
+
+    def __init__(self) -> None:
+        self.entered, self.go_on = threading.Event(), threading.Event()
+        self.inside = self.most = 0
+
+    def __call__(self, db: Database) -> None:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        self.entered.set()
+        self.go_on.wait(10)
+        self.inside -= 1
+
+
+async def _cancel_while_it_works(task: asyncio.Task[None], slow: _Slow) -> None:
+    await anyio.to_thread.run_sync(slow.entered.wait, 10)
+    task.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_is_cancelled_lets_no_second_thread_into_the_database(tmp_path: Path) -> None:
+    """`task.cancel()` while a thread reads does not let another thread use the connection beside it."""
+    slow = _Slow()
+    async with Ledger(tmp_path / "a.db") as ledger:
+        first = asyncio.ensure_future(ledger.read(slow))
+        await _cancel_while_it_works(first, slow)
+        second = asyncio.ensure_future(ledger.read(slow))
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert slow.inside == 1
+        slow.go_on.set()
+        await asyncio.wait([first, second])
+    assert first.cancelled() and second.exception() is None and slow.most == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_task_that_is_cancelled_during_a_commit_holds_nobody_up(tmp_path: Path) -> None:
+    """`task.cancel()` of the task that commits for others leaves none of them waiting for ever."""
+    before, slow = _Slow(), _Slow()
+    async with Ledger(tmp_path / "a.db") as ledger, ledger.owning("x"):
+        first = asyncio.ensure_future(ledger.write(before))
+        await anyio.to_thread.run_sync(before.entered.wait, 10)
+        leading = asyncio.ensure_future(ledger.write(slow))
+        others = [asyncio.ensure_future(ledger.write(note(f"n{each}"))) for each in range(3)]
+        await asyncio.sleep(0)
+        before.go_on.set()
+        await _cancel_while_it_works(leading, slow)
+        slow.go_on.set()
+        await asyncio.wait_for(asyncio.gather(first, *others), 10)
+        await asyncio.wait([leading])
+        assert leading.cancelled() and await names(ledger) == {"n0", "n1", "n2"}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import random
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.dialer.loading import load as loading
 from ajoxi_async.dialer.loading.load import LoadReport, load
-from ajoxi_async.dialer.loading.rows import from_csv
+from ajoxi_async.dialer.loading.rows import CsvFile, from_csv
 from ajoxi_async.dialer.rules.windows import Windows
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import campaigns, contacts, counts
@@ -454,3 +456,30 @@ async def test_zones_of_another_campaign_are_used_again(one: Books) -> None:
         await book.ledger.write(lambda db: contacts.zones_id(db, ["Asia/Tokyo"]))
         await book.load([*numbers(3), {"phone": "+14156660001", "zone": "Asia/Tokyo"}])
         assert await book.ask("SELECT id, names FROM zones ORDER BY id") == [(1, "America/New_York"), (2, "Asia/Tokyo")]
+
+
+@pytest.mark.asyncio
+async def test_a_task_that_is_cancelled_while_a_file_is_read_stays_cancelled(
+    one: Books, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`task.cancel()` while a thread reads the file ends the load as cancelled, and not with an error about the file."""
+    (tmp_path / "people.csv").write_text("phone\n+14155551234\n")
+    entered, go_on = threading.Event(), threading.Event()
+    own = CsvFile.rows
+
+    def slowly(file: CsvFile) -> Any:
+        for row in own(file):
+            entered.set()
+            go_on.wait(10)
+            yield row
+
+    monkeypatch.setattr(CsvFile, "rows", slowly)
+    async with one as book:
+        task = asyncio.ensure_future(book.load(from_csv(tmp_path / "people.csv")))
+        await anyio.to_thread.run_sync(entered.wait, 10)
+        task.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        go_on.set()
+        await asyncio.wait([task])
+        assert task.cancelled()

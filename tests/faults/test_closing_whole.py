@@ -24,7 +24,7 @@ from ajoxi_async import (
 from ajoxi_async.contract.wire import Request, Response
 
 from .clients import client_of, create
-from .server import Exchange, FaultServer, answer
+from .server import Exchange, FaultServer, answer, success
 
 pytestmark = pytest.mark.anyio
 
@@ -307,3 +307,34 @@ async def test_a_token_request_on_the_wire_when_the_client_is_closed() -> None:
             await client.aclose()
             await asyncio.sleep(0)
     assert [type(end) for end in ends] == [ClientClosedError]
+
+
+async def answered(exchange: Exchange) -> None:
+    """Answer with success."""
+    await exchange.send(success(await exchange.read()))
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("turns", range(1, 8))
+async def test_a_task_that_is_cancelled_while_it_closes_the_client_leaves_nothing_open(turns: int) -> None:
+    """`task.cancel()` at any moment of `aclose`, from `asyncio.timeout` for instance, leaves no session open."""
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        async with FaultServer(answered, then=one_event) as server:
+            client = client_of(server.url)
+            await client.calls.retrieve("call_1")
+            events = client.events("GET", "/v1/transcripts/call_1")
+            await events.__aenter__()
+            await anext(events)
+            closing = asyncio.ensure_future(client.aclose())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            cancelled = closing.cancel()
+            await asyncio.wait([closing])
+            assert closing.cancelled() is cancelled
+            with anyio.fail_after(5):
+                while server.open_connections:
+                    await anyio.sleep(0.001)
+        del client, events
+        gc.collect()
+    assert [str(one.message) for one in warned] == []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import functools
 import importlib
 import os
 import pickle
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -685,3 +687,32 @@ async def test_closing_the_client_ends_a_download(way: Any, tmp_path: Path) -> N
         await client.aclose()
         await settled(server)
     assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("step", ["open", "write", "finish"])
+async def test_a_task_that_is_cancelled_while_a_thread_works_on_the_file(
+    step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`task.cancel()` waits for the thread that opens or writes the file, so that nothing of it is left but the whole."""
+    entered, go_on = threading.Event(), threading.Event()
+    own = getattr(partial_file.PartialFile, step)
+
+    def slowly(self: Any, *given: Any) -> Any:
+        entered.set()
+        go_on.wait(10)
+        return own(self, *given)
+
+    monkeypatch.setattr(partial_file.PartialFile, step, slowly)
+    storage = Storage(audio(3000))
+    async with opened(storage), of(storage) as client:
+        loading = asyncio.ensure_future(client.recordings.download_to(storage.recording(), tmp_path / "a.wav"))
+        await anyio.to_thread.run_sync(entered.wait, 10)
+        loading.cancel()
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert not loading.done()
+        go_on.set()
+        await asyncio.wait([loading])
+    assert loading.cancelled()
+    assert [path.name for path in tmp_path.iterdir()] == (["a.wav"] if step == "finish" else [])

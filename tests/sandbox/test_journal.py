@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -285,6 +286,35 @@ async def test_a_restored_world_is_written_by_a_thread(tmp_path: Path, monkeypat
     assert threading.main_thread() not in threads
     async with Sandbox(port=None, clock="manual", db=file) as sandbox:
         assert [call.id for call in sandbox.world().account.calls.newest_first()] == ids
+
+
+@pytest.mark.asyncio
+async def test_a_save_that_asyncio_cancels(tmp_path: Path) -> None:
+    """A `task.cancel()` of asyncio, which no shield of anyio stops, lets the write end before the file is closed."""
+    file, begun, free = tmp_path / "x.db", threading.Event(), threading.Event()
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        journal, world = sandbox._journal, sandbox.world()
+        assert journal is not None
+        write = journal._write
+
+        def slow(changes: Any) -> None:
+            begun.set()
+            assert free.wait(20)
+            write(changes)
+
+        journal._write = slow  # type: ignore[method-assign]
+        call = world.inbound_call(from_=TO)
+        task = asyncio.create_task(world.save())
+        await anyio.to_thread.run_sync(begun.wait)
+        task.cancel()
+        await asyncio.wait([task], timeout=0.01)
+        assert not task.done()
+        free.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        journal._write = write  # type: ignore[method-assign]
+    async with Sandbox(port=None, clock="manual", db=file) as sandbox:
+        assert [one.id for one in sandbox.world().account.calls.newest_first()] == [call.id]
 
 
 @pytest.mark.anyio

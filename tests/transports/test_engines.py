@@ -274,3 +274,12 @@ async def test_odd_bytes_in_headers(engine: Transport, value: bytes) -> None:
     async with server(answering(reply)) as (url, _):
         response = await engine.send(Request("GET", url, timeout=5))
     assert isinstance(response.headers.get("x-request-id", ""), str)
+
+
+async def test_white_space_around_the_value_of_a_header_is_no_unknown_outcome(engine: Transport) -> None:
+    """White space around a value is not part of it, and no engine stumbles over it when it has begun to send."""
+    async with server(answering(OK)) as (url, got):
+        response = await engine.send(Request("POST", url, {"X-Own": " a b\t"}, b"{}", 5))
+    assert response.status == 200
+    (line,) = (line for line in got[0].splitlines() if line.lower().startswith(b"x-own:"))
+    assert line[len("X-Own:") :].strip() == b"a b"

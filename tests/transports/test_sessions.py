@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 import warnings
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -28,7 +29,7 @@ from ajoxi_async import (
     UnprocessableEntityError,
 )
 
-from .sockets import answering, read_request, received, server
+from .sockets import answering, read_request, received, server, serving
 
 pytestmark = pytest.mark.anyio
 
@@ -480,3 +481,181 @@ async def test_the_password_of_a_proxy_is_not_told(engine: str, anyio_backend_na
     assert not any("s3cr3t" in text for text in shown)
     assert b"s3cr3t" not in pickle.dumps(caught.value)
     assert "s3cr3t" not in repr(client._pipeline.transport._settings)  # type: ignore[attr-defined]
+
+
+def _trace_that_fails(where: str) -> aiohttp.ClientSession:
+    if where == "context":
+
+        def make_context(trace_request_ctx: Any = None) -> Any:
+            raise KeyError("a context's own error")
+
+        return aiohttp.ClientSession(trace_configs=[aiohttp.TraceConfig(trace_config_ctx_factory=make_context)])
+    trace = aiohttp.TraceConfig()
+    getattr(trace, where).append(veto)
+    return aiohttp.ClientSession(trace_configs=[trace])
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("where", ["context", "on_request_start", "on_connection_create_start"])
+async def test_a_trace_that_raises_before_anything_is_sent_is_no_unknown_outcome(where: str) -> None:
+    """An exception of a trace before aiohttp writes the request becomes the client's error, and nothing was sent."""
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, _trace_that_fails(where)) as client:
+            with pytest.raises(APIConnectionError, match="own error"):
+                await create(client)
+    assert got == []
+
+
+#: What makes a session of each library with these headers.
+WITH_HEADERS = {
+    "aiohttp": lambda headers: aiohttp.ClientSession(headers=headers),
+    "httpx": lambda headers: httpx.AsyncClient(headers=headers),
+    "httpx2": lambda headers: httpx2.AsyncClient(headers=headers),
+}
+#: Each on asyncio, and those of httpx on trio as well.
+each_library = pytest.mark.parametrize(
+    ("anyio_backend", "library"),
+    [
+        (backend, name)
+        for name in WITH_HEADERS
+        for backend in ("asyncio", "trio")
+        if backend == "asyncio" or name != "aiohttp"
+    ],
+)
+
+
+@each_library
+@pytest.mark.parametrize("header", [("X-Own", "a\r\nX-Other: b"), ("X-Own", "a\0"), ("X Own", "a")])
+async def test_a_session_with_a_header_that_cannot_be_sent_is_no_unknown_outcome(
+    library: str, header: tuple[str, str]
+) -> None:
+    """A header of the session that no request can have is refused by name before anything is sent."""
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, WITH_HEADERS[library](dict([header]))) as client:
+            with pytest.raises(ConfigurationError, match="session: its header 'X.Own' has characters"):
+                await create(client)
+            with pytest.raises(ConfigurationError, match="session: its header 'X.Own' has characters"):
+                async with client.events("GET", "/v1/calls"):
+                    pass
+    assert got == []
+
+
+@each_library
+async def test_a_session_with_odd_headers_that_can_be_sent(library: str) -> None:
+    """White space around a value is not sent, and a value that is not ASCII is sent as the session has it."""
+    own: Any = {"X-Spaced": " a b\t"} | ({"X-Own": "é"} if library == "aiohttp" else {b"X-Own": "é".encode()})
+    async with server(answering(reply("201 Created"))) as (url, got):
+        async with client_over(url, WITH_HEADERS[library](own)) as client:
+            await create(client)
+    lines = got[0].lower().split(b"\r\n")
+    assert "x-own: é".encode() in lines
+    assert b"x-spaced: a b" in lines
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_a_subclass_that_repeats_requests_is_stopped(library: Any) -> None:
+    """A session whose `send` tries again sends no POST twice, although its transport does not report what it sends."""
+
+    class Again(library.AsyncClient):  # type: ignore[misc,name-defined]
+        async def send(self, request: Any, **options: Any) -> Any:
+            try:
+                return await super().send(request, **options)
+            except library.TransportError:
+                return await super().send(request, **options)
+
+    seen: list[str] = []
+
+    def lose(request: Any) -> Any:
+        seen.append(request.method)
+        raise library.ReadError("lost")
+
+    async with client_over("http://127.0.0.1:9", Again(transport=library.MockTransport(lose))) as client:
+        with pytest.raises(OutcomeUnknownError):
+            await create(client)
+    assert seen == ["POST"]
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_what_waits_for_a_connection_when_the_session_is_closed(library: Any) -> None:
+    """A request that waits while the owner closes the session is not sent afterwards, over a connection that nobody closes."""
+    arrived, closed = threading.Event(), threading.Event()
+
+    def serve(connection: socket.socket, number: int) -> None:
+        read_request(connection)
+        arrived.set()
+        closed.wait(5)
+
+    errors: list[Exception] = []
+
+    async def place(client: AsyncAjoxi) -> None:
+        try:
+            await create(client)
+        except Exception as error:
+            errors.append(error)
+
+    async with server(serve) as (url, got):
+        session = library.AsyncClient(limits=library.Limits(max_connections=1))
+        async with AsyncAjoxi("AJX_TEST_key", base_url=url, session=session, limiter=LocalLimiter(None)) as client:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(place, client)
+                await anyio.to_thread.run_sync(arrived.wait, 5)
+                tasks.start_soon(place, client)
+                await anyio.wait_all_tasks_blocked()
+                await session.aclose()
+                closed.set()
+    assert len(got) == 1
+    assert {type(error) for error in errors} == {OutcomeUnknownError, ConfigurationError}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize("kept", [True, False])
+async def test_a_task_that_is_cancelled_at_any_moment_leaves_no_connection_in_use(library: Any, kept: bool) -> None:
+    """`task.cancel()`, which httpcore does not hold off, leaves no connection in the session's pool that nobody can use."""
+
+    def serve(connection: socket.socket, number: int) -> None:
+        while read_request(connection):
+            connection.sendall(reply("200 OK"))
+
+    async def stream(client: AsyncAjoxi) -> None:
+        async with client.recordings.stream("rec_1") as audio:
+            async for _ in audio:
+                pass
+
+    with serving(serve) as (url, _):
+        session = library.AsyncClient(limits=library.Limits(max_keepalive_connections=int(kept)))
+        pool = session._transport._pool
+        async with client_over(url, session, retry=RetryPolicy(max_retries=0)) as client:
+            for turns in range(60):
+                for work in (client.calls.retrieve("call_1"), stream(client)):
+                    task = asyncio.ensure_future(work)
+                    for _ in range(turns):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                    await asyncio.wait([task])
+                    in_use = [one for one in pool.connections if not one.is_idle() and not one.is_closed()]
+                    assert (in_use, pool._requests) == ([], [])
+                    task.cancelled() or task.exception()
+
+
+@pytest.mark.parametrize("library", FAMILIES.values(), ids=FAMILIES)
+async def test_an_answer_that_cannot_be_closed(library: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """An exception of a transport that closes an answer is logged: the answer has come, and no POST becomes unknown by it."""
+
+    class Stuck(library.AsyncByteStream):  # type: ignore[misc,name-defined]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b'{"id":"call_1","status":"ringing"}'
+
+        async def aclose(self) -> None:
+            raise ZeroDivisionError("a transport's own error")
+
+    def handle(request: Any) -> Any:
+        kind = "text/event-stream" if request.method == "GET" else "application/json"
+        return library.Response(200, headers={"Content-Type": kind}, stream=Stuck())
+
+    session = library.AsyncClient(transport=library.MockTransport(handle))
+    async with client_over("http://127.0.0.1:9", session) as client:
+        assert await create(client) == "call_1"
+        async with client.events("GET", "/v1/events", reconnect=False):
+            pass
+    assert caplog.text.count("a transport's own error") == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import nullcontext
 from functools import partial
@@ -205,6 +206,41 @@ async def test_a_cancelled_delivery_comes_again() -> None:
         await begun.wait()
         tasks.cancel_scope.cancel()
     stall = False
+    assert (await send(router)).status == 204
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("step", "handled"), [("claim", 0), ("done", 1)])
+async def test_a_task_that_is_cancelled_while_the_log_is_asked(step: str, handled: int) -> None:
+    """`task.cancel()` leaves no claim that nobody handles, and lets no event be handled twice."""
+    begun, go_on, seen = anyio.Event(), anyio.Event(), Seen()
+
+    class Slow(MemoryLog):
+        async def claim(self, id: str, owner: str) -> Any:
+            claim = await super().claim(id, owner)
+            await self.pause("claim")
+            return claim
+
+        async def done(self, id: str) -> None:
+            await self.pause("done")
+            await super().done(id)
+
+        async def pause(self, where: str) -> None:
+            if where == step:
+                begun.set()
+                await go_on.wait()
+
+    router = WebhookRouter(SECRET, log=Slow())
+    router.fallback(seen)
+    task = asyncio.ensure_future(send(router))
+    await begun.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert len(seen) == handled
     assert (await send(router)).status == 204
     assert len(seen) == 1
 

@@ -21,6 +21,7 @@ from ajoxi_async.pipeline.download.stream import AudioStream
 from ajoxi_async.pipeline.options import CallOptions
 from ajoxi_async.pipeline.pipeline import Pipeline
 from ajoxi_async.protocol.errors import DownloadError
+from ajoxi_async.runtime.threads import in_thread
 
 __all__ = ["MOST_IN_MEMORY", "AudioStream", "Progress", "download", "download_to", "stream"]
 
@@ -98,8 +99,7 @@ async def download_to(
         await _copy(source, file, progress)
         await _in_thread(file.finish)
     except BaseException:
-        with anyio.CancelScope(shield=True):
-            await _in_thread(file.discard)
+        await _in_thread(file.discard)
         raise
     finally:
         await source.aclose()
@@ -135,12 +135,13 @@ def _report(progress: Progress, source: AudioSource) -> None:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
+    # To its end, so that a file is not discarded while another thread still opens or writes it.
     try:
         threads = _threads.get()
     except LookupError:
         threads = anyio.CapacityLimiter(_THREADS)
         _threads.set(threads)
-    return await anyio.to_thread.run_sync(work, limiter=threads)
+    return await in_thread(work, threads)
 
 
 def _check_path(path: str | os.PathLike[str]) -> str:

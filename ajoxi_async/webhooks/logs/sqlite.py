@@ -31,6 +31,7 @@ from anyio.lowlevel import RunVar
 from attrs import Factory, define
 
 from ajoxi_async.protocol.errors import ConfigurationError, EventLogError
+from ajoxi_async.runtime.threads import in_thread
 from ajoxi_async.webhooks.greenlets import native_lock
 from ajoxi_async.webhooks.logs.memory import LEASE, REMEMBER, Claim, check_spans
 
@@ -243,7 +244,8 @@ class SqliteLog:
             threads = _threads.get()
         except LookupError:
             _threads.set(threads := anyio.CapacityLimiter(THREADS))
-        return await anyio.to_thread.run_sync(locked, limiter=threads)
+        # It is waited for, so that a claim is not released while a thread still makes it.
+        return await in_thread(locked, threads)
 
     async def claim(self, id: str, owner: str) -> Claim:
         """See `EventLog`."""
