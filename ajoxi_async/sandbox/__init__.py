@@ -23,14 +23,12 @@ The packages and modules, from the bottom up:
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
 from os import PathLike
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack
-
-import anyio
 
 from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.messages import Message
@@ -38,6 +36,7 @@ from ajoxi_async.contract.zones import zone_of
 from ajoxi_async.protocol.credentials import Mode
 from ajoxi_async.protocol.errors import ConfigurationError, InvalidParameterError
 from ajoxi_async.runtime.hosting import TaskHost
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.sandbox.delivery.post import Answer, HttpPost, Post
 from ajoxi_async.sandbox.faults.faults import Fault, Faults
 from ajoxi_async.sandbox.faults.stream_faults import StreamFault
@@ -255,7 +254,7 @@ class Sandbox:
         if opened is None:
             return
         if self._hosting is None or not self._hosting.ended:
-            await opened.aclose()
+            await whole(opened.aclose())
             return
         # Its event loop has ended: there is nothing to wait for, and what belonged to the loop cannot be closed.
         self._pause()
@@ -510,7 +509,6 @@ class Sandbox:
         return self.world(key).dead_letters()
 
 
-async def _whole(close: Callable[[], Awaitable[None]]) -> None:
+async def _whole(close: Callable[[], Coroutine[Any, Any, None]]) -> None:
     """Close a resource completely, even if the task is being cancelled."""
-    with anyio.CancelScope(shield=True):
-        await close()
+    await whole(close())

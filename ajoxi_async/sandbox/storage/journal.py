@@ -26,6 +26,7 @@ import msgspec
 from attrs import frozen
 
 from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.runtime.whole import whole
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.storage.file_lock import FileLock, HeldError
@@ -101,12 +102,16 @@ class Journal:
             InvalidParameterError: it is not a file of a sandbox, is one of another seed, or is in use.
         """
         try:
-            found = await anyio.to_thread.run_sync(self._open)
+            found = await whole(anyio.to_thread.run_sync(self._open))
         except HeldError as error:
             why = f"{os.fspath(self._path)} is locked by another sandbox ({error})"
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {why}") from None
         except (sqlite3.Error, OSError) as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
+        except BaseException:  # a cancellation, after which the file may be open
+            if hasattr(self, "_connection"):
+                self.close()
+            raise
         self._worlds.unsaved = dict.fromkeys(self._worlds.keys)
         self._restore(found)
         for world in self._worlds.by_key.values():
@@ -118,8 +123,7 @@ class Journal:
         try:
             await self.save()
         finally:
-            with anyio.CancelScope(shield=True):
-                await anyio.to_thread.run_sync(self.close)
+            await whole(anyio.to_thread.run_sync(self.close))
 
     def watch(self, world: World) -> None:
         """Save a world from now on: first as a whole, if it is new or was restored or reset, and then its changes."""
@@ -142,25 +146,26 @@ class Journal:
         Raises:
             Refusal: it cannot be written.
         """
-        begun = self._begun
-        # Shielded: changes that were taken but not written because of a cancellation would be lost.
-        with anyio.CancelScope(shield=True):
-            async with self._writing:
-                if self._written > begun:
-                    # A write that began after this call has written these changes as well.
-                    return
-                self._begun = number = self._begun + 1
-                while unfinished := [world for world in self._worlds.by_key.values() if world.unfinished]:
-                    await unfinished[0].whole()
-                changes = self._collect()
-                if not changes:
-                    return
-                try:
-                    await anyio.to_thread.run_sync(self._write, changes)
-                except sqlite3.Error as error:
-                    self._take_back(changes)
-                    raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
-                self._written = number
+        # Whole: changes that were taken but not written because of a cancellation would be lost.
+        await whole(self._save(self._begun))
+
+    async def _save(self, begun: int) -> None:
+        async with self._writing:
+            if self._written > begun:
+                # A write that began after `save` was called has written these changes as well.
+                return
+            self._begun = number = self._begun + 1
+            while unfinished := [world for world in self._worlds.by_key.values() if world.unfinished]:
+                await unfinished[0].whole()
+            changes = self._collect()
+            if not changes:
+                return
+            try:
+                await anyio.to_thread.run_sync(self._write, changes)
+            except sqlite3.Error as error:
+                self._take_back(changes)
+                raise Refusal("service_unavailable", f"the journal cannot be written: {error}") from None
+            self._written = number
 
     def _collect(self) -> list[_Change | _Many | _Whole]:
         changes: list[_Change | _Many | _Whole] = []
