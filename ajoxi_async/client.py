@@ -71,6 +71,18 @@ class RawResponse(Generic[T]):
     body: bytes
     request_id: str | None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        from multidict import CIMultiDict
+
+        # The headers of aiohttp are a view, which cannot be pickled.
+        return RawResponse, (
+            self.data,
+            self.status_code,
+            CIMultiDict(self.headers.items()),
+            self.body,
+            self.request_id,
+        )
+
     def __repr__(self) -> str:
         return f"RawResponse({self.status_code}, request_id={self.request_id!r}, data={self.data!r})"
 

@@ -254,7 +254,7 @@ class Sandbox:
         if opened is None:
             return
         if self._hosting is None or not self._hosting.ended:
-            await opened.aclose()
+            await whole(opened.aclose())
             return
         # Its event loop has ended: there is nothing to wait for, and what belonged to the loop cannot be closed.
         self._pause()

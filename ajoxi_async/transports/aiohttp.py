@@ -20,7 +20,7 @@ import asyncio
 import math
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any, Self, cast
 from urllib.request import getproxies, proxy_bypass
@@ -164,10 +164,12 @@ class AiohttpTransport:
         self._ended(self)
         for exchange in tuple(self._under_way):
             exchange.close()
-        sessions, self._rest, self._streams = (self._rest, self._streams), None, None
-        for session in sessions:
-            if session is not None:
-                await session.close()
+        # All of them, although the task may be cancelled meanwhile, because the loop ends.
+        async with AsyncExitStack() as closing:
+            for session in (self._rest, self._streams):
+                if session is not None:
+                    closing.push_async_callback(session.close)
+            self._rest = self._streams = None
 
     async def aclose(self) -> None:
         """See `Transport.aclose`."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import logging
+import pickle
 import warnings
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +24,7 @@ from ajoxi_async import (
     Sandbox,
 )
 from tests.client.fakes import ENVELOPE, ScriptedTransport, SteppedClock, answer, client_on, lost
+from tests.transports.sockets import answering, server
 
 pytestmark = pytest.mark.anyio
 
@@ -199,3 +202,16 @@ async def test_extra_body() -> None:
     with pytest.raises(InvalidParameterError, match="extra_body"):
         client.transcripts.stream("call_1", extra_body={"a": 1})
     assert len(transport.requests) == 3
+
+
+@pytest.mark.parametrize("take", [lambda raw: pickle.loads(pickle.dumps(raw)), copy.copy, copy.deepcopy])
+async def test_a_raw_response_can_be_pickled_and_copied(take: Any) -> None:
+    """A raw response is a value: it can be sent to another process, whatever engine it came through."""
+    body = b'{"id":"call_1","status":"ringing"}'
+    lines = b"HTTP/1.1 200 OK\r\nX-Request-Id: req_1\r\nX-A: 1\r\nX-A: 2\r\nContent-Length: %d\r\n\r\n" % len(body)
+    async with server(answering(lines + body)) as (url, _), AsyncAjoxi("AJX_TEST_key", base_url=url) as client:
+        raw = await client.with_raw_response(client.calls.retrieve)("call_1")
+    other = take(raw)
+    assert (other.data, other.status_code, other.body, other.request_id) == (raw.data, 200, body, "req_1")
+    assert other.headers["x-request-id"] == "req_1"
+    assert repr(other) == repr(raw)

@@ -22,6 +22,7 @@ from ajoxi_async.contract.wire import Request
 from ajoxi_async.sandbox import Refusal, VirtualClock
 from ajoxi_async.sandbox.state.account import Account
 from ajoxi_async.sandbox.storage import rows
+from ajoxi_async.sandbox.storage.journal import Journal
 
 from .kill_rounds import run
 
@@ -387,3 +388,49 @@ async def test_a_file_that_cannot_be_made(tmp_path: Path) -> None:
     async with Sandbox(port=None, db=":memory:") as sandbox:
         assert sandbox.world().rings() == ()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("turns", [1, 2, 4, 6, 8, 12])
+async def test_a_task_that_is_cancelled_while_it_closes_the_sandbox(tmp_path: Path, turns: int) -> None:
+    """`task.cancel()` during the end of the block closes the sandbox whole: its file is free, and nothing is lost."""
+    path = tmp_path / "a.db"
+    sandbox = Sandbox(db=path)
+    await sandbox.__aenter__()
+    async with AsyncAjoxi(sandbox.api_key, base_url=sandbox.base_url) as client:
+        call = await client.calls.create(to="+14155551234", from_="+14155550100")
+    closing = asyncio.ensure_future(sandbox.__aexit__(None, None, None))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing.cancel()
+    await asyncio.wait([closing])
+    with pytest.raises(OSError):
+        await anyio.connect_tcp("127.0.0.1", int(sandbox.base_url.rpartition(":")[2]))
+    async with Sandbox(db=path) as again, AsyncAjoxi(again.api_key, base_url=again.base_url) as client:
+        assert (await client.calls.retrieve(call.id)).id == call.id
+
+
+@pytest.mark.asyncio
+async def test_a_task_that_is_cancelled_while_the_file_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`task.cancel()` while a thread opens the file leaves it unlocked."""
+    entered, go_on = threading.Event(), threading.Event()
+    own = Journal._open
+
+    def slowly(journal: Journal) -> Any:
+        entered.set()
+        go_on.wait(10)
+        return own(journal)
+
+    monkeypatch.setattr(Journal, "_open", slowly)
+    opening = asyncio.ensure_future(Sandbox(db=tmp_path / "a.db").__aenter__())
+    await anyio.to_thread.run_sync(entered.wait, 10)
+    opening.cancel()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.wait([opening])
+    assert opening.cancelled()
+    async with Sandbox(db=tmp_path / "a.db"):
+        pass

@@ -402,3 +402,25 @@ def test_engines_of_ended_loops_are_not_kept() -> None:
         for _ in range(100):
             asyncio.run(create(client))
         assert len(os.listdir("/proc/self/fd")) <= before + 2
+
+
+@pytest.mark.parametrize("turns", range(1, 6))
+def test_a_loop_that_ends_while_a_task_closes_the_client(turns: int) -> None:
+    """`asyncio.run`, which cancels the task that closes a client, leaves no session of it open."""
+
+    async def main(url: str) -> None:
+        client = AsyncAjoxi("AJX_TEST_key", base_url=url, limiter=LocalLimiter(None))
+        await client.calls.retrieve("call_1")
+        events = client.events("GET", "/v1/events")
+        await events.__aenter__()
+        await anext(events)
+        background.append(asyncio.ensure_future(client.aclose()))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    background: list[asyncio.Future[None]] = []
+    with serving(serve) as (url, _), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        asyncio.run(main(url))
+        gc.collect()
+    assert [str(one.message) for one in warned] == []

@@ -141,7 +141,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
     except LookupError:
         threads = anyio.CapacityLimiter(_THREADS)
         _threads.set(threads)
-    return await in_thread(work, threads)
+    return await in_thread(work, threads, surely=True)
 
 
 def _check_path(path: str | os.PathLike[str]) -> str:

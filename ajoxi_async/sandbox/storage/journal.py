@@ -109,6 +109,10 @@ class Journal:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {why}") from None
         except (sqlite3.Error, OSError) as error:
             raise InvalidParameterError("db", f"expected a sandbox's file that nobody else has open: {error}") from None
+        except BaseException:  # a cancellation, after which the file may be open
+            if hasattr(self, "_connection"):
+                self.close()
+            raise
         self._worlds.unsaved = dict.fromkeys(self._worlds.keys)
         self._restore(found)
         for world in self._worlds.by_key.values():

@@ -245,7 +245,7 @@ class SqliteLog:
         except LookupError:
             _threads.set(threads := anyio.CapacityLimiter(THREADS))
         # It is waited for, so that a claim is not released while a thread still makes it.
-        return await in_thread(locked, threads)
+        return await in_thread(locked, threads, surely=True)
 
     async def claim(self, id: str, owner: str) -> Claim:
         """See `EventLog`."""
