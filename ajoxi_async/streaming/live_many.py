@@ -26,6 +26,7 @@ from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Segment
 from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.streaming.live import LiveTranscript
 
@@ -180,10 +181,11 @@ class LiveTranscripts:
         with call.scope:
             error: Exception | None = None
             try:
-                async with live:
-                    async for segment in live:
-                        item = StreamItem(call_id=id, segment=segment, last_event_id=live.last_event_id)
-                        await self._put(call, item)
+                with stray_cancellation_fails():
+                    async with live:
+                        async for segment in live:
+                            item = StreamItem(call_id=id, segment=segment, last_event_id=live.last_event_id)
+                            await self._put(call, item)
             except Exception as failure:
                 error = failure
             await self._put(call, StreamItem(call_id=id, error=error, last_event_id=live.last_event_id))

@@ -466,3 +466,23 @@ async def test_tracebacks_are_each_consumers_own() -> None:
                 errors.append(raised.value)
         shown = "".join(traceback.format_tb(errors[1].__traceback__))
         assert shown.count("in test_tracebacks") == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_token_provider_that_awaits_what_was_cancelled() -> None:
+    """Nobody has cancelled the stream: its consumers get an error, and the calls beside it are followed on."""
+    asked = 0
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise asyncio.CancelledError
+        return "AJX_TEST_token"
+
+    calls = Calls(call_1=Speaking(completed(1, 0)), call_2=Speaking(segment(1, 1), completed(2, 1)))
+    client = AsyncAjoxi(token_provider=token, transport=calls, allow_live=True)
+    async with client.transcripts.hub() as hub:
+        with anyio.fail_after(20):
+            assert isinstance(await failure(hub), StreamInterruptedError)
+            assert await everything(hub, "call_2") == [1]

@@ -267,3 +267,24 @@ async def test_asyncios_own_timeout(client: Callable[..., AsyncAjoxi]) -> None:
         async with asyncio.timeout(0.05), client(wire).transcripts.stream_many(["call"]) as many:
             await anext(many)
     assert wire.used[0].closed
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_token_provider_that_awaits_what_was_cancelled() -> None:
+    """Nobody has cancelled the call's task: its failure is an item, and the other calls go on."""
+    asked = 0
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise asyncio.CancelledError
+        return "AJX_TEST_token"
+
+    calls = Calls(call_1=[flood(1)], call_2=[flood(1)])
+    client = AsyncAjoxi(token_provider=token, transport=calls, allow_live=True)
+    with anyio.fail_after(20):
+        async with client.transcripts.stream_many(["call_1", "call_2"]) as lives:
+            items = [item async for item in lives]
+    assert sorted(len([item for item in items if item.call_id == id]) for id in ("call_1", "call_2")) == [1, 2]
+    assert [type(item.error) for item in items if item.error is not None] == [RuntimeError]
