@@ -11,7 +11,8 @@ Rules:
    again. A delivery of an event that is being handled, here or by another worker, is answered 503, so that it comes again in
    case that fails.
 2. When a handler raises, the answer is 500 and the claim is released: the platform delivers again, for up to 24 hours. All
-   handlers of an event run, and all run again.
+   handlers of an event run, and all run again. So it is when a handler awaits a task that was cancelled. What is no `Exception`
+   leaves `receive`; other events are handled on.
 3. The platform waits 15 seconds for an answer. If handlers take longer than `answer_within`, the answer is 503 and they
    continue; when they are done, the next delivery is acknowledged.
 4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open. Leaving
@@ -35,13 +36,14 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, get_args
 
 import anyio
 from attrs import define, frozen
@@ -54,10 +56,11 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
 from ajoxi_async.protocol.callbacks import why_not_async, why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
 from ajoxi_async.webhooks import MAX_BYTES, check_max_bytes, check_secrets, check_tolerance, parse_event
-from ajoxi_async.webhooks.logs import EventLog, MemoryLog
+from ajoxi_async.webhooks.logs import Claim, EventLog, MemoryLog
 
 __all__ = ["Receipt", "WebhookRouter"]
 
@@ -83,6 +86,8 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
 
 
 _HANDLED: Final = Receipt(204)
+_NOT_NOW: Final = _refuse(503, "service_unavailable", "The event cannot be handled now.")
+_CLAIMS: Final = get_args(Claim)
 
 
 def _check_handler(handler: object) -> None:
@@ -119,15 +124,15 @@ class _Outcome:
     def __init__(self, passing: tuple[type[Exception], ...]) -> None:
         self.passing = passing
         self.known = anyio.Event()
-        self._answer: Receipt | Exception | None = None
+        self._answer: Receipt | BaseException | None = None
 
-    def set_answer(self, answer: Receipt | Exception) -> None:
+    def set_answer(self, answer: Receipt | BaseException) -> None:
         if self._answer is None:
             self._answer = answer
             self.known.set()
 
     def receipt(self) -> Receipt:
-        if isinstance(self._answer, Exception):
+        if isinstance(self._answer, BaseException):
             raise self._answer
         return self._answer or _refuse(503, "service_unavailable", "The event is still being handled.")
 
@@ -290,22 +295,29 @@ class WebhookRouter:
                 _report(event)
         owner = secrets.token_hex(8)
         try:
-            state = await self._log.claim(event.id, owner)
+            with stray_cancellation_fails():
+                state = await self._log.claim(event.id, owner)
+            if state not in _CLAIMS:
+                raise TypeError(f"the log's claim returned {state!r:.40}, and not one of {_CLAIMS}")
         except Exception:
             _report(event)
-            return _refuse(503, "service_unavailable", "The event cannot be handled now.")
+            return _NOT_NOW
+        except BaseException:
+            # Cancelled: the claim may have been made all the same, and nobody would handle the event while it holds.
+            await self._settle(event, owner, handled=False)
+            raise
         if state == "done":
             return _HANDLED
         if state == "running":
             return _refuse(503, "service_unavailable", "The event is being handled.")
         handlers = self._handlers.get(type(event)) or self._fallback
         outcome, opening = _Outcome(passing), self._openings.get(running_loop())
-        if opening is None:
+        if opening is None or not opening.tasks.is_running:
             await self._handle(event, owner, handlers, [], outcome)
             return outcome.receipt()
         now = [handler for handler in handlers if not handler.background]
         later = [handler for handler in handlers if handler.background]
-        opening.tasks.start_soon(self._handle, event, owner, now, later, outcome)
+        opening.tasks.start_soon(self._handle_apart, event, owner, now, later, outcome)
         with anyio.move_on_after(self._answer_within):
             await outcome.known.wait()
         return outcome.receipt()
@@ -318,6 +330,20 @@ class WebhookRouter:
     def too_large(self) -> Receipt:
         """The answer to a body that is too large; it need not be read to its end."""
         return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
+
+    async def _handle_apart(
+        self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
+    ) -> None:
+        """`_handle` in the router's task group, whose other tasks have to go on whatever a handler raises."""
+        try:
+            await self._handle(event, owner, now, later, outcome)
+        except asyncio.CancelledError:
+            outcome.set_answer(_NOT_NOW)
+        except (KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class()):
+            raise
+        except BaseException as error:
+            _report(event)
+            outcome.set_answer(error)
 
     async def _handle(
         self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
@@ -333,7 +359,7 @@ class WebhookRouter:
                     failed = await _run(event, later, ())
             handled = failed is None
         finally:  # also after a cancellation, when it is unknown which handlers have finished
-            await self._settle(event, owner, handled)
+            await self._settle(event, owner, handled=handled)
         if failed is None:
             outcome.set_answer(_HANDLED)
         elif isinstance(failed, outcome.passing):
@@ -341,10 +367,11 @@ class WebhookRouter:
         else:
             outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
 
-    async def _settle(self, event: Event, owner: str, handled: bool) -> None:
+    async def _settle(self, event: Event, owner: str, *, handled: bool) -> None:
         with anyio.CancelScope(shield=True):
             try:
-                await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
+                with stray_cancellation_fails():
+                    await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
             except Exception:
                 _report(event)
 
@@ -354,7 +381,8 @@ async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Ex
     failed: Exception | None = None
     for registered in handlers:
         try:
-            await _call(registered.handler, event)
+            with stray_cancellation_fails():
+                await _call(registered.handler, event)
         except Exception as error:
             failed = error
             if not isinstance(error, passing):

@@ -247,8 +247,11 @@ class SqliteLog:
 
     async def claim(self, id: str, owner: str) -> Claim:
         """See `EventLog`."""
+        given_up = False
 
         def claim(database: sqlite3.Connection) -> Claim:
+            if given_up:
+                return "running"
             now, run = self._clock(), database.execute
             run("DELETE FROM events WHERE until <= ?", (now,))
             taken = run("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", (id, owner, now + self._lease)).rowcount
@@ -257,7 +260,12 @@ class SqliteLog:
             row = run("SELECT state FROM events WHERE id = ?", (id,)).fetchone()
             return "done" if row is not None and row[0] == "done" else "running"
 
-        return await self._run(claim)
+        try:
+            return await self._run(claim)
+        except BaseException:
+            # `task.cancel()` of asyncio does not wait for the thread, in which a release may overtake the claim.
+            given_up = True
+            raise
 
     async def done(self, id: str) -> None:
         """See `EventLog`."""
