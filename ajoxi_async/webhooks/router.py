@@ -273,7 +273,8 @@ class WebhookRouter:
         Args:
             body: the raw bytes of the request.
             signature: the value of ``X-Ajoxi-Signature``, several joined by commas.
-            passing: exceptions of handlers that are the framework's own answers; they are raised again.
+            passing: exceptions of handlers that are the framework's own answers; they are raised again. With a ``status`` of 2xx the
+                event counts as handled.
         """
         if len(body) > self.max_bytes:
             logger.warning("webhook refused: the body is over %d bytes", self.max_bytes)
@@ -351,17 +352,17 @@ class WebhookRouter:
         """Run the handlers, set the outcome as soon as it is known, and mark the event as done or release it."""
         handled = False
         try:
-            failed = await _run(event, now, outcome.passing)
+            failed, answer = await _run(event, now, outcome.passing)
             if failed is None and later:
-                outcome.set_answer(_HANDLED)
+                outcome.set_answer(answer)
                 # Shielded, because an acknowledged event has to be handled to the end.
                 with anyio.CancelScope(shield=True):
-                    failed = await _run(event, later, ())
+                    failed, _ = await _run(event, later, ())
             handled = failed is None
         finally:  # also after a cancellation, when it is unknown which handlers have finished
             await self._settle(event, owner, handled=handled)
         if failed is None:
-            outcome.set_answer(_HANDLED)
+            outcome.set_answer(answer)
         elif isinstance(failed, outcome.passing):
             outcome.set_answer(failed)
         else:
@@ -376,18 +377,30 @@ class WebhookRouter:
                 _report(event)
 
 
-async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]) -> Exception | None:
-    """Run all handlers; returns the exception of the last one that failed."""
+async def _run(
+    event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]
+) -> tuple[Exception | None, Receipt | Exception]:
+    """Run all handlers; returns the exception of the last one that failed, and the answer if none did."""
     failed: Exception | None = None
+    answer: Receipt | Exception = _HANDLED
     for registered in handlers:
         try:
             with stray_cancellation_fails():
                 await _call(registered.handler, event)
         except Exception as error:
+            if isinstance(error, passing) and _acknowledges(error):
+                answer = error
+                continue
             failed = error
             if not isinstance(error, passing):
                 _report(event)
-    return failed
+    return failed, answer
+
+
+def _acknowledges(answer: Exception) -> bool:
+    """Whether an answer of the framework's own, such as aiohttp's ``HTTPAccepted``, is one after which nothing is delivered again."""
+    status = getattr(answer, "status", None)
+    return isinstance(status, int) and 200 <= status < 300
 
 
 async def _call(handler: Handler, event: Event) -> None:
