@@ -25,8 +25,8 @@ Rules:
 6. A router may be opened several times, for instance by the lifespans of nested applications, and on several event loops.
    Each loop has tasks of its own, and the last task to leave the router on a loop waits for them. Any task of the loop may
    leave.
-7. If the log cannot be read or written, the answer is 503. A failure of the log after the handlers ran does not change the
-   answer.
+7. If the log cannot be read or written, the answer is 503. A log that fails, or takes long, after the handlers ran does not change
+   the answer.
 8. A handler that is not async is refused when it is registered. If the call of an object returns nothing that can be awaited,
    its work is done already: this is logged as an error, and the event counts as handled, because after a failure it would be
    delivered, and the work done, again.
@@ -87,6 +87,7 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
 
 _HANDLED: Final = Receipt(204)
 _NOT_NOW: Final = _refuse(503, "service_unavailable", "The event cannot be handled now.")
+_FAILED: Final = _refuse(500, "internal_error", "The event could not be handled.")
 _CLAIMS: Final = get_args(Claim)
 
 
@@ -119,11 +120,16 @@ class _Opening:
 
 
 class _Outcome:
-    """The answer to a delivery, once it is known. It can be set several times; the first value counts."""
+    """The answer to a delivery, once it is known. It can be set several times; the first value counts.
+
+    Attributes:
+        expected: the answer once the log has noted what became of the event. It is given without waiting for a slow log any longer.
+    """
 
     def __init__(self, passing: tuple[type[Exception], ...]) -> None:
         self.passing = passing
         self.known = anyio.Event()
+        self.expected: Receipt | Exception | None = None
         self._answer: Receipt | BaseException | None = None
 
     def set_answer(self, answer: Receipt | BaseException) -> None:
@@ -132,9 +138,10 @@ class _Outcome:
             self.known.set()
 
     def receipt(self) -> Receipt:
-        if isinstance(self._answer, BaseException):
-            raise self._answer
-        return self._answer or _refuse(503, "service_unavailable", "The event is still being handled.")
+        answer = self._answer or self.expected
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer or _refuse(503, "service_unavailable", "The event is still being handled.")
 
 
 class WebhookRouter:
@@ -359,14 +366,12 @@ class WebhookRouter:
                 with anyio.CancelScope(shield=True):
                     failed, _ = await _run(event, later, ())
             handled = failed is None
+            if failed is not None:
+                answer = failed if isinstance(failed, outcome.passing) else _FAILED
+            outcome.expected = answer
         finally:  # also after a cancellation, when it is unknown which handlers have finished
             await self._settle(event, owner, handled=handled)
-        if failed is None:
-            outcome.set_answer(answer)
-        elif isinstance(failed, outcome.passing):
-            outcome.set_answer(failed)
-        else:
-            outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
+        outcome.set_answer(answer)
 
     async def _settle(self, event: Event, owner: str, *, handled: bool) -> None:
         with anyio.CancelScope(shield=True):

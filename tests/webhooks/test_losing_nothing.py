@@ -325,6 +325,31 @@ async def test_a_cancelled_claim_that_waits_for_the_file(tmp_path: Path) -> None
         log.close()
 
 
+@pytest.mark.parametrize(("fails", "status"), [(False, 204), (True, 500)])
+async def test_a_log_that_is_slow_after_the_handlers_ran(fails: bool, status: int) -> None:
+    """The answer is what became of the event. A 503 would have it handled again if the log does not note it in the end."""
+    go = anyio.Event()
+
+    class Slow(MemoryLog):
+        async def done(self, id: str) -> None:
+            await go.wait()
+
+        async def release(self, id: str, owner: str) -> None:
+            await go.wait()
+
+    router = WebhookRouter(SECRET, log=Slow(), answer_within=0.5)
+
+    @router.fallback
+    async def handler(event: Event) -> None:
+        if fails:
+            raise RuntimeError
+
+    async with router:
+        receipt = await send(router)
+        go.set()
+    assert receipt.status == status
+
+
 @pytest.mark.parametrize("nonsense", [None, True, "NEW", 1, ["new"]])
 async def test_a_log_that_returns_nonsense(nonsense: Any, caplog: pytest.LogCaptureFixture) -> None:
     """It has not said that the event is new: nothing is handled, the sender keeps the event, and the reason is logged."""

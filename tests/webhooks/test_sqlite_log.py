@@ -236,6 +236,45 @@ async def test_a_file_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert await log.claim("evt_1", "worker") == "new"
 
 
+async def test_many_that_wait_for_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for at most `WAIT` seconds, and not for those before it as well: the platform waits for 15 s."""
+    monkeypatch.setattr(sqlite_log, "WAIT", 0.05)
+    errors: list[EventLogError] = []
+
+    async def claim(log: SqliteLog) -> None:
+        with pytest.raises(EventLogError, match="locked") as raised:
+            await log.claim("evt_1", "worker")
+        errors.append(raised.value)
+
+    with opened(tmp_path / "events.db") as log:
+        lock = log._place().lock
+        lock.acquire()
+        late = threading.Timer(10, lock.release)  # so that nothing hangs if nobody gives up
+        late.start()
+        try:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(2 * sqlite_log.THREADS):
+                    tasks.start_soon(claim, log)
+        finally:
+            late.cancel()
+            if lock.locked():
+                lock.release()
+        assert len(errors) == 2 * sqlite_log.THREADS
+        monkeypatch.setattr(sqlite_log, "WAIT", 10.0)
+        assert await log.claim("evt_1", "worker") == "new"
+
+
+async def test_a_file_that_becomes_read_only(tmp_path: Path) -> None:
+    """What the log raises once it was made is an `EventLogError`, also where no later attempt may help."""
+    with opened(tmp_path / "events.db") as log:
+        database = log._connection()
+        database.execute("PRAGMA query_only=1")
+        with pytest.raises(EventLogError, match="readonly"):
+            await log.claim("evt_1", "worker")
+        database.execute("PRAGMA query_only=0")
+        assert await log.claim("evt_1", "worker") == "new"
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be deleted")
 @pytest.mark.parametrize("replaced", [False, True])
 async def test_a_file_that_vanished(replaced: bool, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ Rules:
    is used, a file in WAL mode is converted, and this is logged once. Other versions use WAL. Each commit is synced to disk.
 3. A connection belongs to one process, because SQLite connections must not be carried over a fork.
 4. Before each use it is checked that the file was not deleted or replaced while it was open, since writes would be lost.
-5. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
+5. A request waits for at most `WAIT` seconds altogether, however many others wait for the same file.
+6. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
 """
 
 from __future__ import annotations
@@ -235,9 +236,23 @@ class SqliteLog:
         return found.st_dev, found.st_ino
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # From here on, because tasks wait for a thread, and threads for the connection, one after the other.
+        until = time.monotonic() + WAIT
+
         def locked() -> T:
-            with self._place().lock, _typed(self._path):
-                return work(self._connection())
+            lock = self._place().lock
+            if not lock.acquire(timeout=max(0.0, until - time.monotonic())):
+                raise EventLogError(f"the event log {self._path} has been locked for {WAIT:g} s")
+            try:
+                with _typed(self._path):
+                    database = self._connection()
+                    left = max(0.0, until - time.monotonic())
+                    database.execute(f"PRAGMA busy_timeout={round(left * 1000)}")
+                    return work(database)
+            except ConfigurationError as error:  # the file was fit when the log was made
+                raise EventLogError(str(error)) from error
+            finally:
+                lock.release()
 
         try:
             threads = _threads.get()
