@@ -31,9 +31,9 @@ BODY = b'{"id": "evt_1", "type": "call.completed", "data": {"id": "call_1"}}'
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SqliteLog]:
+def opened(path: Path, **settings: Any) -> Iterator[SqliteLog]:
     """A log that is closed in the end."""
-    log = SqliteLog(path)
+    log = SqliteLog(path, **settings)
     try:
         yield log
     finally:
@@ -262,6 +262,23 @@ async def test_many_that_wait_for_a_locked_file(tmp_path: Path, monkeypatch: pyt
         assert len(errors) == 2 * sqlite_log.THREADS
         monkeypatch.setattr(sqlite_log, "WAIT", 10.0)
         assert await log.claim("evt_1", "worker") == "new"
+
+
+async def test_a_clock_that_is_set_back_while_a_claim_holds(tmp_path: Path) -> None:
+    """The claim of a worker that died lapses after its lease all the same, while the platform still delivers the event."""
+    now = 1_000_000.0
+    with opened(tmp_path / "events.db", clock=lambda: now, lease=10) as log:
+        await log.claim("evt_1", "died")
+        now -= 86_400
+        assert await log.claim("evt_1", "next") == "running"
+        now += 9
+        assert await log.claim("evt_1", "next") == "running"
+        now += 2
+        assert await log.claim("evt_1", "next") == "new"
+        now += 1
+        await log.done("evt_1")
+        now -= 86_400
+        assert await log.claim("evt_1", "next") == "done"
 
 
 async def test_a_file_that_becomes_read_only(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ Rules:
 3. A connection belongs to one process, because SQLite connections must not be carried over a fork.
 4. Before each use it is checked that the file was not deleted or replaced while it was open, since writes would be lost.
 5. A request waits for at most `WAIT` seconds altogether, however many others wait for the same file.
-6. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
+6. Times are those of the wall clock, since a file outlives its machine. After the clock was set back, a claim holds for `lease` seconds
+   from the next delivery of its event on, and not until the time that it was given. After it was set forward, claims expire early.
+7. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
 """
 
 from __future__ import annotations
@@ -273,7 +275,11 @@ class SqliteLog:
             if taken:
                 return "new"
             row = run("SELECT state FROM events WHERE id = ?", (id,)).fetchone()
-            return "done" if row is not None and row[0] == "done" else "running"
+            if row is not None and row[0] == "done":
+                return "done"
+            latest = now + self._lease  # later only if the clock was set back since the claim was made
+            run("UPDATE events SET until = ? WHERE id = ? AND state <> 'done' AND until > ?", (latest, id, latest))
+            return "running"
 
         try:
             return await self._run(claim)
