@@ -41,7 +41,7 @@ import inspect
 import logging
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar, get_args
 
@@ -282,8 +282,11 @@ class WebhookRouter:
             signature: the value of ``X-Ajoxi-Signature``, several joined by commas.
             passing: exceptions of handlers that are the framework's own answers; they are raised again. With a ``status`` of 2xx the
                 event counts as handled.
+
+        Raises:
+            InvalidParameterError: `body` is not bytes, or `signature` is not text.
         """
-        if len(body) > self.max_bytes:
+        if isinstance(body, Sized) and len(body) > self.max_bytes:
             logger.warning("webhook refused: the body is over %d bytes", self.max_bytes)
             return self.too_large()
         try:
