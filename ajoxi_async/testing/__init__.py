@@ -157,11 +157,11 @@ def event_factory() -> EventFactory:
 def ajoxi_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """The recording of this test: ``async with ajoxi_cassette.client() as client``."""
     from ajoxi_async.testing.cassettes import open_cassette
-    from ajoxi_async.testing.failures import has_failed
+    from ajoxi_async.testing.failures import has_passed
 
     cassette = open_cassette(request)
     yield cassette
-    cassette.finish(failed=has_failed(request.node))
+    cassette.finish(passed=has_passed(request.node))
 
 
 @pytest.fixture
