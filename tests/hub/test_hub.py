@@ -486,3 +486,24 @@ async def test_a_token_provider_that_awaits_what_was_cancelled() -> None:
         with anyio.fail_after(20):
             assert isinstance(await failure(hub), StreamInterruptedError)
             assert await everything(hub, "call_2") == [1]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_program_that_cancels_every_task() -> None:
+    """Whoever cancels the tasks of the hub itself ends its consumers with an error, and a new one does not wait for ever."""
+    calls = Calls(call_1=Speaking(segment(1, 1)), call_2=Speaking(segment(1, 1), completed(2, 1)))
+    errors: list[AjoxiError] = []
+
+    async def consume() -> None:
+        errors.append(await failure(hub))
+
+    with anyio.fail_after(20):
+        async with client_on(calls).transcripts.hub() as hub, anyio.create_task_group() as tasks:
+            tasks.start_soon(consume)
+            await anyio.wait_all_tasks_blocked()
+            for task in asyncio.all_tasks():
+                if task.get_name() == "ajoxi_async tasks":
+                    task.cancel()
+            await anyio.wait_all_tasks_blocked()
+            errors += [await failure(hub, "call_2"), await failure(hub, "call_2")]
+    assert [type(error) for error in errors] == [StreamInterruptedError] * 3
