@@ -126,7 +126,9 @@ class Room:
         self.wake()
 
     def cut(self, error: Exception) -> None:
-        """End all consumers at once."""
+        """End all consumers at once. A second time has no effect: what tells a browser of the first may be under way."""
+        if self._cut is not None:
+            return
         self._cut = error
         for member in list(self.members):
             member._cut()
