@@ -142,8 +142,17 @@ async def test_lambda(sandbox: Sandbox, capsys: pytest.CaptureFixture[str]) -> N
     plain = {"body": EVENT.decode(), "headers": SIGNATURE}
     encoded = {"body": base64.b64encode(EVENT).decode(), "isBase64Encoded": True, "headers": SIGNATURE}
     assert page["webhook"](plain, None) == page["webhook"](encoded, None) == {"statusCode": 204}
-    assert page["webhook"]({**plain, "headers": {}}, None)["statusCode"] == 400
-    assert capsys.readouterr().out.count("call_1 busy") == 2
+    lists = {"body": EVENT.decode(), "headers": None, "multiValueHeaders": {n: ["00", v] for n, v in SIGNATURE.items()}}
+    assert page["webhook"](lists, None) == {"statusCode": 204}
+    no_event = {"X-Ajoxi-Signature": sign(b"[]", ["whsec_0123456789"])}
+    empty: list[dict[str, Any]] = [
+        {**plain, "headers": {}},
+        {"headers": SIGNATURE},
+        {"body": None, "headers": SIGNATURE},
+    ]
+    for refused in [*empty, {"body": "[]", "headers": no_event}]:
+        assert page["webhook"](refused, None)["statusCode"] == 400
+    assert capsys.readouterr().out.count("call_1 busy") == 3
 
 
 async def test_notebooks(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from ajoxi_async.contract.errors import AjoxiError
 from ajoxi_async.hub.timeline import Cursor, Timeline
 from ajoxi_async.protocol.assembly import TranscriptSnapshot
 from ajoxi_async.protocol.errors import StreamInterruptedError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.streaming.live import LiveTranscript
 
 __all__ = ["Member", "Room", "is_end"]
@@ -125,7 +126,9 @@ class Room:
         self.wake()
 
     def cut(self, error: Exception) -> None:
-        """End all consumers at once."""
+        """End all consumers at once. A second time has no effect: what tells a browser of the first may be under way."""
+        if self._cut is not None:
+            return
         self._cut = error
         for member in list(self.members):
             member._cut()
@@ -144,12 +147,13 @@ class Room:
     async def follow(self) -> None:
         """Read the stream to its end. Never raises."""
         try:
-            async with self.live:
-                self.opened = True
-                self.wake()
-                async for segment in self.live:
-                    self.timeline.add(segment)
+            with stray_cancellation_fails():
+                async with self.live:
+                    self.opened = True
                     self.wake()
+                    async for segment in self.live:
+                        self.timeline.add(segment)
+                        self.wake()
             self.completed = True
             self.wake()
         except AjoxiError as error:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 
@@ -30,6 +30,9 @@ from ajoxi_async.runtime.loops import Loop, running_loop
 from ajoxi_async.streaming.live import LiveTranscript
 
 __all__ = ["TranscriptHub"]
+
+#: A program that ends may cancel every task of its loop, those of the hub included.
+_CANCELLED: Final = "the tasks of the transcript hub were cancelled"
 
 
 class TranscriptHub:
@@ -105,6 +108,8 @@ class TranscriptHub:
                 "hub: it was opened on another event loop or before a fork; open one for each loop and process"
             )
         self._lifetime.check("transcripts.stream")
+        if not self._tasks.is_running:
+            raise StreamInterruptedError(_CANCELLED)
         room = self._rooms.get(call_id)
         if room is None:
             room = self._rooms[call_id] = Room(self._opened(call_id))
@@ -124,6 +129,8 @@ class TranscriptHub:
         finally:
             self._forget(call_id, room)
             self._open.discard(room)
+            if room.members:
+                room.cut(StreamInterruptedError(self._closed or _CANCELLED))
 
     async def _lingered(self, call_id: str, room: Room) -> bool:
         """Wait until nobody has joined for `linger` seconds; returns False if somebody does."""

@@ -58,6 +58,12 @@ class TaskHost:
         """Whether its event loop has ended, and its tasks with it."""
         return self._loop is not None and has_ended(self._loop)
 
+    @property
+    def is_running(self) -> bool:
+        """Whether tasks can be started: the group is there, and neither was cancelled nor has ended."""
+        group = self._group
+        return group is not None and not self._done.is_set() and not group.cancel_scope.cancel_called
+
     async def open(self) -> None:
         """Start the group. Several tasks may call it. A task that is cancelled here still has to call `aclose`."""
         if self._loop is None:

@@ -25,7 +25,8 @@ from attrs import define, field, frozen
 from ajoxi_async.contract.encoding.exact_values import integer
 from ajoxi_async.contract.errors import InvalidParameterError
 from ajoxi_async.contract.transcripts import Segment
-from ajoxi_async.protocol.errors import ConfigurationError
+from ajoxi_async.protocol.errors import ConfigurationError, StreamInterruptedError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.streaming.live import LiveTranscript
 
@@ -173,20 +174,37 @@ class LiveTranscripts:
         assert self._tasks is not None
         self._any = True
         call = self._calls[id] = _Call(live)
-        self._tasks.start_soon(self._follow, id, call)
+        if self._tasks.is_running:
+            self._tasks.start_soon(self._follow, id, call)
+        else:
+            self._interrupt(id, call)
 
     async def _follow(self, id: str, call: _Call) -> None:
+        try:
+            with call.scope:
+                await self._read(id, call)
+        except BaseException:
+            if not (self._closed or call.discarded):
+                self._interrupt(id, call)
+            raise
+
+    async def _read(self, id: str, call: _Call) -> None:
         live = call.live
-        with call.scope:
-            error: Exception | None = None
-            try:
+        error: Exception | None = None
+        try:
+            with stray_cancellation_fails():
                 async with live:
                     async for segment in live:
                         item = StreamItem(call_id=id, segment=segment, last_event_id=live.last_event_id)
                         await self._put(call, item)
-            except Exception as failure:
-                error = failure
-            await self._put(call, StreamItem(call_id=id, error=error, last_event_id=live.last_event_id))
+        except Exception as failure:
+            error = failure
+        await self._put(call, StreamItem(call_id=id, error=error, last_event_id=live.last_event_id))
+
+    def _interrupt(self, id: str, call: _Call) -> None:
+        """End a call whose task a program has cancelled, as one that ends may cancel every task of its loop."""
+        error = StreamInterruptedError(f"the task that read the live transcript of {id} was cancelled")
+        self._queue(call, StreamItem(call_id=id, error=error, last_event_id=call.live.last_event_id))
 
     async def _put(self, call: _Call, item: StreamItem) -> None:
         if self._coalesce and item.segment is not None:
@@ -196,8 +214,10 @@ class LiveTranscripts:
         while len(call) >= self._max:
             call.room = anyio.Event()
             await call.room.wait()
-        if call.discarded:
-            return
+        if not call.discarded:
+            self._queue(call, item)
+
+    def _queue(self, call: _Call, item: StreamItem) -> None:
         call.put(item)
         if not call.in_line:
             call.in_line = True

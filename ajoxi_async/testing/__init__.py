@@ -100,10 +100,17 @@ def _check_hold(config: pytest.Config) -> None:
 
 
 def _fixture(request: pytest.FixtureRequest, name: str) -> Any:
-    if "anyio_backend" in request.fixturenames:
-        return request.getfixturevalue(f"_{name}_on_anyio")
     mark = request.node.get_closest_marker("asyncio")
-    if mark is None or not request.config.pluginmanager.hasplugin("asyncio"):
+    if not request.config.pluginmanager.hasplugin("asyncio"):
+        mark = None
+    if "anyio_backend" in request.fixturenames:
+        if mark is not None:
+            raise pytest.UsageError(
+                f"{name}: pytest-asyncio runs this test, and anyio its fixtures, in another event loop: mark it with one of"
+                " pytest.mark.anyio and pytest.mark.asyncio, and for tests of anyio leave asyncio_mode=auto"
+            )
+        return request.getfixturevalue(f"_{name}_on_anyio")
+    if mark is None:
         raise pytest.UsageError(
             f"{name} is for async tests: mark the test with pytest.mark.anyio or pytest.mark.asyncio, whose plugin has to "
             "be installed and enabled; a test that is not async has ajoxi_server"
@@ -150,11 +157,11 @@ def event_factory() -> EventFactory:
 def ajoxi_cassette(request: pytest.FixtureRequest) -> Iterator[Cassette]:
     """The recording of this test: ``async with ajoxi_cassette.client() as client``."""
     from ajoxi_async.testing.cassettes import open_cassette
-    from ajoxi_async.testing.failures import has_failed
+    from ajoxi_async.testing.failures import has_passed
 
     cassette = open_cassette(request)
     yield cassette
-    cassette.finish(failed=has_failed(request.node))
+    cassette.finish(passed=has_passed(request.node))
 
 
 @pytest.fixture

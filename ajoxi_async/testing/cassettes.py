@@ -6,7 +6,7 @@ Rules:
    a recording unasked.
 2. ``--ajoxi-record=none``, the default, replays and sends nothing; ``new`` records what has no recording yet; ``all`` records
    everything again. Recording uses ``AJOXI_API_KEY`` and ``AJOXI_BASE_URL``.
-3. A test that fails, or has asked nothing, leaves no recording, so that a broken one is not replayed afterwards.
+3. A test that fails, is interrupted, or has asked nothing, leaves no recording, so that a broken one is not replayed afterwards.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ class Cassette:
             self.transport = Replayer(path, speed=speed)
         self.base_url = os.environ.get("AJOXI_BASE_URL", "https://api.ajoxi.com")
 
-    def finish(self, *, failed: bool) -> None:
-        """Keep what was recorded, unless the test has failed."""
+    def finish(self, *, passed: bool) -> None:
+        """Keep what was recorded if the test has passed."""
         from ajoxi_async.replay import Recorder
 
         if not isinstance(self.transport, Recorder):
             return
-        if not failed and self.transport.recorded:
+        if passed and self.transport.recorded:
             self.transport.save()
             self._beside.replace(self.path)
         self._beside.unlink(missing_ok=True)

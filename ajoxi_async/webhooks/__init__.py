@@ -160,6 +160,10 @@ def _from_base64(body: bytes) -> bytes | None:
 
 def _diagnose(body: bytes, signature: str, secrets: tuple[str, ...]) -> str:
     """Find a likely reason why the signature of a body does not match, for the error message."""
+    if not body:
+        return (
+            "the body is empty; if it was not sent so, code before the receiver has read it, such as a parser of forms"
+        )
     if signing.matches(body.strip(), signature, secrets):
         return "white space was added around the body on its way; take the bytes as the platform sent them"
     for inner, what in _unwrapped(body):

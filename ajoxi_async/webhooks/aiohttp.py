@@ -47,6 +47,8 @@ async def _read(request: web.Request, max_bytes: int) -> bytes | None:
 def router_handler(router: WebhookRouter) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Make a handler of aiohttp that passes deliveries to a router; a ``web.HTTPException`` of a handler is the answer.
 
+    After one of 2xx the event counts as handled, after any other one it is handled again when it is delivered again.
+
     Let `open_router` open the router together with the application, for background handlers.
     """
 

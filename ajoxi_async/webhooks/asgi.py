@@ -2,7 +2,7 @@
 
     app.add_route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"])      # FastAPI
     Route("/webhooks/ajoxi", WebhookApp(router), methods=["POST"])              # Starlette
-    asgi("/webhooks/ajoxi", is_mount=True)(WebhookApp(router))                  # Litestar
+    asgi("/webhooks/ajoxi", is_mount=True, copy_scope=True)(WebhookApp(router))  # Litestar
 
 Add it as a route in FastAPI and Starlette and do not mount it: a mount redirects its own path to the one with a slash, and
 the platform does not follow redirects.

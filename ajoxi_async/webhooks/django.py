@@ -49,6 +49,8 @@ def webhook_view(router: WebhookRouter) -> Callable[[HttpRequest], HttpResponse]
             body = _body(request, router)
         except (TooLarge, RequestDataTooBig):
             return router.too_large()
+        except OSError:  # Django's UnreadablePostError, or the server's own: the sender is gone
+            return Receipt(400)
         signature = request.headers.get(SIGNATURE)
         if sharing() is not None:
             return run(_receive, router, body, signature)

@@ -11,7 +11,8 @@ Rules:
    again. A delivery of an event that is being handled, here or by another worker, is answered 503, so that it comes again in
    case that fails.
 2. When a handler raises, the answer is 500 and the claim is released: the platform delivers again, for up to 24 hours. All
-   handlers of an event run, and all run again.
+   handlers of an event run, and all run again. So it is when a handler awaits a task that was cancelled. What is no `Exception`
+   leaves `receive`; other events are handled on.
 3. The platform waits 15 seconds for an answer. If handlers take longer than `answer_within`, the answer is 503 and they
    continue; when they are done, the next delivery is acknowledged.
 4. A handler registered with ``background=True`` runs after the acknowledgement, while ``async with router`` is open. Leaving
@@ -24,8 +25,8 @@ Rules:
 6. A router may be opened several times, for instance by the lifespans of nested applications, and on several event loops.
    Each loop has tasks of its own, and the last task to leave the router on a loop waits for them. Any task of the loop may
    leave.
-7. If the log cannot be read or written, the answer is 503. A failure of the log after the handlers ran does not change the
-   answer.
+7. If the log cannot be read or written, the answer is 503. A log that fails, or takes long, after the handlers ran does not change
+   the answer.
 8. A handler that is not async is refused when it is registered. If the call of an object returns nothing that can be awaited,
    its work is done already: this is logged as an error, and the event counts as handled, because after a failure it would be
    delivered, and the work done, again.
@@ -35,13 +36,14 @@ Rules:
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
 import secrets
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence, Sized
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar, get_args
 
 import anyio
 from attrs import define, frozen
@@ -54,11 +56,12 @@ from ajoxi_async.contract.masking import mask
 from ajoxi_async.contract.webhooks import Event, UnknownEvent
 from ajoxi_async.protocol.callbacks import why_not_async, why_not_plain
 from ajoxi_async.protocol.errors import ConfigurationError, WebhookSignatureError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.runtime.hosting import TaskHost
 from ajoxi_async.runtime.loops import Loop, has_ended, running_loop
 from ajoxi_async.runtime.whole import whole
 from ajoxi_async.webhooks import MAX_BYTES, check_max_bytes, check_secrets, check_tolerance, parse_event
-from ajoxi_async.webhooks.logs import EventLog, MemoryLog
+from ajoxi_async.webhooks.logs import Claim, EventLog, MemoryLog
 
 __all__ = ["Receipt", "WebhookRouter"]
 
@@ -84,6 +87,9 @@ def _refuse(status: int, code: str, message: str, param: str | None = None) -> R
 
 
 _HANDLED: Final = Receipt(204)
+_NOT_NOW: Final = _refuse(503, "service_unavailable", "The event cannot be handled now.")
+_FAILED: Final = _refuse(500, "internal_error", "The event could not be handled.")
+_CLAIMS: Final = get_args(Claim)
 
 
 def _check_handler(handler: object) -> None:
@@ -115,22 +121,28 @@ class _Opening:
 
 
 class _Outcome:
-    """The answer to a delivery, once it is known. It can be set several times; the first value counts."""
+    """The answer to a delivery, once it is known. It can be set several times; the first value counts.
+
+    Attributes:
+        expected: the answer once the log has noted what became of the event. It is given without waiting for a slow log any longer.
+    """
 
     def __init__(self, passing: tuple[type[Exception], ...]) -> None:
         self.passing = passing
         self.known = anyio.Event()
-        self._answer: Receipt | Exception | None = None
+        self.expected: Receipt | Exception | None = None
+        self._answer: Receipt | BaseException | None = None
 
-    def set_answer(self, answer: Receipt | Exception) -> None:
+    def set_answer(self, answer: Receipt | BaseException) -> None:
         if self._answer is None:
             self._answer = answer
             self.known.set()
 
     def receipt(self) -> Receipt:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer or _refuse(503, "service_unavailable", "The event is still being handled.")
+        answer = self._answer or self.expected
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer or _refuse(503, "service_unavailable", "The event is still being handled.")
 
 
 class WebhookRouter:
@@ -269,9 +281,13 @@ class WebhookRouter:
         Args:
             body: the raw bytes of the request.
             signature: the value of ``X-Ajoxi-Signature``, several joined by commas.
-            passing: exceptions of handlers that are the framework's own answers; they are raised again.
+            passing: exceptions of handlers that are the framework's own answers; they are raised again. With a ``status`` of 2xx the
+                event counts as handled.
+
+        Raises:
+            InvalidParameterError: `body` is not bytes, or `signature` is not text.
         """
-        if len(body) > self.max_bytes:
+        if isinstance(body, Sized) and len(body) > self.max_bytes:
             logger.warning("webhook refused: the body is over %d bytes", self.max_bytes)
             return self.too_large()
         try:
@@ -291,11 +307,15 @@ class WebhookRouter:
                 _report(event)
         owner = secrets.token_hex(8)
         try:
-            state = await self._log.claim(event.id, owner)
+            with stray_cancellation_fails():
+                state = await self._log.claim(event.id, owner)
+            if state not in _CLAIMS:
+                raise TypeError(f"the log's claim returned {state!r:.40}, and not one of {_CLAIMS}")
         except Exception:
             _report(event)
-            return _refuse(503, "service_unavailable", "The event cannot be handled now.")
-        except BaseException:  # a cancellation, after which the log may have the claim
+            return _NOT_NOW
+        except BaseException:
+            # Cancelled: the claim may have been made all the same, and nobody would handle the event while it holds.
             await whole(self._settle(event, owner, handled=False))
             raise
         if state == "done":
@@ -304,12 +324,12 @@ class WebhookRouter:
             return _refuse(503, "service_unavailable", "The event is being handled.")
         handlers = self._handlers.get(type(event)) or self._fallback
         outcome, opening = _Outcome(passing), self._openings.get(running_loop())
-        if opening is None:
+        if opening is None or not opening.tasks.is_running:
             await self._handle(event, owner, handlers, [], outcome)
             return outcome.receipt()
         now = [handler for handler in handlers if not handler.background]
         later = [handler for handler in handlers if handler.background]
-        opening.tasks.start_soon(self._handle, event, owner, now, later, outcome)
+        opening.tasks.start_soon(self._handle_apart, event, owner, now, later, outcome)
         with anyio.move_on_after(self._answer_within):
             await outcome.known.wait()
         return outcome.receipt()
@@ -323,46 +343,72 @@ class WebhookRouter:
         """The answer to a body that is too large; it need not be read to its end."""
         return _refuse(413, "invalid_parameter", f"The body is over {self.max_bytes} bytes.")
 
+    async def _handle_apart(
+        self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
+    ) -> None:
+        """`_handle` in the router's task group, whose other tasks have to go on whatever a handler raises."""
+        try:
+            await self._handle(event, owner, now, later, outcome)
+        except asyncio.CancelledError:
+            outcome.set_answer(_NOT_NOW)
+        except (KeyboardInterrupt, SystemExit, anyio.get_cancelled_exc_class()):
+            raise
+        except BaseException as error:
+            _report(event)
+            outcome.set_answer(error)
+
     async def _handle(
         self, event: Event, owner: str, now: list[_Registered], later: list[_Registered], outcome: _Outcome
     ) -> None:
         """Run the handlers, set the outcome as soon as it is known, and mark the event as done or release it."""
         handled = False
         try:
-            failed = await _run(event, now, outcome.passing)
+            failed, answer = await _run(event, now, outcome.passing)
             if failed is None and later:
-                outcome.set_answer(_HANDLED)
+                outcome.set_answer(answer)
                 # Shielded, because an acknowledged event has to be handled to the end.
                 with anyio.CancelScope(shield=True):
-                    failed = await _run(event, later, ())
+                    failed, _ = await _run(event, later, ())
             handled = failed is None
+            if failed is not None:
+                answer = failed if isinstance(failed, outcome.passing) else _FAILED
+            outcome.expected = answer
         finally:  # also after a cancellation, when it is unknown which handlers have finished
-            await whole(self._settle(event, owner, handled))
-        if failed is None:
-            outcome.set_answer(_HANDLED)
-        elif isinstance(failed, outcome.passing):
-            outcome.set_answer(failed)
-        else:
-            outcome.set_answer(_refuse(500, "internal_error", "The event could not be handled."))
+            await whole(self._settle(event, owner, handled=handled))
+        outcome.set_answer(answer)
 
-    async def _settle(self, event: Event, owner: str, handled: bool) -> None:
+    async def _settle(self, event: Event, owner: str, *, handled: bool) -> None:
         try:
-            await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
+            with stray_cancellation_fails():
+                await (self._log.done(event.id) if handled else self._log.release(event.id, owner))
         except Exception:
             _report(event)
 
 
-async def _run(event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]) -> Exception | None:
-    """Run all handlers; returns the exception of the last one that failed."""
+async def _run(
+    event: Event, handlers: list[_Registered], passing: tuple[type[Exception], ...]
+) -> tuple[Exception | None, Receipt | Exception]:
+    """Run all handlers; returns the exception of the last one that failed, and the answer if none did."""
     failed: Exception | None = None
+    answer: Receipt | Exception = _HANDLED
     for registered in handlers:
         try:
-            await _call(registered.handler, event)
+            with stray_cancellation_fails():
+                await _call(registered.handler, event)
         except Exception as error:
+            if isinstance(error, passing) and _acknowledges(error):
+                answer = error
+                continue
             failed = error
             if not isinstance(error, passing):
                 _report(event)
-    return failed
+    return failed, answer
+
+
+def _acknowledges(answer: Exception) -> bool:
+    """Whether an answer of the framework's own, such as aiohttp's ``HTTPAccepted``, is one after which nothing is delivered again."""
+    status = getattr(answer, "status", None)
+    return isinstance(status, int) and 200 <= status < 300
 
 
 async def _call(handler: Handler, event: Event) -> None:

@@ -466,3 +466,44 @@ async def test_tracebacks_are_each_consumers_own() -> None:
                 errors.append(raised.value)
         shown = "".join(traceback.format_tb(errors[1].__traceback__))
         assert shown.count("in test_tracebacks") == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_token_provider_that_awaits_what_was_cancelled() -> None:
+    """Nobody has cancelled the stream: its consumers get an error, and the calls beside it are followed on."""
+    asked = 0
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise asyncio.CancelledError
+        return "AJX_TEST_token"
+
+    calls = Calls(call_1=Speaking(completed(1, 0)), call_2=Speaking(segment(1, 1), completed(2, 1)))
+    client = AsyncAjoxi(token_provider=token, transport=calls, allow_live=True)
+    async with client.transcripts.hub() as hub:
+        with anyio.fail_after(20):
+            assert isinstance(await failure(hub), StreamInterruptedError)
+            assert await everything(hub, "call_2") == [1]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_program_that_cancels_every_task() -> None:
+    """Whoever cancels the tasks of the hub itself ends its consumers with an error, and a new one does not wait for ever."""
+    calls = Calls(call_1=Speaking(segment(1, 1)), call_2=Speaking(segment(1, 1), completed(2, 1)))
+    errors: list[AjoxiError] = []
+
+    async def consume() -> None:
+        errors.append(await failure(hub))
+
+    with anyio.fail_after(20):
+        async with client_on(calls).transcripts.hub() as hub, anyio.create_task_group() as tasks:
+            tasks.start_soon(consume)
+            await anyio.wait_all_tasks_blocked()
+            for task in asyncio.all_tasks():
+                if task.get_name() == "ajoxi_async tasks":
+                    task.cancel()
+            await anyio.wait_all_tasks_blocked()
+            errors += [await failure(hub, "call_2"), await failure(hub, "call_2")]
+    assert [type(error) for error in errors] == [StreamInterruptedError] * 3

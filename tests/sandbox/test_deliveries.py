@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import anyio
 import pytest
 
-from ajoxi_async import AsyncAjoxi, CallCompleted, Sandbox, TranscriptReady, parse_event
+from ajoxi_async import AsyncAjoxi, CallCompleted, InvalidParameterError, Sandbox, TranscriptReady, parse_event
 from ajoxi_async.contract.signing import sign
 from ajoxi_async.sandbox import Answer, Refusal, VirtualClock
 from ajoxi_async.sandbox.state.deliveries import SCHEDULE
@@ -182,6 +183,21 @@ async def test_ten_at_a_time_and_nobody_waits_for_another() -> None:
             assert fired == []
             assert len(sandbox.world().deliveries()) == 100
     assert most == 10
+
+
+@pytest.mark.parametrize("answer", ["204", True, 2.5, {}])
+async def test_a_post_that_returns_nonsense(answer: Any) -> None:
+    """A function of the test's own that returns no status is named, when the sandbox is closed."""
+
+    async def post(url: str, headers: dict[str, str], body: bytes) -> int | None:
+        return answer  # type: ignore[no-any-return]
+
+    with pytest.raises(InvalidParameterError, match="post: expected an Answer"):
+        async with Sandbox(port=None, clock="manual", post=post) as sandbox:
+            async with AsyncAjoxi(sandbox.api_key, transport=sandbox.transport()) as client:
+                await subscribe(client, ["message.received"])
+            sandbox.inbound_message(from_=TO, body="hi")
+            await sandbox.advance(1)
 
 
 async def test_the_log() -> None:

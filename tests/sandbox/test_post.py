@@ -115,3 +115,24 @@ async def test_nobody_listens() -> None:
     assert answer.status is None
     assert "ConnectError" in str(answer.error)
     await post.aclose()
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("cookie", ["session=1; Path=/", "\xff"])
+async def test_cookies_of_an_endpoint_are_not_kept(cookie: str) -> None:
+    """The endpoints of a host share a cookie jar, and one cookie that cannot be sent would fail every later delivery to it."""
+    sent: list[str | None] = []
+
+    async def take(request: web.BaseRequest) -> web.StreamResponse:
+        sent.append(request.headers.get("Cookie"))
+        return web.Response(status=204, headers={"Set-Cookie": cookie})
+
+    runner = web.ServerRunner(web.Server(take))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    post = HttpPost()
+    for _ in range(2):
+        assert (await post(f"http://127.0.0.1:{runner.addresses[0][1]}/", {}, b"{}")).status == 204
+    await post.aclose()
+    await runner.cleanup()
+    assert sent == [None, None]

@@ -10,7 +10,14 @@ from typing import Any
 import anyio
 import pytest
 
-from ajoxi_async import AsyncAjoxi, ConfigurationError, InvalidParameterError, NotFoundError, StreamItem
+from ajoxi_async import (
+    AsyncAjoxi,
+    ConfigurationError,
+    InvalidParameterError,
+    NotFoundError,
+    StreamInterruptedError,
+    StreamItem,
+)
 from ajoxi_async.contract.wire import Request
 from tests.client.fakes import ENVELOPE, ScriptedStream, answer, client_on
 from tests.streaming.wire import EVENT_STREAM, Connections, completed, connection, segment
@@ -267,3 +274,43 @@ async def test_asyncios_own_timeout(client: Callable[..., AsyncAjoxi]) -> None:
         async with asyncio.timeout(0.05), client(wire).transcripts.stream_many(["call"]) as many:
             await anext(many)
     assert wire.used[0].closed
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_token_provider_that_awaits_what_was_cancelled() -> None:
+    """Nobody has cancelled the call's task: its failure is an item, and the other calls go on."""
+    asked = 0
+
+    async def token() -> str:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise asyncio.CancelledError
+        return "AJX_TEST_token"
+
+    calls = Calls(call_1=[flood(1)], call_2=[flood(1)])
+    client = AsyncAjoxi(token_provider=token, transport=calls, allow_live=True)
+    with anyio.fail_after(20):
+        async with client.transcripts.stream_many(["call_1", "call_2"]) as lives:
+            items = [item async for item in lives]
+    assert sorted(len([item for item in items if item.call_id == id]) for id in ("call_1", "call_2")) == [1, 2]
+    assert [type(item.error) for item in items if item.error is not None] == [RuntimeError]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_program_that_cancels_every_task() -> None:
+    """Whoever cancels the tasks of the block itself ends its calls with an error, and the iterator does not wait for ever."""
+    calls = Calls(call_1=[Counted(EVENT_STREAM, [segment(1, 1)])], call_2=[flood(1)])
+    with anyio.fail_after(20):
+        async with client_on(calls).transcripts.stream_many(["call_1"]) as lives:
+            assert (await anext(lives)).segment is not None
+            for task in asyncio.all_tasks():
+                if task.get_name() == "ajoxi_async tasks":
+                    task.cancel()
+            await anyio.wait_all_tasks_blocked()
+            lives.add("call_2")
+            items = [item async for item in lives]
+    assert [(item.call_id, type(item.error)) for item in items] == [
+        ("call_1", StreamInterruptedError),
+        ("call_2", StreamInterruptedError),
+    ]

@@ -209,7 +209,10 @@ def test_cassettes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name, value in server.environ.items():
             monkeypatch.setenv(name, value)
         assert "1 failed" in run(tmp_path, RECORDED.replace("== 1", "== 7"), "--ajoxi-record=new")[1]
-        # A test that fails leaves no recording, not even a part of one.
+        server.call(server.sandbox.reset)
+        interrupted = RECORDED + "        raise KeyboardInterrupt\n"
+        assert "KeyboardInterrupt" in run(tmp_path, interrupted, "--ajoxi-record=new")[1]
+        # A test that fails or is interrupted leaves no recording, not even a part of one.
         assert not list(tmp_path.rglob("*.json*"))
         server.call(server.sandbox.reset)
         status, said = run(tmp_path, RECORDED, "--ajoxi-record=new")

@@ -240,6 +240,16 @@ def test_both_plugins_in_one_run(tmp_path: Path) -> None:
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_a_test_of_anyio_in_the_auto_mode_of_pytest_asyncio(tmp_path: Path) -> None:
+    """pytest-asyncio would run it and anyio its fixtures, on two event loops: it says so, and does not hang until a timeout."""
+    code = (
+        "import pytest\n\n@pytest.mark.anyio\nasync def test_it(ajoxi_client):\n    await ajoxi_client.calls.list()\n"
+    )
+    done = run(tmp_path, code, "-o", "asyncio_mode=auto", "-k", "not trio")
+    assert "1 error" in done.stdout
+    assert "leave asyncio_mode=auto" in done.stdout
+
+
 @pytest.mark.parametrize("without", [("-p", "no:asyncio"), ()], ids=["alone", "with pytest-asyncio"])
 def test_unrelated_runs(tmp_path: Path, without: tuple[str, ...]) -> None:
     """A run that asks for no fixture imports neither client nor sandbox nor engines."""
@@ -274,14 +284,25 @@ async def test_clock(ajoxi_sandbox): pass
 @pytest.mark.anyio
 @pytest.mark.ajoxi(faults=[{"action": "x"}])
 async def test_fault(ajoxi_sandbox): pass
+
+@pytest.mark.anyio
+@pytest.mark.asyncio
+async def test_both(ajoxi_client): pass
 """
 
 
 def test_what_cannot_be(tmp_path: Path) -> None:
     """A test that cannot be is an error that says why."""
     done = run(tmp_path, MISTAKES, "-k", "not trio")
-    assert "5 errors" in done.stdout
-    for said in ("is for async tests", "argument 'colour'", "keywords only", "clock: expected", "action: expected"):
+    assert "6 errors" in done.stdout
+    for said in (
+        "in another event loop",
+        "is for async tests",
+        "argument 'colour'",
+        "keywords only",
+        "clock: expected",
+        "action: expected",
+    ):
         assert said in done.stdout
 
 

@@ -88,7 +88,7 @@ def litestar() -> Any:
     """Mounted in Litestar."""
     from litestar import Litestar, asgi
 
-    return Litestar([asgi(PATH, is_mount=True)(WebhookApp(make_router()))])
+    return Litestar([asgi(PATH, is_mount=True, copy_scope=True)(WebhookApp(make_router()))])
 
 
 def quart() -> Any:

@@ -21,7 +21,8 @@ from aiohttp.test_utils import make_mocked_request
 
 from ajoxi_async.contract.webhooks import Event, MessageReceived
 from ajoxi_async.protocol.errors import ConfigurationError
-from ajoxi_async.webhooks.aiohttp import webhook_handler
+from ajoxi_async.webhooks.aiohttp import router_handler, webhook_handler
+from ajoxi_async.webhooks.router import WebhookRouter
 
 SECRET = "whsec_5b1f0c"
 BODY = b'{"id": "evt_00000001", "type": "message.received", "data": {"id": "msg_1", "from": "+14155551234"}}'
@@ -211,6 +212,43 @@ async def test_an_answer_of_ones_own() -> None:
     receiver.raises = web.HTTPGone(text="null", content_type="application/json")
     async with served(webhook_handler(SECRET, receiver)) as post:
         assert await post() == (410, None)
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_raises_an_answer_of_2xx_has_handled_its_event() -> None:
+    """After a 2xx nothing is delivered again, so background handlers run, and a repeated delivery is not handled."""
+    router, ran = WebhookRouter(SECRET), list[str]()
+
+    @router.on(MessageReceived)
+    async def first(event: Event) -> None:
+        ran.append("first")
+        raise web.HTTPAccepted(text="null", content_type="application/json")
+
+    @router.on(MessageReceived, background=True)
+    async def later(event: Event) -> None:
+        ran.append("later")
+
+    async with router, served(router_handler(router)) as post:
+        assert await post() == (202, None)
+        assert await post() == (204, None)
+    assert ran == ["first", "later"]
+
+
+@pytest.mark.asyncio
+async def test_a_handler_that_fails_beside_an_answer_of_2xx() -> None:
+    """The event is delivered again if one of its handlers has failed, whatever another one answers."""
+    router = WebhookRouter(SECRET)
+
+    @router.fallback
+    async def first(event: Event) -> None:
+        raise RuntimeError
+
+    @router.fallback
+    async def second(event: Event) -> None:
+        raise web.HTTPOk
+
+    async with served(router_handler(router)) as post:
+        assert (await post())[0] == 500
 
 
 @pytest.mark.asyncio

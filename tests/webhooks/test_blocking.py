@@ -14,10 +14,13 @@ import anyio
 import anyio.to_thread
 import msgspec
 import pytest
+from django.conf import settings
+from django.core.handlers.wsgi import WSGIRequest
 from flask import Flask
 
 from ajoxi_async import CallCompleted, Event
 from ajoxi_async.contract import signing
+from ajoxi_async.webhooks import django as django_receiver
 from ajoxi_async.webhooks.blocking import run
 from ajoxi_async.webhooks.flask import webhook_view
 from ajoxi_async.webhooks.router import WebhookRouter
@@ -153,3 +156,18 @@ def test_no_more_than_the_bound_is_read() -> None:
     with pytest.raises(TooLarge):
         read_without_length({"wsgi.input": Endless(), "wsgi.input_terminated": True}, 100_000)
     assert read == 100_001
+
+
+@pytest.mark.parametrize("length", ["100", ""])
+def test_a_sender_that_goes_away_under_django(length: str) -> None:
+    """A body that breaks off is answered 400, which nobody hears, and is no error of the application."""
+
+    class Cut(io.BytesIO):
+        def read(self, *_: object) -> bytes:
+            raise ConnectionResetError
+
+    if not settings.configured:
+        settings.configure()
+    environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Cut(), "wsgi.input_terminated": True}
+    view = django_receiver.webhook_view(WebhookRouter(SECRET))
+    assert view(WSGIRequest(environ)).status_code == 400

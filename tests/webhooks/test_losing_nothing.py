@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,206 @@ async def test_what_was_acknowledged_outlives_a_cancelled_server() -> None:
             server.cancel()
             await anyio.sleep_forever()
     assert ran == ["evt_00000001"]
+
+
+class Fatal(BaseException):
+    """What libraries end a thread or a test with, such as a timeout of gevent."""
+
+
+async def await_what_was_cancelled() -> None:
+    """What a handler does that shares a task with others, on asyncio."""
+    future = asyncio.get_running_loop().create_future()
+    future.cancel()
+    await future
+
+
+async def cancel_oneself() -> None:
+    """End the task of the handler, and no other."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def be_fatal() -> None:
+    """Raise what is no Exception."""
+    raise Fatal
+
+
+def awaiting(function: Callable[[], Awaitable[None]]) -> Callable[[Event], Awaitable[None]]:
+    """A handler that calls a function."""
+
+    async def handler(event: Event) -> None:
+        await function()
+
+    return handler
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("background", [False, True])
+@pytest.mark.parametrize("end", [await_what_was_cancelled, cancel_oneself, be_fatal])
+async def test_a_handler_that_ends_like_a_cancelled_task_ends_no_other(
+    end: Callable[[], Awaitable[None]], background: bool
+) -> None:
+    """Whatever leaves a handler, the event is released at once, and the router handles on what it handles beside it."""
+    router, begun, go, ran = WebhookRouter(SECRET), anyio.Event(), anyio.Event(), list[str]()
+    told: list[int] = []
+
+    @router.on(CallCompleted, background=background)
+    async def handler(event: Event) -> None:
+        if event.id == "evt_bad" and "evt_bad" not in ran:
+            ran.append(event.id)
+            await end()
+        if event.id == "evt_slow":
+            begun.set()
+            await go.wait()
+        ran.append(event.id)
+
+    async def take_slowly() -> None:
+        told.append((await send(router, "evt_slow")).status)
+
+    async with router, anyio.create_task_group() as tasks:
+        tasks.start_soon(take_slowly)
+        await begun.wait()
+        try:
+            told.append((await send(router, "evt_bad")).status)
+        except Fatal:
+            told.append(0)
+        await anyio.wait_all_tasks_blocked()
+        assert (await send(router, "evt_bad")).status == 204
+        go.set()
+    assert sorted(ran) == ["evt_bad", "evt_bad", "evt_slow"]
+    assert set(told) <= ({204} if background else {0, 204, 500, 503})
+    assert ran.count("evt_slow") == 1
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_handler_that_awaits_what_was_cancelled_is_answered_500() -> None:
+    """Nobody has cancelled the delivery, so the handler has failed, also where the router is not open."""
+    router, ran = WebhookRouter(SECRET), []
+    router.fallback(awaiting(await_what_was_cancelled))
+
+    @router.fallback
+    async def second(event: Event) -> None:
+        ran.append(event.id)
+
+    assert (await send(router)).status == 500
+    assert ran == ["evt_00000001"]
+    async with router:
+        assert (await send(router)).status == 500
+
+
+async def test_a_delivery_while_the_router_is_being_opened() -> None:
+    """An event that comes before the tasks of the router are there is handled like that of a router that is not open."""
+    router, ran = WebhookRouter(SECRET), list[str]()
+    receipts: list[Receipt] = []
+
+    @router.fallback
+    async def handler(event: Event) -> None:
+        ran.append(event.id)
+
+    async def take() -> None:
+        receipts.append(await send(router))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(take)
+        tasks.start_soon(take)
+        async with router:
+            await anyio.wait_all_tasks_blocked()
+    assert ran == ["evt_00000001"]
+    assert {receipt.status for receipt in receipts} <= {204, 503}
+
+
+class Slow(MemoryLog):
+    """A store that has made a claim before it can say so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.claimed = anyio.Event()
+
+    async def claim(self, id: str, owner: str) -> Claim:
+        claim = await super().claim(id, owner)
+        if not self.claimed.is_set():
+            self.claimed.set()
+            await anyio.sleep_forever()
+        return claim
+
+
+async def test_a_delivery_that_is_cancelled_while_it_is_claimed() -> None:
+    """The claim may have been made: it is released, or nobody would handle the event for the length of a lease."""
+    log, ran = Slow(), list[str]()
+    router = WebhookRouter(SECRET, log=log)
+
+    @router.fallback
+    async def handler(event: Event) -> None:
+        ran.append(event.id)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(send, router)
+        await log.claimed.wait()
+        tasks.cancel_scope.cancel()
+    assert (await send(router)).status == 204
+    assert ran == ["evt_00000001"]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_cancelled_claim_that_waits_for_the_file(tmp_path: Path) -> None:
+    """`task.cancel()` of asyncio leaves the thread to itself, which must not claim afterwards for a task that has gone."""
+    log = SqliteLog(tmp_path / "events.db")
+    with log._place().lock:
+        task = asyncio.create_task(log.claim("evt_1", "gone"))
+        await anyio.wait_all_tasks_blocked()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    try:
+        assert await log.claim("evt_1", "next") == "new"
+    finally:
+        log.close()
+
+
+@pytest.mark.parametrize(("fails", "status"), [(False, 204), (True, 500)])
+async def test_a_log_that_is_slow_after_the_handlers_ran(fails: bool, status: int) -> None:
+    """The answer is what became of the event. A 503 would have it handled again if the log does not note it in the end."""
+    go = anyio.Event()
+
+    class Slow(MemoryLog):
+        async def done(self, id: str) -> None:
+            await go.wait()
+
+        async def release(self, id: str, owner: str) -> None:
+            await go.wait()
+
+    router = WebhookRouter(SECRET, log=Slow(), answer_within=0.5)
+
+    @router.fallback
+    async def handler(event: Event) -> None:
+        if fails:
+            raise RuntimeError
+
+    async with router:
+        receipt = await send(router)
+        go.set()
+    assert receipt.status == status
+
+
+@pytest.mark.parametrize("nonsense", [None, True, "NEW", 1, ["new"]])
+async def test_a_log_that_returns_nonsense(nonsense: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """It has not said that the event is new: nothing is handled, the sender keeps the event, and the reason is logged."""
+
+    class Strange(MemoryLog):
+        async def claim(self, id: str, owner: str) -> Claim:
+            return nonsense  # type: ignore[no-any-return]
+
+    router, ran = WebhookRouter(SECRET, log=Strange()), list[str]()
+
+    @router.fallback
+    async def handler(event: Event) -> None:
+        ran.append(event.id)
+
+    assert (await send(router)).status == 503
+    assert not ran
+    assert "the log's claim returned" in caplog.text
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])

@@ -131,6 +131,40 @@ async def test_a_claim_that_succeeds_too_late_is_released(redis_url: str, monkey
         assert await log.claim("evt_1", "next") == "new"
 
 
+async def test_a_claim_whose_answer_was_lost_is_released(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis has made the claim, but nobody was told: the next delivery gets it, not the lapse of the claim."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        log, put = RedisLog(client), client.set
+
+        def cut(*args: Any, **more: Any) -> Any:
+            put(*args, **more)
+            raise redis.ConnectionError
+
+        monkeypatch.setattr(client, "set", cut)
+        with pytest.raises(EventLogError):
+            await log.claim("evt_1", "first")
+        monkeypatch.setattr(client, "set", put)
+        with anyio.fail_after(20):
+            while await log.claim("evt_1", "next") == "running":
+                await anyio.sleep(0.01)
+
+
+async def test_a_claim_that_the_client_asks_for_twice(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """redis-py asks again when an answer was lost: the claim that it finds is its own."""
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        log, put = RedisLog(client), client.set
+
+        def twice(*args: Any, **more: Any) -> Any:
+            put(*args, **more)
+            return put(*args, **more)
+
+        monkeypatch.setattr(client, "set", twice)
+        assert await log.claim("evt_1", "first") == "new"
+        assert await log.claim("evt_1", "second") == "running"
+
+
 async def test_all_other_threads_are_busy(redis_url: str) -> None:
     """An application that keeps every thread of anyio's busy does not hold up the log."""
     go = threading.Event()

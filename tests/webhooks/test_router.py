@@ -12,7 +12,7 @@ import anyio
 import msgspec
 import pytest
 
-from ajoxi_async import CallCompleted, CallStarted, ConfigurationError, Event, UnknownEvent
+from ajoxi_async import CallCompleted, CallStarted, ConfigurationError, Event, InvalidParameterError, UnknownEvent
 from ajoxi_async.contract import signing
 from ajoxi_async.webhooks.logs import MemoryLog
 from ajoxi_async.webhooks.router import Receipt, WebhookRouter
@@ -262,6 +262,13 @@ async def test_what_is_refused(body: bytes, signature: str | None, status: int) 
     assert receipt.status == status
     assert msgspec.json.decode(receipt.body)["error"]["code"]
     assert not seen
+
+
+@pytest.mark.parametrize("body", [None, 5, {}, "text"])
+async def test_a_body_that_is_not_bytes(body: Any) -> None:
+    """A framework's parsed body, or none at all, is refused by name."""
+    with pytest.raises(InvalidParameterError, match="body: expected the raw bytes"):
+        await WebhookRouter(SECRET).receive(body, "00")
 
 
 async def test_settings_that_cannot_be() -> None:

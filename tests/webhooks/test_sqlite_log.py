@@ -31,9 +31,9 @@ BODY = b'{"id": "evt_1", "type": "call.completed", "data": {"id": "call_1"}}'
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[SqliteLog]:
+def opened(path: Path, **settings: Any) -> Iterator[SqliteLog]:
     """A log that is closed in the end."""
-    log = SqliteLog(path)
+    log = SqliteLog(path, **settings)
     try:
         yield log
     finally:
@@ -233,6 +233,62 @@ async def test_a_file_that_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(EventLogError, match="locked"):
             SqliteLog(path)
         other.execute("ROLLBACK")
+        assert await log.claim("evt_1", "worker") == "new"
+
+
+async def test_many_that_wait_for_a_locked_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each waits for at most `WAIT` seconds, and not for those before it as well: the platform waits for 15 s."""
+    monkeypatch.setattr(sqlite_log, "WAIT", 0.05)
+    errors: list[EventLogError] = []
+
+    async def claim(log: SqliteLog) -> None:
+        with pytest.raises(EventLogError, match="locked") as raised:
+            await log.claim("evt_1", "worker")
+        errors.append(raised.value)
+
+    with opened(tmp_path / "events.db") as log:
+        lock = log._place().lock
+        lock.acquire()
+        late = threading.Timer(10, lock.release)  # so that nothing hangs if nobody gives up
+        late.start()
+        try:
+            async with anyio.create_task_group() as tasks:
+                for _ in range(2 * sqlite_log.THREADS):
+                    tasks.start_soon(claim, log)
+        finally:
+            late.cancel()
+            if lock.locked():
+                lock.release()
+        assert len(errors) == 2 * sqlite_log.THREADS
+        monkeypatch.setattr(sqlite_log, "WAIT", 10.0)
+        assert await log.claim("evt_1", "worker") == "new"
+
+
+async def test_a_clock_that_is_set_back_while_a_claim_holds(tmp_path: Path) -> None:
+    """The claim of a worker that died lapses after its lease all the same, while the platform still delivers the event."""
+    now = 1_000_000.0
+    with opened(tmp_path / "events.db", clock=lambda: now, lease=10) as log:
+        await log.claim("evt_1", "died")
+        now -= 86_400
+        assert await log.claim("evt_1", "next") == "running"
+        now += 9
+        assert await log.claim("evt_1", "next") == "running"
+        now += 2
+        assert await log.claim("evt_1", "next") == "new"
+        now += 1
+        await log.done("evt_1")
+        now -= 86_400
+        assert await log.claim("evt_1", "next") == "done"
+
+
+async def test_a_file_that_becomes_read_only(tmp_path: Path) -> None:
+    """What the log raises once it was made is an `EventLogError`, also where no later attempt may help."""
+    with opened(tmp_path / "events.db") as log:
+        database = log._connection()
+        database.execute("PRAGMA query_only=1")
+        with pytest.raises(EventLogError, match="readonly"):
+            await log.claim("evt_1", "worker")
+        database.execute("PRAGMA query_only=0")
         assert await log.claim("evt_1", "worker") == "new"
 
 

@@ -330,3 +330,9 @@ def test_a_compressed_body_that_unfolds_to_gigabytes() -> None:
         assert tracemalloc.get_traced_memory()[1] < 8 * 2**20
     finally:
         tracemalloc.stop()
+
+
+def test_a_body_that_other_code_has_read() -> None:
+    """What a parser of forms leaves of a body is nothing, and not the fault of the secret."""
+    with pytest.raises(WebhookSignatureError, match="the body is empty"):
+        verify_webhook(b"", "00" * 32, "whsec_0123456789")

@@ -5,7 +5,7 @@ Rules:
    addresses and the other addresses at which clouds give out credentials.
 2. A host name is resolved once, and the URL of the request contains the address that was checked. ``localhost`` and names
    under it are this machine, whatever a resolver says.
-3. Redirects are not followed, and no proxy is used. An endpoint has 15 s to answer, and only the beginning of the answer is
+3. Redirects are not followed, no proxy is used, and cookies are not kept: the ports of a host share them. An endpoint has 15 s to answer, and only the beginning of the answer is
    read.
 """
 
@@ -164,11 +164,14 @@ class HttpPost:
 
 
 def _open() -> httpx.AsyncClient:
+    from http.cookiejar import CookieJar, DefaultCookiePolicy
+
     import httpx
 
     return httpx.AsyncClient(
         timeout=None,  # noqa: S113 - the whole exchange has its time
         trust_env=False,
         verify=False,  # noqa: S501 - test endpoints sign their own certificates
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=5.0),
     )

@@ -20,6 +20,9 @@ import anyio.lowlevel
 from attrs import define, field
 
 from ajoxi_async.contract import headers
+from ajoxi_async.contract.encoding.exact_values import integer
+from ajoxi_async.contract.errors import InvalidParameterError
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.sandbox.delivery.post import Answer, Post
 from ajoxi_async.sandbox.refusal import Refusal
 from ajoxi_async.sandbox.state import deliveries, webhooks
@@ -187,10 +190,14 @@ class DeliveryQueues:
             await self.save()
         except Refusal as refusal:
             return Answer(None, error=refusal.message)
-        answer = await self.post(url, sent, body)
+        with stray_cancellation_fails():
+            answer = await self.post(url, sent, body)
         if isinstance(answer, Answer):
             return answer
-        return Answer(answer, error="no answer" if answer is None else None)
+        status = integer(answer)
+        if status is None and answer is not None:
+            raise InvalidParameterError("post", f"expected an Answer, a status or None, and it returned {answer!r:.40}")
+        return Answer(status, error="no answer" if status is None else None)
 
 
 def _plain(text: object) -> str:

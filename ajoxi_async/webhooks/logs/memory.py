@@ -33,7 +33,10 @@ class EventLog(Protocol):
     """The log that a `WebhookRouter` uses. A log of your own implements these three methods."""
 
     async def claim(self, id: str, owner: str) -> Claim:
-        """Claim an event for `owner`. ``"running"``: another worker handles it. ``"done"``: it was handled."""
+        """Claim an event for `owner`. ``"running"``: another worker handles it. ``"done"``: it was handled.
+
+        If it is cancelled, the router releases the claim, which may have been made.
+        """
         ...
 
     async def done(self, id: str) -> None:

@@ -7,16 +7,19 @@ Rules:
    before 6 has none by default. A claim that succeeds after its request was given up is released.
 3. Threads of given-up requests are counted. While there are `MOST_LEFT` of them, no request is made. A thread older than
    `FORGOTTEN` seconds is not counted any more, so that a log whose connections hung for good works again by itself.
-4. Every refusal of Redis is an `EventLogError`, whatever the client raises.
+4. A claim may have been made although its answer was lost. One that failed is released, after the error was raised.
+5. Every refusal of Redis is an `EventLogError`, whatever the client raises.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import secrets
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Thread
 from typing import Any, Final, Generic, TypeVar
 
@@ -42,8 +45,12 @@ FORGOTTEN: Final = 60.0
 
 _THREAD: Final = "ajoxi-webhooks-redis"
 
-#: Compares and deletes in one step, because between two steps the claim could expire and be taken by another worker.
-_RELEASE: Final = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+#: Compares and deletes in one step, because between two steps the claim could expire and be taken by another worker. The state of a
+#: claim is its owner and a token of nine characters.
+_RELEASE: Final = (
+    "local state = redis.call('get', KEYS[1])"
+    " if state and #state > 9 and string.sub(state, 1, -10) == ARGV[1] then return redis.call('del', KEYS[1]) end return 0"
+)
 
 
 def _client(redis: Any) -> Any:
@@ -115,6 +122,11 @@ class _Question(Generic[T]):
         except RuntimeError:
             pass  # the event loop has ended
 
+    @property
+    def failed(self) -> bool:
+        """Whether it was answered with an error, or not at all."""
+        return self._error is not None
+
     async def answer(self) -> T:
         """Wait for the answer."""
         await self._done.wait()
@@ -161,7 +173,9 @@ class RedisLog:
         #: When the requests were given up whose threads are still under way.
         self._left: dict[object, float] = {}
 
-    async def _ask(self, ask: Callable[[], T], late: Callable[[T], object]) -> T:
+    async def _ask(
+        self, ask: Callable[[], T], late: Callable[[T], object], lost: Callable[[], object] | None = None
+    ) -> T:
         left = [since for since in list(self._left.values()) if since > time.monotonic() - FORGOTTEN]
         if len(left) >= MOST_LEFT:
             raise EventLogError(f"Redis does not answer: {len(left)} requests are still under way")
@@ -169,6 +183,10 @@ class RedisLog:
         def run() -> None:
             try:
                 question.run()
+                if question.failed and lost is not None:
+                    self._left[question] = time.monotonic()
+                    with suppress(Exception):  # Redis is still away, and a claim expires by itself
+                        lost()
             finally:
                 self._left.pop(question, None)
 
@@ -196,16 +214,19 @@ class RedisLog:
         """See `EventLog`."""
 
         def claim() -> Claim:
-            name = self._prefix + id
-            if _plain(self._redis.set(name, owner, nx=True, px=round(self._lease * 1000))):
+            name, mine = self._prefix + id, f"{owner} {secrets.token_hex(4)}"
+            if _plain(self._redis.set(name, mine, nx=True, px=round(self._lease * 1000))):
                 return "new"
-            return "done" if self._redis.get(name) in {b"done", "done"} else "running"
+            state = self._redis.get(name)
+            if state in {mine.encode(), mine}:  # redis-py has asked twice, because the first answer was lost
+                return "new"
+            return "done" if state in {b"done", "done"} else "running"
 
         def give_up(late: Claim) -> None:
             if late == "new":
                 self._release(id, owner)
 
-        return await self._ask(claim, give_up)
+        return await self._ask(claim, give_up, lambda: self._release(id, owner))
 
     async def done(self, id: str) -> None:
         """See `EventLog`."""

@@ -8,7 +8,10 @@ Rules:
    is used, a file in WAL mode is converted, and this is logged once. Other versions use WAL. Each commit is synced to disk.
 3. A connection belongs to one process, because SQLite connections must not be carried over a fork.
 4. Before each use it is checked that the file was not deleted or replaced while it was open, since writes would be lost.
-5. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
+5. A request waits for at most `WAIT` seconds altogether, however many others wait for the same file.
+6. Times are those of the wall clock, since a file outlives its machine. After the clock was set back, a claim holds for `lease` seconds
+   from the next delivery of its event on, and not until the time that it was given. After it was set forward, claims expire early.
+7. SQLite is used in threads of the log's own, because anyio's forty are shared with the rest of the application.
 """
 
 from __future__ import annotations
@@ -236,9 +239,23 @@ class SqliteLog:
         return found.st_dev, found.st_ino
 
     async def _run(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        # From here on, because tasks wait for a thread, and threads for the connection, one after the other.
+        until = time.monotonic() + WAIT
+
         def locked() -> T:
-            with self._place().lock, _typed(self._path):
-                return work(self._connection())
+            lock = self._place().lock
+            if not lock.acquire(timeout=max(0.0, until - time.monotonic())):
+                raise EventLogError(f"the event log {self._path} has been locked for {WAIT:g} s")
+            try:
+                with _typed(self._path):
+                    database = self._connection()
+                    left = max(0.0, until - time.monotonic())
+                    database.execute(f"PRAGMA busy_timeout={round(left * 1000)}")
+                    return work(database)
+            except ConfigurationError as error:  # the file was fit when the log was made
+                raise EventLogError(str(error)) from error
+            finally:
+                lock.release()
 
         try:
             threads = _threads.get()
@@ -249,17 +266,29 @@ class SqliteLog:
 
     async def claim(self, id: str, owner: str) -> Claim:
         """See `EventLog`."""
+        given_up = False
 
         def claim(database: sqlite3.Connection) -> Claim:
+            if given_up:
+                return "running"
             now, run = self._clock(), database.execute
             run("DELETE FROM events WHERE until <= ?", (now,))
             taken = run("INSERT OR IGNORE INTO events VALUES (?, ?, ?)", (id, owner, now + self._lease)).rowcount
             if taken:
                 return "new"
             row = run("SELECT state FROM events WHERE id = ?", (id,)).fetchone()
-            return "done" if row is not None and row[0] == "done" else "running"
+            if row is not None and row[0] == "done":
+                return "done"
+            latest = now + self._lease  # later only if the clock was set back since the claim was made
+            run("UPDATE events SET until = ? WHERE id = ? AND state <> 'done' AND until > ?", (latest, id, latest))
+            return "running"
 
-        return await self._run(claim)
+        try:
+            return await self._run(claim)
+        except BaseException:
+            # `task.cancel()` of asyncio does not wait for the thread, in which a release may overtake the claim.
+            given_up = True
+            raise
 
     async def done(self, id: str) -> None:
         """See `EventLog`."""
