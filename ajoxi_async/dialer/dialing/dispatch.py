@@ -25,6 +25,7 @@ import anyio
 import anyio.lowlevel
 from attrs import define, field
 
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.dialer.clock import boot_time, milliseconds
 from ajoxi_async.dialer.dialing.answers import Ending, NotNowError, ending_of
@@ -410,6 +411,7 @@ class Dispatcher:
     async def _placed(self, one: Claimed) -> Report:
         running, settings = self.running, self.running.settings
         gate = _Gate(self, (one,))
+        reference = running.references.make(one.number, one.n)
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()  # Else the call would be on the wire before that is noticed.
             call = await running.placer.calls.create(
@@ -418,7 +420,7 @@ class Dispatcher:
                 ai_receptionist=settings.ai_receptionist,
                 record=settings.record,
                 ring_timeout=settings.ring_timeout,
-                metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
+                metadata={CLIENT_REFERENCE: reference},
                 agent_id=settings.agent_id,
                 lane="bulk",
                 gate=gate,
@@ -432,6 +434,9 @@ class Dispatcher:
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
+        if (wrong := _wrong_answer(call, reference)) is not None:
+            self._note(Ending(Fact.DOUBTFUL, wrong))
+            return Report(one.id, Fact.DOUBTFUL, reason=wrong)
         self._note(Ending(Fact.PLACED, ""))
         created = None
         if call.created_at is not None:
@@ -471,3 +476,11 @@ class Dispatcher:
         if running.claimed.pop(one.id, None) is None:
             running.on_wire -= 1
         running.dispatch_bell.ring()
+
+
+def _wrong_answer(call: Call, reference: str) -> str | None:
+    """Why an answer tells of no call of a reference: it may be that of another request, which a proxy has kept."""
+    if not call.id:
+        return "the answer has no id"
+    told = call.metadata.get(CLIENT_REFERENCE)
+    return None if told in {None, reference} else "the answer is another call's"
