@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from ajoxi_async import InvalidParameterError
+from ajoxi_async.contract.wire import Response
 from ajoxi_async.dialer import Campaign, Ledger, Retry
 from ajoxi_async.sandbox import VirtualClock
 
+from .scene import Post, people, run, scene
 from .worlds import MAGIC, Where, stage
 
 pytestmark = pytest.mark.anyio
@@ -28,6 +32,28 @@ async def test_an_answer_that_is_lost_is_looked_up_and_adopted(where: Where, act
         assert sorted(here.rings()) == sorted(f"+{number}" for number in NUMBERS)
         adopted = await here.sql("SELECT count(*) FROM attempt WHERE via = 2")
         assert adopted == [(4,)]
+
+
+@pytest.mark.parametrize("how", ["no id", "another's id", "another's answer"])
+async def test_an_answer_that_tells_of_another_call_hangs_the_run(tmp_path: Path, how: str) -> None:
+    """An answer without an id, or that of another request, leaves its attempt in doubt until the list shows the call; nobody waits."""
+    numbers = people(6)
+    answers: list[dict[str, Any]] = []
+
+    async def after(_: Post, response: Response) -> Response:
+        answers.append(told := json.loads(response.body))
+        if len(answers) in {3, 4}:
+            wrong = {"no id": told | {"id": ""}, "another's id": told | {"id": answers[0]["id"]}}
+            response.body = json.dumps(wrong.get(how, answers[0])).encode()
+        return response
+
+    async with scene(tmp_path) as here:
+        here.wire.after = after
+        last = await run(await here.campaign(numbers, concurrency=1))
+        assert (await here.audit()).faults == []
+        assert last.contacts["done"] == len(numbers) and not last.contacts["open"]
+        assert [here.rings(number) for number in numbers] == [1] * len(numbers)
+        assert await here.rows("SELECT count(*) FROM attempt WHERE via = 2") == [(2,)]
 
 
 async def test_a_call_that_is_placed_minutes_late_rings_once(where: Where) -> None:

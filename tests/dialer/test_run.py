@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -10,6 +12,12 @@ import pytest
 from ajoxi_async import AsyncAjoxi
 from ajoxi_async.contract.wire import Request, Response
 from ajoxi_async.dialer import Campaign, Retry, Stop
+from ajoxi_async.dialer.dialing.answers import NotNowError
+from ajoxi_async.dialer.dialing.dispatch import Dispatcher
+from ajoxi_async.dialer.dialing.running import Running
+from ajoxi_async.dialer.rules.machine import Fact
+from ajoxi_async.dialer.storage.statements.claims import Claimed
+from ajoxi_async.dialer.storage.statements.facts import Changed, Report
 from ajoxi_async.limits.local import LocalLimiter
 from ajoxi_async.protocol.rate import Lane, Permit
 from ajoxi_async.sandbox import Population
@@ -243,3 +251,33 @@ async def test_a_null_character_in_an_answer_ends_no_run(where: Where) -> None:
         )
     assert last.contacts["refused"] == last.contacts["done"] == 1
     assert ("not\\x00valid",) in rows
+
+
+async def test_an_attempt_is_claimed_again_before_its_task_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An attempt that the gate kept back may be claimed again in the same commit: its calls are still counted, and the run ends."""
+    check, record, kept_back = Dispatcher.check, Running.record, []
+
+    def checked(dispatcher: Dispatcher, *claimed: Claimed) -> None:
+        if not kept_back:
+            kept_back.append(claimed[0].id)
+            raise NotNowError("not now")
+        check(dispatcher, *claimed)
+
+    async def recorded(running: Running, reports: Sequence[Report]) -> list[Changed]:
+        changed = await record(running, reports)
+        if reports[0].fact is Fact.UNSENT:
+            told = "SELECT 1 FROM attempt WHERE id = ? AND sent = 2"
+            while not await running.ledger.read(lambda db: db.execute(told, kept_back)):
+                await anyio.sleep(0.001)
+        return changed
+
+    monkeypatch.setattr(Dispatcher, "check", checked)
+    monkeypatch.setattr(Running, "record", recorded)
+    async with stage(tmp_path, NUMBERS[:3]) as here:
+        with anyio.fail_after(30):
+            async for progress in here.campaign.run(every=0.01):
+                pass
+        assert kept_back and progress.contacts["done"] == 3
+        assert sorted(here.rings()) == [f"+{number}" for number in NUMBERS[:3]]

@@ -3,6 +3,7 @@
     end of the request                            fact       the campaign
     --------------------------------------------  ---------  -----------------------------------
     201 with a call                               placed
+    201 without an id, or with another's call     doubtful   waits after several in a row
     400, 403, 422 about the contact               refused
     429, not connected, the gate was closed       unsent     waits after failures to connect
     the gate was closed after time was missed     doubtful   sweeps the list

@@ -25,6 +25,7 @@ import anyio
 import anyio.lowlevel
 from attrs import define, field
 
+from ajoxi_async.contract.calls import Call
 from ajoxi_async.contract.headers import CLIENT_REFERENCE
 from ajoxi_async.dialer.clock import boot_time, milliseconds
 from ajoxi_async.dialer.dialing.answers import Ending, NotNowError, ending_of
@@ -159,7 +160,7 @@ class Dispatcher:
         claimed, until = await running.write(lambda db, tally: self._claim(db, tally, room))
         self.ahead.were_written(boot_time() - began)
         if steps != running.steps:
-            running.suspect |= {one.id for one in claimed}
+            running.suspect |= {one.key for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
@@ -189,12 +190,12 @@ class Dispatcher:
         steps = running.steps
         claimed, chunk, until = await running.write(work)
         if steps != running.steps:
-            running.suspect |= {one.id for one in claimed}
+            running.suspect |= {one.key for one in claimed}
         if not claimed:
             running.nothing_waits = until is None
             return until
         self.waiting, self.chunks.away = (), True
-        running.claimed |= {one.id: one for one in claimed}
+        running.claimed |= {one.key: one for one in claimed}
         running.activity.begin()
         self.spawn(self.dial_chunk, chunk, reference, claimed)
         return None
@@ -208,7 +209,7 @@ class Dispatcher:
         except AjoxiError as error:  # The ledger cannot be written: the attempts stay intents, and are in doubt.
             running.halt(error)
         except BaseException:
-            sent = not any(one.id in running.claimed for one in claimed)
+            sent = not any(one.key in running.claimed for one in claimed)
             fact = Fact.DOUBTFUL if sent else Fact.UNSENT
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled") for one in claimed])
@@ -221,7 +222,7 @@ class Dispatcher:
 
     def _begin(self, one: Claimed) -> None:
         running = self.running
-        running.claimed[one.id] = one
+        running.claimed[one.key] = one
         running.activity.begin()
         self.spawn(self.dial, one)
 
@@ -334,10 +335,10 @@ class Dispatcher:
                 await self._give_back(claimed)
                 raise
         if steps != running.steps:
-            running.suspect |= {one.id for one in claimed}
+            running.suspect |= {one.key for one in claimed}
         sent = False
         for one in claimed:
-            running.claimed[one.id] = one
+            running.claimed[one.key] = one
             running.activity.begin()
             try:
                 sent = await self.dial(one)
@@ -368,7 +369,7 @@ class Dispatcher:
         alarm = running.ledger.database.alarm()
         if running.look_at_clocks() is not None:
             running.control_bell.ring()
-        if any(one.id in running.suspect for one in claimed):
+        if any(one.key in running.suspect for one in claimed):
             raise NotNowError("the machine may have been rolled back", doubtful=True)
         if not running.may_dial:
             raise NotNowError("the campaign does not dial")
@@ -387,7 +388,7 @@ class Dispatcher:
             if not self._openings.allows(one.zones, now):
                 raise NotNowError("its window is closed")
         for one in claimed:
-            if running.claimed.pop(one.id, None) is not None:
+            if running.claimed.pop(one.key, None) is not None:
                 running.on_wire += 1
                 running.begun += 1
         running.dispatch_bell.ring()
@@ -410,6 +411,7 @@ class Dispatcher:
     async def _placed(self, one: Claimed) -> Report:
         running, settings = self.running, self.running.settings
         gate = _Gate(self, (one,))
+        reference = running.references.make(one.number, one.n)
         try:
             await anyio.lowlevel.checkpoint_if_cancelled()  # Else the call would be on the wire before that is noticed.
             call = await running.placer.calls.create(
@@ -418,7 +420,7 @@ class Dispatcher:
                 ai_receptionist=settings.ai_receptionist,
                 record=settings.record,
                 ring_timeout=settings.ring_timeout,
-                metadata={CLIENT_REFERENCE: running.references.make(one.number, one.n)},
+                metadata={CLIENT_REFERENCE: reference},
                 agent_id=settings.agent_id,
                 lane="bulk",
                 gate=gate,
@@ -428,10 +430,13 @@ class Dispatcher:
             self._note(ending)
             return Report(one.id, ending.fact, reason=ending.reason)
         except BaseException:
-            fact = Fact.UNSENT if one.id in running.claimed else Fact.DOUBTFUL
+            fact = Fact.UNSENT if one.key in running.claimed else Fact.DOUBTFUL
             with anyio.CancelScope(shield=True):
                 await running.record([Report(one.id, fact, reason="canceled")])
             raise
+        if (wrong := _wrong_answer(call, reference)) is not None:
+            self._note(Ending(Fact.DOUBTFUL, wrong))
+            return Report(one.id, Fact.DOUBTFUL, reason=wrong)
         self._note(Ending(Fact.PLACED, ""))
         created = None
         if call.created_at is not None:
@@ -467,7 +472,15 @@ class Dispatcher:
 
     def _forget(self, one: Claimed) -> None:
         running = self.running
-        running.suspect.discard(one.id)
-        if running.claimed.pop(one.id, None) is None:
+        running.suspect.discard(one.key)
+        if running.claimed.pop(one.key, None) is None:
             running.on_wire -= 1
         running.dispatch_bell.ring()
+
+
+def _wrong_answer(call: Call, reference: str) -> str | None:
+    """Why an answer tells of no call of a reference: it may be that of another request, which a proxy has kept."""
+    if not call.id:
+        return "the answer has no id"
+    told = call.metadata.get(CLIENT_REFERENCE)
+    return None if told in {None, reference} else "the answer is another call's"

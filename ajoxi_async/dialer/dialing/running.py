@@ -106,7 +106,7 @@ class Running:
         reason: why it is paused or stopped.
         trouble: why nothing is dialled at the moment, if it is no state of the campaign.
         epoch: of this owner.
-        claimed: attempts whose intent is written and that are not on the wire yet, by id.
+        claimed: attempts whose intent is written and that are not on the wire yet, by `Claimed.key`.
         begun: attempts that went to the wire in this run.
         on_wire: requests that are away.
         draining: whether no more is to be sent in this run, because it is being left.
@@ -138,13 +138,13 @@ class Running:
     control_bell: Bell = field(init=False)
     finished: anyio.Event = field(factory=anyio.Event)
     pacing: Pacing = field(init=False)
-    claimed: dict[int, Claimed] = field(factory=dict)
+    claimed: dict[tuple[int, int], Claimed] = field(factory=dict)
     begun: int = 0
     on_wire: int = 0
     draining: bool = False
     opened: bool = False
     #: Attempts whose intent was written before a step of the clock after which it is not known whether they were sent.
-    suspect: set[int] = field(factory=set)
+    suspect: set[tuple[int, int]] = field(factory=set)
     #: How many such steps there were.
     steps: int = 0
     #: The step that the list is to be swept for.

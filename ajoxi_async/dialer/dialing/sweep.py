@@ -244,14 +244,17 @@ class Sweeper:
             raise
         except AjoxiError:
             return False  # It stays due, and is looked up again after the pause.
-        if len(calls) == 1:
-            await running.record([fact_of(one.id, calls[0], LIST)])
-        elif release and not calls:
+        if len(calls) == 1 and await running.record([fact_of(one.id, calls[0], LIST)]):
+            return True
+        if release and not calls:
             await self._release(one)
         else:
             then = next_doubt_look(one.intent_at / 1000, running.clock.now())
             next_look = None if then is None else milliseconds(then)
-            reason = f"{len(calls)} calls without a reference may be its" if calls else None
+            reason = None
+            if calls:
+                several = f"{len(calls)} calls without a reference may be its"
+                reason = several if len(calls) > 1 else "its call is taken for that of another attempt"
             await running.write(lambda db, _: looks.postpone(db, [(one.id, next_look)], reason))
         return True
 

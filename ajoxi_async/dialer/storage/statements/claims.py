@@ -37,7 +37,11 @@ class Candidate(NamedTuple):
 
 
 class Claimed(NamedTuple):
-    """An attempt whose intent is written."""
+    """An attempt whose intent is written.
+
+    Attributes:
+        sent: how often it was begun; it may be claimed again before the task of an earlier time has ended.
+    """
 
     id: int
     contact: int
@@ -47,6 +51,12 @@ class Claimed(NamedTuple):
     from_: int
     expires: int | None
     variables: str | None
+    sent: int = 1
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Tells it from the same attempt at another time."""
+        return self.id, self.sent
 
 
 def waiting_zones(db: Database, campaign: int) -> list[int]:
@@ -110,7 +120,7 @@ _INTENT = (
 _AGAIN = (
     "UPDATE attempt SET state = 0, sent = sent + 1, from_ = ?, intent_at = ?, reason = NULL"
     " WHERE contact = ? AND n = ? AND state = 3 AND NOT EXISTS"
-    " (SELECT 1 FROM attempt other WHERE other.number = attempt.number AND other.state IN (0, 1, 5)) RETURNING id"
+    " (SELECT 1 FROM attempt other WHERE other.number = attempt.number AND other.state IN (0, 1, 5)) RETURNING id, sent"
 )
 _DIAL = "UPDATE contact SET state = 1, tries = tries + 1 WHERE id IN {}"
 
@@ -143,16 +153,16 @@ def claim(
         one.contact: one for one in _allowed(db, campaign, found, now, tally, allowed_at=allowed_at, history=history)
     }
     froms = {id: from_of(one.number) for id, one in allowed.items()}
-    attempts: dict[int, int] = {}
+    attempts: dict[int, tuple[int, int]] = {}
     for from_ in dict.fromkeys(froms.values()):
         for places, some in in_lists([id for id in allowed if froms[id] == from_]):
             rows = db.execute(_INTENT.format(places), (from_, now, *some))
-            attempts.update((contact, id) for id, contact in rows)
+            attempts.update((contact, (id, 1)) for id, contact in rows)
     for id, one in allowed.items():
         if id not in attempts:
             rows = db.execute(_AGAIN, (froms[id], now, id, one.n))
             if rows:
-                attempts[id] = rows[0][0]
+                attempts[id] = rows[0]
             else:  # The number has an attempt in flight, of another campaign perhaps.
                 db.execute("UPDATE contact SET due = ? WHERE id = ?", (now + _BUSY, id))
     for places, some in in_lists(list(attempts)):
@@ -160,7 +170,11 @@ def claim(
     tally[ContactState.WAITING.word] -= len(attempts)
     tally[ContactState.DIALING.word] += len(attempts)
     tally["attempts"] += len(attempts)
-    return [one._replace(id=attempts[id], from_=froms[id]) for id, one in allowed.items() if id in attempts]
+    return [
+        one._replace(id=attempts[id][0], from_=froms[id], sent=attempts[id][1])
+        for id, one in allowed.items()
+        if id in attempts
+    ]
 
 
 def _allowed(

@@ -18,7 +18,7 @@ from attrs import define, frozen
 
 from ajoxi_async.contract.calls import Call, CallStatus
 from ajoxi_async.dialer.clock import milliseconds
-from ajoxi_async.dialer.rules.machine import AttemptState, ContactState, Fact, after
+from ajoxi_async.dialer.rules.machine import AttemptState, ContactState, Fact, Step, after
 from ajoxi_async.dialer.rules.texts import storable
 from ajoxi_async.dialer.storage.database import Database, Value
 from ajoxi_async.dialer.storage.statements.contacts import dnc_among
@@ -142,6 +142,8 @@ _ATTEMPT: Final = {
     "looked": "0",
 }
 _CONTACT: Final = {"state": "?", "due": "coalesce(?, due)", "tries": "?", "reason": "?"}
+#: Why an attempt is in doubt whose answer has named the call of another one.
+_FOREIGN: Final = "the answer is another call's"
 #: Facts after which a contact may wait again.
 _AGAIN = frozenset({Fact.ENDED, Fact.UNSENT, Fact.RELEASED})
 
@@ -288,7 +290,10 @@ def _changed(
     if report.call_id not in {None, attempt.call_id} and (attempt.call_id is not None or report.call_id in known.calls):
         # Two calls for one attempt, or two attempts for one call: it says nothing about this attempt.
         tally["foreign call"] += 1
-        return None
+        if report.fact is not Fact.PLACED or before is not AttemptState.INTENT:
+            return None
+        # It was the answer, and no other one will come.
+        report, step = Report(report.attempt, Fact.DOUBTFUL, reason=_FOREIGN), Step(AttemptState.UNKNOWN)
     attempt.state, attempt.incident = step.state, int(attempt.incident or step.incident)
     if report.call_id is not None:
         attempt.call_id = report.call_id
