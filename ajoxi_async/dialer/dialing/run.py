@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import anyio
@@ -32,6 +33,7 @@ from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.ledger import Ledger
 from ajoxi_async.dialer.storage.statements import campaigns, commands, counts
 from ajoxi_async.dialer.storage.statements.campaigns import CampaignRow
+from ajoxi_async.runtime.cancellation import stray_cancellation_fails
 from ajoxi_async.runtime.hosting import TaskHost
 
 __all__ = ["Run"]
@@ -57,7 +59,7 @@ class Run:
         running = self.running
         running.until_settled = self.until_settled
         chunks = Chunks(running, running.settings.chunk)
-        self._dispatcher = Dispatcher(running, chunks, self._host.start_soon)
+        self._dispatcher = Dispatcher(running, chunks, partial(self._host.start_soon, self._halting))
         self._sweeper = Sweeper(running, chunks)
         self._opening = Opening(running, self._sweeper)
         self._control = Control(running, self._dispatcher, self._opening)
@@ -139,11 +141,17 @@ class Run:
 
     async def _guarded(self, task: Callable[[], Awaitable[object]]) -> None:
         try:
-            await task()
-        except Exception as error:
-            self.running.halt(error)
+            await self._halting(task)
         finally:
             self.running.activity.end()
+
+    async def _halting(self, task: Callable[..., Awaitable[object]], *args: object) -> None:
+        """Carry out a task of the run. An error that it does not expect ends the run, and is raised there."""
+        try:
+            with stray_cancellation_fails():
+                await task(*args)
+        except Exception as error:
+            self.running.halt(error)
 
     async def _main(self) -> None:
         await self._control.look()
