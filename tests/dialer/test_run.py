@@ -15,6 +15,7 @@ from ajoxi_async.dialer import Campaign, Retry, Stop
 from ajoxi_async.dialer.dialing.answers import NotNowError
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.running import Running
+from ajoxi_async.dialer.rules import intents
 from ajoxi_async.dialer.rules.machine import Fact
 from ajoxi_async.dialer.storage.statements.claims import Claimed
 from ajoxi_async.dialer.storage.statements.facts import Changed, Report
@@ -273,6 +274,7 @@ async def test_an_attempt_is_claimed_again_before_its_task_has_ended(
                 await anyio.sleep(0.001)
         return changed
 
+    monkeypatch.setattr(intents, "FIRST", 0)  # several intents at once from the beginning
     monkeypatch.setattr(Dispatcher, "check", checked)
     monkeypatch.setattr(Running, "record", recorded)
     async with stage(tmp_path, NUMBERS[:3]) as here:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from functools import partial
 from typing import Any
 
 import anyio
@@ -59,7 +58,7 @@ class Run:
         running = self.running
         running.until_settled = self.until_settled
         chunks = Chunks(running, running.settings.chunk)
-        self._dispatcher = Dispatcher(running, chunks, partial(self._host.start_soon, self._halting))
+        self._dispatcher = Dispatcher(running, chunks, self._spawn)
         self._sweeper = Sweeper(running, chunks)
         self._opening = Opening(running, self._sweeper)
         self._control = Control(running, self._dispatcher, self._opening)
@@ -144,6 +143,9 @@ class Run:
             await self._halting(task)
         finally:
             self.running.activity.end()
+
+    def _spawn(self, task: Callable[..., Awaitable[object]], *args: object) -> None:
+        self._host.start_soon(self._halting, task, *args)
 
     async def _halting(self, task: Callable[..., Awaitable[object]], *args: object) -> None:
         """Carry out a task of the run. An error that it does not expect ends the run, and is raised there."""
