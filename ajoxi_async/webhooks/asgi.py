@@ -44,6 +44,8 @@ class WebhookApp:
             await self._live(receive, send)
         elif scope["type"] == "http":
             await _answer(await self._take(scope, receive), send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # before it is accepted: the server answers 403
         else:
             raise RuntimeError(f"webhooks come over http, not {scope['type']}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import MutableMapping
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -14,6 +15,7 @@ import pytest
 
 from ajoxi_async import CallCompleted, CallStarted, ConfigurationError, Event, InvalidParameterError, UnknownEvent
 from ajoxi_async.contract import signing
+from ajoxi_async.webhooks.asgi import WebhookApp
 from ajoxi_async.webhooks.logs import MemoryLog
 from ajoxi_async.webhooks.router import Receipt, WebhookRouter
 
@@ -369,3 +371,17 @@ async def test_a_log_that_is_not_async_is_refused(log: Any) -> None:
     """It would answer 503 to each delivery for ever."""
     with pytest.raises(ConfigurationError, match="log: expected an EventLog"):
         WebhookRouter(SECRET, log=log)
+
+
+async def test_a_websocket_is_refused() -> None:
+    """A stranger who opens a WebSocket at the address of webhooks gets a refusal, and writes no traceback into the server's log."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def answer(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await WebhookApp(WebhookRouter(SECRET))({"type": "websocket"}, receive, answer)
+    assert sent == [{"type": "websocket.close"}]
