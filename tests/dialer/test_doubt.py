@@ -15,7 +15,7 @@ from ajoxi_async.contract.wire import Response
 from ajoxi_async.dialer import Campaign, Ledger, Retry
 from ajoxi_async.sandbox import VirtualClock
 
-from .scene import Post, people, run, scene
+from .scene import FROM, Post, people, run, scene
 from .worlds import MAGIC, Where, stage
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +54,33 @@ async def test_an_answer_that_tells_of_another_call_hangs_the_run(tmp_path: Path
         assert last.contacts["done"] == len(numbers) and not last.contacts["open"]
         assert [here.rings(number) for number in numbers] == [1] * len(numbers)
         assert await here.rows("SELECT count(*) FROM attempt WHERE via = 2") == [(2,)]
+
+
+@pytest.mark.parametrize("when", ["before the run", "while it is looked up"])
+async def test_a_call_with_a_copied_reference_is_another_one(tmp_path: Path, when: str) -> None:
+    """Metadata that somebody has copied to a call of another number says nothing of the contact: it is called, and once."""
+    (number,), stranger = people(1), people(1, first=50)[0]
+    placed = anyio.Event()
+
+    async def copy(reference: str) -> None:
+        await here.client.calls.create(to=stranger, from_=FROM, metadata={"client_reference": reference})
+
+    async def after(post: Post, response: Response) -> Response:
+        if post.number == number and when == "while it is looked up" and not placed.is_set():
+            placed.set()
+            await copy(str(post.reference))
+            raise ConnectionResetError
+        return response
+
+    async with scene(tmp_path) as here:
+        here.wire.after = after
+        campaign = await here.campaign([number])
+        if when == "before the run":
+            await copy(campaign.references.make(int(number), 1))
+        assert (await run(campaign)).contacts["done"] == 1
+        assert (here.rings(number), here.rings(stranger)) == (1, 1)
+        ((call,),) = await here.rows("SELECT call_id FROM attempt")
+        assert (await here.client.calls.retrieve(call)).to == number
 
 
 async def test_a_call_that_is_placed_minutes_late_rings_once(where: Where) -> None:

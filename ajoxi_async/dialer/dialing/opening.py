@@ -26,7 +26,7 @@ from ajoxi_async.dialer.dialing.sweep import Sweeper
 from ajoxi_async.dialer.rules.machine import Fact
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements import adoption, campaigns, facts, looks, moments
-from ajoxi_async.dialer.storage.statements.calls import attempt_of_call, number_of
+from ajoxi_async.dialer.storage.statements.calls import attempt_of_call, number_of, reference_of
 from ajoxi_async.dialer.storage.statements.facts import LIST, Report, fact_of
 from ajoxi_async.protocol.errors import AjoxiError, AuthenticationError, ClientClosedError, LedgerError
 
@@ -128,7 +128,7 @@ class Opening:
             for call in reversed(calls):  # The oldest first, in the order in which the ledger would have known them.
                 adopted = False
                 text = call.metadata.get(CLIENT_REFERENCE)
-                reference, number = running.references.read(text), number_of(call)
+                reference, number = reference_of(call, running.references), number_of(call)
                 id = attempt_of_call(db, running.row.id, running.references, call)
                 if reference is not None:
                     if id is None:

@@ -28,8 +28,10 @@ from ajoxi_async.dialer.clock import milliseconds
 from ajoxi_async.dialer.dialing.chunks import Chunks
 from ajoxi_async.dialer.dialing.running import LAST_LOOK, Running, at, next_doubt_look
 from ajoxi_async.dialer.rules.machine import AttemptState, Fact
+from ajoxi_async.dialer.rules.references import Reference
 from ajoxi_async.dialer.storage.database import Database
 from ajoxi_async.dialer.storage.statements import campaigns, facts, looks
+from ajoxi_async.dialer.storage.statements.calls import reference_of
 from ajoxi_async.dialer.storage.statements.facts import LIST, STALE, Report, fact_of
 from ajoxi_async.dialer.storage.statements.looks import Look
 from ajoxi_async.protocol.errors import AjoxiError, LedgerError, NotFoundError, PaginationError
@@ -276,15 +278,19 @@ class Sweeper:
             call = (await self.chunks.calls_of([one])).get(one.id)
             return [] if call is None else [call]
         reference = running.references.make(one.number, one.n)
-        page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=2)
+        # More than one, because metadata may be copied to other calls.
+        page = await running.client.calls.list(metadata={CLIENT_REFERENCE: reference}, limit=10)
         for call in page.data:
             self.see(call)
-            if call.metadata.get(CLIENT_REFERENCE) == reference:
+            if self._is_of(call, one):
                 return [call]
         # An API that ignores the filter returns calls of others.
-        return await self._find_by_time(one, reference) if page.data else []
+        return await self._find_by_time(one) if page.data else []
 
-    async def _find_by_time(self, one: Look, reference: str) -> list[Call]:
+    def _is_of(self, call: Call, one: Look) -> bool:
+        return reference_of(call, self.running.references) == Reference(one.number, one.n)
+
+    async def _find_by_time(self, one: Look) -> list[Call]:
         cursor: str | None = None
         wanted = (f"+{one.number}", f"+{one.from_}")
         found: list[Call] = []
@@ -297,10 +303,9 @@ class Sweeper:
             )
             for call in page.data:
                 self.see(call)
-                told = call.metadata.get(CLIENT_REFERENCE)
-                if told == reference:
+                if self._is_of(call, one):
                     return [call]
-                if told is None and (call.to, call.from_) == wanted:
+                if call.metadata.get(CLIENT_REFERENCE) is None and (call.to, call.from_) == wanted:
                     found.append(call)
             cursor = page.next_cursor
             if cursor is None:
