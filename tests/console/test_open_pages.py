@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -78,3 +79,25 @@ async def test_a_sandbox_that_ends_and_comes_back(browser) -> None:
             await expect(page.get_by_role("grid", name="Calls")).to_have_attribute("aria-rowcount", "2")
             await expect(page.get_by_text("Live").first).to_be_visible()
             await page.close()
+
+
+async def test_a_list_stays_when_it_cannot_be_read_further(browser) -> None:
+    """Rows that are shown stay, and the list does not claim to be empty, when others cannot be read because the sandbox has ended."""
+    async with watched_contexts(browser) as open_context:
+        async with Sandbox(console=True, clock="manual") as sandbox:
+            sandbox.seed_calls(2_000)
+            context, watch = await open_context(sandbox.base_url)
+            page = await context.new_page()
+            await page.goto(sandbox.console_url)
+            await page.get_by_role("navigation", name="Pages").get_by_role("link", name="Calls").click()
+            grid = page.get_by_role("grid", name="Calls")
+            await expect(grid).to_have_attribute("aria-rowcount", "2001")
+            await expect(grid.get_by_role("row").nth(1)).to_be_visible()
+        watch.allow("net::ERR_|status of 401")
+        await expect(page.get_by_text("Connection lost")).to_be_visible()
+        async with page.expect_event("requestfailed", lambda request: "/calls" in request.url):
+            await grid.evaluate("grid => grid.scrollTo(0, grid.scrollHeight)")
+        await expect(page.get_by_role("alert").get_by_text("sandbox").first).to_be_visible()
+        await expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"Calls\s*2,000"))
+        await expect(grid).to_be_visible()
+        await page.close()

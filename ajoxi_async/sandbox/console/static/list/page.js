@@ -53,9 +53,9 @@ function mountPage(root, page, create) {
     chosen: page.panel ? route.peek().query.get('selected') : null,
     path: (at, limit) => page.path(at, limit, filtersNow()),
     failed(error) {
-      if (error.status !== 400) complain(error);
       problem.value = error.message;
-      total.value = 0;
+      if (error.status === 400) total.value = 0;
+      else complain(error); // The rows that are known stay.
     },
     key: page.key,
     open(row) {
