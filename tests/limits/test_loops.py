@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 from ajoxi_async import LocalLimiter
+from ajoxi_async.limits import local
 from ajoxi_async.limits.waiting import make_signal
 
 OK = {"X-RateLimit-Limit": "100"}
@@ -197,8 +198,9 @@ def test_a_blocked_loop_that_is_closed_later_is_forgotten() -> None:
     assert not any(limiter.snapshot().waiting.values())
 
 
-def test_turns_go_in_the_order_of_asking_across_loops() -> None:
+def test_turns_go_in_the_order_of_asking_across_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     """While every loop runs, the first to ask is the first to be served, whichever loop it is in."""
+    monkeypatch.setattr(local, "GRACE", 10.0)  # on a busy machine a loop may stand still for a while
     limiter = LocalLimiter(50)
     exhaust(limiter)
     order: list[Any] = []
