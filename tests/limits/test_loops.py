@@ -21,11 +21,11 @@ OK = {"X-RateLimit-Limit": "100"}
 BACKENDS = ("asyncio", "trio")
 
 
-def exhaust(limiter: LocalLimiter) -> None:
-    """Take the burst, so that the next call waits for a tenth of a second, in which a thread can start."""
+def exhaust(limiter: LocalLimiter, pause: float = 0.1) -> None:
+    """Take the burst, so that the next call waits for some seconds, in which threads can start."""
     while (turn := limiter.try_acquire()) is not None:
         limiter.lost(turn)
-    limiter._budget._paused_until = time.monotonic() + 0.1
+    limiter._budget._paused_until = time.monotonic() + pause
 
 
 async def ticks() -> None:
@@ -202,7 +202,7 @@ def test_turns_go_in_the_order_of_asking_across_loops(monkeypatch: pytest.Monkey
     """While every loop runs, the first to ask is the first to be served, whichever loop it is in."""
     monkeypatch.setattr(local, "GRACE", 10.0)  # on a busy machine a loop may stand still for a while
     limiter = LocalLimiter(50)
-    exhaust(limiter)
+    exhaust(limiter, pause=1.0)
     order: list[Any] = []
     entered: list[Any] = []
     asked = [threading.Event() for _ in range(12)]
