@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -32,32 +32,62 @@ async def in_thread(work: Callable[[], T], limiter: anyio.CapacityLimiter | None
         limiter: of anyio; by default the one of the event loop.
         surely: carry it out although the task is cancelled.
     """
-    loop, ended = running_loop(), anyio.Event()
-    # Whoever gets it decides: the thread begins, or the task drops the work.
-    decision = threading.Lock()
-
-    def begun() -> T:
-        if not decision.acquire(blocking=False):
-            raise asyncio.CancelledError
-        try:
-            return work()
-        finally:
-            call_soon(loop, ended.set)
-
     cancelled: asyncio.CancelledError | None = None
     with anyio.CancelScope(shield=surely):
         while True:
+            job = _Job(work)
             try:
-                result = await anyio.to_thread.run_sync(begun, limiter=limiter)
+                result = await anyio.to_thread.run_sync(job.run, limiter=limiter)
                 break
             except asyncio.CancelledError as error:
-                dropped = decision.acquire(blocking=False)
+                dropped = job.drop()
                 if not dropped:
-                    await wait_surely(ended)
+                    await job.over()
                 if not (dropped and surely):
                     raise
-                decision.release()
                 cancelled = error
     if cancelled is not None:
         raise cancelled
     return result
+
+
+class _Job(Generic[T]):
+    """Work for a thread, which the task may drop before the thread begins it."""
+
+    __slots__ = ("_begun", "_done", "_dropped", "_lock", "_waiter", "_work")
+
+    def __init__(self, work: Callable[[], T]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._begun = self._dropped = self._done = False
+        #: Wakes the task that waits for the end; nobody does unless it was cancelled.
+        self._waiter: Callable[[], object] | None = None
+
+    def run(self) -> T:
+        """In the thread."""
+        with self._lock:
+            if self._dropped:
+                raise asyncio.CancelledError
+            self._begun = True
+        try:
+            return self._work()
+        finally:
+            with self._lock:
+                self._done = True
+            if self._waiter is not None:
+                self._waiter()
+
+    def drop(self) -> bool:
+        """Let it not be begun; returns whether it was not."""
+        with self._lock:
+            self._dropped = not self._begun
+            return self._dropped
+
+    async def over(self) -> None:
+        """Wait until it is done."""
+        loop, ended = running_loop(), anyio.Event()
+        with self._lock:
+            if self._done:
+                return
+            self._waiter = lambda: call_soon(loop, ended.set)
+        await wait_surely(ended)
