@@ -71,7 +71,7 @@ def test_a_reference_names_its_attempt_and_hides_the_number(name: str, number: i
     assert references.read(text) == (number, attempt)
     assert text == References(name).make(number, attempt) and len(text) <= 60
     assert References(name + "!").read(text) is None
-    assert not references.is_chunk(text) and references.is_chunk(references.chunk(1, 1))
+    assert not references.is_chunk(text) and references.is_chunk(references.chunk(1, 1, 1))
 
 
 @pytest.mark.parametrize("text", [None, "", "autumn", "autumn.x.1", "autumn.0000000000.0", "autumn.0000000000.1.2"])
