@@ -89,9 +89,8 @@ def ending_of(error: AjoxiError) -> Ending:
     status = error.status_code if isinstance(error, APIStatusError) else None
     if isinstance(error, APIStatusError) and status is not None and (status in _NOT_DONE or 300 <= status < 400):
         reason = error.code or f"status {status}"
-        if status in _OF_CONTACT and not _is_ours(error.param):
-            # A 403 that names no parameter is about the key, or the account.
-            if status != 403 or error.param:
-                return Ending(Fact.REFUSED, reason)
+        # A 403 that names no parameter is about the key, or the account.
+        if status in _OF_CONTACT and not _is_ours(error.param) and (status != 403 or error.param):
+            return Ending(Fact.REFUSED, reason)
         return Ending(Fact.UNSENT, f"{status} {reason} {error.param or ''}".strip(), halts=True)
     return Ending(Fact.DOUBTFUL, type(error).__name__)
