@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
+from attrs import evolve
 
 from ajoxi_async.dialer import Retry, Windows
+from ajoxi_async.resources.calls import Calls
 
 from .worlds import MAGIC, stage
 
@@ -39,6 +42,23 @@ async def test_a_chunk_whose_answer_is_lost_is_in_doubt_as_a_whole_and_is_adopte
         last = await here.run()
         assert last.contacts["done"] == 5 and len(here.rings()) == 5
         assert await here.sql("SELECT count(*) FROM attempt WHERE via = 2") == [(5,)]
+
+
+@pytest.mark.parametrize("told", ["", "the first one's"])
+async def test_a_chunk_that_is_answered_with_another_campaign_is_in_doubt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str
+) -> None:
+    """An answer without an id, or with an earlier campaign's, ends no run: the chunk is in doubt, and its calls are adopted."""
+    create = Calls.create_campaign
+
+    async def answered(calls: Calls, **options: Any) -> Any:
+        return evolve(await create(calls, **options), id=told)
+
+    monkeypatch.setattr(Calls, "create_campaign", answered)
+    async with stage(tmp_path, NUMBERS[:4], engine="api", chunk=2, rate=10.0) as here:
+        last = await here.run()
+        assert last.contacts["done"] == 4 and len(here.rings()) == 4
+        assert await here.sql("SELECT count(*) FROM attempt WHERE via = 2") == [(2 if told else 4,)]
 
 
 async def test_a_chunk_that_is_refused_is_taken_apart(tmp_path: Path) -> None:

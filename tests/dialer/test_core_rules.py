@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 
 from ajoxi_async import InvalidParameterError
 from ajoxi_async.dialer import Retry, Stop, Windows, settings
+from ajoxi_async.dialer.dialing.answers import ending_of
 from ajoxi_async.dialer.dialing.callers import Callers
 from ajoxi_async.dialer.dialing.running import DOUBT_LOOKS, LAST_LOOK, next_doubt_look
 from ajoxi_async.dialer.rules.machine import IN_FLIGHT, AttemptState, Fact, after
 from ajoxi_async.dialer.rules.references import References
+from ajoxi_async.protocol.errors import status_error
 
 A = AttemptState
 FACTS = st.lists(st.sampled_from(list(Fact)), max_size=12)
@@ -71,7 +73,7 @@ def test_a_reference_names_its_attempt_and_hides_the_number(name: str, number: i
     assert references.read(text) == (number, attempt)
     assert text == References(name).make(number, attempt) and len(text) <= 60
     assert References(name + "!").read(text) is None
-    assert not references.is_chunk(text) and references.is_chunk(references.chunk(1, 1))
+    assert not references.is_chunk(text) and references.is_chunk(references.chunk(1, 1, 1))
 
 
 @pytest.mark.parametrize("text", [None, "", "autumn", "autumn.x.1", "autumn.0000000000.0", "autumn.0000000000.1.2"])
@@ -153,3 +155,20 @@ def test_a_wrong_setting_is_named(name: str, value: object) -> None:
     with pytest.raises(InvalidParameterError) as refused:
         settings.changed(settings.Settings(), {name: value})
     assert refused.value.param.partition("[")[0] == name
+
+
+@pytest.mark.parametrize(
+    ("status", "param", "fact", "halts"),
+    [
+        (422, "campaign.mode", Fact.UNSENT, True),
+        (400, "campaign.name", Fact.UNSENT, True),
+        (422, "campaign.contacts", Fact.REFUSED, False),
+        (422, "metadata.client_reference", Fact.UNSENT, True),
+        (403, "to", Fact.REFUSED, False),
+        (403, None, Fact.UNSENT, True),
+    ],
+)
+def test_a_setting_that_the_api_refuses_refuses_nobody(status: int, param: str | None, fact: Fact, halts: bool) -> None:
+    """What is the same for every contact ends the run, and only what is about a contact refuses it."""
+    ending = ending_of(status_error(status)("refused", status_code=status, param=param))
+    assert (ending.fact, ending.halts) == (fact, halts)

@@ -444,6 +444,60 @@ def test_what_is_refused(postgres: PostgresServer) -> None:
         PostgresDatabase("postgresql://h/d?nonsense=1")
 
 
+def test_a_database_that_only_read_for_a_while(postgres: PostgresServer) -> None:
+    """A session that began while the database only read is made anew: the ledger can be written as soon as the database can."""
+    url = postgres.new_database()
+    read_only = f"ALTER DATABASE {url.rpartition('/')[2]} SET default_transaction_read_only ="
+    with opened(url) as database:
+        database.own("autumn")
+        add_setting(database, "before")
+        database._session.close()
+        with postgres.admin() as admin:
+            admin.execute(f"{read_only} on")
+            with pytest.raises(LedgerUnreachableError, match="25006"):
+                add_setting(database, "meanwhile")
+            admin.execute(f"{read_only} off")
+        add_setting(database, "after")
+        assert settings(database) == ["after", "before"]
+
+
+@pytest.mark.parametrize("name", ["statement_timeout", "lock_timeout"])
+def test_a_role_with_a_timeout_of_its_own(postgres: PostgresServer, name: str) -> None:
+    """How long a ledger waits for an answer is its own patience, whatever the role or the database has been given."""
+    url = postgres.new_database()
+    with postgres.admin() as admin:
+        admin.execute(f"ALTER DATABASE {url.rpartition('/')[2]} SET {name} = '1min'")
+    with opened(url) as database:
+        database.own("autumn")
+        assert database.execute("SELECT current_setting(?)", (name,)) == [("0",)]
+
+
+def test_texts_that_an_encoding_of_the_environment_changes(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A ledger's texts are the same for every reader, whatever client encoding the environment or the database asks for."""
+    url = postgres.new_database()
+    monkeypatch.setenv("PGCLIENTENCODING", "LATIN1")
+    with opened(url) as database:
+        database.own("autumn")
+        add_setting(database, "Zoë")
+    monkeypatch.delenv("PGCLIENTENCODING")
+    with opened(url) as database:
+        assert settings(database) == ["Zoë"]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "EUC_JP"])
+def test_a_database_whose_encoding_changes_texts(postgres: PostgresServer, encoding: str) -> None:
+    """A database that is not in UTF-8 is refused, and the message says how to make one that is."""
+    url = postgres.new_database()
+    name = url.rpartition("/")[2]
+    with postgres.admin() as admin:
+        admin.execute(f"DROP DATABASE {name}")
+        admin.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' TEMPLATE template0")
+    with pytest.raises(ConfigurationError, match=f"{encoding}.*ENCODING 'UTF8'"):
+        PostgresDatabase(url).open()
+
+
 def test_other_tables_are_left_alone(postgres: PostgresServer) -> None:
     """Tables of the same names in the database are another application's, and neither read nor changed."""
     url = postgres.new_database()

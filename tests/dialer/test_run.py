@@ -11,7 +11,7 @@ import pytest
 
 from ajoxi_async import AsyncAjoxi
 from ajoxi_async.contract.wire import Request, Response
-from ajoxi_async.dialer import Campaign, Retry, Stop
+from ajoxi_async.dialer import Campaign, CampaignHaltedError, Retry, Stop
 from ajoxi_async.dialer.dialing.answers import NotNowError
 from ajoxi_async.dialer.dialing.dispatch import Dispatcher
 from ajoxi_async.dialer.dialing.running import Running
@@ -129,6 +129,20 @@ async def test_a_refused_number_is_no_second_time_called(where: Where) -> None:
         assert last.contacts["refused"] == 2
         reasons = {reason for (reason,) in await here.sql("SELECT reason FROM contact")}
         assert reasons == {"unreachable_destination", "permission_denied"}
+
+
+@pytest.mark.parametrize("status", [401, 402, 403])
+@pytest.mark.parametrize("engine", ["dialer", "api"])
+async def test_an_account_that_is_blocked_refuses_nobody(where: Where, status: int, engine: Any) -> None:
+    """An answer that is about the key or the account ends the run; the contacts are as they were, and the next run calls them."""
+    async with stage(where, NUMBERS[:3], engine=engine) as here:
+        fault = here.sandbox.faults.add(action="status", match="calls.create*", status=status, code="account_blocked")
+        with pytest.raises(CampaignHaltedError, match=f"{status} account_blocked"):
+            await here.run()
+        assert await here.sql("SELECT count(*) FROM contact WHERE state = 0") == [(3,)]
+        here.sandbox.faults.remove(fault.id)
+        last = await here.run()
+        assert last.contacts["done"] == len(here.rings()) == 3
 
 
 async def test_the_reference_travels_with_the_call(where: Where) -> None:

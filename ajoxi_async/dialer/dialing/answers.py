@@ -4,10 +4,10 @@
     --------------------------------------------  ---------  -----------------------------------
     201 with a call                               placed
     201 without an id, or with another's call     doubtful   waits after several in a row
-    400, 403, 422 about the contact               refused
+    400, 422 about the contact, 403 about "to"    refused
     429, not connected, the gate was closed       unsent     waits after failures to connect
     the gate was closed after time was missed     doubtful   sweeps the list
-    401, 404, 405, a redirect, a setting of ours  unsent     halts: every further call would fail
+    401, 402, 403, 404, a redirect, our setting   unsent     halts: every further call would fail
     5xx, any other status, another form, none     doubtful   waits after several in a row
 
 A 5xx is in doubt even where the API reference says that nothing was done, because a call that rings twice is worse than one that is
@@ -30,7 +30,9 @@ from ajoxi_async.protocol.errors import (
 __all__ = ["Ending", "NotNowError", "ending_of"]
 
 #: Parameters of a call that are the same for every contact, by their names on the wire.
-_OURS: Final = ("from", "timeout", "metadata", "agent_id", "ai_receptionist", "record")
+_OURS: Final = frozenset(
+    {"from", "timeout", "metadata", "agent_id", "ai_receptionist", "record", "campaign.name", "campaign.mode"}
+)
 _OF_CONTACT: Final = frozenset({400, 403, 422})
 #: Statuses that say that the request was not carried out, besides redirects.
 _NOT_DONE: Final = frozenset({400, 401, 402, 403, 404, 405, 410, 413, 415, 422})
@@ -68,6 +70,10 @@ class Ending(NamedTuple):
     gated: bool = False
 
 
+def _is_ours(param: str | None) -> bool:
+    return param is not None and (param in _OURS or param.partition(".")[0] in _OURS)
+
+
 def ending_of(error: AjoxiError) -> Ending:
     """What an error of ``calls.create`` without retries says about the attempt."""
     if isinstance(error, NotNowError):
@@ -83,7 +89,8 @@ def ending_of(error: AjoxiError) -> Ending:
     status = error.status_code if isinstance(error, APIStatusError) else None
     if isinstance(error, APIStatusError) and status is not None and (status in _NOT_DONE or 300 <= status < 400):
         reason = error.code or f"status {status}"
-        if status in _OF_CONTACT and (error.param or "").partition(".")[0] not in _OURS:
+        # A 403 that names no parameter is about the key, or the account.
+        if status in _OF_CONTACT and not _is_ours(error.param) and (status != 403 or error.param):
             return Ending(Fact.REFUSED, reason)
         return Ending(Fact.UNSENT, f"{status} {reason} {error.param or ''}".strip(), halts=True)
     return Ending(Fact.DOUBTFUL, type(error).__name__)

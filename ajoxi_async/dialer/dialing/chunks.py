@@ -82,9 +82,10 @@ class Chunks:
                 self.size = (len(claimed) + 1) // 2
                 ending = ending._replace(fact=Fact.UNSENT)
         else:
-            ending = Ending(Fact.PLACED, "")
             self.size = settings.chunk
-            await running.write(lambda db, _: chunks.set_api_id(db, chunk, made.id))
+            noted = await running.write(lambda db, _: chunks.set_api_id(db, chunk, made.id))
+            # A proxy may have kept the answer to an earlier request.
+            ending = Ending(Fact.PLACED, "") if noted else Ending(Fact.DOUBTFUL, "the answer is no new campaign's")
         via = ANSWER if ending.fact is Fact.PLACED else None
         await running.record([Report(one.id, ending.fact, via=via, reason=ending.reason or None) for one in claimed])
         return ending

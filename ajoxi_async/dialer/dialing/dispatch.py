@@ -180,7 +180,7 @@ class Dispatcher:
             return running.pacing.next_change(now, seen)
         moment = running.now()
         self.chunks.sent += 1
-        reference = running.references.chunk(moment, self.chunks.sent)
+        reference = running.references.chunk(moment, running.epoch, self.chunks.sent)
 
         def work(db: Database, tally: Counter[str]) -> tuple[list[Claimed], int, float | None]:
             claimed, until = self._claim(db, tally, room, self._callers.for_all())

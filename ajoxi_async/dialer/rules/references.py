@@ -65,14 +65,15 @@ class References:
             return None
         return Reference(self._restored(int(found[2], 32)), int(found[3]))
 
-    def chunk(self, moment: int, serial: int) -> str:
+    def chunk(self, moment: int, run: int, serial: int) -> str:
         """The reference of a chunk of contacts, which all its calls carry. It is never given twice.
 
         Args:
             moment: of its intent, in milliseconds.
+            run: the number of the run, because two runs may begin at one moment of a clock that stands still or was set back.
             serial: its place among the chunks of the run.
         """
-        return f"{self.prefix}.chunk.{moment}-{serial}"
+        return f"{self.prefix}.chunk.{moment}-{run}-{serial}"
 
     def is_chunk(self, reference: str | None) -> bool:
         """Whether a reference is that of a chunk of this campaign."""

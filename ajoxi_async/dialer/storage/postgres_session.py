@@ -5,8 +5,10 @@ Rules:
 2. A message never repeats the URL, a password, or the DETAIL of a server's error, which quotes rows. psycopg's errors are not
    chained to what is raised, because they carry both.
 3. A server that could lose what it has committed is refused: ``synchronous_commit`` off, or a standby that only reads. So is one
-   without ``idle_session_timeout``, before version 14.
-4. Settings are made by ``SET``, because poolers refuse them in the startup packet.
+   without ``idle_session_timeout``, before version 14, and a database that would translate or misread our texts: the name of a
+   campaign that reads otherwise is another campaign, which calls everybody again.
+4. Settings are made by ``SET``, because poolers refuse them in the startup packet. They are made for whatever a role, a database or
+   the environment may have set otherwise.
 5. A pooler that gives each transaction another session is refused, since locks and settings belong to sessions. It shows in the
    process id of the backend, which has to stay the same, and to be no other client's.
 """
@@ -42,11 +44,23 @@ _TCP: Final[Mapping[str, int]] = {
 }
 #: The first version with `idle_session_timeout`, as the server numbers it.
 OLDEST: Final = 140_000
+#: Encodings of a database that keep a text in UTF-8 as it is.
+_ENCODINGS: Final = frozenset({"UTF8", "SQL_ASCII"})
+#: What every session is set to, unless its owner asks for something else. Waits end by our patience, and not by a role's timeouts.
+_SETTINGS: Final[Mapping[str, str | int]] = {
+    "client_encoding": "UTF8",
+    "default_transaction_isolation": "read committed",
+    "statement_timeout": 0,
+    "lock_timeout": 0,
+    "transaction_timeout": 0,
+}
 #: The schema with all tables of a ledger; a database has one ledger.
 SCHEMA: Final = "ajoxi_dialer"
 #: SQLSTATEs after which trying again later may help: connection failures (08), shutdown and start (57P), too many connections
 #: (53300), a server that has become a standby (25006).
 _PASSING: Final = re.compile(r"08...|57P..|53300|25006")
+#: The SQLSTATE of a server, or a session, that only reads. A session keeps what it was set to when it began.
+_READ_ONLY: Final = "25006"
 #: The SQLSTATE of a lock that was not free within ``lock_timeout``. Only an owner-to-be sets that.
 _LOCKED: Final = "55P03"
 #: What could be a phone number in a message of the server.
@@ -161,6 +175,8 @@ class Session:
             reason = self._address.reason(error)
             if error.state == _LOCKED:
                 raise LedgerOwnedError("a transaction of the owner before is still open") from None
+            if error.state == _READ_ONLY:
+                self.close()
             if _PASSING.fullmatch(error.state):
                 raise LedgerUnreachableError(f"{self._address.shown} cannot be used now: {reason}") from None
             raise LedgerError(f"{self._address.shown} refused a statement: {reason}") from None
@@ -196,9 +212,10 @@ class Session:
         with self._closed_on_failure() as line:
             self.backend = self._check_pooler(line)
             self._check(line)
-            settings = {"search_path": SCHEMA, "default_transaction_isolation": "read committed", **self._settings}
-            for name, value in settings.items():
-                line.execute("SELECT set_config($1, $2, false)", (name, str(value)), self.patience)
+            for name, value in {"search_path": SCHEMA, **_SETTINGS, **self._settings}.items():
+                # From the list of settings, because an older server does not have all of them.
+                sql = "SELECT set_config(name, $2, false) FROM pg_settings WHERE name = $1"
+                line.execute(sql, (name, str(value)), self.patience)
         return line
 
     @contextmanager
@@ -237,8 +254,9 @@ class Session:
         version = line.server_version
         if version < OLDEST:
             raise ConfigurationError(f"ledger: {self._address.shown} is version {version // 10_000}, and 14 is needed")
-        ((in_recovery, synchronous_commit, fsync),) = line.execute(
-            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync')",
+        ((in_recovery, synchronous_commit, fsync, encoding),) = line.execute(
+            "SELECT pg_is_in_recovery(), current_setting('synchronous_commit'), current_setting('fsync'),"
+            " current_setting('server_encoding')",
             (),
             self.patience,
         )
@@ -246,6 +264,11 @@ class Session:
             raise LedgerUnreachableError(
                 f"{self._address.shown} is a standby that only reads; with several hosts in the URL,"
                 " target_session_attrs=read-write finds the primary"
+            )
+        if encoding not in _ENCODINGS:
+            raise ConfigurationError(
+                f"ledger: {self._address.shown} has the encoding {encoding}, which does not keep every text as it is. Make a database"
+                " for the ledger: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
             )
         if synchronous_commit == "off":
             raise ConfigurationError(

@@ -18,9 +18,12 @@ def add(db: Database, campaign: int, ref: str, attempts: Iterable[int], now: int
     return int(id)
 
 
-def set_api_id(db: Database, chunk: int, api_id: str) -> None:
-    """Note the id of the API's campaign."""
+def set_api_id(db: Database, chunk: int, api_id: str) -> bool:
+    """Note the id of the API's campaign; return whether it can be this chunk's, and is not another one's."""
+    if not api_id or db.execute("SELECT 1 FROM chunk WHERE api_id = ? AND id <> ?", (api_id, chunk)):
+        return False
     db.execute("UPDATE chunk SET api_id = ?, state = 1 WHERE id = ?", (api_id, chunk))
+    return True
 
 
 def reference(db: Database, chunk: int) -> str:
