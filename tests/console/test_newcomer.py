@@ -146,7 +146,7 @@ class Newcomer:
         # What was said before the pause may still be on its way to the page.
         for _ in range(10):
             said, moment = await seen()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(1.0)
             if await seen() == (said, moment):
                 break
         await asyncio.sleep(0.4)
